@@ -1,0 +1,29 @@
+#include "base/bytes.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+void Buffer::make_room(std::size_t size_bytes) {
+  const std::size_t used = size();
+  // Move down rather than grow, but only where the move is cheap beside what was consumed: linear time in all.
+  if (capacity_ - used >= size_bytes && begin_ >= used) {
+    std::memmove(block_, block_ + begin_, used);
+    wipe(block_ + used, end_ - used);
+    begin_ = 0;
+    end_ = used;
+    return;
+  }
+  constexpr std::size_t kSmallestBlockBytes = 512;
+  const std::size_t wanted = std::max({used + size_bytes, 2 * capacity_, kSmallestBlockBytes});
+  char* grown = new char[wanted];
+  if (used != 0) std::memcpy(grown, block_ + begin_, used);
+  wipe(block_, end_);
+  delete[] block_;
+  block_ = grown;
+  capacity_ = wanted;
+  begin_ = 0;
+  end_ = used;
+}
+
+}  // namespace sluice

@@ -1,0 +1,45 @@
+// Token counts of one call, as plain numbers: nothing of a prompt or an answer can be reached from here.
+#pragma once
+
+#include <cstdint>
+
+namespace sluice {
+
+// Where the numbers come from. Zero measured tokens and "nobody knows" are different things.
+enum class UsageSource : std::uint8_t {
+  kNone,       // nothing was generated or nothing is known
+  kEstimated,  // counted from what passed
+  kMeasured,   // the upstream said so
+};
+
+struct Usage {
+  UsageSource source = UsageSource::kNone;
+  std::uint64_t prompt_tokens = 0;      // cached ones included
+  std::uint64_t cached_tokens = 0;      // part of prompt_tokens
+  std::uint64_t completion_tokens = 0;  // reasoning ones included
+  std::uint64_t reasoning_tokens = 0;   // part of completion_tokens
+
+  [[nodiscard]] std::uint64_t total() const noexcept { return prompt_tokens + completion_tokens; }
+};
+
+// How a call ended. Every call has exactly one.
+enum class EndReason : std::uint8_t {
+  kCompleted,
+  kRefused,         // a policy, a limit or a budget said no; nothing was sent
+  kInvalid,         // the request was at fault; nothing was sent
+  kClientGone,      // the client left before the end
+  kUpstreamError,   // the upstream answered with an error before its stream began
+  kUpstreamFailed,  // the upstream died, broke its protocol or ended without an end
+  kUnavailable,     // no upstream could be reached in time
+  kTimeout,
+  kBudgetCut,       // a budget ended the stream cleanly
+  kRevoked,         // the key was revoked while the call ran
+  kDrained,         // the grace period of a drain was over
+  kFault,           // a bug of ours
+  kCrashed,         // found without an end in the journal after a crash
+};
+
+[[nodiscard]] const char* to_string(UsageSource source) noexcept;  // "none" "estimated" "measured"
+[[nodiscard]] const char* to_string(EndReason reason) noexcept;    // "completed", "client_gone", …
+
+}  // namespace sluice

@@ -1,0 +1,41 @@
+// What one thread needs to run: an io_context and the deadlines on it.
+#pragma once
+
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/task.h"
+#include "net/deadline.h"
+
+namespace sluice::net {
+
+// Thread:   post() from any thread; everything else on the thread that runs io().
+// Lifetime: outlives every socket, signal and task made on it.
+class Loop final {
+ public:
+  explicit Loop(unsigned index = 0) : index_(index), io_(1), wheel_(io_) {}
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  [[nodiscard]] asio::io_context& io() noexcept { return io_; }
+  [[nodiscard]] Executor executor() noexcept { return io_.get_executor(); }
+  [[nodiscard]] DeadlineWheel& wheel() noexcept { return wheel_; }
+  // 0 … workers-1.
+  [[nodiscard]] unsigned index() const noexcept { return index_; }
+  [[nodiscard]] bool here() const noexcept { return io_.get_executor().running_in_this_thread(); }
+
+  // Runs `work` on this loop, later. The one way in from other threads.
+  template <class Work>
+  void post(Work&& work) {
+    asio::post(io_, std::forward<Work>(work));
+  }
+
+ private:
+  unsigned index_;
+  mutable asio::io_context io_;
+  DeadlineWheel wheel_;
+};
+
+}  // namespace sluice::net

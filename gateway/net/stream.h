@@ -1,0 +1,94 @@
+// One TCP connection, plain or TLS, on one worker: SSL_read_ex and SSL_write_ex straight on the non-blocking socket.
+//
+// asio::ssl::stream copies every byte through two memory BIOs and keeps 34 KiB for each connection; this class keeps the
+// socket and the SSL object, releases OpenSSL's buffers while idle (SSL_MODE_RELEASE_BUFFERS) and waits with async_wait.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "net/loop.h"
+#include "net/signal.h"
+
+namespace sluice::net {
+
+using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
+using Endpoint = asio::ip::tcp::endpoint;
+
+struct SslDeleter {
+  void operator()(SSL* ssl) const noexcept { SSL_free(ssl); }
+};
+using SslPtr = std::unique_ptr<SSL, SslDeleter>;
+
+// Thread:   owning worker only. release() and the constructor move a connection between workers, with nothing pending.
+// Lifetime: no operation may be under way at destruction; close() first, then let the waiting coroutine return.
+// Cancel:   close() makes every operation under way return kClosed; a deadline makes one return kTimeout.
+class Stream final {
+ public:
+  // Takes a connected socket; makes it non-blocking, with TCP_NODELAY.
+  Stream(Loop& loop, Socket socket);
+  Stream(Stream&&) = delete;
+  ~Stream();
+
+  // Connects within `deadline`. Error: kConnect or kTimeout, retry yes.
+  static Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, Endpoint endpoint, Deadline deadline);
+
+  // Puts TLS on the connection. `context` outlives the stream or is kept by SSL's own count.
+  Task<Status> handshake_as_server(SSL_CTX* context, Deadline deadline);
+  // Sends `host` as SNI and checks the certificate against it, if not empty.
+  Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline);
+
+  // Reads what is there, or waits for it. 0 bytes: the peer ended its side (FIN or close_notify).
+  Task<Result<std::size_t>> read_some(std::span<char> into, Deadline deadline);
+  // Writes all of `bytes`, which stay untouched until the call returns.
+  Task<Status> write(std::string_view bytes, Deadline deadline);
+
+  // The same without waiting: kWouldBlock where nothing can be done now. try_write may take a part.
+  Result<std::size_t> try_read(std::span<char> into) noexcept;
+  Result<std::size_t> try_write(std::string_view bytes) noexcept;
+
+  // Waits until try_read / try_write is worth another try. Error: kTimeout, kClosed.
+  Task<Status> wait_readable(Deadline deadline);
+  Task<Status> wait_writable(Deadline deadline);
+
+  // From now on readiness to read also notifies `signal` (null: nobody), beside a read that waits: how a running call
+  // sees that its client left. One notification per readiness; try_read until kWouldBlock arms the next.
+  void watch_readable(Signal* signal) noexcept;
+
+  // Sends close_notify if it can be sent now, then closes. Never waits, may be called twice.
+  void close() noexcept;
+  // Closes with a RST and no close_notify, so that the peer sees at once that the answer is not whole.
+  void abort() noexcept;
+  [[nodiscard]] bool is_open() const noexcept;
+
+  [[nodiscard]] SSL* ssl() const noexcept { return ssl_.get(); }  // null: plain
+  [[nodiscard]] std::string_view alpn() const noexcept;           // empty: none
+  [[nodiscard]] const Endpoint& peer() const noexcept { return peer_; }
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
+
+  // Gives up the connection, to be taken up by the other constructor on another loop. What TLS has already decrypted
+  // stays inside `ssl`: the new owner must try_read before it waits. REQUIRES: no operation under way.
+  struct Parts {
+    int fd = -1;
+    SslPtr ssl;
+    Endpoint peer;
+  };
+  [[nodiscard]] Parts release();
+  Stream(Loop& loop, Parts parts);
+
+ private:
+  Loop& loop_;
+  Socket socket_;
+  SslPtr ssl_;
+  Endpoint peer_;
+  // The implementation adds here what its waits need.
+};
+
+}  // namespace sluice::net

@@ -1,0 +1,34 @@
+#include "net/task_group.h"
+
+#include <cstdlib>
+
+namespace sluice::net {
+
+TaskGroup::~TaskGroup() {
+  if (running_ != 0) std::abort();  // a task would run on freed memory: stop here, where the cause is in sight
+}
+
+void TaskGroup::spawn(Task<void> task) {
+  ++running_;
+  asio::co_spawn(loop_.executor(), std::move(task), [this](const std::exception_ptr& fault) { ended(fault); });
+}
+
+Task<void> TaskGroup::join() {
+  while (running_ != 0) co_await idle_.wait();
+}
+
+void TaskGroup::ended(const std::exception_ptr& fault) noexcept {
+  --running_;
+  if (fault) {
+    try {
+      std::rethrow_exception(fault);
+    } catch (const std::exception& e) {
+      on_fault_(e.what());
+    } catch (...) {
+      on_fault_("not a std::exception");
+    }
+  }
+  if (running_ == 0) idle_.notify();
+}
+
+}  // namespace sluice::net

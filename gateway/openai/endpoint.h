@@ -1,0 +1,38 @@
+// The endpoints of the OpenAI dialect that this gateway serves: one row each, and nothing else is forwarded.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace sluice::openai {
+
+enum class EndpointId : std::uint8_t { kChatCompletions, kCompletions, kEmbeddings, kResponses, kModels, kModel };
+
+// How an answer counts and streams.
+enum class Dialect : std::uint8_t { kChat, kCompletion, kEmbedding, kResponse, kNone };
+
+struct Endpoint {
+  EndpointId id;
+  std::string_view name;    // "chat.completions": in audit records and metrics
+  std::string_view method;  // "POST"
+  std::string_view path;    // "/v1/chat/completions"; of kModel the prefix "/v1/models/"
+  Dialect dialect;
+  bool asks_for_usage;      // stream_options.include_usage exists here
+};
+
+struct Route {
+  const Endpoint* endpoint = nullptr;
+  std::string_view rest;  // of kModel: the id behind the prefix, still percent-encoded
+};
+
+// Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
+// Errors: kNotFound, kMethodNotAllowed.
+[[nodiscard]] Result<Route> find_endpoint(std::string_view method, std::string_view path) noexcept;
+
+// Decodes %XX once. Error kNotFound: a bad escape, a NUL or more than `into` holds. Returns what was written into `into`.
+[[nodiscard]] Result<std::string_view> percent_decode(std::string_view text, std::span<char> into) noexcept;
+
+}  // namespace sluice::openai

@@ -1,0 +1,31 @@
+// The one place where an Error becomes what the client sees: status, OpenAI error object, and the headers that steer SDKs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace sluice::openai {
+
+// What the client gets. {"error":{"message":…,"type":…,"param":null,"code":…}}
+struct ErrorAnswer {
+  std::uint16_t status = 500;
+  std::string body;
+  enum class ShouldRetry : std::uint8_t { kUnsaid, kYes, kNo } should_retry = ShouldRetry::kUnsaid;
+};
+
+// `message` empty: error.what. `type` null: the kind's own.
+[[nodiscard]] ErrorAnswer error_answer(const Error& error, std::string_view message = {}, const char* type = nullptr);
+
+// The error that an upstream answered with, in any form (nested, flat, a string, HTML, empty, integer code), as the
+// nested form with four keys; code a string or null. Knows context overflows (400 context_length_exceeded). The upstream's
+// words are kept for the client where they are JSON text, bounded, and never logged. 401 and 403 of an upstream become 502:
+// the caller's key is not at fault. REQUIRES: padding as CallReader::read.
+[[nodiscard]] ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type, std::string_view body);
+
+// The same as an SSE event: "data: {…}\n\n".
+[[nodiscard]] std::string error_event(const ErrorAnswer& answer);
+
+}  // namespace sluice::openai

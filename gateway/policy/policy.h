@@ -1,0 +1,120 @@
+// What a policy is: it sees what a call is, never what it says, and decides whether it may go on.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/usage.h"
+#include "ledger/ticket.h"
+
+namespace sluice::policy {
+
+// Who calls, by opaque ids and by dense indexes for the ledger's counters. Names are for people who read audit records.
+struct Caller {
+  std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;
+  std::uint32_t tenant_index = 0, user_index = 0, key_index = 0;
+  std::string_view tenant, user;                 // valid for the process's life
+  std::span<const std::string> allowed_models;   // empty: every model
+};
+
+// One call as policies see it. Prompt and answer bytes cannot be reached from here.
+// Lifetime: lives in the exchange's frame, from the reading of the call to the end of finish().
+struct Call {
+  // Who and what.
+  std::string_view request_id;        // "req_…"
+  std::uint64_t number = 0;           // unique with the boot id: the idempotency id of journal and store
+  Caller caller;
+  std::string_view endpoint;          // "chat.completions"
+  std::string_view channel;           // "api"
+  std::string_view model;             // a configured or served name, or "sha256:…" of one that is neither
+  std::uint32_t model_index = 0;      // dense, for the ledger; kNoModel: not known
+  std::string_view client_ip;         // truncated to /24 or /48
+  std::span<const std::pair<std::string, std::string>> labels;
+  bool stream = false;
+  WallTime began;
+  MonoTime began_mono;
+
+  // What it asks for.
+  std::uint64_t prompt_estimate = 0;  // tokens
+  std::uint64_t output_cap = 0;       // tokens for the whole call: min(the client's cap, else the model's max_output) × choices
+  std::uint64_t choices = 1;          // n × prompts
+  // Set by the budget policy: the cap to splice in, 0: leave the body alone.
+  std::uint64_t clamp_output_to = 0;  // tokens per choice
+
+  // The ledger's holds for this call; settled and freed exactly once, by the policies that took them.
+  ledger::Ticket ticket;
+
+  static constexpr std::uint32_t kNoModel = 0xffffffff;
+};
+
+// What is known at the end.
+struct Outcome {
+  EndReason reason = EndReason::kFault;
+  std::uint16_t status = 0;              // as the client saw it; 0: no head was sent
+  Usage usage;
+  std::string_view model_served;         // empty: none
+  std::string_view upstream;             // name of the upstream or agent; empty: none
+  std::chrono::microseconds ttft{-1};    // head of the request to the first byte of the answer's body; -1: none came
+  std::chrono::microseconds duration{0};
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+};
+
+enum class Verdict : std::uint8_t { kGoOn, kRefuse };
+
+// REQUIRES of text: says what to do; holds names and numbers of limits, no bytes of the request.
+struct Decision {
+  Verdict verdict = Verdict::kGoOn;
+  Error error;                                   // with kRefuse
+  const char* type = nullptr;                    // OpenAI error type, e.g. "tokens"; null: the kind's own
+  std::string message;                           // with kRefuse; empty: error.what
+  std::chrono::milliseconds retry_after{0};      // 0: not to be retried, x-should-retry: false
+  [[nodiscard]] static Decision go_on() noexcept { return {}; }
+};
+
+enum class Extension : std::uint8_t { kGranted, kCut };
+
+// One policy. Every call passes the chain in the order of the conf; finish() runs for every policy whose admit() ran,
+// in reverse order, exactly once.
+// Thread:   every function on any worker at once: state is immutable or atomic.
+// Errors:   nothing throws, blocks or waits.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  [[nodiscard]] virtual Decision admit(Call& call) noexcept = 0;
+  // `completion_tokens` have been counted so far in a running stream.
+  [[nodiscard]] virtual Extension progress(Call& call, std::uint64_t completion_tokens) noexcept {
+    (void)call, (void)completion_tokens;
+    return Extension::kGranted;
+  }
+  virtual void finish(Call& call, const Outcome& outcome) noexcept { (void)call, (void)outcome; }
+  // Somebody showed a credential that was refused. `client_ip` is truncated.
+  virtual void authentication_failed(std::string_view client_ip) noexcept { (void)client_ip; }
+};
+
+// The policies of one conf, in order.
+// Lifetime: immutable; a running call keeps the chain that admitted it.
+class Chain final {
+ public:
+  explicit Chain(std::vector<std::unique_ptr<Policy>> policies);
+  ~Chain();
+  // Runs admit() until one refuses. `admitted` tells finish() how far it came.
+  [[nodiscard]] Decision admit(Call& call, std::size_t& admitted) const noexcept;
+  [[nodiscard]] Extension progress(Call& call, std::uint64_t completion_tokens) const noexcept;
+  void finish(Call& call, const Outcome& outcome, std::size_t admitted) const noexcept;
+  void authentication_failed(std::string_view client_ip) const noexcept;
+
+ private:
+  std::vector<std::unique_ptr<Policy>> policies_;
+};
+
+}  // namespace sluice::policy
