@@ -97,6 +97,8 @@ class Policy {
     return Extension::kGranted;
   }
   virtual void finish(Call& call, const Outcome& outcome) noexcept { (void)call, (void)outcome; }
+  // One record per call of a known caller, also of one that was refused or at fault: after finish(), in the chain's order, once.
+  virtual void record(const Call& call, const Outcome& outcome) noexcept { (void)call, (void)outcome; }
   // Somebody showed a credential that was refused. `client_ip` is truncated.
   virtual void authentication_failed(std::string_view client_ip) noexcept { (void)client_ip; }
 };
@@ -111,6 +113,7 @@ class Chain final {
   [[nodiscard]] Decision admit(Call& call, std::size_t& admitted) const noexcept;
   [[nodiscard]] Extension progress(Call& call, std::uint64_t completion_tokens) const noexcept;
   void finish(Call& call, const Outcome& outcome, std::size_t admitted) const noexcept;
+  void record(const Call& call, const Outcome& outcome) const noexcept;
   void authentication_failed(std::string_view client_ip) const noexcept;
 
  private:
