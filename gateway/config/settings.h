@@ -1,1 +1,249 @@
+// What the conf file can say, as plain typed values with their defaults: one struct per TOML table, one field per key,
+// field names as in the file. schema.cc gives each key its explanation and bounds; conf/sluice.toml shows them all.
 #pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+
+namespace sluice::config {
+
+using Duration = std::chrono::milliseconds;
+using SecretText = std::basic_string<char, std::char_traits<char>, WipingAllocator<char>>;
+
+// "file:PATH" or "env:NAME", and what stood there when the conf was loaded. Never written inline.
+struct Secret {
+  std::string reference;  // empty: none given
+  SecretText value;       // line ends at the end are cut
+  [[nodiscard]] bool given() const noexcept { return !reference.empty(); }
+  bool operator==(const Secret&) const = default;
+};
+
+// [server]
+struct Server {
+  std::string name = "sluice";           // in logs and in the hello to agents
+  std::uint32_t workers = 0;             // 0: one per core
+  std::string state_dir = "/var/lib/sluice";
+  Duration grace{30'000};                // how long running calls may take to end on SIGTERM
+  bool core_dumps = false;
+  bool operator==(const Server&) const = default;
+};
+
+enum class Transport : std::uint8_t { kTls, kPlain };
+
+// [[listener]]
+struct Listener {
+  std::string address = "127.0.0.1:8443";   // HOST:PORT, port 0: the system picks one
+  Transport transport = Transport::kTls;    // plain: loopback only, unless plain_anywhere
+  bool plain_anywhere = false;
+  bool tunnels = true;                      // agents may dial here (tls only)
+  std::vector<std::string> proxy_protocol;  // networks whose connections begin with a PROXY header
+  std::vector<std::string> trust_forwarded_for;  // networks whose X-Forwarded-For is believed
+  std::vector<std::string> cors_origins;    // "*" or exact origins; empty: no CORS
+  Duration cors_max_age{600'000};
+  bool operator==(const Listener&) const = default;
+};
+
+enum class TlsVersion : std::uint8_t { k12, k13 };
+
+// [tls]
+struct Tls {
+  std::string certificate = "/etc/sluice/tls/certificate.pem";  // chain, leaf first
+  std::string key = "/etc/sluice/tls/key.pem";
+  TlsVersion min_version = TlsVersion::k13;
+  bool tickets = true;
+  Duration ticket_lifetime{2 * 3600 * 1000};
+  Duration handshake_time{10'000};
+  bool operator==(const Tls&) const = default;
+};
+
+// [http]
+struct Http {
+  std::size_t head_limit = 32 * 1024;
+  std::size_t body_limit = 32 * 1024 * 1024;
+  std::size_t buffered_limit = 512 * 1024 * 1024;  // of all bodies held at once; beyond it: 503
+  std::size_t read_ahead = 64 * 1024;
+  Duration head_time{10'000};
+  Duration idle_time{75'000};
+  Duration body_gap{30'000};
+  Duration write_gap{60'000};
+  std::uint32_t max_connections = 100'000;  // of the whole gateway
+  bool operator==(const Http&) const = default;
+};
+
+// [stream]
+struct Stream {
+  Duration first_ping{15'000};
+  Duration ping_interval{15'000};
+  std::size_t event_limit = 32 * 1024 * 1024;
+  std::size_t client_backlog = 1024 * 1024;  // unsent bytes for one client before its upstream is held back
+  bool operator==(const Stream&) const = default;
+};
+
+// [route]
+struct Route {
+  Duration hold{5'000};           // wait for an upstream of a known model
+  std::uint32_t queue = 1024;     // calls that may wait for one model's slots
+  Duration queue_time{30'000};
+  std::uint32_t connect_attempts = 3;  // other upstreams tried while nothing was sent
+  std::size_t answer_limit = 64 * 1024 * 1024;  // of an answer that is not streamed
+  bool operator==(const Route&) const = default;
+};
+
+// [tunnel]
+struct Tunnel {
+  std::uint32_t tunnels_per_agent = 8;
+  Duration ping_interval{5'000};
+  std::uint32_t missed_pings = 3;
+  std::size_t connection_window = 16 * 1024 * 1024;
+  std::size_t stream_window = 256 * 1024;
+  std::uint32_t max_streams = 10'000;   // of one tunnel
+  std::uint32_t agent_slots = 64;       // concurrent calls of an agent that does not say
+  Duration head_time{600'000};          // from the request to the answer's head
+  Duration stream_gap{600'000};         // silence inside an answer
+  Duration reconnect_cap{5'000};
+  bool operator==(const Tunnel&) const = default;
+};
+
+// [pairing]
+struct Pairing {
+  Duration key_lifetime{15 * 60 * 1000};
+  Duration certificate_lifetime{30LL * 24 * 3600 * 1000};
+  bool operator==(const Pairing&) const = default;
+};
+
+// [ledger]
+struct Ledger {
+  std::uint64_t slice = 2048;         // output tokens reserved at a time
+  std::uint64_t default_max_output = 32'768;  // of a model with no [[model]] entry
+  std::string time_zone = "UTC";      // where a budget's day and month begin
+  bool drain_aborted = false;         // after a client left: read on to the usage chunk
+  Duration drain_time{5'000};         // at most so long
+  std::uint32_t warn_percent = 80;    // of a budget: crossing it is an event
+  bool operator==(const Ledger&) const = default;
+};
+
+enum class OnFull : std::uint8_t { kRefuse, kContinue };
+
+// [journal]
+struct Journal {
+  bool enabled = true;
+  std::string dir;                    // empty: state_dir/journal
+  Duration sync{10};
+  std::size_t segment = 64 * 1024 * 1024;
+  OnFull on_full = OnFull::kRefuse;
+  Duration sink_interval{200};        // how often records move to the store
+  std::uint32_t sink_batch = 4096;
+  bool operator==(const Journal&) const = default;
+};
+
+enum class StoreKind : std::uint8_t { kSqlite, kPostgres };
+
+// [store]
+struct Store {
+  StoreKind kind = StoreKind::kSqlite;
+  std::string path;   // of the SQLite file; empty: state_dir/sluice.db
+  Secret url;         // of PostgreSQL
+  bool operator==(const Store&) const = default;
+};
+
+// [admin]
+struct Admin {
+  std::string socket;   // empty: state_dir/admin.sock
+  std::string metrics;  // HOST:PORT of the metrics endpoint; empty: on the admin socket only
+  bool operator==(const Admin&) const = default;
+};
+
+// [audit]
+struct Audit {
+  std::vector<std::string> label_headers;  // request headers kept as labels, "x-label-…"
+  std::uint32_t max_labels = 8;
+  Duration keep{400LL * 24 * 3600 * 1000};
+  bool operator==(const Audit&) const = default;
+};
+
+enum class LogFormat : std::uint8_t { kText, kJson };
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError };
+
+// [log]
+struct Log {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+  bool access = false;              // one line a call
+  std::uint32_t access_rate = 100;  // lines a second at most; the rest is counted
+  bool operator==(const Log&) const = default;
+};
+
+// [policies]
+struct Policies {
+  std::vector<std::string> order{"model_access", "rate_limit", "budget", "audit"};
+  bool operator==(const Policies&) const = default;
+};
+
+// [[upstream]]: a model server that the gateway calls itself.
+struct Upstream {
+  std::string name;
+  std::string url;                  // "http://HOST:PORT" or "https://…", a path prefix allowed; "/v1/…" is appended
+  Secret api_key;
+  std::vector<std::string> models;  // empty: asked from /v1/models
+  std::uint32_t slots = 256;        // concurrent calls
+  bool usage_in_stream = true;      // ask for usage in streams that did not
+  std::string ca_file;              // empty: the system's
+  Duration connect_time{5'000};
+  Duration head_time{600'000};
+  Duration stream_gap{600'000};
+  Duration idle_time{60'000};       // of a pooled connection
+  std::uint32_t pool = 64;          // idle connections kept per worker
+  Duration health_interval{10'000};
+  bool operator==(const Upstream&) const = default;
+};
+
+// [[model]]
+struct Model {
+  std::string name;
+  std::string upstream_name;            // how the upstream calls it; empty: the same
+  std::uint64_t max_output = 32'768;    // tokens
+  Price price;                          // price_prompt, …: USD per million tokens
+  LimitSpec limits;                     // rpm, tpm, concurrency
+  std::vector<BudgetSpec> budgets;      // "tokens:1000000/month", "usd:25/day", "… soft"
+  std::vector<BudgetSpec> user_budgets; // the same for each user on this model
+  bool operator==(const Model&) const = default;
+};
+
+struct Settings {
+  Server server;
+  std::vector<Listener> listeners;  // [[listener]]; none in the file: one with the defaults
+  Tls tls;
+  Http http;
+  Stream stream;
+  Route route;
+  Tunnel tunnel;
+  Pairing pairing;
+  Ledger ledger;
+  Journal journal;
+  Store store;
+  Admin admin;
+  Audit audit;
+  Log log;
+  Policies policies;
+  std::vector<Upstream> upstreams;  // [[upstream]]
+  std::vector<Model> models;        // [[model]]
+  bool operator==(const Settings&) const = default;
+
+  // Where things are, with the defaults that hang on state_dir filled in.
+  [[nodiscard]] std::string store_path() const { return store.path.empty() ? server.state_dir + "/sluice.db" : store.path; }
+  [[nodiscard]] std::string journal_dir() const {
+    return journal.dir.empty() ? server.state_dir + "/journal" : journal.dir;
+  }
+  [[nodiscard]] std::string admin_socket() const {
+    return admin.socket.empty() ? server.state_dir + "/admin.sock" : admin.socket;
+  }
+};
+
+}  // namespace sluice::config
