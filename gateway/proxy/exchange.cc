@@ -1,0 +1,138 @@
+// One request, phase by phase. Read run() and phases() first; router.cc, relay.cc and refuse.cc hold the parts that are longer than a page.
+#include "proxy/exchange.h"
+
+#include <simdjson.h>
+
+#include "base/sha256.h"
+#include "proxy/credential.h"
+
+namespace sluice::proxy {
+
+Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head, ClientAddress address)
+    : worker_(worker), client_(client), head_(head), conf_(worker.conf), wake_(worker.loop) {
+  call_.request_id = make_request_id(request_id_);
+  call_.number = ++worker_.next_call << 8 | worker_.loop.index();
+  call_.channel = "api";
+  call_.client_ip = address.truncated;
+  call_.began = worker_.clock.wall();
+  call_.began_mono = worker_.clock.mono();
+  running_.wake = &wake_;
+  running_position_ = worker_.running.insert(worker_.running.end(), &running_);
+}
+
+Exchange::~Exchange() {
+  worker_.running.erase(running_position_);
+  worker_.buffered.give(body_held_bytes_);
+}
+
+Task<void> Exchange::run() {
+  if (head_.method == http::Verb::options) co_return co_await answer_preflight();
+  const Status done = co_await phases();
+  client_.watch_client(nullptr);
+  if (!done) co_await refuse(done.error());
+  finish();
+}
+
+Task<Status> Exchange::phases() {
+  SLUICE_CO_TRY(match());
+  SLUICE_CO_TRY(identify());
+  if (route_.endpoint->dialect == openai::Dialect::kNone) co_return co_await answer_models();
+  SLUICE_CO_TRY(co_await read_body());
+  SLUICE_CO_TRY(understand());
+  SLUICE_CO_TRY(admit());
+  SLUICE_CO_TRY(co_await send());
+  co_return co_await relay();
+}
+
+// Which endpoint is it?
+Status Exchange::match() {
+  const Result<openai::Route> route = openai::find_endpoint(boost::beast::http::to_string(head_.method), head_.path);
+  if (!route) return route.error();
+  route_ = *route;
+  call_.endpoint = route_.endpoint->name;
+  return ok();
+}
+
+// Who is it? Before the body, so that a stranger cannot make us read one.
+Status Exchange::identify() {
+  const Result<std::string_view> credential = find_credential(*head_.fields);
+  if (!credential) return credential.error();
+  const Result<const identity::Key*> key = worker_.directory.find(*credential, call_.began);
+  if (!key) {
+    if (key.error().kind == ErrorKind::kInvalidKey) conf_->chain->authentication_failed(call_.client_ip);
+    return key.error();
+  }
+  key_ = running_.key = *key;
+  const identity::User& user = *key_->user;
+  call_.caller = {.tenant_id = user.tenant->id, .user_id = user.id, .key_id = key_->id,
+                  .tenant_index = user.tenant->index, .user_index = user.index, .key_index = key_->index,
+                  .tenant = user.tenant->name, .user = user.name, .allowed_models = key_->models};
+  return ok();
+}
+
+// The body, bounded: by its own limit and by what the whole process may hold.
+Task<Status> Exchange::read_body() {
+  if (const auto encoding = head_.fields->find(http::Field::content_encoding);
+      encoding != head_.fields->end() && !boost::beast::iequals(encoding->value(), "identity"))
+    co_return client_error(ErrorKind::kUnsupportedEncoding, "send the body without Content-Encoding");
+  struct Reserve final : http::ServerConnection::Reserve {
+    explicit Reserve(Exchange& exchange_) noexcept : exchange(exchange_) {}
+    bool grow(std::size_t more_bytes) noexcept override {
+      if (!exchange.worker_.buffered.take(more_bytes)) return false;
+      exchange.body_held_bytes_ += more_bytes;
+      return true;
+    }
+    Exchange& exchange;
+  } reserve(*this);
+  const Status read = co_await client_.read_body(body_, conf_->settings.body_bytes, reserve);
+  if (read) (void)body_.prepare(simdjson::SIMDJSON_PADDING);
+  co_return read;
+}
+
+// What does it ask for?
+Status Exchange::understand() {
+  Result<openai::CallBody> asked = worker_.reader.read(*route_.endpoint, body_.view());
+  if (!asked) return asked.error();
+  asked_ = std::move(*asked);
+  call_.stream = asked_.stream;
+  const auto found = conf_->models.find(std::string_view(asked_.model));
+  if (found == conf_->models.end() || !worker_.pool.knows(asked_.model)) {
+    // The name may carry anything: what is kept of it is a hash.
+    model_hash_ = "sha256:" + to_hex(sha256(asked_.model)).substr(0, 16);
+    call_.model = model_hash_;
+    return client_error(ErrorKind::kModelNotFound, "");
+  }
+  call_.model = found->first;
+  model_ = &found->second;
+  call_.model_index = model_->index;
+  call_.prompt_estimate = asked_.prompt_estimate;
+  call_.choices = asked_.choices;
+  const bool generates = route_.endpoint->dialect != openai::Dialect::kEmbedding;
+  const std::uint64_t cap = std::min(asked_.output_cap.value_or(model_->max_output), std::uint64_t{1} << 40);
+  call_.output_cap = generates ? cap * call_.choices : 0;
+  return ok();
+}
+
+// May it go on? Limits and budgets are held from here to finish().
+Status Exchange::admit() {
+  decision_ = conf_->chain->admit(call_, admitted_);
+  if (decision_.verdict == policy::Verdict::kRefuse) return decision_.error;
+  return ok();
+}
+
+// Once, whatever happened: holds are settled and freed, then the record is written.
+void Exchange::finish() noexcept {
+  if (std::exchange(finished_, true)) return;
+  upstream_.reset();
+  lease_.release();
+  outcome_.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);
+  outcome_.bytes_in = client_.bytes_in();
+  outcome_.bytes_out += client_.bytes_out() + client_.pending_bytes();
+  outcome_.model_served = model_served_;
+  outcome_.upstream = place_name_;
+  conf_->chain->finish(call_, outcome_, admitted_);
+  if (!call_.model.empty()) conf_->chain->record(call_, outcome_);
+  worker_.metrics.call_ended(call_, outcome_);
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,118 @@
+// One request from its head to its end: exchange.cc shows every phase on one page.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "openai/answer.h"
+#include "openai/error_body.h"
+#include "proxy/reply.h"
+#include "proxy/worker.h"
+
+namespace sluice::proxy {
+
+// How the client reached us.
+struct ClientAddress {
+  std::string_view truncated;  // "203.0.113.0" (/24) or "2001:db8:1::" (/48)
+};
+
+// What the client has been given so far.
+enum class Begun : std::uint8_t { kNothing, kStream, kBody };
+
+// How soon a client should retry: what the upstream's Retry-After says, else soon for 429 and 503; 0: say nothing.
+[[nodiscard]] std::chrono::milliseconds retry_after_of(std::string_view header, unsigned status) noexcept;
+
+// Thread:   owning worker only.
+// Lifetime: of one request; worker and connection outlive it.
+// Cancel:   the client leaves, the key is revoked or a drain ends: the phase under way returns, finish() runs.
+class Exchange final {
+ public:
+  Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head, ClientAddress address);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // Answers the request. Whatever ends it, finish() has run exactly once when this returns.
+  Task<void> run();
+
+ private:
+  // The phases, in order. An Error ends the exchange; run() gives it to the client.
+  Task<Status> phases();
+  Status match();
+  Status identify();
+  Task<Status> read_body();
+  Status understand();
+  Status admit();
+  Task<Status> send();
+  Task<Status> relay();
+  void finish() noexcept;
+
+  // Parts of send(), in router.cc.
+  Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, net::Deadline hold);
+  void prepare(upstream::Place& place);
+  Task<Status> await_head();
+
+  // Parts of relay(), in relay.cc.
+  Task<Status> relay_stream();
+  Task<Status> pass_events(openai::StreamFilter& filter);
+  openai::StreamState filter_arrived(openai::StreamFilter& filter, Buffer& out);
+  Task<void> let_upstream_end();
+  Task<Status> relay_whole();
+  Task<Status> gather(std::size_t limit_bytes);
+  Task<Status> pass_through(ReplyHeaders& headers);
+  void complete(std::optional<Usage> measured, std::size_t answer_bytes, std::size_t unsent_bytes) noexcept;
+  Task<Status> relay_error();
+  void begin_stream();
+  void add_answer_headers(ReplyHeaders& headers) const noexcept;
+  void note_first_byte() noexcept;
+
+  // Parts of the answer to a failed exchange, in refuse.cc.
+  Task<void> refuse(Error error);
+  Task<void> answer_error(const openai::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
+
+  // Answers that need no upstream, in models.cc.
+  Task<Status> answer_models();
+  Task<void> answer_preflight();
+
+  // Sleeps until something happened or `deadline`. Errors: kClosed (client gone), kInvalidKey (revoked), kUnavailable (drained).
+  Task<Result<net::Wake>> next(net::Deadline deadline);
+  [[nodiscard]] Status interrupted() const noexcept;
+
+  Worker& worker_;
+  http::ServerConnection& client_;
+  const http::RequestHead& head_;
+  std::shared_ptr<const Conf> conf_;
+  net::Signal wake_;
+  RunningCall running_;
+  std::list<RunningCall*>::iterator running_position_;
+
+  openai::Route route_;
+  const identity::Key* key_ = nullptr;
+  Buffer body_;
+  std::size_t body_held_bytes_ = 0;
+  openai::CallBody asked_;
+  const ModelSettings* model_ = nullptr;
+
+  policy::Call call_;
+  policy::Outcome outcome_;
+  policy::Decision decision_;
+  std::size_t admitted_ = 0;
+
+  upstream::Lease lease_;
+  openai::EditedBody edited_;
+  ReplyHeaders request_headers_;
+  std::string path_;
+  http::OutgoingRequest request_;
+  std::unique_ptr<http::OutgoingCall> upstream_;
+
+  std::array<char, 40> request_id_{};
+  std::string model_hash_;
+  std::string model_served_;
+  std::string place_name_;
+  Begun begun_ = Begun::kNothing;
+  bool finished_ = false;
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,94 @@
+#include "proxy/reply.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+#include "base/ids.h"
+
+namespace sluice::proxy {
+
+void ReplyHeaders::add(std::string_view name, std::string_view value) noexcept {
+  if (count_ < kMost) headers_[count_++] = {name, value};
+}
+
+void ReplyHeaders::add_copy(std::string_view name, std::string_view value) noexcept {
+  if (text_.size() - used_ < value.size()) return;  // sized for everything that is added; a longer value is left out
+  char* at = text_.data() + used_;
+  std::memcpy(at, value.data(), value.size());
+  used_ += value.size();
+  add(name, {at, value.size()});
+}
+
+void ReplyHeaders::add_number(std::string_view name, std::uint64_t value) noexcept {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  add_copy(name, {digits, static_cast<std::size_t>(end - digits)});
+}
+
+void ReplyHeaders::add_duration(std::string_view name, std::chrono::milliseconds value) noexcept {
+  char text[40];
+  const auto ms = static_cast<unsigned long long>(std::max<std::int64_t>(value.count(), 0));
+  int length = 0;
+  if (ms < 1'000) {
+    length = std::snprintf(text, sizeof text, "%llums", ms);
+  } else if (ms < 60'000) {
+    length = ms % 1'000 == 0 ? std::snprintf(text, sizeof text, "%llus", ms / 1'000)
+                             : std::snprintf(text, sizeof text, "%llu.%03llus", ms / 1'000, ms % 1'000);
+  } else {
+    length = std::snprintf(text, sizeof text, "%llum%llus", ms / 60'000, ms / 1'000 % 60);
+  }
+  add_copy(name, {text, static_cast<std::size_t>(length)});
+}
+
+void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept {
+  headers.add("x-request-id", call.request_id);
+  if (const ledger::RateView& view = call.ticket.requests; view.present) {
+    headers.add_number("x-ratelimit-limit-requests", view.limit);
+    headers.add_number("x-ratelimit-remaining-requests", view.remaining);
+    headers.add_duration("x-ratelimit-reset-requests", view.reset);
+  }
+  if (const ledger::RateView& view = call.ticket.tokens; view.present) {
+    headers.add_number("x-ratelimit-limit-tokens", view.limit);
+    headers.add_number("x-ratelimit-remaining-tokens", view.remaining);
+    headers.add_duration("x-ratelimit-reset-tokens", view.reset);
+  }
+}
+
+void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
+                       std::chrono::milliseconds retry_after) noexcept {
+  using ShouldRetry = openai::ErrorAnswer::ShouldRetry;
+  if (answer.should_retry != ShouldRetry::kUnsaid)
+    headers.add("x-should-retry", answer.should_retry == ShouldRetry::kYes ? "true" : "false");
+  if (answer.should_retry == ShouldRetry::kNo || retry_after.count() <= 0) return;
+  // Whole seconds, both headers alike: an SDK reads the one or the other. Beyond 60 s some SDKs give up or sleep it all.
+  const std::int64_t seconds = std::clamp<std::int64_t>((retry_after.count() + 999) / 1'000, 1, 60);
+  headers.add_number("retry-after", static_cast<std::uint64_t>(seconds));
+  headers.add_number("retry-after-ms", static_cast<std::uint64_t>(std::min<std::int64_t>(retry_after.count(), 60'000)));
+}
+
+void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<const std::string> allowed) noexcept {
+  if (origin.empty() || allowed.empty()) return;
+  const bool any = std::ranges::find(allowed, "*") != allowed.end();
+  if (!any && std::ranges::find(allowed, origin) == allowed.end()) return;
+  if (any) {
+    headers.add("access-control-allow-origin", "*");
+  } else {
+    headers.add_copy("access-control-allow-origin", origin);
+    headers.add("vary", "Origin");
+  }
+  headers.add("access-control-expose-headers",
+              "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, "
+              "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+              "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens");
+}
+
+std::string_view make_request_id(std::span<char, 40> into) noexcept {
+  std::memcpy(into.data(), "req_", 4);
+  write_hex(random_id(), into.subspan(4, 16));
+  write_hex(random_id(), into.subspan(20, 16));
+  return {into.data(), 36};
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,48 @@
+// The headers of an answer, gathered without allocating, and how an Error is written to a client.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "http/call.h"
+#include "http/server_connection.h"
+#include "openai/error_body.h"
+#include "policy/policy.h"
+
+namespace sluice::proxy {
+
+// A small list of headers with room for the values that are made here.
+// Lifetime: names, and values given to add(), outlive the list; values given to add_copy() live in it.
+class ReplyHeaders final {
+ public:
+  void add(std::string_view name, std::string_view value) noexcept;
+  void add_copy(std::string_view name, std::string_view value) noexcept;
+  void add_number(std::string_view name, std::uint64_t value) noexcept;
+  // A Go-style duration, as OpenAI writes it: "174ms", "6.596s", "6m0s".
+  void add_duration(std::string_view name, std::chrono::milliseconds value) noexcept;
+  void clear() noexcept { count_ = used_ = 0; }
+  [[nodiscard]] std::span<const http::Header> span() const noexcept { return {headers_.data(), count_}; }
+
+ private:
+  static constexpr std::size_t kMost = 24;
+  std::array<http::Header, kMost> headers_;
+  std::array<char, 512> text_;
+  std::size_t count_ = 0;
+  std::size_t used_ = 0;
+};
+
+// x-request-id, and the six x-ratelimit headers where limits apply.
+void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept;
+// Retry-After and retry-after-ms (agreeing, at most 60 s), x-should-retry.
+void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer, std::chrono::milliseconds retry_after) noexcept;
+// access-control-allow-origin and its company, if `origin` is allowed.
+void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<const std::string> allowed) noexcept;
+
+// Writes "req_" and 32 hexadecimal digits.
+std::string_view make_request_id(std::span<char, 40> into) noexcept;
+
+}  // namespace sluice::proxy

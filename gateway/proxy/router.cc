@@ -1,0 +1,107 @@
+// send(): from an admitted call to the head of an answer. Finds a place with a free slot, sends, and tries another place only
+// where nothing can have been generated.
+#include <algorithm>
+
+#include "proxy/exchange.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr Error kQueueFull = {ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0,
+                              "every slot of this model is taken and the queue is full; retry shortly"};
+constexpr Error kNoPlace = {ErrorKind::kUnavailable, Origin::kUpstream, Retry::kNo, 0, 0,
+                            "no machine that serves this model is reachable now; retry shortly"};
+constexpr Error kNoSlot = {ErrorKind::kOverloaded, Origin::kUpstream, Retry::kNo, 0, 0,
+                           "every slot of this model stayed taken; retry shortly"};
+
+}  // namespace
+
+Task<Status> Exchange::send() {
+  client_.watch_client(&wake_);
+  std::vector<const upstream::Place*> tried;
+  const net::Deadline hold = net::Deadline::after(conf_->settings.hold);
+  for (;;) {
+    Result<upstream::Lease> lease = co_await acquire(tried, hold);
+    if (!lease) co_return lease.error();
+    lease_ = std::move(*lease);
+    prepare(*lease_);
+    upstream_ = lease_->start(request_, wake_);
+    const Status head = co_await await_head();
+    if (head) co_return ok();
+    const bool again = upstream_->state() == http::CallState::kFailed && head.error().retry == Retry::kYes;
+    upstream_.reset();
+    if (!again || begun_ != Begun::kNothing || tried.size() + 1 >= conf_->settings.attempts) co_return head;
+    tried.push_back(&*lease_);
+    lease_.release();
+  }
+}
+
+Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place* const> tried, net::Deadline hold) {
+  upstream::Lease lease;
+  upstream::Supply supply = worker_.pool.take(call_.model, tried, lease);
+  if (supply == upstream::Supply::kTaken) co_return lease;
+  if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
+  const upstream::Pool::Waiter waiter(worker_.pool, wake_);
+  for (;;) {
+    const Result<net::Wake> woken = co_await next(hold);
+    if (!woken) co_return woken.error();
+    supply = worker_.pool.take(call_.model, tried, lease);
+    // All that could be tried was tried: the untried rest may come back, but not for a call that already failed once.
+    if (supply == upstream::Supply::kTaken) co_return lease;
+    if (*woken == net::Wake::kDeadline) co_return supply == upstream::Supply::kFull ? kNoSlot : kNoPlace;
+  }
+}
+
+// The request as this place wants it: edits are splices, everything else goes byte for byte.
+void Exchange::prepare(upstream::Place& place) {
+  openai::Edits edits;
+  edits.add_include_usage =
+      call_.stream && route_.endpoint->asks_for_usage && !asked_.include_usage && place.asks_for_usage();
+  if (call_.clamp_output_to != 0) edits.clamp_output_to = call_.clamp_output_to;
+  edits.model = model_->upstream_name;
+  openai::edit_body(*route_.endpoint, asked_, body_.view(), edits, edited_);
+  request_headers_.clear();
+  request_headers_.add("content-type", "application/json");
+  request_headers_.add("accept", call_.stream ? "text/event-stream" : "application/json");
+  request_headers_.add("accept-encoding", "identity");
+  request_headers_.add("x-request-id", call_.request_id);
+  for (const http::Header& header : place.headers()) request_headers_.add(header.name, header.value);
+  path_.assign(place.path_prefix()).append(route_.endpoint->path);
+  request_ = {.method = route_.endpoint->method, .path = path_, .headers = request_headers_.span(),
+              .body = {edited_.parts.data(), edited_.count}};
+  place_name_.assign(place.name());
+}
+
+// Until the upstream's head is there; a stream that waits long is opened with a ping.
+Task<Status> Exchange::await_head() {
+  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+  net::Deadline ping = call_.stream ? net::Deadline::after(conf_->settings.first_ping) : net::Deadline::never();
+  while (upstream_->head() == nullptr) {
+    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
+    const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});
+    if (!woken) co_return woken.error();
+    if (silence.passed()) co_return upstream_error(ErrorKind::kTimeout, "the model did not begin to answer in time");
+    if (!ping.passed()) continue;
+    begin_stream();
+    client_.append(": ping\n\n");
+    SLUICE_CO_TRY(co_await client_.flush());
+    ping = net::Deadline::after(conf_->settings.ping_interval);
+  }
+  co_return ok();
+}
+
+Status Exchange::interrupted() const noexcept {
+  if (client_.gone()) return client_error(ErrorKind::kClosed, "the client left");
+  if (!key_->live(call_.began)) return client_error(ErrorKind::kInvalidKey, "this API key was revoked");
+  if (running_.drained) return self_error(ErrorKind::kUnavailable, "this gateway is stopping; retry");
+  return ok();
+}
+
+Task<Result<net::Wake>> Exchange::next(net::Deadline deadline) {
+  if (const Status now = interrupted(); !now) co_return now.error();
+  const net::Wake wake = co_await wake_.wait(deadline);
+  if (const Status now = interrupted(); !now) co_return now.error();
+  co_return wake;
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,108 @@
+// What an exchange uses of its worker. Everything here belongs to one worker or is shared by atomics alone.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "http/server_connection.h"
+#include "identity/directory.h"
+#include "net/loop.h"
+#include "openai/call_reader.h"
+#include "policy/policy.h"
+#include "proxy/metrics.h"
+#include "upstream/pool.h"
+
+namespace sluice::proxy {
+
+// Bounds of an exchange; each is a conf key.
+struct ExchangeSettings {
+  std::size_t body_bytes = 32u << 20;          // of a request
+  std::size_t answer_bytes = 64u << 20;        // of an answer that is not streamed; larger ones are an upstream fault
+  std::size_t whole_answer_bytes = 256u << 10;  // up to here an answer is gathered and leaves with its length
+  std::size_t event_bytes = 32u << 20;         // of one SSE event
+  std::chrono::milliseconds first_ping{15'000};
+  std::chrono::milliseconds ping_interval{15'000};
+  std::chrono::milliseconds upstream_silence{600'000};
+  std::chrono::milliseconds hold{5'000};
+  std::size_t attempts = 3;
+  std::size_t queue = 1'000;  // calls that wait for a slot, per worker
+  std::vector<std::string> cors_origins;  // "*": any; empty: CORS is off
+};
+
+// One model as the conf describes it, or with defaults where only an agent knows it.
+struct ModelSettings {
+  std::uint32_t index = policy::Call::kNoModel;
+  std::uint64_t max_output = 32'768;
+  std::string upstream_name;  // empty: the same
+};
+
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
+};
+template <class T>
+using NameMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+
+// What a reload replaces as a whole. A running exchange keeps what it began with.
+struct Conf {
+  ExchangeSettings settings;
+  NameMap<ModelSettings> models;  // this worker's own copy: also those that only agents know
+  std::shared_ptr<const policy::Chain> chain;
+};
+
+// Bytes of request bodies held in the whole process, under one cap.
+class BufferedBytes final {
+ public:
+  explicit BufferedBytes(std::size_t cap_bytes) noexcept : cap_(cap_bytes) {}
+  [[nodiscard]] bool take(std::size_t bytes) noexcept {
+    if (held_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= cap_.load(std::memory_order_relaxed)) return true;
+    held_.fetch_sub(bytes, std::memory_order_relaxed);
+    return false;
+  }
+  void give(std::size_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void set_cap(std::size_t cap_bytes) noexcept { cap_.store(cap_bytes, std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::size_t> cap_;
+  std::atomic<std::size_t> held_{0};
+};
+
+// A call under way, so that a revocation or a drain can reach it.
+struct RunningCall {
+  const identity::Key* key = nullptr;
+  net::Signal* wake = nullptr;
+  bool drained = false;
+};
+
+// Thread:   owning worker only, but for what says otherwise.
+// Lifetime: outlives every exchange on it.
+struct Worker {
+  Worker(net::Loop& loop_, const identity::Directory& directory_, const Clock& clock_, BufferedBytes& buffered_,
+         WorkerMetrics& metrics_, std::uint64_t boot_id_)
+      : loop(loop_), directory(directory_), clock(clock_), buffered(buffered_), metrics(metrics_), boot_id(boot_id_), pool(loop_) {}
+
+  net::Loop& loop;
+  const identity::Directory& directory;
+  const Clock& clock;
+  BufferedBytes& buffered;
+  WorkerMetrics& metrics;
+  std::uint64_t boot_id;
+  std::uint64_t next_call = 0;  // call numbers are (counter << 8 | worker): unique within the boot
+  openai::CallReader reader;
+  upstream::Pool pool;
+  std::shared_ptr<const Conf> conf;
+  std::list<RunningCall*> running;
+  // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
+  std::function<Task<Status>(http::ServerConnection&, const http::RequestHead&)> own_paths;
+};
+
+}  // namespace sluice::proxy

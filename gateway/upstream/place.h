@@ -1,0 +1,54 @@
+// A place where a call can go: a direct upstream of the conf, or one model on one agent.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "http/call.h"
+#include "net/signal.h"
+
+namespace sluice::upstream {
+
+// Thread:   the worker that made it; take_slot() and free_slot() count over all workers.
+// Lifetime: shared, because an agent may leave while its last calls still run.
+class Place {
+ public:
+  virtual ~Place() = default;
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;        // for audit records and metrics
+  [[nodiscard]] virtual std::string_view path_prefix() const noexcept { return {}; }  // before "/v1/…"
+  // Headers of the upstream's own, such as its Authorization.
+  [[nodiscard]] virtual std::span<const http::Header> headers() const noexcept { return {}; }
+  // Whether stream_options.include_usage may be added; old servers refuse it.
+  [[nodiscard]] virtual bool asks_for_usage() const noexcept { return true; }
+  [[nodiscard]] virtual bool reachable() const noexcept = 0;
+  [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
+  // Takes a slot if one is free; each one taken is freed once.
+  [[nodiscard]] virtual bool take_slot() noexcept = 0;
+  virtual void free_slot() noexcept = 0;
+  // Starts a call; a failure to connect shows in the call's state.
+  [[nodiscard]] virtual std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest& request,
+                                                                  net::Signal& wake) noexcept = 0;
+};
+
+// Slots of one place, counted over all workers.
+class Slots final {
+ public:
+  explicit Slots(std::int64_t count) noexcept : free_(count) {}
+  [[nodiscard]] std::int64_t free() const noexcept { return free_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool take() noexcept {
+    std::int64_t seen = free_.load(std::memory_order_relaxed);
+    while (seen > 0) {
+      if (free_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) return true;
+    }
+    return false;
+  }
+  void give() noexcept { free_.fetch_add(1, std::memory_order_acq_rel); }
+
+ private:
+  std::atomic<std::int64_t> free_;
+};
+
+}  // namespace sluice::upstream

@@ -1,0 +1,102 @@
+// The places that one worker knows, and the choice among them: least loaded first, a bounded queue where all are full.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "upstream/place.h"
+
+namespace sluice::upstream {
+
+class Pool;
+
+// A slot on a place, given back on destruction.
+class Lease final {
+ public:
+  Lease() noexcept = default;
+  Lease(Pool& pool, std::shared_ptr<Place> place) noexcept : pool_(&pool), place_(std::move(place)) {}
+  Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), place_(std::move(other.place_)) {}
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease() { release(); }
+  void release() noexcept;
+  [[nodiscard]] explicit operator bool() const noexcept { return pool_ != nullptr; }
+  [[nodiscard]] Place& operator*() const noexcept { return *place_; }
+  [[nodiscard]] Place* operator->() const noexcept { return place_.get(); }
+
+ private:
+  Pool* pool_ = nullptr;
+  std::shared_ptr<Place> place_;
+};
+
+enum class Supply : std::uint8_t {
+  kTaken,        // `lease` holds a slot
+  kFull,         // reachable, but every slot is taken
+  kUnreachable,  // the model is known, but nothing serves it now
+  kUnknown,      // no such model
+};
+
+// Thread:   owning worker only, but for wake_one_from_afar().
+// Lifetime: outlives every lease and waiter.
+class Pool final {
+ public:
+  explicit Pool(net::Loop& loop) noexcept : loop_(loop) {}
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // All pools of the process, this one included: a slot freed here may be what a call on another worker waits for.
+  void set_siblings(std::vector<Pool*> pools) { siblings_ = std::move(pools); }
+
+  // `places` serve `model` from now on; empty: known, but served by nobody. Wakes who waits.
+  void set_places(const std::string& model, std::vector<std::shared_ptr<Place>> places);
+  void forget(const std::string& model);
+
+  // Tries to take a slot for `model`, leaving out places that were `tried`. Never waits.
+  [[nodiscard]] Supply take(std::string_view model, std::span<const Place* const> tried, Lease& lease);
+
+  // While it lives, `wake` is notified when another take() is worth it; one waiter for each freed slot, in order.
+  // Lifetime: the pool and the signal outlive it.
+  class Waiter final {
+   public:
+    Waiter(Pool& pool, net::Signal& wake);
+    ~Waiter();
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+
+   private:
+    Pool& pool_;
+    std::list<net::Signal*>::iterator position_;
+  };
+  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
+
+  // Something changed for everybody: an agent came or went, an upstream is reachable again.
+  void wake_all() noexcept;
+
+  [[nodiscard]] bool knows(std::string_view model) const noexcept;
+  // Names of all known models, in no order.
+  [[nodiscard]] std::vector<std::string_view> models() const;
+
+ private:
+  friend class Lease;
+  struct StringHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
+  };
+  void slot_freed() noexcept;
+  void wake_one() noexcept;
+
+  net::Loop& loop_;
+  std::unordered_map<std::string, std::vector<std::shared_ptr<Place>>, StringHash, std::equal_to<>> places_;
+  std::list<net::Signal*> waiters_;
+  std::atomic<std::size_t> waiting_{0};
+  std::vector<Pool*> siblings_;
+  std::uint32_t turn_ = 0;  // breaks ties among equally free places
+};
+
+}  // namespace sluice::upstream
