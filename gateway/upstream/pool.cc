@@ -20,13 +20,9 @@ void Lease::release() noexcept {
   std::exchange(pool_, nullptr)->slot_freed();
 }
 
-void Pool::set_places(const std::string& model, std::vector<std::shared_ptr<Place>> places) {
-  places_[model] = std::move(places);
-  wake_all();
-}
-
-void Pool::forget(const std::string& model) {
-  places_.erase(model);
+void Pool::replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places) {
+  places_.clear();
+  for (auto& [model, served_by] : places) places_.emplace(model, std::move(served_by));
   wake_all();
 }
 

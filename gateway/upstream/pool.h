@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "net/task_group.h"
 #include "upstream/place.h"
 
 namespace sluice::upstream {
@@ -53,9 +55,8 @@ class Pool final {
   // All pools of the process, this one included: a slot freed here may be what a call on another worker waits for.
   void set_siblings(std::vector<Pool*> pools) { siblings_ = std::move(pools); }
 
-  // `places` serve `model` from now on; empty: known, but served by nobody. Wakes who waits.
-  void set_places(const std::string& model, std::vector<std::shared_ptr<Place>> places);
-  void forget(const std::string& model);
+  // From now on these models are known, each served by its places; none: known, but served by nobody. Wakes who waits.
+  void replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places);
 
   // Tries to take a slot for `model`, leaving out places that were `tried`. Never waits.
   [[nodiscard]] Supply take(std::string_view model, std::span<const Place* const> tried, Lease& lease);

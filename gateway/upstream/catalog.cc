@@ -1,0 +1,37 @@
+#include "upstream/catalog.h"
+
+namespace sluice::upstream {
+
+void Catalog::offer(const std::string& source, std::vector<Offer> offers) {
+  offers_[source] = std::move(offers);
+  publish();
+}
+
+void Catalog::withdraw(const std::string& source) {
+  offers_.erase(source);
+  publish();
+}
+
+void Catalog::set_known(std::set<std::string> known, std::map<std::string, std::string> aliases) {
+  known_ = std::move(known);
+  aliases_ = std::move(aliases);
+  publish();
+}
+
+void Catalog::publish() {
+  std::map<std::string, std::vector<std::shared_ptr<Place>>> served;
+  for (const std::string& model : known_) served.try_emplace(model);
+  for (const auto& [source, offers] : offers_) {
+    for (const auto& [model, place] : offers) served[model].push_back(place);
+  }
+  for (const auto& [name, upstream_name] : aliases_) {
+    const auto places = served.find(upstream_name);
+    served[name] = places == served.end() ? std::vector<std::shared_ptr<Place>>{} : places->second;
+  }
+  for (const auto& [model, places] : served) {
+    if (!pool_.knows(model)) learned_(model);
+  }
+  pool_.replace(std::move(served));
+}
+
+}  // namespace sluice::upstream

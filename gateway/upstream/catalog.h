@@ -1,0 +1,44 @@
+// Which models one worker knows and who serves them: what direct upstreams and agents offer, joined for the pool.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "upstream/pool.h"
+
+namespace sluice::upstream {
+
+// Thread:   owning worker only.
+// Lifetime: the pool outlives it.
+class Catalog final {
+ public:
+  using Offer = std::pair<std::string, std::shared_ptr<Place>>;  // model as the place calls it, and the place
+  // Hears the name of each model that becomes known, before the pool does.
+  using Learned = std::function<void(const std::string& model)>;
+
+  Catalog(Pool& pool, Learned learned) : pool_(pool), learned_(std::move(learned)) {}
+
+  // Everything that `source` serves from now on; replaces what it offered before.
+  void offer(const std::string& source, std::vector<Offer> offers);
+  void withdraw(const std::string& source);
+
+  // Models that are known whoever serves them: configured, or last served by an agent that may come back. `aliases`: our
+  // name → the places' name.
+  void set_known(std::set<std::string> known, std::map<std::string, std::string> aliases);
+
+ private:
+  void publish();
+
+  Pool& pool_;
+  Learned learned_;
+  std::map<std::string, std::vector<Offer>> offers_;
+  std::set<std::string> known_;
+  std::map<std::string, std::string> aliases_;
+};
+
+}  // namespace sluice::upstream

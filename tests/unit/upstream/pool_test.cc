@@ -1,0 +1,110 @@
+// The choice among places, the queue before full ones, and what a catalog makes known.
+#include "upstream/pool.h"
+
+#include <gtest/gtest.h>
+
+#include "upstream/catalog.h"
+
+namespace sluice::upstream {
+namespace {
+
+class FakePlace final : public Place {
+ public:
+  FakePlace(std::string name, std::int64_t slots) : name_(std::move(name)), slots_(slots) {}
+  std::string_view name() const noexcept override { return name_; }
+  bool reachable() const noexcept override { return up; }
+  std::int64_t free_slots() const noexcept override { return slots_.free(); }
+  bool take_slot() noexcept override { return slots_.take(); }
+  void free_slot() noexcept override { slots_.give(); }
+  std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest&, net::Signal&) noexcept override { return nullptr; }
+  bool up = true;
+
+ private:
+  std::string name_;
+  Slots slots_;
+};
+
+struct PoolTest : testing::Test {
+  net::Loop loop;
+  Pool pool{loop};
+  std::shared_ptr<FakePlace> small = std::make_shared<FakePlace>("small", 1);
+  std::shared_ptr<FakePlace> large = std::make_shared<FakePlace>("large", 3);
+  Supply take(std::string_view model, Lease& lease, std::span<const Place* const> tried = {}) {
+    return pool.take(model, tried, lease);
+  }
+};
+
+TEST_F(PoolTest, PicksThePlaceWithMostFreeSlots) {
+  pool.replace({{"m", {small, large}}});
+  Lease a, b;
+  ASSERT_EQ(take("m", a), Supply::kTaken);
+  ASSERT_EQ(take("m", b), Supply::kTaken);
+  EXPECT_EQ(a->name(), "large");
+  EXPECT_EQ(b->name(), "large");
+}
+
+TEST_F(PoolTest, TellsUnknownUnreachableAndFullApart) {
+  pool.replace({{"m", {small}}, {"nobody", {}}});
+  Lease first, second;
+  EXPECT_EQ(take("other", first), Supply::kUnknown);
+  EXPECT_EQ(take("nobody", first), Supply::kUnreachable);
+  ASSERT_EQ(take("m", first), Supply::kTaken);
+  EXPECT_EQ(take("m", second), Supply::kFull);
+  first.release();
+  EXPECT_EQ(take("m", second), Supply::kTaken);
+  second.release();
+  small->up = false;
+  EXPECT_EQ(take("m", second), Supply::kUnreachable);
+}
+
+TEST_F(PoolTest, LeavesOutWhatWasTried) {
+  pool.replace({{"m", {small, large}}});
+  const Place* tried[] = {large.get()};
+  Lease lease;
+  ASSERT_EQ(take("m", lease, tried), Supply::kTaken);
+  EXPECT_EQ(lease->name(), "small");
+}
+
+Task<void> wait_once(net::Signal& wake, int& woken) {
+  co_await wake.wait();
+  ++woken;
+}
+
+TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
+  pool.replace({{"m", {small}}});
+  Lease lease;
+  ASSERT_EQ(take("m", lease), Supply::kTaken);
+  net::Signal a(loop), b(loop);
+  Pool::Waiter first(pool, a), second(pool, b);
+  int woken = 0;
+  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
+  tasks.spawn(wait_once(a, woken));
+  tasks.spawn(wait_once(b, woken));
+  loop.io().poll();
+  lease.release();
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(woken, 1);
+  pool.replace({{"m", {small, large}}});
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(woken, 2);
+}
+
+TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
+  std::vector<std::string> learned;
+  Catalog catalog(pool, [&](const std::string& model) { learned.push_back(model); });
+  catalog.set_known({"kept"}, {{"alias", "real"}});
+  catalog.offer("agent-1", {{"real", small}});
+  Lease lease;
+  EXPECT_EQ(take("alias", lease), Supply::kTaken);
+  EXPECT_EQ(take("kept", lease), Supply::kUnreachable);
+  lease.release();
+  catalog.withdraw("agent-1");
+  EXPECT_EQ(take("real", lease), Supply::kUnknown);
+  EXPECT_EQ(take("alias", lease), Supply::kUnreachable);
+  EXPECT_EQ(learned, (std::vector<std::string>{"alias", "kept", "real"}));
+}
+
+}  // namespace
+}  // namespace sluice::upstream
