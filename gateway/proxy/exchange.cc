@@ -67,7 +67,19 @@ Status Exchange::identify() {
   call_.caller = {.tenant_id = user.tenant->id, .user_id = user.id, .key_id = key_->id,
                   .tenant_index = user.tenant->index, .user_index = user.index, .key_index = key_->index,
                   .tenant = user.tenant->name, .user = user.name, .allowed_models = key_->models};
+  read_labels();
   return ok();
+}
+
+// The headers that the conf keeps as labels of a call, cut to a bounded length.
+void Exchange::read_labels() {
+  constexpr std::size_t kLabelBytes = 64;
+  for (const std::string& name : conf_->settings.label_headers) {
+    const auto field = head_.fields->find(name);
+    if (field == head_.fields->end() || labels_.size() == conf_->settings.most_labels) continue;
+    labels_.emplace_back(name, std::string(field->value().substr(0, kLabelBytes)));
+  }
+  call_.labels = labels_;
 }
 
 // The body, bounded: by its own limit and by what the whole process may hold.

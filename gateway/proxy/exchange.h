@@ -42,6 +42,7 @@ class Exchange final {
   Task<Status> phases();
   Status match();
   Status identify();
+  void read_labels();
   Task<Status> read_body();
   Status understand();
   Status admit();
@@ -108,6 +109,7 @@ class Exchange final {
   std::unique_ptr<http::OutgoingCall> upstream_;
 
   std::array<char, 40> request_id_{};
+  std::vector<std::pair<std::string, std::string>> labels_;
   std::string model_hash_;
   std::string model_served_;
   std::string place_name_;

@@ -35,6 +35,8 @@ struct ExchangeSettings {
   std::size_t attempts = 3;
   std::size_t queue = 1'000;  // calls that wait for a slot, per worker
   std::vector<std::string> cors_origins;  // "*": any; empty: CORS is off
+  std::vector<std::string> label_headers;  // request headers kept as labels, lower case
+  std::size_t most_labels = 8;
 };
 
 // One model as the conf describes it, or with defaults where only an agent knows it.
