@@ -3,8 +3,8 @@
 
 #include <absl/status/statusor.h>
 
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,7 +25,7 @@ struct Diagnostic {
 enum class Files : std::uint8_t { kCheck, kTrust };
 
 struct LoadOptions {
-  Files files = Files::kCheck;              // whether the files named in it must be readable, and secrets are read
+  Files files = Files::kCheck;  // whether the files named in it must be readable, and secrets are read
   std::span<const std::string_view> known_policies{};  // names that [policies] order may hold; empty: not checked
 };
 
@@ -37,16 +37,18 @@ struct LoadResult {
 
 // Relative paths in the file count from the file's folder.
 [[nodiscard]] LoadResult load_file(const std::string& path, const LoadOptions& options = {});
-[[nodiscard]] LoadResult load_text(std::string_view text, const std::string& file_name, const LoadOptions& options = {});
+[[nodiscard]] LoadResult load_text(std::string_view text, const std::string& file_name,
+                                   const LoadOptions& options = {});
 
 // The same for callers that want one answer: kInvalidArgument with every diagnostic, one a line.
 [[nodiscard]] absl::StatusOr<Settings> load(const std::string& path, const LoadOptions& options = {});
 
 // `sluice check`: prints every error to `err`, or "FILE: good" to `out`. Returns the exit code.
-int check_command(const std::string& path, const LoadOptions& options = {}, std::FILE* out = stdout, std::FILE* err = stderr);
+int check_command(const std::string& path, const LoadOptions& options = {}, std::FILE* out = stdout,
+                  std::FILE* err = stderr);
 
-// "30s" "10ms" "15m" "2h" "30d"; "16MiB" "64KiB" "1GiB" "500B"; "tokens:1000000/month", "usd:25.50/day", "usd:100/total soft".
-// Also what the admin API and the command line take. kInvalidArgument says what is allowed.
+// "30s" "10ms" "15m" "2h" "30d"; "16MiB" "64KiB" "1GiB" "500B"; "tokens:1000000/month", "usd:25.50/day", "usd:100/total
+// soft". Also what the admin API and the command line take. kInvalidArgument says what is allowed.
 [[nodiscard]] absl::StatusOr<Duration> parse_duration(std::string_view text);
 [[nodiscard]] absl::StatusOr<std::size_t> parse_size(std::string_view text);
 [[nodiscard]] absl::StatusOr<BudgetSpec> parse_budget(std::string_view text);

@@ -27,10 +27,10 @@ struct Secret {
 
 // [server]
 struct Server {
-  std::string name = "sluice";           // in logs and in the hello to agents
-  std::uint32_t workers = 0;             // 0: one per core
+  std::string name = "sluice";  // in logs and in the hello to agents
+  std::uint32_t workers = 0;    // 0: one per core
   std::string state_dir = "/var/lib/sluice";
-  Duration grace{30'000};                // how long running calls may take to end on SIGTERM
+  Duration grace{30'000};  // how long running calls may take to end on SIGTERM
   bool core_dumps = false;
   bool operator==(const Server&) const = default;
 };
@@ -39,13 +39,13 @@ enum class Transport : std::uint8_t { kTls, kPlain };
 
 // [[listener]]
 struct Listener {
-  std::string address = "127.0.0.1:8443";   // HOST:PORT, port 0: the system picks one
-  Transport transport = Transport::kTls;    // plain: loopback only, unless plain_anywhere
+  std::string address = "127.0.0.1:8443";  // HOST:PORT, port 0: the system picks one
+  Transport transport = Transport::kTls;   // plain: loopback only, unless plain_anywhere
   bool plain_anywhere = false;
-  bool tunnels = true;                      // agents may dial here (tls only)
-  std::vector<std::string> proxy_protocol;  // networks whose connections begin with a PROXY header
+  bool tunnels = true;                           // agents may dial here (tls only)
+  std::vector<std::string> proxy_protocol;       // networks whose connections begin with a PROXY header
   std::vector<std::string> trust_forwarded_for;  // networks whose X-Forwarded-For is believed
-  std::vector<std::string> cors_origins;    // "*" or exact origins; empty: no CORS
+  std::vector<std::string> cors_origins;         // "*" or exact origins; empty: no CORS
   Duration cors_max_age{600'000};
   bool operator==(const Listener&) const = default;
 };
@@ -88,10 +88,10 @@ struct Stream {
 
 // [route]
 struct Route {
-  Duration hold{5'000};           // wait for an upstream of a known model
-  std::uint32_t queue = 1024;     // calls that may wait for one model's slots
+  Duration hold{5'000};        // wait for an upstream of a known model
+  std::uint32_t queue = 1024;  // calls that may wait for one model's slots
   Duration queue_time{30'000};
-  std::uint32_t connect_attempts = 3;  // other upstreams tried while nothing was sent
+  std::uint32_t connect_attempts = 3;           // other upstreams tried while nothing was sent
   std::size_t answer_limit = 64 * 1024 * 1024;  // of an answer that is not streamed
   bool operator==(const Route&) const = default;
 };
@@ -103,10 +103,10 @@ struct Tunnel {
   std::uint32_t missed_pings = 3;
   std::size_t connection_window = 16 * 1024 * 1024;
   std::size_t stream_window = 256 * 1024;
-  std::uint32_t max_streams = 10'000;   // of one tunnel
-  std::uint32_t agent_slots = 64;       // concurrent calls of an agent that does not say
-  Duration head_time{600'000};          // from the request to the answer's head
-  Duration stream_gap{600'000};         // silence inside an answer
+  std::uint32_t max_streams = 10'000;  // of one tunnel
+  std::uint32_t agent_slots = 64;      // concurrent calls of an agent that does not say
+  Duration head_time{600'000};         // from the request to the answer's head
+  Duration stream_gap{600'000};        // silence inside an answer
   Duration reconnect_cap{5'000};
   bool operator==(const Tunnel&) const = default;
 };
@@ -120,12 +120,12 @@ struct Pairing {
 
 // [ledger]
 struct Ledger {
-  std::uint64_t slice = 2048;         // output tokens reserved at a time
+  std::uint64_t slice = 2048;                 // output tokens reserved at a time
   std::uint64_t default_max_output = 32'768;  // of a model with no [[model]] entry
-  std::string time_zone = "UTC";      // where a budget's day and month begin
-  bool drain_aborted = false;         // after a client left: read on to the usage chunk
-  Duration drain_time{5'000};         // at most so long
-  std::uint32_t warn_percent = 80;    // of a budget: crossing it is an event
+  std::string time_zone = "UTC";              // where a budget's day and month begin
+  bool drain_aborted = false;                 // after a client left: read on to the usage chunk
+  Duration drain_time{5'000};                 // at most so long
+  std::uint32_t warn_percent = 80;            // of a budget: crossing it is an event
   bool operator==(const Ledger&) const = default;
 };
 
@@ -134,11 +134,11 @@ enum class OnFull : std::uint8_t { kRefuse, kContinue };
 // [journal]
 struct Journal {
   bool enabled = true;
-  std::string dir;                    // empty: state_dir/journal
+  std::string dir;  // empty: state_dir/journal
   Duration sync{10};
   std::size_t segment = 64 * 1024 * 1024;
   OnFull on_full = OnFull::kRefuse;
-  Duration sink_interval{200};        // how often records move to the store
+  Duration sink_interval{200};  // how often records move to the store
   std::uint32_t sink_batch = 4096;
   bool operator==(const Journal&) const = default;
 };
@@ -148,8 +148,8 @@ enum class StoreKind : std::uint8_t { kSqlite, kPostgres };
 // [store]
 struct Store {
   StoreKind kind = StoreKind::kSqlite;
-  std::string path;   // of the SQLite file; empty: state_dir/sluice.db
-  Secret url;         // of PostgreSQL
+  std::string path;  // of the SQLite file; empty: state_dir/sluice.db
+  Secret url;        // of PostgreSQL
   bool operator==(const Store&) const = default;
 };
 
@@ -189,7 +189,7 @@ struct Policies {
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {
   std::string name;
-  std::string url;                  // "http://HOST:PORT" or "https://…", a path prefix allowed; "/v1/…" is appended
+  std::string url;  // "http://HOST:PORT" or "https://…", a path prefix allowed; "/v1/…" is appended
   Secret api_key;
   std::vector<std::string> models;  // empty: asked from /v1/models
   std::uint32_t slots = 256;        // concurrent calls
@@ -198,8 +198,8 @@ struct Upstream {
   Duration connect_time{5'000};
   Duration head_time{600'000};
   Duration stream_gap{600'000};
-  Duration idle_time{60'000};       // of a pooled connection
-  std::uint32_t pool = 64;          // idle connections kept per worker
+  Duration idle_time{60'000};  // of a pooled connection
+  std::uint32_t pool = 64;     // idle connections kept per worker
   Duration health_interval{10'000};
   bool operator==(const Upstream&) const = default;
 };
@@ -207,12 +207,12 @@ struct Upstream {
 // [[model]]
 struct Model {
   std::string name;
-  std::string upstream_name;            // how the upstream calls it; empty: the same
-  std::uint64_t max_output = 32'768;    // tokens
-  Price price;                          // price_prompt, …: USD per million tokens
-  LimitSpec limits;                     // rpm, tpm, concurrency
-  std::vector<BudgetSpec> budgets;      // "tokens:1000000/month", "usd:25/day", "… soft"
-  std::vector<BudgetSpec> user_budgets; // the same for each user on this model
+  std::string upstream_name;             // how the upstream calls it; empty: the same
+  std::uint64_t max_output = 32'768;     // tokens
+  Price price;                           // price_prompt, …: USD per million tokens
+  LimitSpec limits;                      // rpm, tpm, concurrency
+  std::vector<BudgetSpec> budgets;       // "tokens:1000000/month", "usd:25/day", "… soft"
+  std::vector<BudgetSpec> user_budgets;  // the same for each user on this model
   bool operator==(const Model&) const = default;
 };
 
@@ -237,7 +237,9 @@ struct Settings {
   bool operator==(const Settings&) const = default;
 
   // Where things are, with the defaults that hang on state_dir filled in.
-  [[nodiscard]] std::string store_path() const { return store.path.empty() ? server.state_dir + "/sluice.db" : store.path; }
+  [[nodiscard]] std::string store_path() const {
+    return store.path.empty() ? server.state_dir + "/sluice.db" : store.path;
+  }
   [[nodiscard]] std::string journal_dir() const {
     return journal.dir.empty() ? server.state_dir + "/journal" : journal.dir;
   }

@@ -1,0 +1,277 @@
+// What one value alone cannot show: duplicates, files that cannot be read, keys that need each other.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "config/reader.h"
+#include "config/text.h"
+
+namespace sluice::config {
+namespace {
+
+struct HostPort {
+  std::string host;
+  std::uint32_t port = 0;
+};
+
+bool is_ip(const std::string& text) {
+  std::array<unsigned char, sizeof(in6_addr)> address{};
+  return inet_pton(AF_INET, text.c_str(), address.data()) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
+}
+
+std::optional<HostPort> split_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (brackets) host = host.substr(1, host.size() - 2);
+  const std::string_view port = text.substr(colon + 1);
+  HostPort parts{std::string(host), 0};
+  const bool digits =
+      !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string_view::npos;
+  if (!digits || !parse_whole(port, parts.port) || parts.port > 65535 || !is_ip(parts.host)) return std::nullopt;
+  if (brackets != (parts.host.find(':') != std::string::npos)) return std::nullopt;
+  return parts;
+}
+
+bool is_loopback(const HostPort& address) { return address.host.starts_with("127.") || address.host == "::1"; }
+
+bool is_network(const std::string& text) {
+  const std::size_t slash = text.find('/');
+  const std::string host = text.substr(0, slash);
+  if (!is_ip(host)) return false;
+  if (slash == std::string::npos) return true;
+  const std::string bits = text.substr(slash + 1);
+  std::uint32_t count = 0;
+  const bool digits = !bits.empty() && bits.size() <= 3 && bits.find_first_not_of("0123456789") == std::string::npos;
+  return digits && parse_whole(bits, count) && count <= (host.find(':') == std::string::npos ? 32U : 128U);
+}
+
+bool is_http_url(std::string_view url) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!url.starts_with(scheme)) continue;
+    const std::string_view rest = url.substr(scheme.size());
+    const std::string_view authority = rest.substr(0, rest.find('/'));
+    if (authority.empty() || url.find_first_of("?#@ ") != std::string_view::npos) return false;
+    const std::size_t colon = authority.rfind(':');
+    if (colon == std::string_view::npos || authority.back() == ']') return true;
+    std::uint32_t port = 0;
+    return colon > 0 && parse_whole(authority.substr(colon + 1), port) && port >= 1 && port <= 65535;
+  }
+  return false;
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  return text;
+}
+
+class Checker final {
+ public:
+  Checker(Settings& settings, const LoadOptions& options, const std::string& folder, Findings& findings)
+      : s_(settings), options_(options), folder_(folder), findings_(findings) {}
+
+  void run() {
+    check_listeners();
+    check_tls();
+    check_bounds();
+    check_store_and_admin();
+    check_labels();
+    check_policies();
+    check_upstreams();
+    check_models();
+  }
+
+ private:
+  void check_listeners() {
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < s_.listeners.size(); ++i) {
+      const Listener& listener = s_.listeners[i];
+      const std::string at = cat("listener[", i, "]");
+      const auto address = split_address(listener.address);
+      if (!address) {
+        findings_.add(at + ".address", cat("address \"", listener.address,
+                                           "\" is IP:PORT, port 0 to 65535: \"127.0.0.1:8443\", \"[::]:443\""));
+        continue;
+      }
+      if (address->port != 0 && !seen.insert(listener.address).second) {
+        findings_.add(at + ".address", cat("address ", listener.address, " is given twice; each listener has its own"));
+      }
+      if (listener.transport == Transport::kPlain && !listener.plain_anywhere && !is_loopback(*address)) {
+        findings_.add(at + ".transport",
+                      "plain is for loopback addresses; behind another TLS end set plain_anywhere = true");
+      }
+      check_networks(at + ".proxy_protocol", listener.proxy_protocol);
+      check_networks(at + ".trust_forwarded_for", listener.trust_forwarded_for);
+    }
+  }
+
+  void check_networks(const std::string& at, const std::vector<std::string>& networks) {
+    for (std::size_t i = 0; i < networks.size(); ++i) {
+      if (is_network(networks[i])) continue;
+      findings_.add(cat(at, "[", i, "]"),
+                    cat("\"", networks[i], "\" is no network: \"10.0.0.0/8\", \"192.0.2.7\", \"2001:db8::/32\""));
+    }
+  }
+
+  void check_tls() {
+    const bool needed = std::any_of(s_.listeners.begin(), s_.listeners.end(),
+                                    [](const Listener& l) { return l.transport == Transport::kTls; });
+    if (!needed) return;
+    check_file("tls.certificate", s_.tls.certificate, "give a PEM file with the server's certificate and its chain");
+    check_file("tls.key", s_.tls.key,
+               "give a PEM file with the certificate's private key, readable by the gateway's user");
+  }
+
+  void check_bounds() {
+    if (s_.http.buffered_limit < s_.http.body_limit) {
+      findings_.add("http.buffered_limit", "buffered_limit is at least body_limit, or no such body could be taken");
+    }
+    if (s_.tunnel.connection_window < s_.tunnel.stream_window) {
+      findings_.add("tunnel.connection_window", "connection_window is at least stream_window");
+    }
+    const std::string& zone = s_.ledger.time_zone;
+    const bool plain = zone.find("..") == std::string::npos && !zone.starts_with('/');
+    const bool known = zone == "UTC" || (plain && ::access(cat("/usr/share/zoneinfo/", zone).c_str(), R_OK) == 0);
+    if (!known)
+      findings_.add("ledger.time_zone",
+                    cat("time_zone \"", zone,
+                        "\" is not known here: UTC, or an IANA name as in /usr/share/zoneinfo, with tzdata installed"));
+  }
+
+  void check_store_and_admin() {
+    if (s_.store.kind == StoreKind::kPostgres && !s_.store.url.given()) {
+      findings_.add("store.kind", "kind = \"postgres\" needs url = \"file:PATH\" or \"env:NAME\"");
+    }
+    read_secret("store.url", s_.store.url);
+    if (s_.admin_socket().size() >= sizeof(sockaddr_un::sun_path)) {
+      findings_.add("admin.socket", cat("the path of the admin socket has more than ",
+                                        sizeof(sockaddr_un::sun_path) - 1, " bytes; give a shorter one"));
+    }
+    if (!s_.admin.metrics.empty() && !split_address(s_.admin.metrics)) {
+      findings_.add("admin.metrics", "metrics is IP:PORT, or empty");
+    }
+  }
+
+  void check_labels() {
+    static constexpr std::array kSecret{"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"};
+    for (std::size_t i = 0; i < s_.audit.label_headers.size(); ++i) {
+      std::string& name = s_.audit.label_headers[i];
+      name = lower(name);
+      const std::string at = cat("audit.label_headers[", i, "]");
+      if (std::find(kSecret.begin(), kSecret.end(), name) != kSecret.end()) {
+        findings_.add(at, cat(name, " carries a secret and is never recorded"));
+      } else if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos) {
+        findings_.add(at, "label_headers holds names of headers: letters, digits, - and _");
+      }
+    }
+  }
+
+  void check_policies() {
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < s_.policies.order.size(); ++i) {
+      const std::string& name = s_.policies.order[i];
+      const std::string at = cat("policies.order[", i, "]");
+      if (!seen.insert(name).second) findings_.add(at, cat("policy ", name, " stands here twice"));
+      const std::vector<std::string_view> known(options_.known_policies.begin(), options_.known_policies.end());
+      if (known.empty() || std::find(known.begin(), known.end(), name) != known.end()) continue;
+      const std::string_view near = nearest(name, known);
+      findings_.add(at,
+                    cat("unknown policy ", name, near.empty() ? "" : "; did you mean ", near, near.empty() ? "" : "?"));
+    }
+  }
+
+  void check_upstreams() {
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < s_.upstreams.size(); ++i) {
+      Upstream& upstream = s_.upstreams[i];
+      const std::string at = cat("upstream[", i, "]");
+      if (!upstream.name.empty() && !seen.insert(upstream.name).second) {
+        findings_.add(at + ".name", cat("upstream ", upstream.name, " is given twice"));
+      }
+      if (!upstream.url.empty() && !is_http_url(upstream.url)) {
+        findings_.add(at + ".url", "url is http://HOST[:PORT][/PATH] or https://…, without user, query or fragment");
+      }
+      read_secret(at + ".api_key", upstream.api_key);
+      if (!upstream.ca_file.empty())
+        check_file(at + ".ca_file", upstream.ca_file, "give a PEM file with the CAs' certificates");
+    }
+  }
+
+  void check_models() {
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < s_.models.size(); ++i) {
+      if (s_.models[i].name.empty() || seen.insert(s_.models[i].name).second) continue;
+      findings_.add(cat("model[", i, "].name"), cat("model ", s_.models[i].name, " is given twice"));
+    }
+  }
+
+  void check_file(const std::string& at, const std::string& path, std::string_view advice) {
+    if (options_.files == Files::kTrust) return;
+    const std::string key = at.substr(at.rfind('.') + 1);
+    struct stat status {};
+    const bool there = !path.empty() && ::stat(path.c_str(), &status) == 0;
+    if (there && S_ISDIR(status.st_mode)) {
+      findings_.add(at, cat(key, ": ", path, " is a folder; ", advice));
+    } else if (!there || ::access(path.c_str(), R_OK) != 0) {
+      findings_.add(at,
+                    cat(key, ": cannot read ", path.empty() ? "\"\"" : path, ": ", std::strerror(errno), "; ", advice));
+    }
+  }
+
+  void read_secret(const std::string& at, Secret& secret) {
+    if (!secret.given() || options_.files == Files::kTrust) return;
+    const std::string_view reference = secret.reference;
+    if (reference.starts_with("env:")) {
+      const std::string name(reference.substr(4));
+      const char* value = ::getenv(name.c_str());
+      if (value == nullptr || *value == '\0') {
+        findings_.add(at, cat("the environment has no ", name, "; set it before the gateway starts"));
+        return;
+      }
+      secret.value = value;
+    } else {
+      const std::string path(reference.substr(5));
+      read_secret_file(at, path.starts_with('/') || folder_.empty() ? path : cat(folder_, "/", path), secret);
+    }
+    while (!secret.value.empty() && (secret.value.back() == '\n' || secret.value.back() == '\r'))
+      secret.value.pop_back();
+    if (secret.value.find_first_of("\r\n") != SecretText::npos) findings_.add(at, "the secret has more than one line");
+  }
+
+  void read_secret_file(const std::string& at, const std::string& path, Secret& secret) {
+    constexpr std::size_t kMostBytes = 64 * 1024;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    secret.value.resize(kMostBytes);
+    const ssize_t size_bytes = fd < 0 ? -1 : ::read(fd, secret.value.data(), kMostBytes);
+    const int why = errno;
+    if (fd >= 0) ::close(fd);
+    secret.value.resize(size_bytes > 0 ? static_cast<std::size_t>(size_bytes) : 0);
+    if (size_bytes < 0) {
+      findings_.add(at, cat("cannot read ", path, ": ", std::strerror(why), "; let the gateway's user read it"));
+    } else if (size_bytes == 0) {
+      findings_.add(at, cat(path, " is empty; it should hold the secret and nothing else"));
+    }
+  }
+
+  Settings& s_;
+  const LoadOptions& options_;
+  const std::string& folder_;
+  Findings& findings_;
+};
+
+}  // namespace
+
+void check(Settings& settings, const LoadOptions& options, const std::string& folder, Findings& findings) {
+  Checker(settings, options, folder, findings).run();
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,70 @@
+#include "config/loader.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "config/reader.h"
+#include "config/text.h"
+
+namespace sluice::config {
+namespace {
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Error: the system's words.
+absl::StatusOr<std::string> read_file(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
+  std::string text;
+  std::array<char, 16 * 1024> block;
+  if (file == nullptr) return absl::NotFoundError(std::strerror(errno));
+  while (const std::size_t size_bytes = std::fread(block.data(), 1, block.size(), file.get()))
+    text.append(block.data(), size_bytes);
+  if (std::ferror(file.get()) != 0) return absl::UnavailableError(std::strerror(errno));
+  return text;
+}
+
+}  // namespace
+
+LoadResult load_text(std::string_view text, const std::string& file_name, const LoadOptions& options) {
+  LoadResult result;
+  Findings findings(file_name);
+  const std::string folder = folder_of(file_name);
+  const Syntax syntax = read_toml(text, file_name, folder, result.settings, findings);
+  if (result.settings.listeners.empty()) result.settings.listeners.emplace_back();
+  // Where the file cannot be parsed, what hangs together is not known either.
+  if (syntax == Syntax::kGood) check(result.settings, options, folder, findings);
+  result.diagnostics = findings.take();
+  return result;
+}
+
+LoadResult load_file(const std::string& path, const LoadOptions& options) {
+  const absl::StatusOr<std::string> text = read_file(path);
+  if (text.ok()) return load_text(*text, path, options);
+  LoadResult result;
+  result.diagnostics.push_back(
+      {path, 0, 0, cat("cannot be read: ", std::string(text.status().message()), "; name a conf file with --config")});
+  return result;
+}
+
+absl::StatusOr<Settings> load(const std::string& path, const LoadOptions& options) {
+  LoadResult result = load_file(path, options);
+  if (result.good()) return std::move(result.settings);
+  std::vector<std::string> lines;
+  for (const Diagnostic& diagnostic : result.diagnostics) lines.push_back(diagnostic.to_string());
+  return absl::InvalidArgumentError(join(lines, "\n"));
+}
+
+int check_command(const std::string& path, const LoadOptions& options, std::FILE* out, std::FILE* err) {
+  const LoadResult result = load_file(path, options);
+  for (const Diagnostic& diagnostic : result.diagnostics) std::fprintf(err, "%s\n", diagnostic.to_string().c_str());
+  if (!result.good()) return 1;
+  std::fprintf(out, "%s: good\n", path.c_str());
+  return 0;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,46 @@
+// Reads TOML text into Settings by walking the schema, and remembers where each value stood.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/loader.h"
+
+namespace sluice::config {
+
+struct Position {
+  std::uint32_t line = 0, column = 0;
+};
+
+// Collects what is wrong. Paths are "tls.key", "listener[0].address", "listener[0]", "tls".
+class Findings final {
+ public:
+  explicit Findings(std::string file) : file_(std::move(file)) {}
+
+  void stands_at(const std::string& path, Position position) { positions_[path] = position; }
+  void add(Position position, std::string text);
+  // At the value of `path`; at its table where the file does not give it.
+  void add(const std::string& path, std::string text);
+  // By position in the file.
+  [[nodiscard]] std::vector<Diagnostic> take();
+
+ private:
+  std::string file_;
+  std::map<std::string, Position> positions_;
+  std::vector<Diagnostic> found_;
+};
+
+// Syntax, unknown keys, types, bounds. Relative paths are joined to `folder`; secrets keep their reference only.
+enum class Syntax : std::uint8_t { kGood, kBad };
+Syntax read_toml(std::string_view text, const std::string& file, const std::string& folder, Settings& into,
+                 Findings& findings);
+
+// What one value alone cannot show: duplicates, files, secrets (which it reads), what needs what.
+void check(Settings& settings, const LoadOptions& options, const std::string& folder, Findings& findings);
+
+// The known name that is nearest to `name`, or nothing near enough.
+[[nodiscard]] std::string_view nearest(std::string_view name, const std::vector<std::string_view>& known);
+
+}  // namespace sluice::config

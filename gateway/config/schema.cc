@@ -1,0 +1,217 @@
+// The schema: every key of the conf file, its bounds and its one line of explanation. conf/sluice.toml is written from
+// it.
+#include <string_view>
+
+#include "config/keys.h"
+
+namespace sluice::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+constexpr std::uint64_t kGiB = 1024 * kMiB;
+constexpr Duration kDay = hours(24);
+
+void describe_server(Server& s, Keys& k) {
+  k.text("name", s.name, TextKind::kNeeded, "how this gateway calls itself in logs and to its agents");
+  k.number("workers", s.workers, {0, 1024}, "threads that serve requests; 0: one per core");
+  k.text("state_dir", s.state_dir, TextKind::kPath,
+         "folder of the store, the journal, the agents' CA and the admin socket");
+  k.duration("grace", s.grace, {}, "how long running calls may take to end after SIGTERM or `sluice drain`");
+  k.flag("core_dumps", s.core_dumps, "allow core dumps; request buffers are left out of them");
+}
+
+void describe_listener(Listener& s, Keys& k) {
+  k.text("address", s.address, TextKind::kAddress, "IP:PORT; port 0: the system picks one");
+  k.choice("transport", s.transport, {"tls", "plain"}, "tls, or plain for HTTP without TLS");
+  k.flag("plain_anywhere", s.plain_anywhere, "allow plain on an address other than loopback, behind another TLS end");
+  k.flag("tunnels", s.tunnels, "agents may dial this listener (tls only)");
+  k.texts("proxy_protocol", s.proxy_protocol, TextKind::kNetwork,
+          "networks whose connections begin with a PROXY protocol header");
+  k.texts("trust_forwarded_for", s.trust_forwarded_for, TextKind::kNetwork,
+          "networks whose X-Forwarded-For is believed");
+  k.texts("cors_origins", s.cors_origins, TextKind::kNeeded,
+          "origins that browsers may call from, or \"*\"; none: no CORS");
+  k.duration("cors_max_age", s.cors_max_age, {}, "how long a browser may keep the answer to a preflight");
+}
+
+void describe_tls(Tls& s, Keys& k) {
+  k.text("certificate", s.certificate, TextKind::kPath, "PEM file: the server's certificate, then its chain");
+  k.text("key", s.key, TextKind::kPath, "PEM file: its private key");
+  k.choice("min_version", s.min_version, {"1.2", "1.3"}, "oldest TLS version that is spoken");
+  k.flag("tickets", s.tickets, "resume sessions by tickets");
+  k.duration("ticket_lifetime", s.ticket_lifetime, {seconds(1), 7 * kDay}, "how long a ticket may be used");
+  k.duration("handshake_time", s.handshake_time, {Duration(100), minutes(5)}, "longest TLS handshake");
+}
+
+void describe_http(Http& s, Keys& k) {
+  k.size("head_limit", s.head_limit, {1 * kKiB, 1 * kMiB}, "largest request head");
+  k.size("body_limit", s.body_limit, {1 * kKiB, 2 * kGiB}, "largest request body; beyond it: 413");
+  k.size("buffered_limit", s.buffered_limit, {1 * kMiB, 1024 * kGiB}, "all bodies held at once; beyond it: 503");
+  k.size("read_ahead", s.read_ahead, {1 * kKiB, 1 * kMiB},
+         "bytes read ahead of a running call, to see that its client left");
+  k.duration("head_time", s.head_time, {Duration(100), hours(1)}, "from the first byte of a head to its end");
+  k.duration("idle_time", s.idle_time, {Duration(100), kDay}, "an idle connection is closed after");
+  k.duration("body_gap", s.body_gap, {Duration(100), hours(1)}, "longest pause inside a request body");
+  k.duration("write_gap", s.write_gap, {Duration(100), hours(1)}, "a client that takes nothing for so long is gone");
+  k.number("max_connections", s.max_connections, {1, 10'000'000}, "connections of the whole gateway");
+}
+
+void describe_stream(Stream& s, Keys& k) {
+  k.duration("first_ping", s.first_ping, {Duration(100), minutes(5)},
+             "with no head from the upstream for so long, a stream opens with a ping");
+  k.duration("ping_interval", s.ping_interval, {Duration(100), minutes(5)},
+             "a silent stream carries a comment ping so often");
+  k.size("event_limit", s.event_limit, {64 * kKiB, 256 * kMiB}, "largest single event of a stream");
+  k.size("client_backlog", s.client_backlog, {16 * kKiB, 256 * kMiB},
+         "unsent bytes for one client before its upstream is held back");
+}
+
+void describe_route(Route& s, Keys& k) {
+  k.duration("hold", s.hold, {Duration(0), minutes(10)}, "wait for an upstream of a known model, then 503");
+  k.number("queue", s.queue, {0, 1'000'000}, "calls that may wait for a slot of one model");
+  k.duration("queue_time", s.queue_time, {Duration(0), minutes(10)}, "longest wait for a slot, then 503");
+  k.number("connect_attempts", s.connect_attempts, {1, 16}, "upstreams tried as long as nothing was sent");
+  k.size("answer_limit", s.answer_limit, {64 * kKiB, 2 * kGiB}, "largest answer that is not streamed");
+}
+
+void describe_tunnel(Tunnel& s, Keys& k) {
+  k.number("tunnels_per_agent", s.tunnels_per_agent, {1, 256},
+           "tunnels of one agent; fewer where there are fewer workers");
+  k.duration("ping_interval", s.ping_interval, {Duration(100), minutes(5)}, "both ends ping so often, with jitter");
+  k.number("missed_pings", s.missed_pings, {1, 100}, "so many missed pings in a row end a tunnel");
+  k.size("connection_window", s.connection_window, {64 * kKiB, 1 * kGiB}, "HTTP/2 window of a whole tunnel");
+  k.size("stream_window", s.stream_window, {16 * kKiB, 256 * kMiB}, "HTTP/2 window of one call");
+  k.number("max_streams", s.max_streams, {1, 1'000'000}, "calls on one tunnel at once");
+  k.number("agent_slots", s.agent_slots, {1, 1'000'000},
+           "concurrent calls for each model of an agent that reports no slots");
+  k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
+  k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");
+  k.duration("reconnect_cap", s.reconnect_cap, {Duration(100), hours(1)},
+             "longest wait between an agent's attempts in the first minute after a loss");
+}
+
+void describe_pairing(Pairing& s, Keys& k) {
+  k.duration("key_lifetime", s.key_lifetime, {seconds(1), 7 * kDay}, "a pairing key is good for");
+  k.duration("certificate_lifetime", s.certificate_lifetime, {minutes(1), 3650 * kDay},
+             "an agent's certificate is good for; it renews at two thirds");
+}
+
+void describe_ledger(Ledger& s, Keys& k) {
+  k.number("slice", s.slice, {1, 10'000'000}, "output tokens that a call reserves at a time");
+  k.number("default_max_output", s.default_max_output, {1, 100'000'000},
+           "output cap of a model that has no [[model]] entry, in tokens");
+  k.text("time_zone", s.time_zone, TextKind::kNeeded,
+         "zone in which a budget's day and month begin: UTC or an IANA name");
+  k.flag("drain_aborted", s.drain_aborted, "after a client left, read on to the upstream's usage before settling");
+  k.duration("drain_time", s.drain_time, {Duration(0), minutes(10)}, "for at most so long");
+  k.number("warn_percent", s.warn_percent, {1, 100}, "share of a budget whose crossing is recorded as an event");
+}
+
+void describe_journal(Journal& s, Keys& k) {
+  k.flag("enabled", s.enabled, "write the usage journal");
+  k.text("dir", s.dir, TextKind::kPath, "its folder; empty: journal/ in state_dir");
+  k.duration("sync", s.sync, {Duration(1), minutes(1)}, "written to disk so often: what a power loss can cost");
+  k.size("segment", s.segment, {1 * kMiB, 16 * kGiB}, "size of one segment");
+  k.choice("on_full", s.on_full, {"refuse", "continue"},
+           "with a full disk: refuse new calls with 503, or go on without the journal");
+  k.duration("sink_interval", s.sink_interval, {Duration(1), minutes(10)}, "records move to the store so often");
+  k.number("sink_batch", s.sink_batch, {1, 1'000'000}, "records moved in one transaction");
+}
+
+void describe_store(Store& s, Keys& k) {
+  k.choice("kind", s.kind, {"sqlite", "postgres"}, "sqlite, or postgres for a fleet");
+  k.text("path", s.path, TextKind::kPath, "the SQLite file; empty: sluice.db in state_dir");
+  k.secret("url", s.url, "PostgreSQL's URL, with its password, as file:PATH or env:NAME");
+}
+
+void describe_admin(Admin& s, Keys& k) {
+  k.text("socket", s.socket, TextKind::kPath,
+         "Unix socket of the admin API, for its owner only; empty: admin.sock in state_dir");
+  k.text("metrics", s.metrics, TextKind::kAddress,
+         "IP:PORT of a plain HTTP metrics endpoint; empty: on the admin socket only");
+}
+
+void describe_audit(Audit& s, Keys& k) {
+  k.texts("label_headers", s.label_headers, TextKind::kNeeded,
+          "request headers whose value is kept as a label of the record");
+  k.number("max_labels", s.max_labels, {0, 32}, "labels of one record at most");
+  k.duration("keep", s.keep, {kDay, 3650 * kDay}, "records older than this are removed");
+}
+
+void describe_log(Log& s, Keys& k) {
+  k.choice("level", s.level, {"debug", "info", "warn", "error"},
+           "least severe line that is written: debug, info, warn or error");
+  k.choice("format", s.format, {"text", "json"},
+           "text: key=value lines; json: one object a line; both on standard error");
+  k.flag("access", s.access, "one line for each call");
+  k.number("access_rate", s.access_rate, {1, 1'000'000}, "such lines a second at most; the rest is counted");
+}
+
+void describe_policies(Policies& s, Keys& k) {
+  k.texts("order", s.order, TextKind::kNeeded, "the policies that every call passes, in this order");
+}
+
+void describe_upstream(Upstream& s, Keys& k) {
+  k.text("name", s.name, TextKind::kNeeded, "how records and metrics call it");
+  k.text("url", s.url, TextKind::kUrl, "http:// or https:// URL; /v1/… is added to its path");
+  k.secret("api_key", s.api_key, "its API key, as file:PATH or env:NAME; empty: none is sent");
+  k.texts("models", s.models, TextKind::kNeeded, "the models that it serves; none: asked from its /v1/models");
+  k.number("slots", s.slots, {1, 1'000'000}, "concurrent calls");
+  k.flag("usage_in_stream", s.usage_in_stream,
+         "ask it for usage in streams; false for old servers that refuse stream_options");
+  k.text("ca_file", s.ca_file, TextKind::kPath,
+         "PEM file of the CAs that may have signed its certificate; empty: the system's");
+  k.duration("connect_time", s.connect_time, {Duration(10), minutes(5)}, "longest connect with TLS handshake");
+  k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
+  k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");
+  k.duration("idle_time", s.idle_time, {Duration(100), hours(1)}, "an idle pooled connection is closed after");
+  k.number("pool", s.pool, {0, 100'000}, "idle connections kept by each worker");
+  k.duration("health_interval", s.health_interval, {Duration(100), hours(1)}, "its /v1/models is asked so often");
+}
+
+void describe_model(Model& s, Keys& k) {
+  k.text("name", s.name, TextKind::kNeeded, "how clients call it");
+  k.text("upstream_name", s.upstream_name, TextKind::kAny, "how its upstreams call it; empty: the same");
+  k.number("max_output", s.max_output, {1, 100'000'000}, "output cap in tokens, where a call gives none");
+  k.price("price_prompt", s.price.prompt, "USD per million prompt tokens");
+  k.price("price_cached", s.price.cached, "USD per million cached prompt tokens");
+  k.price("price_completion", s.price.completion, "USD per million completion tokens");
+  k.price("price_reasoning", s.price.reasoning, "USD per million reasoning tokens");
+  k.optional_number("rpm", s.limits.requests_per_minute, "requests per minute, of all callers together");
+  k.optional_number("tpm", s.limits.tokens_per_minute, "tokens per minute");
+  k.optional_number("concurrency", s.limits.concurrency, "calls at once");
+  k.budgets("budgets", s.budgets,
+            "tokens:N/PERIOD or usd:X/PERIOD, PERIOD one of day, month, total; \" soft\" behind it only warns");
+  k.budgets("user_budgets", s.user_budgets, "the same, for each user on this model");
+}
+
+}  // namespace
+
+void describe(Settings& s, Keys& k) {
+  k.table("server", s.server, describe_server, "The gateway itself.");
+  k.rows("listener", s.listeners, describe_listener,
+         "Where clients and agents connect. Repeat the table for more addresses.");
+  k.table("tls", s.tls, describe_tls, "The server certificate. Read again on reload.");
+  k.table("http", s.http, describe_http, "Bounds of client connections.");
+  k.table("stream", s.stream, describe_stream, "Streamed answers.");
+  k.table("route", s.route, describe_route, "From a model's name to an upstream.");
+  k.table("tunnel", s.tunnel, describe_tunnel, "Agents' tunnels.");
+  k.table("pairing", s.pairing, describe_pairing, "How agents join.");
+  k.table("ledger", s.ledger, describe_ledger, "Limits and budgets.");
+  k.table("journal", s.journal, describe_journal, "The usage journal: the truth for accounting.");
+  k.table("store", s.store, describe_store, "Tenants, keys, agents and audit records.");
+  k.table("admin", s.admin, describe_admin, "The admin API.");
+  k.table("audit", s.audit, describe_audit, "Audit records.");
+  k.table("log", s.log, describe_log, "The log. It never holds a word of a prompt or an answer, nor a key.");
+  k.table("policies", s.policies, describe_policies, "What decides on a call.");
+  k.rows("upstream", s.upstreams, describe_upstream,
+         "A model server that the gateway calls itself. Repeat the table for more.");
+  k.rows("model", s.models, describe_model, "What is known of a model beyond its name. Repeat the table for more.");
+}
+
+}  // namespace sluice::config
