@@ -104,7 +104,6 @@ class Exchange final {
   upstream::Lease lease_;
   openai::EditedBody edited_;
   ReplyHeaders request_headers_;
-  std::string path_;
   http::OutgoingRequest request_;
   std::unique_ptr<http::OutgoingCall> upstream_;
 

@@ -66,8 +66,7 @@ void Exchange::prepare(upstream::Place& place) {
   request_headers_.add("accept-encoding", "identity");
   request_headers_.add("x-request-id", call_.request_id);
   for (const http::Header& header : place.headers()) request_headers_.add(header.name, header.value);
-  path_.assign(place.path_prefix()).append(route_.endpoint->path);
-  request_ = {.method = route_.endpoint->method, .path = path_, .headers = request_headers_.span(),
+  request_ = {.method = route_.endpoint->method, .path = route_.endpoint->path, .headers = request_headers_.span(),
               .body = {edited_.parts.data(), edited_.count}};
   place_name_.assign(place.name());
 }
@@ -92,7 +91,7 @@ Task<Status> Exchange::await_head() {
 
 Status Exchange::interrupted() const noexcept {
   if (client_.gone()) return client_error(ErrorKind::kClosed, "the client left");
-  if (!key_->live(call_.began)) return client_error(ErrorKind::kInvalidKey, "this API key was revoked");
+  if (!key_->live(worker_.clock.wall())) return client_error(ErrorKind::kInvalidKey, "this API key was revoked");
   if (running_.drained) return self_error(ErrorKind::kUnavailable, "this gateway is stopping; retry");
   return ok();
 }

@@ -1,0 +1,48 @@
+// HTTP/1.1 calls to one server over pooled keep-alive connections: what a direct upstream and the agent use.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "http/call.h"
+#include "http/url.h"
+#include "net/stream.h"
+#include "net/task_group.h"
+
+namespace sluice::http {
+
+struct ClientPoolOptions {
+  BaseUrl url;
+  std::shared_ptr<SSL_CTX> context;  // of https; shared, because connections outlive a reload
+  std::chrono::milliseconds connect_time{5'000};
+  std::chrono::milliseconds idle_time{60'000};   // of a pooled connection
+  std::chrono::milliseconds gap{600'000};        // between two reads or writes of a call
+  std::size_t most_idle = 64;
+  std::size_t head_bytes = 64u << 10;
+  std::size_t read_ahead_bytes = 256u << 10;     // of a body that nobody has taken
+};
+
+// Thread:   owning worker only.
+// Lifetime: calls may outlive the pool; the loop and the task group outlive both.
+class ClientPool final {
+ public:
+  ClientPool(net::Loop& loop, net::TaskGroup& tasks, ClientPoolOptions options);
+  ~ClientPool();
+  ClientPool(const ClientPool&) = delete;
+  ClientPool& operator=(const ClientPool&) = delete;
+
+  // Starts a call whose head must come before `head_deadline`. Destroying the call before its end closes its connection.
+  // Retry yes: the server could not be reached, or had not been sent a byte.
+  [[nodiscard]] std::unique_ptr<OutgoingCall> start(const OutgoingRequest& request, net::Signal& wake,
+                                                    net::Deadline head_deadline) noexcept;
+
+  struct State;  // shared with the calls under way
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sluice::http

@@ -1,0 +1,64 @@
+// A direct upstream: an OpenAI-compatible server that the gateway calls itself, over pooled HTTP/1.1 connections.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "http/client_pool.h"
+#include "upstream/place.h"
+
+namespace sluice::upstream {
+
+// One [[upstream]] of the conf.
+struct DirectSettings {
+  std::string name;
+  http::ClientPoolOptions connection;      // base URL, CA file, connect and idle times
+  std::string authorization;               // "Bearer …"; empty: none. Never logged
+  std::vector<std::string> models;         // empty: asked from GET /v1/models
+  bool usage_in_stream = true;
+  std::chrono::milliseconds head_time{600'000};
+  std::chrono::milliseconds health_interval{10'000};
+};
+
+// Thread:   owning worker; `slots` is shared by all workers.
+// Lifetime: the loop and the task group outlive it. stop() before the group is joined.
+class DirectPlace final : public Place {
+ public:
+  DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings settings, std::shared_ptr<Slots> slots);
+
+  // Asks for the models now and every health_interval (each second while unreachable), until stop(). `changed` hears of
+  // each answer: the models served, or none while unreachable. Models of the conf are served whatever the answer.
+  using Changed = std::function<void(const std::vector<std::string>& models)>;
+  Task<void> watch(Changed changed);
+  void stop() noexcept;
+
+  [[nodiscard]] std::string_view name() const noexcept override { return settings_.name; }
+  [[nodiscard]] std::span<const http::Header> headers() const noexcept override {
+    return {headers_.data(), settings_.authorization.empty() ? 0u : 1u};
+  }
+  [[nodiscard]] bool asks_for_usage() const noexcept override { return settings_.usage_in_stream; }
+  [[nodiscard]] bool reachable() const noexcept override { return reachable_; }
+  [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
+  [[nodiscard]] bool take_slot() noexcept override { return slots_->take(); }
+  void free_slot() noexcept override { slots_->give(); }
+  [[nodiscard]] std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest& request,
+                                                          net::Signal& wake) noexcept override;
+
+ private:
+  Task<Status> ask_models(std::vector<std::string>& models);
+
+  DirectSettings settings_;
+  std::shared_ptr<Slots> slots_;  // shared: a reload may drop the upstream while another worker's calls still run
+  std::array<http::Header, 1> headers_;
+  http::ClientPool pool_;
+  net::Signal wake_;
+  bool reachable_ = true;
+  bool stopped_ = false;
+};
+
+// The ids of a /v1/models answer. Error kProtocol: it is not one.
+[[nodiscard]] Result<std::vector<std::string>> read_model_list(std::string_view json);
+
+}  // namespace sluice::upstream

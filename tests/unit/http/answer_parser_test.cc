@@ -1,0 +1,103 @@
+// Raw answers and what is made of them, whole and split at every byte; base URLs.
+#include "http/answer_parser.h"
+
+#include <gtest/gtest.h>
+
+#include "http/url.h"
+
+namespace sluice::http {
+namespace {
+
+using Step = AnswerParser::Step;
+
+struct Parsed {
+  Step step = Step::kMore;
+  unsigned status = 0;
+  std::string body;
+  bool keeps_alive = false;
+};
+
+// Feeds `raw` in pieces of `piece_bytes`; an answer that is not done then ends with the connection.
+Parsed parse(std::string_view raw, std::size_t piece_bytes) {
+  AnswerParser parser(1024);
+  Buffer rest, body;
+  Parsed parsed;
+  for (std::size_t at = 0; at < raw.size() && parsed.step == Step::kMore; at += piece_bytes) {
+    const std::string_view piece = raw.substr(at, piece_bytes);
+    parsed.step = parser.feed(piece, piece.size(), rest, body);
+  }
+  if (parsed.step == Step::kMore) parsed.step = parser.end(body);
+  if (parser.has_head()) {
+    AnswerHead head;
+    parser.take_head(head);
+    parsed.status = head.status;
+  }
+  parsed.body = body.view();
+  parsed.keeps_alive = parsed.step == Step::kDone && parser.keeps_alive();
+  return parsed;
+}
+
+struct Row {
+  const char* what;
+  std::string_view raw;
+  Step step;
+  unsigned status;
+  std::string_view body;
+  bool keeps_alive;
+};
+
+const Row kRows[] = {
+    {"length", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", Step::kDone, 200, "hello", true},
+    {"chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", Step::kDone, 200, "hello", true},
+    {"until close", "HTTP/1.1 200 OK\r\n\r\nhello", Step::kDone, 200, "hello", false},
+    {"close asked", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "", false},
+    {"1xx skipped", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Step::kDone, 204, "", true},
+    {"short body", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", Step::kBad, 200, "hello", false},
+    {"short chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", Step::kBad, 200, "hel", false},
+    {"nothing", "", Step::kBad, 0, "", false},
+    {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Step::kBad, 0, "", false},
+    {"length and chunks", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", Step::kBad, 0, "", false},
+    {"two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", Step::kBad, 0, "", false},
+};
+
+TEST(AnswerParser, TakesEachAnswerForWhatItIsWhereverItIsSplit) {
+  for (const Row& row : kRows) {
+    for (std::size_t piece = 1; piece <= std::max<std::size_t>(row.raw.size(), 1); ++piece) {
+      const Parsed parsed = parse(row.raw, piece);
+      EXPECT_EQ(parsed.step, row.step) << row.what << " in pieces of " << piece;
+      if (row.step == Step::kBad) continue;
+      EXPECT_EQ(parsed.status, row.status) << row.what << " in pieces of " << piece;
+      EXPECT_EQ(parsed.body, row.body) << row.what << " in pieces of " << piece;
+      EXPECT_EQ(parsed.keeps_alive, row.keeps_alive) << row.what << " in pieces of " << piece;
+    }
+  }
+}
+
+TEST(AnswerParser, BytesBehindAnAnswerEndTheConnection) {
+  const Parsed parsed = parse("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK", 1024);
+  EXPECT_EQ(parsed.step, Step::kDone);
+  EXPECT_FALSE(parsed.keeps_alive);
+}
+
+TEST(AnswerParser, AHeadBeyondItsLimitIsBad) {
+  EXPECT_EQ(parse("HTTP/1.1 200 OK\r\nx: " + std::string(2'000, 'a') + "\r\n\r\n", 100).step, Step::kBad);
+}
+
+TEST(BaseUrl, IsTakenApart) {
+  const auto url = parse_base_url("https://models.example:8000/prefix/").value();
+  EXPECT_TRUE(url.tls);
+  EXPECT_EQ(url.host, "models.example");
+  EXPECT_EQ(url.port, 8000);
+  EXPECT_EQ(url.prefix, "/prefix");
+  EXPECT_EQ(url.authority, "models.example:8000");
+  EXPECT_EQ(parse_base_url("http://[::1]:9")->host, "::1");
+  EXPECT_EQ(parse_base_url("http://a")->port, 80);
+}
+
+TEST(BaseUrl, NonsenseIsNone) {
+  for (const char* text : {"", "a", "ftp://a", "http://", "http://a:0", "http://a:x", "http://u@a", "http://a?q", "http://[::1"})
+    EXPECT_FALSE(parse_base_url(text)) << text;
+}
+
+}  // namespace
+}  // namespace sluice::http
