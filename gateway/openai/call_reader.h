@@ -24,20 +24,32 @@ struct Member {
   [[nodiscard]] bool present() const noexcept { return length != 0; }
 };
 
+// A member that bounds the output. `value` none: null, 0 or below, which servers read as "no bound".
+struct OutputCap {
+  std::string_view name;
+  Member member;
+  std::optional<std::uint64_t> value;
+};
+
 struct CallBody {
   WipedString model;           // unescaped
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
   bool n_present = false;
-  std::uint64_t choices = 1;   // n × number of prompts (completions), inputs do not count
+  std::uint64_t choices = 1;   // max(n, best_of) × number of prompts (completions), inputs do not count
   std::optional<std::uint64_t> output_cap;  // the smallest cap given: max_completion_tokens, max_tokens or max_output_tokens
   std::uint64_t prompt_estimate = 0;        // tokens: text bytes of the prompt ÷ 4 rounded up, base64 data not counted as text
 
   // Where edits go. Offsets count from the first byte of the body.
   std::size_t object_begin = 0;  // of '{'
   bool object_empty = false;     // "{}": an inserted member takes no comma
-  Member model_member, stream_options, include_usage_member, cap_member;
-  std::string_view cap_name;     // the member to clamp: the client's, else the endpoint's own
+  Member model_member, stream_options, include_usage_member;
+  bool stream_options_null = false;   // null, to be replaced as a whole
+  bool stream_options_empty = false;  // {}: an inserted member takes no comma
+  // The caps given, in their order in the body. The last is what llama.cpp reads beside the dialect's own.
+  static constexpr std::size_t kMaxCaps = 3;
+  std::array<OutputCap, kMaxCaps> caps{};
+  std::size_t cap_count = 0;
 };
 
 // One simdjson On-Demand walk over all top-level members, unescaping each name.
@@ -45,7 +57,8 @@ struct CallBody {
 // Errors (all kBadRequest, static text): not an object, a member that we read or edit occurs twice (unescaped, ASCII
 // case-folded), wrong type, bytes other than white space behind the object, model missing, a value that this endpoint does not support
 // (responses: background true, previous_response_id).
-// A parser per worker is kept by the caller.
+// A name that differs from one of ours in case alone is refused too: a server that folds case would read it.
+// Thread:   one at a time; a worker keeps its own, because the parser's memory is reused.
 class CallReader final {
  public:
   CallReader();
@@ -66,11 +79,13 @@ struct Edits {
 
 // The edited body as parts: views into `body`, and into `scratch` for what was put in. At most kMaxParts.
 struct EditedBody {
-  static constexpr std::size_t kMaxParts = 9;
+  static constexpr std::size_t kMaxParts = 13;  // six splices and what stands between them
   std::array<std::string_view, kMaxParts> parts{};
   std::size_t count = 0;
   WipedString scratch;  // REQUIRES: not moved or changed while the parts are in use
 };
+// Every cap present ends at or below the clamp; a value that is already there stays as it was spelt. With no cap present the
+// endpoint's own is inserted. Lifetime: `body` and `into` outlive the use of the parts.
 void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits, EditedBody& into);
 
 }  // namespace sluice::openai

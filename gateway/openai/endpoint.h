@@ -1,6 +1,7 @@
 // The endpoints of the OpenAI dialect that this gateway serves: one row each, and nothing else is forwarded.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -27,6 +28,8 @@ struct Route {
   const Endpoint* endpoint = nullptr;
   std::string_view rest;  // of kModel: the id behind the prefix, still percent-encoded
 };
+
+[[nodiscard]] const Endpoint& endpoint_of(EndpointId id) noexcept;
 
 // Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
 // Errors: kNotFound, kMethodNotAllowed.

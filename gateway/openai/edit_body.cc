@@ -1,0 +1,135 @@
+// edit_body(): a body as splices.
+//
+//   {"model":"m","stream":true,"max_tokens":9}      original
+//    ^ inserted behind '{'    ^ value replaced
+//   parts: [{] [scratch: "stream_options":{…},] ["model":"m",…"max_tokens":] [scratch: 5] [}]
+
+#include <algorithm>
+#include <charconv>
+
+#include "openai/call_reader.h"
+#include "openai/json_text.h"
+
+namespace sluice::openai {
+namespace {
+
+// `length` bytes of the body at `offset` give way to scratch[begin, end).
+struct Splice {
+  std::size_t offset = 0;
+  std::size_t length = 0;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+class Splicer final {
+ public:
+  Splicer(const CallBody& call, const Edits& edits, WipedString& scratch) noexcept
+      : call_(call), edits_(edits), scratch_(scratch) {}
+
+  void collect(const Endpoint& endpoint) {
+    insert_members(endpoint);
+    if (!edits_.model.empty()) {
+      const std::size_t begin = scratch_.size();
+      scratch_ += '"';
+      append_escaped(scratch_, edits_.model);
+      scratch_ += '"';
+      add(call_.model_member, begin);
+    }
+    if (edits_.add_include_usage && endpoint.asks_for_usage) edit_stream_options();
+    if (edits_.clamp_output_to) clamp_caps(*edits_.clamp_output_to);
+    std::sort(splices_.begin(), splices_.begin() + count_,
+              [](const Splice& a, const Splice& b) { return a.offset < b.offset; });
+  }
+
+  void write(std::string_view body, EditedBody& into) const noexcept {
+    into.count = 0;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const Splice& splice = splices_[i];
+      add_part(into, body.substr(at, splice.offset - at));
+      add_part(into, std::string_view(scratch_).substr(splice.begin, splice.end - splice.begin));
+      at = splice.offset + splice.length;
+    }
+    add_part(into, body.substr(at));
+  }
+
+ private:
+  static void add_part(EditedBody& into, std::string_view part) noexcept {
+    if (!part.empty()) into.parts[into.count++] = part;
+  }
+
+  void add(const Member& replaced, std::size_t begin) noexcept {
+    splices_[count_++] = {replaced.offset, replaced.length, begin, scratch_.size()};
+  }
+
+  void append_number(std::uint64_t number) {
+    char digits[20];
+    const auto written = std::to_chars(digits, digits + sizeof digits, number);
+    scratch_.append(digits, written.ptr);
+  }
+
+  // What is absent goes in behind the opening brace.
+  void insert_members(const Endpoint& endpoint) {
+    const std::size_t begin = scratch_.size();
+    if (edits_.add_include_usage && endpoint.asks_for_usage && !call_.stream_options.present())
+      scratch_ += "\"stream_options\":{\"include_usage\":true},";
+    if (edits_.clamp_output_to && call_.cap_count == 0) {
+      scratch_ += own_cap(endpoint.dialect);
+      append_number(*edits_.clamp_output_to);
+      scratch_ += ',';
+    }
+    if (scratch_.size() == begin) return;
+    if (call_.object_empty) scratch_.pop_back();
+    add({call_.object_begin + 1, 0}, begin);
+  }
+
+  static std::string_view own_cap(Dialect dialect) noexcept {
+    switch (dialect) {
+      case Dialect::kChat: return "\"max_completion_tokens\":";
+      case Dialect::kResponse: return "\"max_output_tokens\":";
+      default: return "\"max_tokens\":";
+    }
+  }
+
+  void edit_stream_options() {
+    const std::size_t begin = scratch_.size();
+    if (call_.include_usage_member.present()) {
+      if (call_.include_usage) return;
+      scratch_ += "true";
+      add(call_.include_usage_member, begin);
+    } else if (call_.stream_options_null) {
+      scratch_ += "{\"include_usage\":true}";
+      add(call_.stream_options, begin);
+    } else if (call_.stream_options.present()) {
+      scratch_ += call_.stream_options_empty ? "\"include_usage\":true" : "\"include_usage\":true,";
+      add({call_.stream_options.offset + 1, 0}, begin);
+    }
+  }
+
+  void clamp_caps(std::uint64_t most) {
+    for (std::size_t i = 0; i < call_.cap_count; ++i) {
+      const OutputCap& cap = call_.caps[i];
+      if (cap.value && *cap.value <= most) continue;
+      const std::size_t begin = scratch_.size();
+      append_number(most);
+      add(cap.member, begin);
+    }
+  }
+
+  const CallBody& call_;
+  const Edits& edits_;
+  WipedString& scratch_;
+  std::array<Splice, 6> splices_{};  // behind '{', model, stream_options, three caps
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
+void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits, EditedBody& into) {
+  into.scratch.clear();
+  Splicer splicer(call, edits, into.scratch);
+  splicer.collect(endpoint);
+  splicer.write(body, into);
+}
+
+}  // namespace sluice::openai

@@ -1,0 +1,45 @@
+// The error object of the dialect, and how an upstream's error of any form is read into it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "openai/call_reader.h"
+
+namespace sluice::openai {
+
+// Unescaped. `param` and `code` empty: JSON null.
+struct ErrorFields {
+  std::string_view message;
+  std::string_view type;
+  std::string_view param;
+  std::string_view code;
+};
+
+// {"error":{"message":…,"type":…,"param":…,"code":…}}
+[[nodiscard]] std::string error_object(const ErrorFields& fields);
+
+// What an upstream said, decoded and bounded; wiped, because a model server may quote the prompt.
+struct UpstreamError {
+  WipedString message;  // empty: no words of its own
+  WipedString type;
+  WipedString param;
+  WipedString code;
+};
+
+// Nested {"error":{…}} or {"error":"…"}, flat {"object":"error","message":…}, {"detail":…} (FastAPI), {"message":…}.
+// What has none of these forms (HTML, plain text, nothing) leaves all fields empty.
+[[nodiscard]] UpstreamError read_error(std::string_view body);
+
+// Whether the prompt did not fit the model's context, in the words of llama.cpp, vLLM, SGLang, Ollama, LM Studio and TGI.
+[[nodiscard]] bool is_context_overflow(const UpstreamError& error) noexcept;
+
+// The same error for the client: fields that are missing are filled in by `status`, the one that the client gets.
+[[nodiscard]] std::string error_object(const UpstreamError& error, std::uint16_t status);
+
+// The status that the client gets for an upstream's. 401 and 403 become 502: the caller's key is not at fault; so do
+// 402, 409 and redirects, which a caller can do nothing about; 408 becomes 504.
+[[nodiscard]] std::uint16_t client_status(std::uint16_t upstream_status) noexcept;
+
+}  // namespace sluice::openai
