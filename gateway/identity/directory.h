@@ -17,34 +17,69 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "identity/sha256.h"
 
 namespace sluice::identity {
 
-using Sha256 = std::array<std::uint8_t, 32>;
+// A budget of one user on one model, or of one model.
+struct ModelBudget {
+  std::string model;
+  BudgetSpec budget;
+  bool operator==(const ModelBudget&) const = default;
+};
 
-struct Tenant {
+// What may be limited about a tenant, user or key. Immutable; a change puts a new one in its place.
+struct Allowance {
+  LimitSpec limits;
+  std::vector<BudgetSpec> budgets;
+  std::vector<ModelBudget> model_budgets;  // users only: user-on-model
+  bool operator==(const Allowance&) const = default;
+};
+
+// What tenants, users and keys have in common.
+// Thread: everything from any thread, but for allow(), which the directory alone calls.
+class Subject {
+ public:
+  // The allowance of this moment. It changes while calls run, so a caller that reads twice may see two; compare the address
+  // to learn whether it changed. Valid for the directory's life.
+  [[nodiscard]] const Allowance& allowance() const noexcept { return *allowance_.load(std::memory_order_acquire); }
+  [[nodiscard]] const LimitSpec& limits() const noexcept { return allowance().limits; }
+  [[nodiscard]] const std::vector<BudgetSpec>& budgets() const noexcept { return allowance().budgets; }
+  [[nodiscard]] const std::vector<ModelBudget>& model_budgets() const noexcept { return allowance().model_budgets; }
+
+  std::atomic<bool> revoked{false};
+
+ protected:
+  Subject() noexcept : allowance_(&nothing()) {}
+
+ private:
+  friend class KeyDirectory;
+  [[nodiscard]] static const Allowance& nothing() noexcept;
+  void allow(const Allowance* allowance) noexcept { allowance_.store(allowance, std::memory_order_release); }
+
+  std::atomic<const Allowance*> allowance_;
+};
+
+struct Tenant : Subject {
   std::uint64_t id = 0;     // opaque, the store's row
   std::uint32_t index = 0;  // dense, from 0 in load order: where the ledger keeps this tenant's counters
   std::string name;
-  std::atomic<bool> revoked{false};
 };
 
-struct User {
+struct User : Subject {
   std::uint64_t id = 0;
   std::uint32_t index = 0;
   const Tenant* tenant = nullptr;
   std::string name;
-  std::atomic<bool> revoked{false};
 };
 
-struct Key {
+struct Key : Subject {
   std::uint64_t id = 0;
   std::uint32_t index = 0;
   const User* user = nullptr;
   Sha256 hash{};
   std::optional<WallTime> expires;
   std::vector<std::string> models;  // allowed model names; empty: every model
-  std::atomic<bool> revoked{false};
 
   [[nodiscard]] bool live(WallTime now) const noexcept;      // not revoked (nor its user or tenant), not expired
   [[nodiscard]] bool may_use(std::string_view model) const noexcept;
