@@ -3,7 +3,8 @@
 
 #include <simdjson.h>
 
-#include "base/sha256.h"
+#include "base/ids.h"
+#include "identity/sha256.h"
 #include "proxy/credential.h"
 
 namespace sluice::proxy {
@@ -59,7 +60,10 @@ Status Exchange::identify() {
   if (!credential) return credential.error();
   const Result<const identity::Key*> key = worker_.directory.find(*credential, call_.began);
   if (!key) {
-    if (key.error().kind == ErrorKind::kInvalidKey) conf_->chain->authentication_failed(call_.client_ip);
+    if (key.error().kind == ErrorKind::kInvalidKey) {
+      worker_.metrics.unauthorized();
+      conf_->chain->authentication_failed(call_.client_ip);
+    }
     return key.error();
   }
   key_ = running_.key = *key;
@@ -110,7 +114,7 @@ Status Exchange::understand() {
   const auto found = conf_->models.find(std::string_view(asked_.model));
   if (found == conf_->models.end() || !worker_.pool.knows(asked_.model)) {
     // The name may carry anything: what is kept of it is a hash.
-    model_hash_ = "sha256:" + to_hex(sha256(asked_.model)).substr(0, 16);
+    model_hash_ = "sha256:" + identity::to_hex(identity::sha256(asked_.model)).substr(0, 16);
     call_.model = model_hash_;
     return client_error(ErrorKind::kModelNotFound, "");
   }
@@ -144,7 +148,8 @@ void Exchange::finish() noexcept {
   outcome_.upstream = place_name_;
   conf_->chain->finish(call_, outcome_, admitted_);
   if (!call_.model.empty()) conf_->chain->record(call_, outcome_);
-  worker_.metrics.call_ended(call_, outcome_);
+  const auto* tokens = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;
+  if (route_.endpoint != nullptr) worker_.metrics.call_ended(route_.endpoint->id, outcome_, tokens);
 }
 
 }  // namespace sluice::proxy

@@ -1,15 +1,28 @@
-// What one worker counts; the admin side adds workers up when it is asked.
+// What one worker counts about its calls.
 #pragma once
 
+#include "observe/meters.h"
+#include "openai/endpoint.h"
 #include "policy/policy.h"
 
 namespace sluice::proxy {
 
-// Thread: counts on the owning worker; read from anywhere.
-class WorkerMetrics {
+// Thread:   owning worker only.
+// Lifetime: of `meters` and `shard`.
+class WorkerMetrics final {
  public:
-  virtual ~WorkerMetrics() = default;
-  virtual void call_ended(const policy::Call& call, const policy::Outcome& outcome) noexcept = 0;
+  WorkerMetrics(const observe::Meters& meters, observe::Shard& shard) noexcept : meters_(meters), shard_(shard) {}
+
+  // A request was answered, with what status and after how long; `tokens` null: the model has no series.
+  void call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome, const observe::ModelMeters* tokens) noexcept;
+  void unauthorized() noexcept { shard_.add(meters_.unauthorized); }
+  void connections(std::int64_t change) noexcept { shard_.add(meters_.connections, change); }
+  void streams(std::int64_t change) noexcept { shard_.add(meters_.streams, change); }
+  void fault() noexcept { shard_.add(meters_.faults); }
+
+ private:
+  const observe::Meters& meters_;
+  observe::Shard& shard_;
 };
 
 }  // namespace sluice::proxy

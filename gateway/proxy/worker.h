@@ -44,6 +44,7 @@ struct ModelSettings {
   std::uint32_t index = policy::Call::kNoModel;
   std::uint64_t max_output = 32'768;
   std::string upstream_name;  // empty: the same
+  std::optional<observe::ModelMeters> meters;  // of configured models
 };
 
 struct StringHash {

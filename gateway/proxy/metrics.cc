@@ -1,0 +1,21 @@
+#include "proxy/metrics.h"
+
+namespace sluice::proxy {
+
+void WorkerMetrics::call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome,
+                               const observe::ModelMeters* tokens) noexcept {
+  shard_.add(meters_.requests(static_cast<std::size_t>(endpoint), outcome.status));
+  shard_.add(meters_.end(outcome.reason));
+  shard_.record(meters_.duration, outcome.duration);
+  if (outcome.ttft.count() >= 0) shard_.record(meters_.ttft, outcome.ttft);
+  if (outcome.reason == EndReason::kClientGone) shard_.add(meters_.clients_gone);
+  if (outcome.reason == EndReason::kUpstreamFailed || outcome.reason == EndReason::kUpstreamError)
+    shard_.add(meters_.upstream_failures);
+  if (tokens == nullptr || outcome.usage.source == UsageSource::kNone) return;
+  shard_.add(tokens->prompt, outcome.usage.prompt_tokens);
+  shard_.add(tokens->cached, outcome.usage.cached_tokens);
+  shard_.add(tokens->completion, outcome.usage.completion_tokens);
+  shard_.add(tokens->reasoning, outcome.usage.reasoning_tokens);
+}
+
+}  // namespace sluice::proxy
