@@ -12,15 +12,21 @@ void Catalog::withdraw(const std::string& source) {
   publish();
 }
 
-void Catalog::set_known(std::set<std::string> known, std::map<std::string, std::string> aliases) {
-  known_ = std::move(known);
+void Catalog::set_configured(std::set<std::string> models, std::map<std::string, std::string> aliases) {
+  configured_ = std::move(models);
   aliases_ = std::move(aliases);
+  publish();
+}
+
+void Catalog::set_remembered(std::set<std::string> models) {
+  remembered_ = std::move(models);
   publish();
 }
 
 void Catalog::publish() {
   std::map<std::string, std::vector<std::shared_ptr<Place>>> served;
-  for (const std::string& model : known_) served.try_emplace(model);
+  for (const std::string& model : configured_) served.try_emplace(model);
+  for (const std::string& model : remembered_) served.try_emplace(model);
   for (const auto& [source, offers] : offers_) {
     for (const auto& [model, place] : offers) served[model].push_back(place);
   }

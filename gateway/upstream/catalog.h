@@ -27,9 +27,10 @@ class Catalog final {
   void offer(const std::string& source, std::vector<Offer> offers);
   void withdraw(const std::string& source);
 
-  // Models that are known whoever serves them: configured, or last served by an agent that may come back. `aliases`: our
-  // name → the places' name.
-  void set_known(std::set<std::string> known, std::map<std::string, std::string> aliases);
+  // Models that are known whoever serves them, because the conf names them. `aliases`: our name → the places' name.
+  void set_configured(std::set<std::string> models, std::map<std::string, std::string> aliases);
+  // Models last served by an agent that may come back.
+  void set_remembered(std::set<std::string> models);
 
  private:
   void publish();
@@ -37,7 +38,8 @@ class Catalog final {
   Pool& pool_;
   Learned learned_;
   std::map<std::string, std::vector<Offer>> offers_;
-  std::set<std::string> known_;
+  std::set<std::string> configured_;
+  std::set<std::string> remembered_;
   std::map<std::string, std::string> aliases_;
 };
 

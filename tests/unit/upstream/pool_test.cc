@@ -94,7 +94,8 @@ TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
 TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
   std::vector<std::string> learned;
   Catalog catalog(pool, [&](const std::string& model) { learned.push_back(model); });
-  catalog.set_known({"kept"}, {{"alias", "real"}});
+  catalog.set_configured({}, {{"alias", "real"}});
+  catalog.set_remembered({"kept"});
   catalog.offer("agent-1", {{"real", small}});
   Lease lease;
   EXPECT_EQ(take("alias", lease), Supply::kTaken);
