@@ -41,6 +41,8 @@ class StreamFilter final {
  public:
   struct Options {
     bool client_wants_usage = false;  // pass the one usage chunk on
+    std::uint64_t choices = 1;         // as CallBody::choices: these end the stream together
+    std::uint64_t prompt_estimate = 0;  // for the usage that cut() tells the client
     std::size_t event_limit_bytes = 32 * 1024 * 1024;
   };
   StreamFilter(const Endpoint& endpoint, Options options);

@@ -1,0 +1,171 @@
+#include "openai/chunk.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::openai {
+namespace {
+
+constexpr std::uint64_t kMostChoices = 1 << 18;  // 128 × 2,048 prompts
+
+// Bytes between quotes, with an escape counted as the one or two bytes that it mostly stands for.
+std::uint64_t string_bytes(std::string_view inside) noexcept {
+  if (std::memchr(inside.data(), '\\', inside.size()) == nullptr) return inside.size();
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    ++bytes;
+    if (inside[i] != '\\') continue;
+    ++i;
+    if (i < inside.size() && inside[i] == 'u') {
+      i += 4;
+      ++bytes;
+    }
+  }
+  return bytes;
+}
+
+bool is_text_member(std::string_view name) noexcept { return name != "role" && name != "id" && name != "type"; }
+
+void append_range(Buffer& out, const char* begin, const char* end) {
+  if (end > begin) out.append({begin, static_cast<std::size_t>(end - begin)});
+}
+
+}  // namespace
+
+Choices Chunk::has_choices() const noexcept {
+  if (choices.empty()) return Choices::kAbsent;
+  if (choices.front() != '[') return Choices::kEmpty;
+  const std::size_t first = choices.find_first_not_of(" \t\r\n", 1);
+  return first == std::string_view::npos || choices[first] == ']' ? Choices::kEmpty : Choices::kSome;
+}
+
+ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
+  into.text = text;
+  Skimmer skimmer(text);
+  if (skimmer.open('{') != Skim::kMember) return ChunkForm::kMalformed;
+  SkimMember member;
+  Removable* last = nullptr;
+  const char* previous_end = nullptr;
+  Skim step = Skim::kMember;
+  for (std::size_t index = 0; (step = skimmer.member(member)) == Skim::kMember; ++index) {
+    if (last != nullptr) last->next_begin = member.begin;
+    last = nullptr;
+    const std::string_view name = member.name;
+    if (name == "choices") {
+      into.choices = member.value;
+    } else if (name == "usage" || name == "error") {
+      last = name == "usage" ? &into.usage : &into.error;
+      *last = {member, previous_end, nullptr, index};
+    } else if (name == "id") {
+      into.id = member.value;
+    } else if (name == "object") {
+      into.object = member.value;
+    } else if (name == "created") {
+      into.created = member.value;
+    } else if (name == "model") {
+      into.model = member.value;
+    } else if (name == "type") {
+      into.type = member.value;
+    } else if (name == "message" || name == "detail") {
+      into.tells = true;
+    }
+    previous_end = member.end();
+  }
+  const std::string_view behind = text.substr(static_cast<std::size_t>(skimmer.position() - text.data()));
+  if (step != Skim::kEnd || behind.find_first_not_of(" \t\r\n") != std::string_view::npos) return ChunkForm::kMalformed;
+  return ChunkForm::kObject;
+}
+
+void append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit error) {
+  std::array<ChunkEdit, 2> edits{usage, error};
+  if (edits[1].removed != nullptr && (edits[0].removed == nullptr || edits[1].removed->index < edits[0].removed->index))
+    std::swap(edits[0], edits[1]);
+  const char* at = chunk.text.data();
+  std::size_t kept_from = 0;  // members from this index on have a kept one before them, if they are not the first
+  for (const ChunkEdit& edit : edits) {
+    if (edit.removed == nullptr) continue;
+    const Removable& removed = *edit.removed;
+    if (edit.to_null) {
+      append_range(out, at, removed.member.value.data());
+      out.append("null");
+      at = removed.member.end();
+    } else if (removed.index > kept_from) {
+      append_range(out, at, removed.previous_end);
+      at = removed.member.end();
+    } else {
+      append_range(out, at, removed.member.begin);
+      at = removed.next_begin != nullptr ? removed.next_begin : removed.member.end();
+      kept_from = removed.index + 1;
+    }
+  }
+  append_range(out, at, chunk.text.data() + chunk.text.size());
+}
+
+void append_without_choices(Buffer& out, const Chunk& chunk) {
+  const char* end = chunk.text.data() + chunk.text.size();
+  if (chunk.choices.empty()) {
+    const char* inside = chunk.text.data() + chunk.text.find('{') + 1;
+    append_range(out, chunk.text.data(), inside);
+    out.append("\"choices\":[],");  // it has a usage member, so the comma is right
+    append_range(out, inside, end);
+    return;
+  }
+  append_range(out, chunk.text.data(), chunk.choices.data());
+  out.append("[]");
+  append_range(out, chunk.choices.data() + chunk.choices.size(), end);
+}
+
+std::size_t ChoiceTable::size() const noexcept { return std::max<std::size_t>(expected_, ended_.size()); }
+
+void ChoiceTable::mark(std::uint64_t index, bool ended) {
+  if (index >= kMostChoices) return;
+  if (index >= ended_.size()) ended_.resize(index + 1);
+  if (!ended || ended_[index] != 0) return;
+  ended_[index] = 1;
+  ++ended_count_;
+}
+
+std::uint64_t ChoiceTable::read(std::string_view choices) {
+  std::uint64_t bytes = 0;
+  Skimmer list(choices);
+  std::string_view choice;
+  if (list.open('[') != Skim::kMember) return 0;
+  while (list.element(choice) == Skim::kMember) {
+    Skimmer members(choice);
+    if (members.open('{') != Skim::kMember) continue;
+    SkimMember member;
+    std::uint64_t index = 0;
+    bool ended = false;
+    while (members.member(member) == Skim::kMember) {
+      if (member.name == "index") {
+        index = skim_count(member.value);
+      } else if (member.name == "finish_reason") {
+        ended = is_string(member.value) && member.value.size() > 2;  // "" is a bug of old SGLang, and no end
+      } else if (member.name == "delta" || member.name == "text") {
+        bytes += text_bytes(member.value);
+      }
+    }
+    mark(index, ended);
+  }
+  return bytes;
+}
+
+std::uint64_t text_bytes(std::string_view value, unsigned depth) noexcept {
+  constexpr unsigned kDeepest = 6;
+  if (is_string(value)) return string_bytes(unquoted(value));
+  if (depth == kDeepest || value.empty()) return 0;
+  std::uint64_t bytes = 0;
+  Skimmer skimmer(value);
+  if (value.front() == '{' && skimmer.open('{') == Skim::kMember) {
+    SkimMember member;
+    while (skimmer.member(member) == Skim::kMember) {
+      if (is_text_member(member.name)) bytes += text_bytes(member.value, depth + 1);
+    }
+  } else if (value.front() == '[' && skimmer.open('[') == Skim::kMember) {
+    std::string_view element;
+    while (skimmer.element(element) == Skim::kMember) bytes += text_bytes(element, depth + 1);
+  }
+  return bytes;
+}
+
+}  // namespace sluice::openai

@@ -1,0 +1,77 @@
+// One streamed chunk of chat or completions: the few members that a gateway must see, and the chunk without what the
+// client must not see.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "openai/skim.h"
+
+namespace sluice::openai {
+
+// A member that may have to go, with what is needed to cut it out with one comma.
+struct Removable {
+  SkimMember member;
+  const char* previous_end = nullptr;  // null: it is the first
+  const char* next_begin = nullptr;    // null: it is the last
+  std::size_t index = 0;
+  [[nodiscard]] bool present() const noexcept { return member.begin != nullptr; }
+  // Absent, null, or what servers write in its stead.
+  [[nodiscard]] bool says_nothing() const noexcept {
+    return !present() || member.value == "null" || member.value == "false" || member.value == "\"\"";
+  }
+};
+
+enum class Choices : std::uint8_t { kAbsent, kEmpty, kSome };  // null is kEmpty
+
+// Lifetime: views point into the chunk's text.
+struct Chunk {
+  std::string_view text;
+  Removable usage;
+  Removable error;
+  std::string_view choices;  // the value; empty: absent
+  std::string_view id, created, model, object, type;
+  bool tells = false;  // it has a message or a detail, as errors do
+  [[nodiscard]] Choices has_choices() const noexcept;
+};
+
+enum class ChunkForm : std::uint8_t { kObject, kMalformed };
+[[nodiscard]] ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept;
+
+// The chunk with up to two members replaced or, with an empty replacement, cut out, commas and all.
+struct ChunkEdit {
+  const Removable* removed = nullptr;
+  bool to_null = false;  // keep the member, with the value null
+};
+void append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit error);
+
+// The chunk with "choices":[] in place of its choices: a usage chunk made from one that carried both.
+void append_without_choices(Buffer& out, const Chunk& chunk);
+
+// Which choices of a stream are known, and which have ended.
+class ChoiceTable final {
+ public:
+  // `expected`: how many the call asked for, which end the stream together.
+  explicit ChoiceTable(std::uint64_t expected) : expected_(expected) {}
+
+  // Looks at each choice: marks those that end, and returns the bytes of text in the deltas.
+  std::uint64_t read(std::string_view choices);
+  [[nodiscard]] bool all_ended() const noexcept { return ended_count_ != 0 && ended_count_ >= size(); }
+  [[nodiscard]] bool ended(std::size_t index) const noexcept { return index < ended_.size() && ended_[index] != 0; }
+  [[nodiscard]] std::size_t size() const noexcept;
+
+ private:
+  void mark(std::uint64_t index, bool ended);
+
+  std::uint64_t expected_;
+  std::vector<std::uint8_t> ended_;  // by index; 0: seen or not, and open
+  std::size_t ended_count_ = 0;
+};
+
+// Bytes of the strings in a delta, at any depth, escapes counted as what they stand for; roles, ids and types are not text.
+[[nodiscard]] std::uint64_t text_bytes(std::string_view value, unsigned depth = 0) noexcept;
+
+}  // namespace sluice::openai

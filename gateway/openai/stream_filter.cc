@@ -1,0 +1,242 @@
+// StreamFilter: bytes in, whole events out. Most events are looked at once (Skimmer) and copied once.
+
+#include <simdjson.h>
+
+#include <algorithm>
+
+#include "openai/error_body.h"
+#include "openai/json_text.h"
+#include "openai/stream_state.h"
+#include "openai/usage_reader.h"
+
+namespace sluice::openai {
+namespace {
+
+constexpr std::string_view kDone = "[DONE]";
+constexpr std::size_t kHeadFieldBytes = 320;  // of id, created, model: what cut() will say again
+
+bool is_terminal(std::string_view type) noexcept {
+  return type == "response.completed" || type == "response.incomplete" || type == "response.failed";
+}
+
+std::string_view without_space(std::string_view text) noexcept {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  return first == std::string_view::npos ? std::string_view() : text.substr(first);
+}
+
+// The status an error in a stream would have had: its integer code, where it has one of a status.
+std::uint16_t status_of(std::string_view data) noexcept {
+  const std::string_view nested = skim_find(data, "error");
+  std::uint64_t code = skim_count(skim_find(nested, "code"));
+  if (code == 0) code = skim_count(skim_find(data, "code"));
+  return code >= 400 && code < 600 ? static_cast<std::uint16_t>(code) : 500;
+}
+
+}  // namespace
+
+StreamFilter::StreamFilter(const Endpoint& endpoint, Options options)
+    : state_(std::make_unique<State>(endpoint, options)) {}
+StreamFilter::~StreamFilter() = default;
+
+StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
+  State& state = *state_;
+  std::string_view rest = in.view();
+  RawEvent raw;
+  while (state.state == StreamState::kOpen && state.splitter.next(rest, raw) == EventSplitter::Found::kEvent) {
+    if (raw.text.size() > state.options.event_limit_bytes) {
+      state.state = StreamState::kBroken;
+    } else {
+      state.take(read_event(raw, state.joined), out);
+    }
+  }
+  if (state.state == StreamState::kOpen) state.take_rest(rest, out);
+  if (state.state != StreamState::kOpen) rest = {};  // what stands behind the end is nobody's
+  in.consume(in.size() - rest.size());
+  return state.state;
+}
+
+void StreamFilter::State::take(const SseEvent& event, Buffer& out) {
+  if (event.stray_json) return take_error(event.data, out);
+  const std::string_view data = without_space(event.data);
+  if (data.empty()) return;
+  if (data.starts_with(kDone)) {
+    done_seen = true;
+    state = StreamState::kDone;
+    return;
+  }
+  if (event.name == "error") return take_error(data, out);
+  if (data.front() != '{') {
+    state = StreamState::kBroken;
+    return;
+  }
+  if (simdjson::validate_utf8(event.data.data(), event.data.size())) return take_data(event.name, event.data, out);
+  // One bad byte would end a Python client with UnicodeDecodeError.
+  repaired.clear();
+  for (std::string_view bytes = event.data; !bytes.empty();) {
+    const std::size_t length = utf8_length(bytes);
+    repaired.append(length == 0 ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, length));
+    bytes.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  take_data(event.name, repaired.view(), out);
+}
+
+void StreamFilter::State::take_data(std::string_view name, std::string_view data, Buffer& out) {
+  Chunk chunk;
+  if (read_chunk(data, chunk) == ChunkForm::kMalformed) {
+    state = StreamState::kBroken;
+    return;
+  }
+  const bool flat = chunk.object == "\"error\"" || chunk.type == "\"error\"" ||
+                    (chunk.tells && chunk.choices.empty() && endpoint.dialect != Dialect::kResponse);
+  if (flat || !chunk.error.says_nothing()) return take_error(data, out);
+  if (endpoint.dialect == Dialect::kResponse) return take_response_event(name, chunk, out);
+  take_chunk(name, chunk, out);
+}
+
+// What is left over may be an end without its blank line, or an error in no form of an event at all.
+void StreamFilter::State::take_rest(std::string_view rest, Buffer& out) {
+  if (rest.starts_with("data:")) {
+    if (without_space(rest.substr(5)).starts_with(kDone)) {
+      done_seen = true;
+      state = StreamState::kDone;
+    }
+  } else if (rest.starts_with('{')) {
+    constexpr std::size_t kLongestBytes = 64 * 1024;
+    const std::size_t end = rest.substr(0, kLongestBytes).find('\n');
+    if (end != std::string_view::npos) return take_error(rest.substr(0, end), out);
+    if (rest.size() > kLongestBytes) state = StreamState::kBroken;
+  }
+  if (state == StreamState::kOpen && rest.size() > options.event_limit_bytes) state = StreamState::kBroken;
+}
+
+void StreamFilter::State::take_error(std::string_view data, Buffer& out) {
+  out.append(error_event(upstream_answer(status_of(data), {}, data)));
+  ++events;
+  state = StreamState::kError;
+}
+
+void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, Buffer& out) {
+  note_head(chunk);
+  const bool has_usage = chunk.usage.present() && chunk.usage.member.value.front() == '{';
+  const Choices has_choices = chunk.has_choices();
+  if (has_choices != Choices::kSome && has_usage) return take_usage_chunk(chunk);
+  if (has_choices == Choices::kEmpty) return;  // SDK users index into choices
+  note_text(choices.read(chunk.choices));
+  if (has_usage) {
+    const bool counted_now = note_usage(chunk.usage.member.value, false);
+    if (options.client_wants_usage && (counted_now || held_usage.empty())) {
+      held_usage.clear();
+      append_without_choices(held_usage, chunk);
+    }
+  }
+  const bool keep_usage = options.client_wants_usage && !has_usage;
+  if ((!chunk.usage.present() || keep_usage) && !chunk.error.present()) return pass(name, chunk.text, out);
+  pass_edited(name, chunk, options.client_wants_usage && has_usage, out);
+}
+
+// Held back until [DONE], so that the client gets exactly one whatever the upstream sends.
+void StreamFilter::State::take_usage_chunk(const Chunk& chunk) {
+  const bool counted_now = note_usage(chunk.usage.member.value, true);
+  if (!options.client_wants_usage || (!counted_now && !held_usage.empty())) return;
+  held_usage.clear();
+  edited.clear();
+  if (chunk.has_choices() == Choices::kEmpty && chunk.choices.front() == '[' && !chunk.error.present()) {
+    held_usage.append(chunk.text);
+    return;
+  }
+  append_without_choices(edited, chunk);
+  if (!chunk.error.present()) {
+    held_usage.append(edited.view());
+    return;
+  }
+  Chunk again;
+  if (read_chunk(edited.view(), again) == ChunkForm::kObject)
+    append_edited(held_usage, again, {}, {.removed = &again.error});
+}
+
+void StreamFilter::State::take_response_event(std::string_view name, const Chunk& chunk, Buffer& out) {
+  const std::string_view type = is_string(chunk.type) ? unquoted(chunk.type) : name;
+  if (const std::string_view number = skim_find(chunk.text, "sequence_number"); !number.empty())
+    sequence_number = skim_count(number) + 1;
+  if (type.ends_with(".delta")) {
+    note_text(text_bytes(skim_find(chunk.text, "delta")));
+  } else if (model_value.empty() || is_terminal(type)) {
+    Chunk response;
+    if (read_chunk(skim_find(chunk.text, "response"), response) == ChunkForm::kObject) {
+      response.created = skim_find(response.text, "created_at");
+      note_head(response);
+      if (is_terminal(type)) (void)note_usage(response.usage.member.value, true);
+    }
+  }
+  if (chunk.error.present()) {
+    pass_edited(name, chunk, false, out);
+  } else {
+    pass(name, chunk.text, out);
+  }
+  if (!is_terminal(type)) return;
+  terminal_seen = true;
+  state = StreamState::kDone;
+}
+
+void StreamFilter::State::note_head(const Chunk& chunk) {
+  if (!model_value.empty() || !is_string(chunk.model) || chunk.model.size() <= 2) return;
+  if (chunk.model.size() > kHeadFieldBytes) return;
+  model_value.assign(chunk.model);
+  if (chunk.id.size() <= kHeadFieldBytes) id.assign(chunk.id);
+  if (chunk.created.size() <= kHeadFieldBytes) created.assign(chunk.created);
+  std::array<char, kHeadFieldBytes> decoded;
+  model.assign(unescape(unquoted(chunk.model), decoded));
+}
+
+void StreamFilter::State::note_text(std::uint64_t bytes) noexcept {
+  if (bytes == 0) return;
+  ++text_deltas;
+  text_total_bytes += bytes;
+}
+
+bool StreamFilter::State::note_usage(std::string_view object, bool final) noexcept {
+  if (usage_final && !final) return false;
+  const std::optional<Usage> said = read_usage(object);
+  if (!said) return false;
+  usage = said;
+  usage_final = final;
+  return true;
+}
+
+void StreamFilter::State::pass(std::string_view name, std::string_view data, Buffer& out) {
+  append_event(out, name, data);
+  ++events;
+}
+
+void StreamFilter::State::pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out) {
+  const bool remove_usage = chunk.usage.present() && endpoint.dialect != Dialect::kResponse &&
+                            (usage_to_null || !options.client_wants_usage);
+  edited.clear();
+  append_edited(edited, chunk, {.removed = remove_usage ? &chunk.usage : nullptr, .to_null = usage_to_null},
+                {.removed = chunk.error.present() ? &chunk.error : nullptr});
+  pass(name, edited.view(), out);
+}
+
+std::uint64_t StreamFilter::State::counted() const noexcept {
+  // A delta is a token with most servers; one that packs several into a delta is known by its length.
+  constexpr std::uint64_t kBytesPerToken = 4;
+  return std::max(text_deltas, text_total_bytes / kBytesPerToken);
+}
+
+Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcept {
+  if (usage) {
+    Usage said = *usage;
+    // Usage that rides along counts one choice alone with some servers.
+    if (!usage_final && choices.size() > 1) said.completion_tokens = std::max(said.completion_tokens, counted());
+    return said;
+  }
+  if (events == 0) return {};
+  return {.source = UsageSource::kEstimated, .prompt_tokens = prompt_estimate, .completion_tokens = counted()};
+}
+
+std::uint64_t StreamFilter::events() const noexcept { return state_->events; }
+std::uint64_t StreamFilter::completion_tokens() const noexcept { return state_->counted(); }
+Usage StreamFilter::usage(std::uint64_t prompt_estimate) const noexcept { return state_->estimate(prompt_estimate); }
+std::string_view StreamFilter::model() const noexcept { return state_->model; }
+
+}  // namespace sluice::openai

@@ -1,0 +1,64 @@
+// What a StreamFilter knows of its stream. Private to stream_filter.cc and stream_end.cc.
+#pragma once
+
+#include <optional>
+
+#include "openai/answer.h"
+#include "openai/chunk.h"
+#include "openai/sse_events.h"
+
+namespace sluice::openai {
+
+struct StreamFilter::State {
+  State(const Endpoint& endpoint_in, Options options_in)
+      : endpoint(endpoint_in), options(options_in), choices(options_in.choices) {}
+
+  // Each takes one event and puts what the client gets of it into `out`.
+  void take(const SseEvent& event, Buffer& out);
+  void take_data(std::string_view name, std::string_view data, Buffer& out);
+  void take_chunk(std::string_view name, const Chunk& chunk, Buffer& out);
+  void take_usage_chunk(const Chunk& chunk);
+  void take_response_event(std::string_view name, const Chunk& chunk, Buffer& out);
+  void take_error(std::string_view data, Buffer& out);
+  void take_rest(std::string_view rest, Buffer& out);
+
+  void note_head(const Chunk& chunk);
+  void note_text(std::uint64_t bytes) noexcept;
+  // False: it says nothing, and what is known stays.
+  bool note_usage(std::string_view object, bool final) noexcept;
+  void pass(std::string_view name, std::string_view data, Buffer& out);
+  void pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out);
+
+  [[nodiscard]] Usage estimate(std::uint64_t prompt_estimate) const noexcept;
+  [[nodiscard]] std::uint64_t counted() const noexcept;
+  void append_held_usage(Buffer& out);
+  void append_choice_end(std::size_t index, Buffer& out);
+  void make_own_usage();
+  void append_incomplete_response(Buffer& out);
+
+  const Endpoint& endpoint;
+  Options options;
+  StreamState state = StreamState::kOpen;
+  EventSplitter splitter;
+  ChoiceTable choices;
+  Buffer joined;   // data of an event with several lines
+  Buffer edited;   // an event being edited
+  Buffer repaired; // an event whose bytes were not UTF-8
+
+  bool done_seen = false;      // [DONE]
+  bool terminal_seen = false;  // a terminal event of Responses
+  std::uint64_t events = 0;
+  std::uint64_t text_deltas = 0;
+  std::uint64_t text_total_bytes = 0;
+
+  std::optional<Usage> usage;  // the last that the upstream said
+  bool usage_final = false;    // it came in the chunk made for it, not along with text
+  Buffer held_usage;           // the usage chunk for the client, to leave with [DONE]
+
+  // Of the first chunk that has them, as they stand in its text: for the chunks that cut() writes.
+  WipedString id, created, model_value;
+  std::string model;
+  std::uint64_t sequence_number = 0;  // the next one, of Responses
+};
+
+}  // namespace sluice::openai
