@@ -3,10 +3,17 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/limits.h"
 
 namespace sluice::ledger {
+
+struct ScopeCells;
+struct PeriodCell;
 
 // What the x-ratelimit headers say: the tightest limit of each kind that applies to the call.
 struct RateView {
@@ -16,11 +23,43 @@ struct RateView {
   std::chrono::milliseconds reset{0};
 };
 
-// Lifetime: in the call's frame. Movable is not needed and not offered.
+// Written by the Ledger alone; others read `requests`, `tokens` and empty().
+// Thread:   the worker of its call.
+// Lifetime: in the call's frame, and not past the ledger. Must be empty when it dies: release_limits() and settle() have
+//           run. A build with a sanitizer or without optimisation stops where it is not.
 struct Ticket {
+  static constexpr std::size_t kMaxLimits = 4;         // key, user, tenant, model
+  static constexpr std::size_t kMaxBudgets = 5 * 6;    // those and user-on-model × (tokens, money) × (day, month, total)
+
+  Ticket() noexcept = default;
+  Ticket(const Ticket&) = delete;
+  Ticket& operator=(const Ticket&) = delete;
+  ~Ticket();
+
+  [[nodiscard]] bool empty() const noexcept { return limit_count == 0 && budget_count == 0; }
+
   RateView requests;
   RateView tokens;
-  // The ledger adds here what it holds (cells, amounts); see ledger.h.
+
+  struct LimitHold {
+    ScopeCells* cells;
+    std::uint64_t charged_tokens;
+    bool slot;     // counts as one of those at once
+    bool request;  // was charged one request
+    bool tokens;   // was charged tokens
+  };
+  struct BudgetHold {
+    PeriodCell* cell;
+    std::uint64_t reserved;  // tokens or micro-dollars
+  };
+  std::size_t limit_count = 0;
+  std::size_t budget_count = 0;
+  std::uint64_t counted_output = 0;   // completion tokens that the limits have been charged
+  std::uint64_t reserved_prompt = 0;  // tokens
+  std::uint64_t reserved_output = 0;  // tokens
+  Price price;                        // as it was at admission: what is reserved and what is settled are told in one price
+  std::array<LimitHold, kMaxLimits> limits;       // the first limit_count are set
+  std::array<BudgetHold, kMaxBudgets> budgets;    // the first budget_count are set
 };
 
 }  // namespace sluice::ledger

@@ -126,6 +126,7 @@ Status Exchange::understand() {
   const bool generates = route_.endpoint->dialect != openai::Dialect::kEmbedding;
   const std::uint64_t cap = std::min(asked_.output_cap.value_or(model_->max_output), std::uint64_t{1} << 40);
   call_.output_cap = generates ? cap * call_.choices : 0;
+  call_.output_cap_given = asked_.output_cap.has_value();
   return ok();
 }
 

@@ -1,0 +1,67 @@
+#include "ledger/cells.h"
+
+#include <algorithm>
+
+namespace sluice::ledger {
+
+Budget& ScopeCells::budget(BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now) {
+  auto& slot = budgets[kind_of(unit, period)];
+  Budget* at = slot.load(std::memory_order_acquire);
+  if (at == nullptr) slot.store(at = new Budget(*this, unit, period, zone, now), std::memory_order_release);
+  return *at;
+}
+
+void ScopeCells::configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs, const absl::TimeZone& zone,
+                           WallTime now) {
+  requests.set_limit(limits.requests_per_minute);
+  tokens.set_limit(limits.tokens_per_minute);
+  slots.set_limit(limits.concurrency);
+  std::array<std::uint64_t, kBudgetKinds> hard, soft;
+  hard.fill(kUnlimited);
+  soft.fill(kUnlimited);
+  std::uint8_t mask = 0;
+  for (const BudgetSpec& spec : specs) {
+    const std::size_t kind = kind_of(spec.unit, spec.period);
+    mask = static_cast<std::uint8_t>(mask | (1u << kind));
+    std::uint64_t& amount = spec.soft ? soft[kind] : hard[kind];
+    amount = std::min(amount, spec.amount);
+    (void)budget(spec.unit, spec.period, zone, now);
+  }
+  for (std::size_t kind = 0; kind < kBudgetKinds; ++kind) {
+    if (Budget* at = budgets[kind].load(std::memory_order_acquire)) at->set_amounts(hard[kind], soft[kind]);
+  }
+  budget_mask.store(mask, std::memory_order_release);
+}
+
+UserModelTable::~UserModelTable() {
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    for (UserModelCells* at = buckets_[i].load(std::memory_order_acquire); at != nullptr;) {
+      UserModelCells* next = at->next;
+      delete at;
+      at = next;
+    }
+  }
+}
+
+UserModelCells* UserModelTable::find(std::uint64_t key) const noexcept {
+  UserModelCells* at = bucket(key).load(std::memory_order_acquire);
+  while (at != nullptr && at->key != key) at = at->next;
+  return at;
+}
+
+UserModelCells* UserModelTable::insert(std::unique_ptr<UserModelCells> fresh) noexcept {
+  auto& head = bucket(fresh->key);
+  UserModelCells* first = head.load(std::memory_order_acquire);
+  for (;;) {
+    for (UserModelCells* at = first; at != nullptr; at = at->next) {
+      if (at->key == fresh->key) return at;
+    }
+    fresh->next = first;
+    if (head.compare_exchange_strong(first, fresh.get(), std::memory_order_acq_rel, std::memory_order_acquire)) {
+      size_.fetch_add(1, std::memory_order_relaxed);
+      return fresh.release();
+    }
+  }
+}
+
+}  // namespace sluice::ledger

@@ -1,0 +1,208 @@
+// Limits and budgets of everybody, as counters that every worker changes at once without a lock.
+//
+// A call takes its limits, then reserves on every budget that applies (prompt estimate and a first slice of output), all or
+// nothing; a stream extends slice by slice as it counts; the end gives everything back and charges what was measured. So
+//     spend ≤ limit + Σ (measured − reserved) of what is in flight,
+// and a call whose upstream honours its cap never measures more than was reserved for it, or was granted later.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/usage.h"
+#include "ledger/cells.h"
+#include "ledger/price.h"
+#include "ledger/refusal.h"
+#include "ledger/ticket.h"
+
+namespace sluice::ledger {
+
+inline constexpr std::uint32_t kNoIndex = 0xffffffff;
+
+// Whose counters a call touches: dense indexes of the directory and the conf.
+struct Scopes {
+  std::uint32_t key = kNoIndex, user = kNoIndex, tenant = kNoIndex, model = kNoIndex;
+  std::uint64_t user_id = 0;  // names the user in budgets of a user on a model
+  std::string_view user_name;
+};
+
+// What a call asks of the budgets, in tokens.
+struct Ask {
+  std::uint64_t prompt = 0;      // estimate
+  std::uint64_t output_cap = 0;  // of the whole call; 0: generates nothing
+  std::uint64_t choices = 1;     // a clamp is told per choice
+  bool streamed = false;         // can be extended and cut
+  bool cap_given = false;        // the client named the cap
+};
+
+struct Grant {
+  Refusal refusal;                    // kNone: reserved
+  std::uint64_t clamp_output_to = 0;  // per choice; 0: the cap may stay as it is
+};
+
+enum class Extended : std::uint8_t { kGranted, kUsedUp };
+
+// A budget has passed a share of its amount.
+struct ThresholdEvent {
+  Scope scope = Scope::kKey;
+  std::uint64_t id = 0;    // of the key, user or tenant; 0: a model
+  std::string_view name, model;
+  BudgetUnit unit = BudgetUnit::kTokens;
+  BudgetPeriod period = BudgetPeriod::kTotal;
+  Period when;
+  bool soft = false;           // passed the soft amount
+  std::uint32_t percent = 100;  // of `amount`
+  std::uint64_t amount = 0, settled = 0;
+};
+
+// Thread: any worker, and the control thread; must not block. Views are valid during the call.
+class LedgerEvents {
+ public:
+  virtual ~LedgerEvents() = default;
+  virtual void threshold_passed(const ThresholdEvent& event) noexcept = 0;
+};
+
+// One line of `sluice budget explain`.
+struct Explanation {
+  enum class What : std::uint8_t { kRequests, kTokens, kConcurrency, kBudget };
+  What what = What::kBudget;
+  Scope scope = Scope::kKey;
+  std::string name, model;
+  BudgetUnit unit = BudgetUnit::kTokens;
+  BudgetPeriod period = BudgetPeriod::kTotal;
+  std::uint64_t limit = 0;  // a minute, at once, or of the budget (its hard amount; kUnlimited: only a soft one)
+  std::uint64_t soft = kUnlimited;
+  std::uint64_t used = 0;      // settled, or in use
+  std::uint64_t reserved = 0;  // by calls in flight
+  std::uint64_t left = 0;
+  Period when;                              // of a budget
+  std::chrono::milliseconds reset{0};       // of a rate: until all of it is back
+};
+
+// What one budget has settled in one period: what restarts restore.
+struct BudgetState {
+  Scope scope = Scope::kKey;
+  std::uint64_t id = 0;  // of the key, user or tenant; of a user-on-model the user's; of a model 0
+  std::string model;     // of a model or user-on-model
+  BudgetUnit unit = BudgetUnit::kTokens;
+  BudgetPeriod period = BudgetPeriod::kTotal;
+  Period when;
+  std::uint64_t settled = 0;
+};
+
+// Thread:   the first group from any worker, lock-free and without allocation once warm; the second from control threads.
+// Lifetime: outlives every ticket. Cells stay for the life of the ledger: a reload changes amounts, never counters.
+class Ledger final {
+ public:
+  struct Options {
+    std::uint64_t slice = 2'048;       // output tokens reserved at a time
+    std::uint32_t warn_percent = 80;   // of a budget: passing it is an event; 0 or 100: only the whole is
+    absl::TimeZone zone = absl::UTCTimeZone();
+  };
+  Ledger(const Clock& clock, Options options, LedgerEvents* events = nullptr);
+  ~Ledger();
+
+  // --- workers ---
+
+  // Takes a request, min(prompt estimate, burst) tokens and a slot on every limit that applies, or nothing. Fills the
+  // ticket's views either way. REQUIRES: the ticket holds no limits.
+  [[nodiscard]] Refusal take_limits(Ticket& ticket, const Scopes& scopes, std::uint64_t prompt_estimate) noexcept;
+  // Charges completion tokens up to `completion_tokens` in all.
+  void count_output(Ticket& ticket, std::uint64_t completion_tokens) noexcept;
+  // Frees the slots and charges measured − charged. A second call does nothing.
+  void release_limits(Ticket& ticket, const Usage& usage) noexcept;
+
+  // Reserves on every budget that applies, or on none. REQUIRES: the ticket holds no budgets.
+  [[nodiscard]] Grant reserve(Ticket& ticket, const Scopes& scopes, const Ask& ask) noexcept;
+  // Makes sure that `completion_tokens` and some more are reserved. kUsedUp: they are not, and what passed has used the
+  // reservation; the stream is to be cut.
+  [[nodiscard]] Extended extend(Ticket& ticket, std::uint64_t completion_tokens) noexcept;
+  // Frees the reservations and charges what was measured, in the periods they were taken in. A second call does nothing.
+  void settle(Ticket& ticket, const Usage& usage) noexcept;
+
+  [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
+  [[nodiscard]] const absl::TimeZone& zone() const noexcept { return zone_; }
+
+  // --- control ---
+
+  // Sets what a key, user or tenant is held to. Counters that exist go on; what is not named any more stops to apply.
+  // `id` is the store's, `name` is for people (of a key: empty). REQUIRES: scope is kKey, kUser or kTenant; index < 2^24.
+  void set_scope(Scope scope, std::uint32_t index, std::uint64_t id, std::string_view name, const LimitSpec& limits,
+                 const std::vector<BudgetSpec>& budgets);
+  struct ModelSpec {
+    LimitSpec limits;
+    std::vector<BudgetSpec> budgets;
+    std::vector<BudgetSpec> user_budgets;  // for each user on this model
+    Price price;
+  };
+  void set_model(std::uint32_t index, std::string_view name, const ModelSpec& spec);
+  // Budgets of one user on one model, in place of the model's user_budgets. Empty: those apply again.
+  // REQUIRES: set_model(model) was called; the user need not have limits or budgets of its own.
+  void set_user_model(std::uint32_t user, std::uint64_t user_id, std::string_view user_name, std::uint32_t model,
+                      const std::vector<BudgetSpec>& budgets);
+  void set_slice(std::uint64_t tokens) noexcept { slice_.store(tokens == 0 ? 1 : tokens, std::memory_order_relaxed); }
+  void set_warn_percent(std::uint32_t percent) noexcept { warn_percent_.store(percent, std::memory_order_relaxed); }
+
+  // Everything that would apply to such a call, and how it stands.
+  [[nodiscard]] std::vector<Explanation> explain(const Scopes& scopes) const;
+
+  // What was settled, for every budget and every period that is remembered; and the way back. What belongs to somebody who
+  // has no budget now waits until one is set. Order of restore() and set_…() does not matter.
+  [[nodiscard]] std::vector<BudgetState> snapshot() const;
+  void restore(const std::vector<BudgetState>& states);
+  // Frees the cells of periods long gone. To be called every few minutes.
+  void sweep();
+  // Sum of what calls in flight have reserved, over all budgets: 0 when nothing runs.
+  [[nodiscard]] std::uint64_t reserved() const;
+
+ private:
+  using ById = std::tuple<Scope, std::uint64_t, std::string>;
+
+  [[nodiscard]] std::array<ScopeCells*, 4> cells_of(const Scopes& scopes) const noexcept;
+  [[nodiscard]] ScopeCells* user_model_cells(const Scopes& scopes) noexcept;
+  UserModelCells* make_user_model(const Scopes& scopes);
+  void gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept;
+  [[nodiscard]] bool take_all(Ticket& ticket, std::uint64_t prompt, std::uint64_t output) noexcept;
+  void undo_limits(Ticket& ticket, std::int64_t now) noexcept;
+  static void fill_views(Ticket& ticket, const std::array<ScopeCells*, 4>& cells, std::int64_t now) noexcept;
+  void passed(const Budget& budget, const Period& when, std::uint64_t before, std::uint64_t after) noexcept;
+
+  void configure(ScopeCells& cells, const LimitSpec& limits, const std::vector<BudgetSpec>& budgets);
+  void adopt(ScopeCells& cells);
+  void restore_into(ScopeCells& cells, const BudgetState& state);
+  template <class F>
+  void for_each_cells(F&& f) const;  // REQUIRES: control_mutex_
+
+  const Clock& clock_;
+  const absl::TimeZone zone_;
+  LedgerEvents* const events_;
+  std::atomic<std::uint64_t> slice_;
+  std::atomic<std::uint32_t> warn_percent_;
+  std::array<IndexTable<ScopeCells>, 4> tables_;  // by Scope: key, user, tenant, model
+  IndexTable<const ModelTerms> terms_;
+  UserModelTable user_models_;
+  std::atomic<bool> any_own_user_model_{false};
+
+  mutable std::mutex control_mutex_;  // of what follows; no worker takes it
+  std::vector<std::unique_ptr<ScopeCells>> owned_cells_;
+  std::vector<std::unique_ptr<const ModelTerms>> owned_terms_;  // old ones stay: a worker may be reading them
+  std::map<ById, std::vector<BudgetState>> parked_;
+  std::map<ById, ScopeCells*> by_id_;
+
+  // A worker takes it once in the life of a user on a model, to make the cells; held for microseconds.
+  mutable std::mutex user_model_mutex_;
+  std::map<std::pair<std::uint64_t, std::string>, std::vector<BudgetState>> parked_user_models_;
+};
+
+}  // namespace sluice::ledger

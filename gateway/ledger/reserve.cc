@@ -1,0 +1,220 @@
+// Ledger: reserve, extend, settle.
+#include <algorithm>
+#include <utility>
+
+#include "ledger/ledger.h"
+
+namespace sluice::ledger {
+namespace {
+
+// Where many calls race for the last of a budget, each failed round means that another call took some: lock-free, and
+// the one that loses this often is told to come again.
+constexpr int kRounds = 16;
+
+// `amount` of a budget that a reservation of so many tokens takes. At least 1: a hold is never invisible.
+std::uint64_t amount_of(BudgetUnit unit, const Price& price, std::uint64_t prompt, std::uint64_t output) noexcept {
+  const std::uint64_t amount = unit == BudgetUnit::kTokens ? prompt + output : cost_at_most(price, prompt, output);
+  return std::max<std::uint64_t>(amount, 1);
+}
+
+// How many output tokens fit into `left` behind the prompt; nothing: not even the prompt does.
+std::optional<std::uint64_t> output_within(BudgetUnit unit, const Price& price, std::uint64_t left, std::uint64_t prompt) noexcept {
+  if (left == 0) return std::nullopt;
+  if (unit == BudgetUnit::kTokens) return left < prompt ? std::nullopt : std::optional(left - prompt);
+  const std::uint64_t whole = multiply(left, 1'000'000), taken = multiply(prompt, dearest_prompt(price));
+  if (whole < taken) return std::nullopt;
+  return dearest_output(price) == 0 ? kMaxTokens : (whole - taken) / dearest_output(price);
+}
+
+// Which refusal says most: a spent budget stays spent whoever ends.
+int weight(RefusalKind kind) noexcept {
+  switch (kind) {
+    case RefusalKind::kSpent: return 3;
+    case RefusalKind::kTooLarge: return 2;
+    case RefusalKind::kReserved: return 1;
+    default: return 0;
+  }
+}
+
+// The refusal by one budget, if it has no room for `needed`.
+Refusal refuse(const PeriodCell& cell, std::uint64_t limit, std::uint64_t needed) noexcept {
+  const Budget& budget = *cell.budget;
+  const ScopeCells& owner = budget.owner();
+  const std::uint64_t committed = cell.committed.load(std::memory_order_relaxed);
+  const std::uint64_t settled = cell.settled.load(std::memory_order_relaxed);
+  Refusal refusal{.scope = owner.scope,
+                  .unit = budget.unit(),
+                  .period = budget.period(),
+                  .limit = limit,
+                  .left = left_of(limit, std::max(committed, settled)),
+                  .reserved = committed > settled ? committed - settled : 0,
+                  .needed = needed,
+                  .resets = WallTime(std::chrono::microseconds(cell.period.end_us)),
+                  .name = owner.name,
+                  .model = owner.model};
+  if (settled >= limit) {
+    refusal.kind = RefusalKind::kSpent;
+  } else if (needed > limit - settled) {
+    refusal.kind = RefusalKind::kTooLarge;
+    refusal.left = limit - settled;
+  } else {
+    refusal.kind = RefusalKind::kReserved;
+    refusal.retry_after = std::chrono::milliseconds(1'000);
+  }
+  return refusal;
+}
+
+// How much output to reserve at once, when `left` could be.
+std::uint64_t first_slice(const Ask& ask, std::uint64_t left, std::uint64_t slice) noexcept {
+  const std::uint64_t cap = std::min(ask.output_cap, left);
+  // What cannot be cut is reserved whole; without a cap of its own it leaves three quarters to others.
+  if (!ask.streamed) return ask.cap_given ? cap : std::min(cap, std::max(slice, left / 4));
+  return std::min(cap, std::min(slice, std::max<std::uint64_t>(left / 8, 64)));
+}
+
+}  // namespace
+
+// Lists the cells of every budget that applies now, with nothing reserved.
+void Ledger::gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept {
+  const ModelTerms* terms = terms_.find(scopes.model);
+  ticket.price = terms == nullptr ? Price{} : terms->price;
+  const bool priced = !is_free(ticket.price);
+  ticket.budget_count = 0;
+  const auto add = [&](ScopeCells* cells) {
+    if (cells == nullptr) return;
+    std::uint32_t mask = cells->budget_mask.load(std::memory_order_acquire);
+    if (!priced) mask &= 0x07;  // a model without a price costs no money
+    for (; mask != 0; mask &= mask - 1) {
+      Budget* budget = cells->budgets[static_cast<std::size_t>(__builtin_ctz(mask))].load(std::memory_order_acquire);
+      ticket.budgets[ticket.budget_count++] = {&budget->at(now), 0};
+    }
+  };
+  for (ScopeCells* cells : cells_of(scopes)) add(cells);
+  const bool by_user = terms != nullptr && (!terms->user_budgets.empty() || any_own_user_model_.load(std::memory_order_acquire));
+  if (by_user && scopes.user != kNoIndex) add(user_model_cells(scopes));
+}
+
+// Takes the same tokens from every cell, or nothing from any.
+bool Ledger::take_all(Ticket& ticket, std::uint64_t prompt, std::uint64_t output) noexcept {
+  for (std::size_t i = 0; i < ticket.budget_count; ++i) {
+    PeriodCell& cell = *ticket.budgets[i].cell;
+    const std::uint64_t amount = amount_of(cell.budget->unit(), ticket.price, prompt, output);
+    const std::uint64_t hard = cell.budget->hard();
+    if (hard == kUnlimited) {
+      cell.committed.fetch_add(amount, std::memory_order_acq_rel);
+    } else if (cell.reserve(amount, hard) == PeriodCell::Took::kNo) {
+      while (i-- > 0) {
+        PeriodCell& taken = *ticket.budgets[i].cell;
+        taken.undo(amount_of(taken.budget->unit(), ticket.price, prompt, output));
+      }
+      return false;
+    }
+  }
+  for (std::size_t i = 0; i < ticket.budget_count; ++i) {
+    Ticket::BudgetHold& hold = ticket.budgets[i];
+    hold.reserved += amount_of(hold.cell->budget->unit(), ticket.price, prompt, output);
+  }
+  return true;
+}
+
+Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) noexcept {
+  Ask ask = asked;
+  ask.prompt = std::min(ask.prompt, kMaxTokens);
+  ask.output_cap = std::min(ask.output_cap, kMaxTokens);
+  ask.choices = std::clamp<std::uint64_t>(ask.choices, 1, kMaxTokens);
+  const std::uint64_t least = ask.output_cap == 0 ? 0 : std::min(ask.choices, ask.output_cap);  // a token for each choice
+  gather(ticket, scopes, clock_.wall());
+  Grant grant;
+  const PeriodCell* tightest = nullptr;  // of the hard budgets; set where one can fail
+  for (int round = 0; round < kRounds; ++round) {
+    grant.refusal = Refusal{};
+    std::uint64_t left = kMaxTokens;
+    for (std::size_t i = 0; i < ticket.budget_count; ++i) {
+      const PeriodCell& cell = *ticket.budgets[i].cell;
+      const BudgetUnit unit = cell.budget->unit();
+      const std::uint64_t hard = cell.budget->hard();
+      if (hard == kUnlimited) continue;
+      const std::uint64_t free = left_of(hard, cell.committed.load(std::memory_order_relaxed));
+      const std::optional<std::uint64_t> output = output_within(unit, ticket.price, free, ask.prompt);
+      if (output && *output >= least) {
+        if (*output <= left) tightest = &cell;
+        left = std::min(left, *output);
+      } else if (const Refusal no = refuse(cell, hard, amount_of(unit, ticket.price, ask.prompt, least));
+                 weight(no.kind) > weight(grant.refusal.kind)) {
+        grant.refusal = no;
+      }
+    }
+    if (grant.refusal.refused()) break;
+    const std::uint64_t output = std::max(first_slice(ask, left, slice_.load(std::memory_order_relaxed)), least);
+    if (take_all(ticket, ask.prompt, output)) {
+      ticket.reserved_prompt = ask.prompt;
+      ticket.reserved_output = output;
+      const std::uint64_t room = ask.streamed ? left : output;
+      if (room < ask.output_cap) grant.clamp_output_to = std::max<std::uint64_t>(room / ask.choices, 1);
+      return grant;
+    }
+    // Lost every round: room was there each time, and others were faster.
+    grant.refusal = refuse(*tightest, tightest->budget->hard(), 1);
+    grant.refusal.kind = RefusalKind::kReserved;
+    grant.refusal.retry_after = std::chrono::milliseconds(1'000);
+  }
+  ticket.budget_count = 0;
+  return grant;
+}
+
+Extended Ledger::extend(Ticket& ticket, std::uint64_t completion_tokens) noexcept {
+  if (ticket.budget_count == 0) return Extended::kGranted;
+  const std::uint64_t slice = slice_.load(std::memory_order_relaxed);
+  const std::uint64_t counted = std::min(completion_tokens, kMaxTokens);
+  // Ahead of need, so that the count seldom passes what is reserved between two looks.
+  const std::uint64_t ahead = std::min(slice / 4, ticket.reserved_output / 4);
+  while (counted + ahead >= ticket.reserved_output) {
+    std::uint64_t left = kMaxTokens;
+    for (std::size_t i = 0; i < ticket.budget_count; ++i) {
+      const PeriodCell& cell = *ticket.budgets[i].cell;
+      const std::uint64_t free = left_of(cell.budget->hard(), cell.committed.load(std::memory_order_relaxed));
+      if (free == kUnlimited) continue;
+      left = std::min(left, output_within(cell.budget->unit(), ticket.price, free, 0).value_or(0));
+    }
+    const std::uint64_t behind = counted > ticket.reserved_output ? counted - ticket.reserved_output : 0;
+    const std::uint64_t more = std::min(left, std::max(behind + 1, std::min(slice, std::max<std::uint64_t>(left / 8, 64))));
+    if (more == 0 || !take_all(ticket, 0, more)) {
+      return counted >= ticket.reserved_output ? Extended::kUsedUp : Extended::kGranted;
+    }
+    ticket.reserved_output += more;
+  }
+  return Extended::kGranted;
+}
+
+void Ledger::settle(Ticket& ticket, const Usage& usage) noexcept {
+  const std::size_t count = std::exchange(ticket.budget_count, 0);
+  if (count == 0) return;
+  const std::uint64_t tokens = std::min(usage.total(), 2 * kMaxTokens);
+  const std::uint64_t micros = cost(ticket.price, usage);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Ticket::BudgetHold& hold = ticket.budgets[i];
+    const Budget& budget = *hold.cell->budget;
+    const std::uint64_t measured = budget.unit() == BudgetUnit::kTokens ? tokens : micros;
+    const Period when = hold.cell->period;  // once settled, the cell may go
+    const std::uint64_t before = hold.cell->settle(hold.reserved, measured);
+    if (events_ != nullptr && measured != 0) passed(budget, when, before, before + measured);
+  }
+}
+
+// Exactly one settling call sees each share passed: the one whose addition crossed it.
+void Ledger::passed(const Budget& budget, const Period& when, std::uint64_t before, std::uint64_t after) noexcept {
+  const auto tell = [&](std::uint64_t amount, std::uint32_t percent, bool soft) {
+    if (amount == kUnlimited) return;
+    const std::uint64_t share = percent == 100 ? amount : static_cast<std::uint64_t>(static_cast<double>(amount) * percent / 100);
+    if (before >= share || after < share) return;
+    const ScopeCells& owner = budget.owner();
+    events_->threshold_passed({owner.scope, owner.id, owner.name, owner.model, budget.unit(), budget.period(), when, soft, percent,
+                               amount, after});
+  };
+  const std::uint32_t warn = warn_percent_.load(std::memory_order_relaxed);
+  if (warn > 0 && warn < 100) tell(budget.hard(), warn, false);
+  tell(budget.hard(), 100, false);
+  tell(budget.soft(), 100, true);
+}
+
+}  // namespace sluice::ledger

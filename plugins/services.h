@@ -1,0 +1,18 @@
+// What the program hands to policies.
+#pragma once
+
+#include <cstdint>
+
+#include "ledger/audit_record.h"
+#include "ledger/ledger.h"
+
+namespace sluice::plugins {
+
+// Lifetime: everything outlives every chain made from it.
+struct PluginServices {
+  ledger::Ledger& ledger;
+  ledger::AuditSink& audit;
+  std::uint64_t boot_id = 0;
+};
+
+}  // namespace sluice::plugins
