@@ -18,6 +18,7 @@ struct AuditRecord {
   std::uint64_t boot_id = 0;  // random at each start of the gateway
   std::uint64_t number = 0;   // counts calls of that start, from 1
   WallTime began;
+  std::int64_t day_us = 0;    // when the day began, in the budgets' zone, to which the call is charged; µs since the epoch
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;  // opaque; 0: none
 
   EndReason end_reason = EndReason::kFault;
