@@ -1,5 +1,5 @@
 #include "identity/secret_key.h"
-
+#include "identity/sha256.h"
 #include <gtest/gtest.h>
 
 #include <set>

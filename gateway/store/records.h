@@ -1,0 +1,107 @@
+// What the store keeps, as plain values. Ids are its rows: opaque, never used twice.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "identity/sha256.h"
+#include "ledger/audit_record.h"
+
+namespace sluice::store {
+
+struct TenantRecord {
+  std::uint64_t id = 0;
+  std::string name;  // unique among tenants that are not revoked
+  LimitSpec limits;
+  WallTime created;
+  std::optional<WallTime> revoked;
+};
+
+struct UserRecord {
+  std::uint64_t id = 0;
+  std::uint64_t tenant_id = 0;
+  std::string name;  // unique within its tenant among users that are not revoked
+  LimitSpec limits;
+  WallTime created;
+  std::optional<WallTime> revoked;
+};
+
+struct KeyRecord {
+  std::uint64_t id = 0;
+  std::uint64_t user_id = 0;
+  identity::Sha256 hash{};
+  std::string hint;                 // "sk-sluice-7Gh2…", for lists
+  std::vector<std::string> models;  // empty: every model
+  std::optional<WallTime> expires;
+  LimitSpec limits;
+  WallTime created;
+  std::optional<WallTime> revoked;
+};
+
+// A budget on a key, user, tenant, model, or on a user's use of a model. One subject has at most one of each unit, period and
+// kind (soft or not).
+struct BudgetRecord {
+  Scope scope = Scope::kKey;
+  std::uint64_t subject = 0;  // id of the key, user or tenant; 0 with kModel
+  std::string model;          // with kModel and kUserModel; else empty
+  BudgetSpec spec;
+  bool operator==(const BudgetRecord&) const = default;
+};
+
+// How much of a budget a period has used: what a restart goes on from.
+struct BudgetUse {
+  Scope scope = Scope::kKey;
+  std::uint64_t subject = 0;
+  std::string model;
+  BudgetUnit unit = BudgetUnit::kTokens;
+  BudgetPeriod period = BudgetPeriod::kMonth;
+  WallTime period_begin;  // of a total: the epoch
+  std::uint64_t used = 0;
+  bool operator==(const BudgetUse&) const = default;
+};
+
+struct AgentRecord {
+  std::uint64_t id = 0;
+  std::string name;         // for people; not unique
+  std::string fingerprint;  // SHA-256 of its newest certificate, hex
+  WallTime expires;         // of that certificate
+  WallTime created;
+  std::optional<WallTime> revoked;
+};
+
+// A model and an agent that serves it, or last did.
+struct KnownModel {
+  std::uint64_t agent_id = 0;
+  std::string model;
+  WallTime seen;
+};
+
+struct AuditFilter {
+  std::optional<WallTime> from;  // began at or after
+  std::optional<WallTime> to;    // began before
+  std::string tenant, user, model;  // names; empty: all. model: as asked for or as served
+};
+
+// Where a page of audit records ended, so that the next one goes on behind it.
+struct AuditPlace {
+  WallTime began{WallTime::min()};
+  std::int64_t row = 0;
+};
+struct AuditPage {
+  std::vector<ledger::AuditRecord> records;  // oldest first
+  AuditPlace end;
+};
+
+// The seal of a journal segment.
+struct SealRecord {
+  std::uint64_t boot_id = 0;
+  std::uint64_t segment = 0;
+  std::string seal;  // bytes
+  WallTime made;
+};
+
+}  // namespace sluice::store

@@ -1,0 +1,175 @@
+#include "store/schema.h"
+
+#include <array>
+#include <string>
+
+namespace sluice::store {
+namespace {
+
+// Times are microseconds since 1970, ids are rows that are never used twice. Scopes, units, periods and end reasons are the
+// numbers of their enums. kSteps[i] leads from version i to i + 1; a step is never changed once it has been released.
+constexpr std::array<const char*, kSchemaVersion> kSteps = {R"sql(
+CREATE TABLE tenants (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  rpm INTEGER, tpm INTEGER, concurrency INTEGER,
+  created_us INTEGER NOT NULL,
+  revoked_us INTEGER
+);
+CREATE UNIQUE INDEX tenants_by_name ON tenants (name) WHERE revoked_us IS NULL;
+
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant_id INTEGER NOT NULL REFERENCES tenants (id),
+  name TEXT NOT NULL,
+  rpm INTEGER, tpm INTEGER, concurrency INTEGER,
+  created_us INTEGER NOT NULL,
+  revoked_us INTEGER
+);
+CREATE UNIQUE INDEX users_by_name ON users (tenant_id, name) WHERE revoked_us IS NULL;
+
+CREATE TABLE keys (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id INTEGER NOT NULL REFERENCES users (id),
+  hash BLOB NOT NULL UNIQUE,
+  hint TEXT NOT NULL,
+  expires_us INTEGER,
+  rpm INTEGER, tpm INTEGER, concurrency INTEGER,
+  created_us INTEGER NOT NULL,
+  revoked_us INTEGER
+);
+CREATE INDEX keys_by_user ON keys (user_id, id);
+CREATE TABLE key_models (
+  key_id INTEGER NOT NULL REFERENCES keys (id),
+  model TEXT NOT NULL,
+  PRIMARY KEY (key_id, model)
+) WITHOUT ROWID;
+
+CREATE TABLE budgets (
+  scope INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  unit INTEGER NOT NULL,
+  period INTEGER NOT NULL,
+  soft INTEGER NOT NULL,
+  amount INTEGER NOT NULL,
+  PRIMARY KEY (scope, subject, model, unit, period, soft)
+) WITHOUT ROWID;
+CREATE TABLE budget_usage (
+  scope INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  unit INTEGER NOT NULL,
+  period INTEGER NOT NULL,
+  period_begin_us INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  PRIMARY KEY (scope, subject, model, unit, period, period_begin_us)
+) WITHOUT ROWID;
+
+CREATE TABLE agents (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  expires_us INTEGER NOT NULL,
+  created_us INTEGER NOT NULL,
+  revoked_us INTEGER
+);
+CREATE TABLE pairing_keys (
+  hash BLOB PRIMARY KEY,
+  created_us INTEGER NOT NULL,
+  expires_us INTEGER NOT NULL,
+  consumed_us INTEGER
+) WITHOUT ROWID;
+CREATE TABLE known_models (
+  agent_id INTEGER NOT NULL REFERENCES agents (id),
+  model TEXT NOT NULL,
+  seen_us INTEGER NOT NULL,
+  PRIMARY KEY (agent_id, model)
+) WITHOUT ROWID;
+
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  boot_id INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  request_id TEXT NOT NULL,
+  began_us INTEGER NOT NULL,
+  tenant_id INTEGER NOT NULL, tenant TEXT NOT NULL,
+  user_id INTEGER NOT NULL, user TEXT NOT NULL,
+  key_id INTEGER NOT NULL,
+  channel TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  model TEXT NOT NULL,
+  model_served TEXT NOT NULL,
+  upstream TEXT NOT NULL,
+  status INTEGER NOT NULL,
+  end_reason INTEGER NOT NULL,
+  stream INTEGER NOT NULL,
+  usage_source INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  reasoning_tokens INTEGER NOT NULL,
+  cost_micros INTEGER NOT NULL,
+  ttft_us INTEGER NOT NULL,
+  duration_us INTEGER NOT NULL,
+  bytes_in INTEGER NOT NULL,
+  bytes_out INTEGER NOT NULL,
+  client_ip TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  UNIQUE (boot_id, number)
+);
+CREATE INDEX audit_by_time ON audit (began_us);
+
+CREATE TABLE seals (
+  boot_id INTEGER NOT NULL,
+  segment INTEGER NOT NULL,
+  seal BLOB NOT NULL,
+  made_us INTEGER NOT NULL,
+  PRIMARY KEY (boot_id, segment)
+) WITHOUT ROWID;
+)sql"};
+
+absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {
+  Statement ask(database, sql);
+  const std::int64_t value = ask.next() ? ask.number(0) : 0;
+  if (!ask.status().ok()) return ask.status();
+  return value;
+}
+
+absl::Status check_owner(Database& database, std::string_view path) {
+  const auto id = pragma(database, "PRAGMA application_id");
+  if (!id.ok()) return id.status();
+  const auto tables = pragma(database, "SELECT count(*) FROM sqlite_schema");
+  if (!tables.ok()) return tables.status();
+  if (*id == kApplicationId || *tables == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(std::string(path) +
+                                       " is an SQLite file of another program; set store.path to a file of its own");
+}
+
+// The version is asked inside the transaction: two gateways that start at once on one file migrate it once.
+absl::Status migrate(Database& database, std::string_view path) {
+  Transaction transaction(database);
+  if (!transaction.status().ok()) return transaction.status();
+  const auto version = pragma(database, "PRAGMA user_version");
+  if (!version.ok()) return version.status();
+  if (*version > kSchemaVersion)
+    return absl::FailedPreconditionError(std::string(path) + " was written by a newer sluice (store version " +
+                                         std::to_string(*version) + ", this one knows " + std::to_string(kSchemaVersion) +
+                                         "); run that version, or restore the backup made before it");
+  if (*version == kSchemaVersion) return absl::OkStatus();
+  for (auto step = static_cast<std::size_t>(*version); step < kSteps.size(); ++step)
+    if (absl::Status made = database.exec(kSteps[step]); !made.ok()) return made;
+  const std::string mark = "PRAGMA user_version = " + std::to_string(kSchemaVersion) +
+                           "; PRAGMA application_id = " + std::to_string(kApplicationId);
+  if (absl::Status marked = database.exec(mark.c_str()); !marked.ok()) return marked;
+  return transaction.commit();
+}
+
+}  // namespace
+
+absl::Status prepare_schema(Database& database, std::string_view path) {
+  if (absl::Status owner = check_owner(database, path); !owner.ok()) return owner;
+  return migrate(database, path);
+}
+
+}  // namespace sluice::store

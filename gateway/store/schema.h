@@ -1,0 +1,17 @@
+// The tables of the SQLite store, and how an older file becomes a newer one.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include "store/sqlite.h"
+
+namespace sluice::store {
+
+inline constexpr int kSchemaVersion = 1;
+inline constexpr std::int32_t kApplicationId = 0x534c5543;  // "SLUC": marks the file as ours
+
+// Makes the tables or migrates them, one version after another, each in one transaction.
+// kFailedPrecondition: the file is another program's, or a newer sluice wrote it.
+absl::Status prepare_schema(Database& database, std::string_view path);
+
+}  // namespace sluice::store

@@ -1,0 +1,90 @@
+#include "store/sqlite.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sluice::store {
+
+absl::StatusOr<Database> Database::open(const std::string& path, std::chrono::milliseconds busy_time) {
+  // Made here and not by SQLite, which would give it the umask's mode; its WAL files take after it.
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) {
+    const std::string why = std::strerror(errno);
+    return absl::FailedPreconditionError("cannot open the store " + path + ": " + why +
+                                         "; set server.state_dir or store.path to a folder this user may write");
+  }
+  ::close(file);
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &handle,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  Database database(handle, path);
+  if (code != SQLITE_OK) return database.error(code);
+  sqlite3_busy_timeout(handle, static_cast<int>(busy_time.count()));
+  return database;
+}
+
+absl::Status Database::exec(const char* sql) {
+  const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : error(code);
+}
+
+absl::Status Database::error(int code) const {
+  const std::string text = "store " + path_ + ": " + (handle_ ? sqlite3_errmsg(handle_.get()) : sqlite3_errstr(code));
+  switch (code & 0xff) {
+    case SQLITE_CONSTRAINT:
+      if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID)
+        return absl::AlreadyExistsError(text);
+      if (code == SQLITE_CONSTRAINT_FOREIGNKEY) return absl::NotFoundError(text);
+      return absl::InternalError(text);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(text);
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+      return absl::UnavailableError(text + "; is there room on the disk?");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(text + "; move the file away or restore a backup");
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN:
+      return absl::FailedPreconditionError(text + "; may this user write there?");
+    default:
+      return absl::InternalError(text);
+  }
+}
+
+Transaction::~Transaction() {
+  if (status_.ok() && !done_) (void)database_.exec("ROLLBACK");
+}
+
+absl::Status Transaction::commit() {
+  absl::Status status = database_.exec("COMMIT");
+  done_ = status.ok();
+  return status;
+}
+
+Statement::Statement(Database& database, std::string_view sql) : database_(database) {
+  const int code = sqlite3_prepare_v2(database.handle(), sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
+  if (code != SQLITE_OK) status_ = database.error(code);
+}
+
+Statement::Step Statement::step() {
+  if (!status_.ok()) return Step::kEnd;
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return Step::kRow;
+  if (code != SQLITE_DONE) status_ = database_.error(code);
+  return Step::kEnd;
+}
+
+std::string_view Statement::text(int column) const noexcept {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  return bytes == nullptr ? std::string_view()
+                          : std::string_view(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+}
+
+}  // namespace sluice::store

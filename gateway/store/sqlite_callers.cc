@@ -1,0 +1,191 @@
+#include <algorithm>
+#include <string>
+
+#include "store/sqlite_parts.h"
+
+namespace sluice::store {
+namespace {
+
+#define TENANT_COLUMNS "id, name, rpm, tpm, concurrency, created_us, revoked_us"
+#define USER_COLUMNS "id, tenant_id, name, rpm, tpm, concurrency, created_us, revoked_us"
+#define KEY_COLUMNS "id, user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, revoked_us"
+
+LimitSpec read_limits(const Statement& row, int at) {
+  return {.requests_per_minute = row.maybe_count(at), .tokens_per_minute = row.maybe_count(at + 1),
+          .concurrency = row.maybe_count(at + 2)};
+}
+
+TenantRecord read_tenant(const Statement& row) {
+  return {.id = row.count(0), .name = std::string(row.text(1)), .limits = read_limits(row, 2), .created = row.time(5),
+          .revoked = row.maybe_time(6)};
+}
+
+UserRecord read_user(const Statement& row) {
+  return {.id = row.count(0), .tenant_id = row.count(1), .name = std::string(row.text(2)), .limits = read_limits(row, 3),
+          .created = row.time(6), .revoked = row.maybe_time(7)};
+}
+
+// Without its models.
+KeyRecord read_key(const Statement& row) {
+  KeyRecord key{.id = row.count(0), .user_id = row.count(1), .hash = {}, .hint = std::string(row.text(3)), .models = {},
+                .expires = row.maybe_time(4), .limits = read_limits(row, 5), .created = row.time(8),
+                .revoked = row.maybe_time(9)};
+  const std::string_view hash = row.text(2);
+  std::copy_n(hash.begin(), std::min(hash.size(), key.hash.size()), key.hash.begin());
+  return key;
+}
+
+absl::Status duplicate(absl::Status status, std::string message) {
+  return absl::IsAlreadyExists(status) ? absl::AlreadyExistsError(message) : status;
+}
+
+// One row or kNotFound.
+template <class Read>
+auto one(Statement& row, Read read, const char* missing) -> absl::StatusOr<decltype(read(row))> {
+  if (row.next()) return read(row);
+  if (!row.status().ok()) return row.status();
+  return absl::NotFoundError(missing);
+}
+
+const char* table_of(Scope scope) {
+  return scope == Scope::kTenant ? "tenants" : scope == Scope::kUser ? "users" : "keys";
+}
+const char* missing_of(Scope scope) {
+  return scope == Scope::kTenant ? "no such tenant" : scope == Scope::kUser ? "no such user" : "no such key";
+}
+
+}  // namespace
+
+absl::StatusOr<std::uint64_t> SqliteStore::add_tenant(const TenantRecord& tenant) {
+  Statement add(database_, "INSERT INTO tenants (name, rpm, tpm, concurrency, created_us) VALUES (?,?,?,?,?)");
+  const LimitSpec& limits = tenant.limits;
+  add.bind(tenant.name, limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency, tenant.created);
+  if (absl::Status added = add.run(); !added.ok()) return duplicate(added, "tenant " + tenant.name + " exists already");
+  return static_cast<std::uint64_t>(database_.last_id());
+}
+
+absl::StatusOr<std::uint64_t> SqliteStore::add_user(const UserRecord& user) {
+  Statement add(database_, "INSERT INTO users (tenant_id, name, rpm, tpm, concurrency, created_us) VALUES (?,?,?,?,?,?)");
+  const LimitSpec& limits = user.limits;
+  add.bind(user.tenant_id, user.name, limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency, user.created);
+  if (absl::Status added = add.run(); !added.ok())
+    return absl::IsNotFound(added) ? absl::NotFoundError("no such tenant")
+                                   : duplicate(added, "user " + user.name + " exists already in this tenant");
+  return static_cast<std::uint64_t>(database_.last_id());
+}
+
+absl::StatusOr<std::uint64_t> SqliteStore::add_key(const KeyRecord& key, std::span<const BudgetSpec> budgets) {
+  Transaction transaction(database_);
+  if (!transaction.status().ok()) return transaction.status();
+  Statement add(database_, "INSERT INTO keys (user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us)"
+                           " VALUES (?,?,?,?,?,?,?,?)");
+  const LimitSpec& limits = key.limits;
+  add.bind(key.user_id, std::span<const std::uint8_t>(key.hash), key.hint, key.expires, limits.requests_per_minute,
+           limits.tokens_per_minute, limits.concurrency, key.created);
+  if (absl::Status added = add.run(); !added.ok())
+    return absl::IsNotFound(added) ? absl::NotFoundError("no such user") : duplicate(added, "this key exists already");
+  const auto id = static_cast<std::uint64_t>(database_.last_id());
+  Statement scope(database_, "INSERT OR IGNORE INTO key_models (key_id, model) VALUES (?,?)");
+  for (const std::string& model : key.models) {
+    if (absl::Status added = scope.bind(id, model).run(); !added.ok()) return added;
+    scope.rewind();
+  }
+  for (const BudgetSpec& budget : budgets)
+    if (absl::Status set = set_budget({.scope = Scope::kKey, .subject = id, .model = {}, .spec = budget}); !set.ok()) return set;
+  if (absl::Status done = transaction.commit(); !done.ok()) return done;
+  return id;
+}
+
+absl::Status SqliteStore::each_tenant(const std::function<void(TenantRecord&&)>& visit) {
+  Statement all(database_, "SELECT " TENANT_COLUMNS " FROM tenants ORDER BY id");
+  while (all.next()) visit(read_tenant(all));
+  return all.status();
+}
+
+absl::Status SqliteStore::each_user(const std::function<void(UserRecord&&)>& visit) {
+  Statement all(database_, "SELECT " USER_COLUMNS " FROM users ORDER BY id");
+  while (all.next()) visit(read_user(all));
+  return all.status();
+}
+
+// Two walks in step, so that a million keys do not ask a million times for their models.
+absl::Status SqliteStore::each_key(const std::function<void(KeyRecord&&)>& visit) {
+  Statement all(database_, "SELECT " KEY_COLUMNS " FROM keys ORDER BY id");
+  Statement models(database_, "SELECT key_id, model FROM key_models ORDER BY key_id");
+  bool more = models.next();
+  while (all.next()) {
+    KeyRecord key = read_key(all);
+    for (; more && models.count(0) <= key.id; more = models.next())
+      if (models.count(0) == key.id) key.models.emplace_back(models.text(1));
+    if (!models.status().ok()) return models.status();  // a key must not come out with fewer bounds than it has
+    visit(std::move(key));
+  }
+  return all.status();
+}
+
+absl::StatusOr<TenantRecord> SqliteStore::tenant(std::uint64_t id) {
+  Statement row(database_, "SELECT " TENANT_COLUMNS " FROM tenants WHERE id = ?");
+  return one(row.bind(id), read_tenant, missing_of(Scope::kTenant));
+}
+
+absl::StatusOr<UserRecord> SqliteStore::user(std::uint64_t id) {
+  Statement row(database_, "SELECT " USER_COLUMNS " FROM users WHERE id = ?");
+  return one(row.bind(id), read_user, missing_of(Scope::kUser));
+}
+
+absl::StatusOr<KeyRecord> SqliteStore::key(std::uint64_t id) {
+  Statement row(database_, "SELECT " KEY_COLUMNS " FROM keys WHERE id = ?");
+  auto key = one(row.bind(id), read_key, missing_of(Scope::kKey));
+  if (!key.ok()) return key;
+  if (absl::Status filled = fill_models(*key); !filled.ok()) return filled;
+  return key;
+}
+
+absl::Status SqliteStore::fill_models(KeyRecord& key) {
+  Statement models(database_, "SELECT model FROM key_models WHERE key_id = ? ORDER BY model");
+  models.bind(key.id);
+  while (models.next()) key.models.emplace_back(models.text(0));
+  return models.status();
+}
+
+absl::StatusOr<TenantRecord> SqliteStore::find_tenant(std::string_view name) {
+  Statement row(database_, "SELECT " TENANT_COLUMNS " FROM tenants WHERE name = ?"
+                           " ORDER BY revoked_us IS NOT NULL, id DESC LIMIT 1");
+  return one(row.bind(name), read_tenant, missing_of(Scope::kTenant));
+}
+
+absl::StatusOr<UserRecord> SqliteStore::find_user(std::uint64_t tenant_id, std::string_view name) {
+  Statement row(database_, "SELECT " USER_COLUMNS " FROM users WHERE tenant_id = ? AND name = ?"
+                           " ORDER BY revoked_us IS NOT NULL, id DESC LIMIT 1");
+  return one(row.bind(tenant_id, name), read_user, missing_of(Scope::kUser));
+}
+
+absl::StatusOr<std::vector<KeyRecord>> SqliteStore::list_keys(std::uint64_t user_id, std::uint64_t after, std::size_t limit) {
+  Statement rows(database_, user_id == 0
+                                ? "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2"
+                                : "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1 AND user_id = ?3 ORDER BY id LIMIT ?2");
+  if (user_id == 0) rows.bind(after, limit);
+  else rows.bind(after, limit, user_id);
+  std::vector<KeyRecord> keys;
+  while (rows.next()) {
+    keys.push_back(read_key(rows));
+    if (absl::Status filled = fill_models(keys.back()); !filled.ok()) return filled;
+  }
+  if (!rows.status().ok()) return rows.status();
+  return keys;
+}
+
+absl::Status SqliteStore::set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) {
+  Statement set(database_, std::string("UPDATE ") + table_of(scope) + " SET rpm = ?, tpm = ?, concurrency = ? WHERE id = ?");
+  set.bind(limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency, id);
+  if (absl::Status done = set.run(); !done.ok()) return done;
+  return expect_change(database_, missing_of(scope));
+}
+
+absl::Status SqliteStore::revoke(Scope scope, std::uint64_t id, WallTime now) {
+  Statement set(database_, std::string("UPDATE ") + table_of(scope) + " SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?");
+  if (absl::Status done = set.bind(now, id).run(); !done.ok()) return done;
+  return expect_change(database_, missing_of(scope));
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,60 @@
+// SqliteStore, one connection; its functions are spread over sqlite_callers.cc, sqlite_agents.cc, sqlite_budgets.cc and
+// sqlite_audit.cc.
+#pragma once
+
+#include "store/sqlite.h"
+#include "store/store.h"
+
+namespace sluice::store {
+
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(Database database) : database_(std::move(database)) {}
+
+  absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) override;
+  absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) override;
+  absl::StatusOr<std::uint64_t> add_key(const KeyRecord& key, std::span<const BudgetSpec> budgets) override;
+  absl::Status each_tenant(const std::function<void(TenantRecord&&)>& visit) override;
+  absl::Status each_user(const std::function<void(UserRecord&&)>& visit) override;
+  absl::Status each_key(const std::function<void(KeyRecord&&)>& visit) override;
+  absl::StatusOr<TenantRecord> tenant(std::uint64_t id) override;
+  absl::StatusOr<UserRecord> user(std::uint64_t id) override;
+  absl::StatusOr<KeyRecord> key(std::uint64_t id) override;
+  absl::StatusOr<TenantRecord> find_tenant(std::string_view name) override;
+  absl::StatusOr<UserRecord> find_user(std::uint64_t tenant_id, std::string_view name) override;
+  absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after, std::size_t limit) override;
+  absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) override;
+  absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;
+
+  absl::StatusOr<std::vector<BudgetRecord>> budgets() override;
+  absl::Status set_budget(const BudgetRecord& budget) override;
+  absl::Status remove_budget(const BudgetRecord& budget) override;
+  absl::Status save_budget_use(std::span<const BudgetUse> use) override;
+  absl::StatusOr<std::vector<BudgetUse>> budget_use() override;
+
+  absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) override;
+  absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name, WallTime now) override;
+  absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) override;
+  absl::Status revoke_agent(std::uint64_t id, WallTime now) override;
+  absl::StatusOr<std::vector<AgentRecord>> agents() override;
+  absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) override;
+  absl::StatusOr<std::vector<KnownModel>> known_models() override;
+
+  absl::StatusOr<std::size_t> append_audit(std::span<const ledger::AuditRecord> records) override;
+  absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) override;
+  absl::StatusOr<std::size_t> prune_audit(WallTime before, std::size_t limit) override;
+  absl::Status add_seal(const SealRecord& seal) override;
+  absl::StatusOr<std::vector<SealRecord>> seals() override;
+
+ private:
+  absl::Status fill_models(KeyRecord& key);
+
+  Database database_;
+};
+
+// kNotFound with `message` unless the last statement changed a row.
+[[nodiscard]] inline absl::Status expect_change(const Database& database, const char* message) {
+  return database.changes() > 0 ? absl::OkStatus() : absl::NotFoundError(message);
+}
+
+}  // namespace sluice::store

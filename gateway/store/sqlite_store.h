@@ -1,0 +1,23 @@
+// The store in one SQLite file: the default, no server needed.
+//
+// WAL, so that the audit sink's writes and the control thread's reads do not wait for each other. A committed change is on disk.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "store/store.h"
+
+namespace sluice::store {
+
+// What a power cut may take with it.
+enum class Durability : std::uint8_t {
+  kCommit,      // nothing that was committed: for callers, budgets and agents
+  kCheckpoint,  // the last commits, never a part of one: for audit batches
+};
+
+// Opens the file, makes or migrates its tables. Errors are one line that says what to do.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path,
+                                                                 Durability durability = Durability::kCommit);
+
+}  // namespace sluice::store

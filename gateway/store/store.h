@@ -1,0 +1,86 @@
+// What outlives the process: callers, agents, budgets and audit records.
+//
+// The request path never comes here: the directory and the ledger hold in memory what it needs. Every function is one
+// transaction: when it returns OK the change is on disk, otherwise nothing changed.
+//
+// Errors: kNotFound, kAlreadyExists as said below; kUnavailable (busy, disk full, unreachable: trying later helps);
+// kDataLoss (the file is damaged); kInternal. Messages are one line and hold no secret.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/records.h"
+
+namespace sluice::store {
+
+// Thread:   one at a time: the control thread has a store of its own, the audit sink another. Calls block.
+// Lifetime: views that are passed in are used during the call only.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // --- Callers. add_… gives the new id. kAlreadyExists: the name (or hash) is taken; kNotFound: no such tenant or user. ---
+  virtual absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) = 0;
+  virtual absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) = 0;
+  // With its budgets (scope and subject are filled in): a key is never live without what was asked to hold it.
+  virtual absl::StatusOr<std::uint64_t> add_key(const KeyRecord& key, std::span<const BudgetSpec> budgets) = 0;
+
+  // Everything, in the order of ids.
+  virtual absl::Status each_tenant(const std::function<void(TenantRecord&&)>& visit) = 0;
+  virtual absl::Status each_user(const std::function<void(UserRecord&&)>& visit) = 0;
+  virtual absl::Status each_key(const std::function<void(KeyRecord&&)>& visit) = 0;
+  // kNotFound: no such id.
+  virtual absl::StatusOr<TenantRecord> tenant(std::uint64_t id) = 0;
+  virtual absl::StatusOr<UserRecord> user(std::uint64_t id) = 0;
+  virtual absl::StatusOr<KeyRecord> key(std::uint64_t id) = 0;
+  // By name; one that is not revoked before one that is. kNotFound.
+  virtual absl::StatusOr<TenantRecord> find_tenant(std::string_view name) = 0;
+  virtual absl::StatusOr<UserRecord> find_user(std::uint64_t tenant_id, std::string_view name) = 0;
+  // At most `limit` with an id above `after`. user_id 0: of everybody.
+  virtual absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after, std::size_t limit) = 0;
+
+  // REQUIRES: scope is kKey, kUser or kTenant. kNotFound: no such id. Revoking twice keeps the first moment.
+  virtual absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) = 0;
+  virtual absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) = 0;
+
+  // --- Budgets ---
+  virtual absl::StatusOr<std::vector<BudgetRecord>> budgets() = 0;
+  // Adds or replaces the one of the same subject, unit, period and kind.
+  virtual absl::Status set_budget(const BudgetRecord& budget) = 0;
+  // kNotFound: there is none like it; its amount is not looked at.
+  virtual absl::Status remove_budget(const BudgetRecord& budget) = 0;
+  virtual absl::Status save_budget_use(std::span<const BudgetUse> use) = 0;
+  virtual absl::StatusOr<std::vector<BudgetUse>> budget_use() = 0;
+
+  // --- Agents ---
+  virtual absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) = 0;
+  // Consumes the pairing key and makes the agent, both or neither; of callers that race, one gets an id. kNotFound: no such key,
+  // consumed already, or expired.
+  virtual absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name, WallTime now) = 0;
+  // kNotFound: no such agent, or it is revoked.
+  virtual absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) = 0;
+  virtual absl::Status revoke_agent(std::uint64_t id, WallTime now) = 0;
+  virtual absl::StatusOr<std::vector<AgentRecord>> agents() = 0;
+  // What the agent serves now, in place of what was known. Those of revoked agents are not listed.
+  virtual absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) = 0;
+  virtual absl::StatusOr<std::vector<KnownModel>> known_models() = 0;
+
+  // --- Audit ---
+  // All or nothing. A record whose (boot_id, number) is there already is left as it is. Gives how many were new.
+  virtual absl::StatusOr<std::size_t> append_audit(std::span<const ledger::AuditRecord> records) = 0;
+  // At most `limit` records behind `after`, oldest first; fewer than `limit`: there are no more.
+  virtual absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) = 0;
+  // Deletes at most `limit` records that began before `before`; gives how many.
+  virtual absl::StatusOr<std::size_t> prune_audit(WallTime before, std::size_t limit) = 0;
+  virtual absl::Status add_seal(const SealRecord& seal) = 0;
+  virtual absl::StatusOr<std::vector<SealRecord>> seals() = 0;
+};
+
+}  // namespace sluice::store

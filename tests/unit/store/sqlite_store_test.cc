@@ -1,0 +1,310 @@
+#include "store/sqlite_store.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "store/schema.h"
+#include "unit/store/scratch.h"
+
+namespace sluice::store {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::microseconds;
+using std::chrono::minutes;
+const WallTime kNow{microseconds{1'800'000'000'000'000}};
+
+identity::Sha256 hash_of(int n) { return identity::sha256("secret " + std::to_string(n)); }
+std::string text(const absl::Status& status) { return std::string(status.message()); }
+
+struct SqliteStoreTest : testing::Test {
+  SqliteStoreTest() { reopen(); }
+  void reopen() {
+    store.reset();
+    auto opened = open_sqlite(path);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store = std::move(*opened);
+  }
+  std::uint64_t add_tenant(const std::string& name) {
+    return *store->add_tenant({.id = 0, .name = name, .limits = {}, .created = kNow, .revoked = {}});
+  }
+  std::uint64_t add_user(std::uint64_t tenant, const std::string& name) {
+    return *store->add_user({.id = 0, .tenant_id = tenant, .name = name, .limits = {}, .created = kNow, .revoked = {}});
+  }
+  absl::StatusOr<std::uint64_t> add_key(std::uint64_t user, int n, std::vector<std::string> models = {},
+                                        std::vector<BudgetSpec> budgets = {}) {
+    return store->add_key({.id = 0, .user_id = user, .hash = hash_of(n), .hint = "sk-sluice-AAAA…", .models = std::move(models),
+                           .expires = kNow + hours(n), .limits = {.requests_per_minute = 60, .tokens_per_minute = {},
+                           .concurrency = 4}, .created = kNow, .revoked = {}},
+                          budgets);
+  }
+
+  Scratch scratch;
+  const std::string path = scratch.file("sluice.db");
+  std::unique_ptr<Store> store;
+};
+
+TEST_F(SqliteStoreTest, CallersComeBackAfterARestartAsTheyWere) {
+  const auto tenant = add_tenant("acme");
+  const auto user = add_user(tenant, "ada");
+  const auto plain = *add_key(user, 1);
+  const auto scoped = *add_key(user, 2, {"qwen", "llama"}, {{.amount = 500}, {.unit = BudgetUnit::kMicroUsd, .amount = 7, .soft = true}});
+  ASSERT_TRUE(store->revoke(Scope::kKey, plain, kNow).ok());
+  reopen();
+  std::vector<KeyRecord> keys;
+  ASSERT_TRUE(store->each_key([&](KeyRecord&& key) { keys.push_back(std::move(key)); }).ok());
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys[0].id, plain);
+  EXPECT_EQ(keys[0].revoked, kNow);
+  EXPECT_TRUE(keys[0].models.empty());
+  EXPECT_EQ(keys[1].id, scoped);
+  EXPECT_EQ(keys[1].hash, hash_of(2));
+  EXPECT_EQ(keys[1].models, (std::vector<std::string>{"llama", "qwen"}));
+  EXPECT_EQ(keys[1].expires, kNow + hours(2));
+  EXPECT_EQ(keys[1].limits.requests_per_minute, 60u);
+  EXPECT_FALSE(keys[1].limits.tokens_per_minute.has_value());
+  EXPECT_EQ(keys[1].limits.concurrency, 4u);
+  EXPECT_FALSE(keys[1].revoked.has_value());
+  const auto budgets = *store->budgets();
+  ASSERT_EQ(budgets.size(), 2u);
+  EXPECT_EQ(budgets[0].subject, scoped);
+  EXPECT_EQ(store->key(scoped)->models.size(), 2u);
+  EXPECT_EQ(store->list_keys(user, plain, 10)->size(), 1u);
+  EXPECT_EQ(store->list_keys(0, 0, 1)->size(), 1u);
+}
+
+TEST_F(SqliteStoreTest, ANameIsTakenUntilItIsRevoked) {
+  const auto tenant = add_tenant("acme");
+  const TenantRecord again{.id = 0, .name = "acme", .limits = {}, .created = kNow, .revoked = {}};
+  const auto refused = store->add_tenant(again);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(text(refused.status()), "tenant acme exists already");
+  ASSERT_TRUE(store->revoke(Scope::kTenant, tenant, kNow).ok());
+  EXPECT_EQ(store->find_tenant("acme")->id, tenant);
+  const auto second = store->add_tenant(again);
+  ASSERT_TRUE(second.ok());
+  EXPECT_NE(*second, tenant);
+  EXPECT_EQ(store->find_tenant("acme")->id, *second);
+}
+
+TEST_F(SqliteStoreTest, WhatIsMissingIsNotFoundAndNothingIsLeftBehind) {
+  EXPECT_EQ(store->tenant(9).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->find_user(9, "x").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->revoke(Scope::kUser, 9, kNow).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->set_limits(Scope::kKey, 9, {}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->add_user({.id = 0, .tenant_id = 9, .name = "x", .limits = {}, .created = kNow, .revoked = {}}).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(add_key(9, 1, {"m"}, {{.amount = 1}}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(store->budgets()->empty());
+}
+
+TEST_F(SqliteStoreTest, BudgetsAreReplacedRemovedAndTheirUseRemembered) {
+  BudgetRecord budget{.scope = Scope::kUserModel, .subject = 3, .model = "qwen", .spec = {.amount = 100}};
+  ASSERT_TRUE(store->set_budget(budget).ok());
+  budget.spec.amount = 250;
+  ASSERT_TRUE(store->set_budget(budget).ok());
+  EXPECT_EQ(*store->budgets(), std::vector{budget});
+  ASSERT_TRUE(store->remove_budget(budget).ok());
+  EXPECT_EQ(store->remove_budget(budget).code(), absl::StatusCode::kNotFound);
+
+  std::vector<BudgetUse> use{{.scope = Scope::kKey, .subject = 1, .model = {}, .period_begin = kNow, .used = 5},
+                             {.scope = Scope::kKey, .subject = 1, .model = {}, .period_begin = kNow + hours(1), .used = 6}};
+  ASSERT_TRUE(store->save_budget_use(use).ok());
+  use[1].used = 60;
+  ASSERT_TRUE(store->save_budget_use(std::span(use).last(1)).ok());
+  reopen();
+  EXPECT_EQ(*store->budget_use(), use);
+}
+
+TEST_F(SqliteStoreTest, APairingKeyIsConsumedOnceWhoeverRaces) {
+  ASSERT_TRUE(store->add_pairing_key(hash_of(1), kNow, kNow + minutes(15)).ok());
+  EXPECT_EQ(store->pair_agent(hash_of(2), "gpu", kNow).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->pair_agent(hash_of(1), "gpu", kNow + minutes(15)).status().code(), absl::StatusCode::kNotFound) << "expired";
+  std::atomic<int> paired{0};
+  std::vector<std::thread> racers;
+  for (int i = 0; i < 4; ++i) {
+    racers.emplace_back([&, i] {
+      auto own = open_sqlite(path);
+      ASSERT_TRUE(own.ok());
+      if ((*own)->pair_agent(hash_of(1), "gpu" + std::to_string(i), kNow).ok()) paired.fetch_add(1);
+    });
+  }
+  for (auto& racer : racers) racer.join();
+  EXPECT_EQ(paired.load(), 1);
+  EXPECT_EQ(store->agents()->size(), 1u);
+}
+
+TEST_F(SqliteStoreTest, ARevokedAgentsModelsAreNotKnownAndItGetsNoCertificate) {
+  std::vector<std::uint64_t> agents;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(store->add_pairing_key(hash_of(i), kNow, kNow + minutes(15)).ok());
+    agents.push_back(*store->pair_agent(hash_of(i), "gpu", kNow));
+    ASSERT_TRUE(store->set_agent_certificate(agents[i], "ab12", kNow + hours(1)).ok());
+    ASSERT_TRUE(store->set_known_models(agents[i], std::vector<std::string>{"old"}, kNow).ok());
+    ASSERT_TRUE(store->set_known_models(agents[i], std::vector<std::string>{"qwen", "llama"}, kNow).ok());
+  }
+  EXPECT_EQ(store->known_models()->size(), 4u);
+  ASSERT_TRUE(store->revoke_agent(agents[0], kNow).ok());
+  EXPECT_EQ(store->known_models()->size(), 2u);
+  EXPECT_EQ(store->set_agent_certificate(agents[0], "cd34", kNow).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->agents()->at(0).revoked, kNow);
+  EXPECT_EQ(store->agents()->at(0).fingerprint, "ab12");
+}
+
+ledger::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_view tenant, std::string_view model) {
+  ledger::AuditRecord r;
+  r.boot_id = 0xfedcba9876543210;
+  r.number = number;
+  r.began = began;
+  r.request_id = "req_" + std::to_string(number);
+  r.tenant = tenant;
+  r.tenant_id = 1, r.user_id = 2, r.key_id = 3;
+  r.user = "ada";
+  r.model = model;
+  r.model_served = "served-" + std::string(model);
+  r.channel = "api";
+  r.endpoint = "chat.completions";
+  r.upstream = "gpu1";
+  r.status = 200;
+  r.end_reason = EndReason::kCompleted;
+  r.stream = true;
+  r.usage = {.source = UsageSource::kMeasured, .prompt_tokens = 11, .cached_tokens = 2, .completion_tokens = 7, .reasoning_tokens = 3};
+  r.cost_micros = 99;
+  r.ttft = microseconds(1500);
+  r.duration = microseconds(9000);
+  r.bytes_in = 100, r.bytes_out = 2000;
+  r.client_ip = "10.1.2.0/24";
+  r.labels = R"({"team":"a"})";
+  return r;
+}
+
+TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
+  ASSERT_EQ(*store->append_audit(std::vector{record_of(1, kNow, "acme", "qwen")}), 1u);
+  const auto page = *store->audit({}, {}, 10);
+  ASSERT_EQ(page.records.size(), 1u);
+  const ledger::AuditRecord& r = page.records[0];
+  EXPECT_EQ(r.boot_id, 0xfedcba9876543210u);
+  EXPECT_EQ(r.number, 1u);
+  EXPECT_EQ(r.began, kNow);
+  EXPECT_EQ(r.request_id, "req_1");
+  EXPECT_EQ(r.tenant, "acme");
+  EXPECT_EQ(r.user, "ada");
+  EXPECT_EQ(r.key_id, 3u);
+  EXPECT_EQ(r.model, "qwen");
+  EXPECT_EQ(r.model_served, "served-qwen");
+  EXPECT_EQ(r.upstream, "gpu1");
+  EXPECT_EQ(r.status, 200);
+  EXPECT_EQ(r.end_reason, EndReason::kCompleted);
+  EXPECT_TRUE(r.stream);
+  EXPECT_EQ(r.usage.source, UsageSource::kMeasured);
+  EXPECT_EQ(r.usage.prompt_tokens, 11u);
+  EXPECT_EQ(r.usage.cached_tokens, 2u);
+  EXPECT_EQ(r.usage.completion_tokens, 7u);
+  EXPECT_EQ(r.usage.reasoning_tokens, 3u);
+  EXPECT_EQ(r.cost_micros, 99u);
+  EXPECT_EQ(r.ttft, microseconds(1500));
+  EXPECT_EQ(r.duration, microseconds(9000));
+  EXPECT_EQ(r.bytes_in, 100u);
+  EXPECT_EQ(r.bytes_out, 2000u);
+  EXPECT_EQ(r.client_ip, "10.1.2.0/24");
+  EXPECT_EQ(r.labels, R"({"team":"a"})");
+}
+
+TEST_F(SqliteStoreTest, AuditIsIdempotentOnTheCallsNumber) {
+  const std::vector batch{record_of(1, kNow, "acme", "qwen"), record_of(2, kNow, "acme", "qwen")};
+  EXPECT_EQ(*store->append_audit(batch), 2u);
+  EXPECT_EQ(*store->append_audit(batch), 0u);
+  EXPECT_EQ(*store->append_audit(std::vector{batch[1], record_of(3, kNow, "acme", "qwen"), batch[0]}), 1u);
+  EXPECT_EQ(store->audit({}, {}, 10)->records.size(), 3u);
+}
+
+TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {
+  std::vector<ledger::AuditRecord> batch;
+  for (std::uint64_t i = 1; i <= 20; ++i)
+    batch.push_back(record_of(i, kNow + minutes((i * 7) % 20 / 2), i % 2 ? "acme" : "other", i % 5 ? "qwen" : "llama"));
+  ASSERT_EQ(*store->append_audit(batch), 20u);
+  AuditPlace place;
+  std::vector<std::uint64_t> seen;
+  WallTime last = WallTime::min();
+  for (;;) {
+    const auto page = *store->audit({}, place, 3);
+    for (const auto& r : page.records) {
+      EXPECT_GE(r.began, last);
+      last = r.began;
+      seen.push_back(r.number);
+    }
+    if (page.records.size() < 3) break;
+    place = page.end;
+  }
+  std::ranges::sort(seen);
+  EXPECT_EQ(seen.size(), 20u);
+  EXPECT_EQ(std::ranges::unique(seen).size(), 0u);
+  const auto count = [&](AuditFilter filter) { return store->audit(filter, {}, 100)->records.size(); };
+  EXPECT_EQ(count({.from = {}, .to = {}, .tenant = "acme", .user = {}, .model = {}}), 10u);
+  EXPECT_EQ(count({.from = {}, .to = {}, .tenant = {}, .user = "bob", .model = {}}), 0u);
+  EXPECT_EQ(count({.from = {}, .to = {}, .tenant = {}, .user = {}, .model = "llama"}), 4u);
+  EXPECT_EQ(count({.from = {}, .to = {}, .tenant = {}, .user = {}, .model = "served-llama"}), 4u);
+  EXPECT_EQ(count({.from = kNow, .to = {}, .tenant = {}, .user = {}, .model = {}}), 20u) << "from is included";
+  EXPECT_EQ(count({.from = kNow + minutes(5), .to = kNow + minutes(6), .tenant = {}, .user = {}, .model = {}}), 2u)
+      << "to is not";
+  EXPECT_EQ(*store->prune_audit(kNow + minutes(5), 4), 4u);
+  EXPECT_EQ(*store->prune_audit(kNow + minutes(5), 100), 6u);
+}
+
+TEST_F(SqliteStoreTest, SealsAreKept) {
+  ASSERT_TRUE(store->add_seal({.boot_id = 1, .segment = 2, .seal = std::string("\0\1\2", 3), .made = kNow}).ok());
+  EXPECT_EQ(store->add_seal({.boot_id = 1, .segment = 2, .seal = "x", .made = kNow}).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(store->seals()->at(0).seal, std::string("\0\1\2", 3));
+}
+
+TEST_F(SqliteStoreTest, OnlyItsOwnerMayReadIt) {
+  struct stat info {};
+  for (const char* end : {"", "-wal", "-shm"}) {
+    ASSERT_EQ(::stat((path + end).c_str(), &info), 0) << end;
+    EXPECT_EQ(info.st_mode & 0777, 0600u) << end;
+  }
+}
+
+TEST_F(SqliteStoreTest, AStoreFromANewerSluiceIsRefusedAndLeftAlone) {
+  store.reset();
+  {
+    auto database = *Database::open(path, std::chrono::seconds(1));
+    ASSERT_TRUE(database.exec("PRAGMA user_version = 99").ok());
+  }
+  const auto opened = open_sqlite(path);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(text(opened.status()).find("was written by a newer sluice"), std::string::npos) << opened.status();
+  EXPECT_EQ(text(opened.status()).find('\n'), std::string::npos);
+}
+
+TEST_F(SqliteStoreTest, AnotherProgramsFileIsRefused) {
+  const std::string other = scratch.file("other.db");
+  {
+    auto database = *Database::open(other, std::chrono::seconds(1));
+    ASSERT_TRUE(database.exec("CREATE TABLE songs (title TEXT)").ok());
+  }
+  EXPECT_NE(text(open_sqlite(other).status()).find("another program"), std::string::npos);
+  std::ofstream(scratch.file("text.db")) << std::string(4096, 'x');
+  EXPECT_EQ(open_sqlite(scratch.file("text.db")).status().code(), absl::StatusCode::kDataLoss);
+  const absl::Status missing = open_sqlite(scratch.file("no/such/folder.db")).status();
+  EXPECT_NE(text(missing).find("No such file or directory"), std::string::npos);
+}
+
+TEST_F(SqliteStoreTest, AFaultInTheMiddleLeavesNothingHalfDone) {
+  const auto user = add_user(add_tenant("acme"), "ada");
+  auto other = *Database::open(path, std::chrono::seconds(1));
+  ASSERT_TRUE(other.exec("DROP TABLE budgets").ok());  // the key's row goes in, its budget cannot
+  EXPECT_FALSE(add_key(user, 1, {"m"}, {{.amount = 1}}).ok());
+  EXPECT_TRUE(store->list_keys(0, 0, 10)->empty());
+  EXPECT_TRUE(add_key(user, 1).ok()) << "and the next change works";
+  ASSERT_TRUE(other.exec("BEGIN IMMEDIATE; DROP TABLE audit; COMMIT").ok());
+  EXPECT_FALSE(store->append_audit(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
+}
+
+}  // namespace
+}  // namespace sluice::store
