@@ -73,8 +73,8 @@ class CallReader final {
 // What to change in a body.
 struct Edits {
   bool add_include_usage = false;              // set stream_options.include_usage to true
-  std::optional<std::uint64_t> clamp_output_to;  // per choice
-  std::string_view model;                      // the upstream's name of the model; empty: as asked
+  std::optional<std::uint64_t> clamp_output_to = std::nullopt;  // per choice
+  std::string_view model = {};                 // the upstream's name of the model; empty: as asked
 };
 
 // The edited body as parts: views into `body`, and into `scratch` for what was put in. At most kMaxParts.

@@ -65,11 +65,13 @@ void StreamFilter::State::take(const SseEvent& event, Buffer& out) {
     return;
   }
   if (event.name == "error") return take_error(data, out);
+  const std::string_view name =
+      simdjson::validate_utf8(event.name.data(), event.name.size()) ? event.name : std::string_view();
   if (data.front() != '{') {
     state = StreamState::kBroken;
     return;
   }
-  if (simdjson::validate_utf8(event.data.data(), event.data.size())) return take_data(event.name, event.data, out);
+  if (simdjson::validate_utf8(event.data.data(), event.data.size())) return take_data(name, event.data, out);
   // One bad byte would end a Python client with UnicodeDecodeError.
   repaired.clear();
   for (std::string_view bytes = event.data; !bytes.empty();) {
@@ -77,7 +79,7 @@ void StreamFilter::State::take(const SseEvent& event, Buffer& out) {
     repaired.append(length == 0 ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, length));
     bytes.remove_prefix(std::max<std::size_t>(length, 1));
   }
-  take_data(event.name, repaired.view(), out);
+  take_data(name, repaired.view(), out);
 }
 
 void StreamFilter::State::take_data(std::string_view name, std::string_view data, Buffer& out) {
