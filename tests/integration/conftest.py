@@ -1,0 +1,98 @@
+"""What the tests share: a fake model, a gateway with it behind an agent's tunnel or called directly, and the SDKs."""
+import itertools
+
+import pytest
+
+import harness
+import sdk
+from fake_model import FakeModel
+from harness import Gateway, Process
+
+_marks = itertools.count()
+
+
+@pytest.fixture
+def mark():
+    """A text that no other test uses: chooses the fake model's handler."""
+    return f"mark-{next(_marks)}-"
+
+
+@pytest.fixture(scope="session")
+def fake():
+    model = FakeModel()
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def gateway_direct(fake):
+    gateway = Gateway(upstreams=[("fake", fake.url)])
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture(scope="session")
+def gateway_agent(fake):
+    gateway = Gateway()
+    try:
+        gateway.agent(fake.url)
+        yield gateway
+    finally:
+        gateway.close()
+
+
+@pytest.fixture(params=["direct", "agent"])
+def gateway(request):
+    """A shared gateway, once with each kind of upstream."""
+    gateway = request.getfixturevalue(f"gateway_{request.param}")
+    if not hasattr(gateway, "ready_key"):
+        gateway.ready_key = gateway.key()
+        gateway.wait_models(gateway.ready_key, "fake-model")
+    return gateway
+
+
+@pytest.fixture
+def key(gateway):
+    return gateway.key()
+
+
+@pytest.fixture
+def make_gateway(fake):
+    """Gateways of a test's own: make_gateway(conf="", via="direct"|"agent"|None, backend=fake)."""
+    made = []
+
+    def make(conf="", via="direct", backend=None, **options):
+        url = (backend or fake).url
+        gateway = Gateway(conf, upstreams=[("fake", url)] if via == "direct" else [], **options)
+        made.append(gateway)
+        if via == "agent":
+            gateway.agent(url)
+        if via:
+            gateway.ready_key = gateway.key()
+            gateway.wait_models(gateway.ready_key, "fake-model")
+        return gateway
+
+    yield make
+    for gateway in made:
+        gateway.close()
+
+
+@pytest.fixture(params=["python", "node"])
+def openai_sdk(request):
+    return sdk.PythonSdk() if request.param == "python" else sdk.NodeSdk()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for process in Process.all:
+            report.sections.append((f"log of {process.name} {process.pid}", process.log[-4000:]))
+
+
+def pytest_sessionfinish():
+    for process in list(Process.all):
+        process.popen.kill()
+        process.popen.wait()
+    harness.remove_certificate()

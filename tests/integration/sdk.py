@@ -1,0 +1,66 @@
+"""The real `openai` packages behind one small interface, so that one test runs with both."""
+import json
+import os
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from harness import ROOT, SLOW
+
+
+@dataclass
+class Outcome:
+    chunks: list = field(default_factory=list)  # of a stream, as plain objects
+    times: list = field(default_factory=list)   # when each came, seconds
+    result: dict = None                         # of a call that is not streamed
+    error: dict = None                          # {"name", "status", "code", "type", "message", "request_id"}
+    attempts: int = 0                           # HTTP requests that the SDK made
+    seconds: float = 0.0
+
+
+class PythonSdk:
+    name = "python"
+
+    def run(self, gateway, key, operation, arguments, max_retries=2):
+        import openai
+
+        outcome = Outcome()
+
+        def count(_request):
+            outcome.attempts += 1
+
+        began = time.monotonic()
+        context = ssl.create_default_context(cafile=gateway.ca)
+        with openai.DefaultHttpxClient(verify=context, event_hooks={"request": [count]}) as http:
+            client = openai.OpenAI(base_url=gateway.base_url, api_key=key, http_client=http, max_retries=max_retries)
+            call = client
+            for part in operation.split("."):
+                call = getattr(call, part)
+            try:
+                answer = call(*arguments) if isinstance(arguments, list) else call(**arguments)
+                if not isinstance(arguments, list) and arguments.get("stream"):
+                    for chunk in answer:
+                        outcome.times.append(time.monotonic() - began)
+                        outcome.chunks.append(chunk.model_dump(exclude_unset=True))
+                elif operation == "models.list":
+                    outcome.result = {"data": [m.model_dump() for m in answer]}
+                else:
+                    outcome.result = answer.model_dump()
+            except openai.APIError as e:
+                outcome.error = {"name": type(e).__name__, "status": getattr(e, "status_code", None), "code": e.code, "type": e.type,
+                                 "message": str(e), "request_id": getattr(e, "request_id", None)}
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+
+class NodeSdk:
+    name = "node"
+
+    def run(self, gateway, key, operation, arguments, max_retries=2):
+        job = {"base_url": gateway.base_url, "key": key, "operation": operation, "arguments": arguments, "max_retries": max_retries}
+        done = subprocess.run(["node", str(ROOT / "tests/sdk/drive.mjs")], input=json.dumps(job), capture_output=True, text=True,
+                              timeout=60 * SLOW,
+                              env={**os.environ, "NODE_EXTRA_CA_CERTS": gateway.ca, "SLUICE_SDK": str(ROOT / "build/sdk")})
+        assert done.returncode == 0, done.stderr
+        return Outcome(**json.loads(done.stdout))

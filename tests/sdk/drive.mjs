@@ -1,0 +1,50 @@
+// Runs one call of the real `openai` package for Node: a job as JSON on standard input, what came of it as JSON on
+// standard output. The package stands in $SLUICE_SDK/node_modules.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { performance } from 'node:perf_hooks';
+
+const { OpenAI } = createRequire(process.env.SLUICE_SDK + '/package.json')('openai');
+const job = JSON.parse(readFileSync(0, 'utf8'));
+const outcome = { chunks: [], times: [], result: null, error: null, attempts: 0, seconds: 0 };
+
+const client = new OpenAI({
+  baseURL: job.base_url,
+  apiKey: job.key,
+  maxRetries: job.max_retries,
+  fetch: (url, init) => {
+    outcome.attempts += 1;
+    return fetch(url, init);
+  },
+});
+
+const began = performance.now();
+const seconds = () => (performance.now() - began) / 1000;
+try {
+  const path = job.operation.split('.');
+  const method = path.pop();
+  const owner = path.reduce((at, part) => at[part], client);
+  const answer = await owner[method](...(Array.isArray(job.arguments) ? job.arguments : [job.arguments]));
+  if (job.arguments.stream) {
+    for await (const chunk of answer) {
+      outcome.times.push(seconds());
+      outcome.chunks.push(chunk);
+    }
+  } else if (job.operation === 'models.list') {
+    outcome.result = { data: [] };
+    for await (const model of answer) outcome.result.data.push(model);
+  } else {
+    outcome.result = answer;
+  }
+} catch (e) {
+  outcome.error = {
+    name: e.constructor.name,
+    status: e.status ?? null,
+    code: e.code ?? null,
+    type: e.type ?? null,
+    message: e.message,
+    request_id: e.requestID ?? null,
+  };
+}
+outcome.seconds = seconds();
+process.stdout.write(JSON.stringify(outcome));
