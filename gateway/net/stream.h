@@ -7,7 +7,9 @@
 #include <openssl/ssl.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,16 +47,19 @@ class Stream final {
   // Sends `host` as SNI and checks the certificate against it, if not empty.
   Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline);
 
-  // Reads what is there, or waits for it. 0 bytes: the peer ended its side (FIN or close_notify).
+  // Reads what is there, or waits for it. 0 bytes: the peer ended its side (FIN or close_notify); see truncated().
   Task<Result<std::size_t>> read_some(std::span<char> into, Deadline deadline);
   // Writes all of `bytes`, which stay untouched until the call returns.
   Task<Status> write(std::string_view bytes, Deadline deadline);
 
-  // The same without waiting: kWouldBlock where nothing can be done now. try_write may take a part.
+  // The same without waiting: kWouldBlock where nothing can be done now. try_write may take a part. After kWouldBlock
+  // the next try_read waits for a wait_readable() or a watch to see readiness; the next try_write offers the same bytes
+  // again, or more behind them (TLS has begun a record with them), and nothing else is written but close().
   Result<std::size_t> try_read(std::span<char> into) noexcept;
   Result<std::size_t> try_write(std::string_view bytes) noexcept;
 
-  // Waits until try_read / try_write is worth another try. Error: kTimeout, kClosed.
+  // Waits until try_read / try_write is worth another try; at once where the last one did not say kWouldBlock. One
+  // waiting coroutine each. Error: kTimeout, kClosed.
   Task<Status> wait_readable(Deadline deadline);
   Task<Status> wait_writable(Deadline deadline);
 
@@ -66,7 +71,11 @@ class Stream final {
   void close() noexcept;
   // Closes with a RST and no close_notify, so that the peer sees at once that the answer is not whole.
   void abort() noexcept;
+  // Ends our side only: close_notify and FIN; reading goes on. For a last answer to a peer that still sends.
+  void end_writing() noexcept;
   [[nodiscard]] bool is_open() const noexcept;
+  // The peer's end was a bare FIN where TLS promises a close_notify: what came before may have been cut off by anyone.
+  [[nodiscard]] bool truncated() const noexcept { return truncated_; }
 
   [[nodiscard]] SSL* ssl() const noexcept { return ssl_.get(); }  // null: plain
   [[nodiscard]] std::string_view alpn() const noexcept;           // empty: none
@@ -84,11 +93,66 @@ class Stream final {
   Stream(Loop& loop, Parts parts);
 
  private:
+  enum class Side : std::uint8_t { kRead, kWrite };
+  enum class Outcome : std::uint8_t { kReady, kTimeout, kClosed };
+  // How the stream's peer ended it, or did not yet.
+  enum class State : std::uint8_t { kOpen, kEnded, kBroken, kClosed };
+
+  // The coroutine that waits for one of the two sides, if any.
+  class Waiter final : private Alarm {
+   public:
+    explicit Waiter(Loop& loop) noexcept : Alarm(loop.wheel()), loop_(loop) {}
+    [[nodiscard]] bool waits_for(Side side) const noexcept { return handler_.has_value() && side_ == side; }
+    Task<Outcome> wait(Side side, Deadline deadline);
+    void wake(Outcome outcome) noexcept;        // resumes inside the call
+    void wake_later(Outcome outcome) noexcept;  // in a later turn
+
+   private:
+    using Token = asio::use_awaitable_t<Executor>;
+    using Handler = asio::async_result<Token, void(Outcome)>::handler_type;
+    void expired() noexcept override;
+
+    Loop& loop_;
+    Side side_ = Side::kRead;
+    std::optional<Handler> handler_;
+  };
+
+  // What a pending async_wait holds: the stream may be gone when its handler comes.
+  struct Link;
+  class Ready;
+  struct Wire;  // the BIO between SSL and the socket
+
+  Stream(Loop& loop, Socket socket, Endpoint peer, Link* link) noexcept;
+  void attach(SslPtr ssl) noexcept;
+  void arm(Side side) noexcept;
+  void on_ready(Side side) noexcept;
+  Task<Status> wait(Waiter& waiter, Side side, Deadline deadline);
+  Task<Status> handshake(Deadline deadline);
+  Result<std::size_t> receive(char* into, std::size_t size_bytes) noexcept;
+  Result<std::size_t> send(const char* from, std::size_t size_bytes) noexcept;
+  Result<std::size_t> tls_failed(int outcome, Side side) noexcept;
+  void say_goodbye() noexcept;
+  void shut() noexcept;
+
   Loop& loop_;
   Socket socket_;
   SslPtr ssl_;
   Endpoint peer_;
-  // The implementation adds here what its waits need.
+  Link* link_;  // counted by the pending waits and by this
+  Waiter reader_;
+  Waiter writer_;
+  Signal* watcher_ = nullptr;
+  State state_ = State::kOpen;
+  // Whether the socket may have bytes, or room: false from the call that found it empty (a short read says so, too) to
+  // the next readiness, so that nobody asks the kernel in vain.
+  bool readable_ = true;
+  bool writable_ = true;
+  bool read_ended_ = false;
+  bool truncated_ = false;
+  bool holds_bytes_ = false;         // TLS may have received bytes that nobody has asked it for
+  Side read_needs_ = Side::kRead;    // TLS may have to write in order to read, and the other way round
+  Side write_needs_ = Side::kWrite;
+  bool write_pending_ = false;       // SSL holds part of a record that the socket did not take
 };
 
 }  // namespace sluice::net
