@@ -79,12 +79,12 @@ void QueuedAuditSink::take_batch() {
 }
 
 bool QueuedAuditSink::store_batch() noexcept {
-  const auto added = store_->append_audit(batch_);
+  const absl::Status added = store_->add(batch_);
   if (!added.ok()) {
     const std::uint64_t before = failures_.fetch_add(1, std::memory_order_relaxed);
     if (log_ != nullptr && std::has_single_bit(before + 1))
       log_->error("audit records cannot be stored; will try again",
-                  {{"why", std::string_view(added.status().message().data(), added.status().message().size())},
+                  {{"why", std::string_view(added.message().data(), added.message().size())},
                    {"waiting", recorded() - stored()}});
     return false;
   }

@@ -1,6 +1,6 @@
 // Moves audit records from the workers to the store on a thread of its own, in batches.
 //
-//   workers ──record()──▶ ring of fixed slots ──▶ thread ──append_audit()──▶ store
+//   workers ──record()──▶ ring of fixed slots ──▶ thread ──add()──▶ store
 //
 // A store that fails is asked again; meanwhile the ring fills, and what finds no room is counted, logged and lost. Asking again
 // is safe: the store keeps one record of each (boot_id, number).

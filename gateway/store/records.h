@@ -52,20 +52,8 @@ struct BudgetRecord {
   bool operator==(const BudgetRecord&) const = default;
 };
 
-// How much of a budget a period has used: what a restart goes on from.
-struct BudgetUse {
-  Scope scope = Scope::kKey;
-  std::uint64_t subject = 0;
-  std::string model;
-  BudgetUnit unit = BudgetUnit::kTokens;
-  BudgetPeriod period = BudgetPeriod::kMonth;
-  WallTime period_begin;  // of a total: the epoch
-  std::uint64_t used = 0;
-  bool operator==(const BudgetUse&) const = default;
-};
-
 struct AgentRecord {
-  std::uint64_t id = 0;
+  std::uint64_t id = 0;     // random, since certificates that name it may outlive the store
   std::string name;         // for people; not unique
   std::string fingerprint;  // SHA-256 of its newest certificate, hex
   WallTime expires;         // of that certificate
@@ -94,14 +82,6 @@ struct AuditPlace {
 struct AuditPage {
   std::vector<ledger::AuditRecord> records;  // oldest first
   AuditPlace end;
-};
-
-// The seal of a journal segment.
-struct SealRecord {
-  std::uint64_t boot_id = 0;
-  std::uint64_t segment = 0;
-  std::string seal;  // bytes
-  WallTime made;
 };
 
 }  // namespace sluice::store

@@ -55,19 +55,20 @@ CREATE TABLE budgets (
   amount INTEGER NOT NULL,
   PRIMARY KEY (scope, subject, model, unit, period, soft)
 ) WITHOUT ROWID;
-CREATE TABLE budget_usage (
-  scope INTEGER NOT NULL,
-  subject INTEGER NOT NULL,
+-- What was used, by day: from it budgets start again, also when the audit records of those days are gone.
+CREATE TABLE usage_by_day (
+  day_us INTEGER NOT NULL,
+  tenant_id INTEGER NOT NULL,
+  user_id INTEGER NOT NULL,
+  key_id INTEGER NOT NULL,
   model TEXT NOT NULL,
-  unit INTEGER NOT NULL,
-  period INTEGER NOT NULL,
-  period_begin_us INTEGER NOT NULL,
-  used INTEGER NOT NULL,
-  PRIMARY KEY (scope, subject, model, unit, period, period_begin_us)
+  tokens INTEGER NOT NULL,
+  cost_micros INTEGER NOT NULL,
+  PRIMARY KEY (day_us, tenant_id, user_id, key_id, model)
 ) WITHOUT ROWID;
 
 CREATE TABLE agents (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY,
   name TEXT NOT NULL,
   fingerprint TEXT NOT NULL,
   expires_us INTEGER NOT NULL,
@@ -93,6 +94,7 @@ CREATE TABLE audit (
   number INTEGER NOT NULL,
   request_id TEXT NOT NULL,
   began_us INTEGER NOT NULL,
+  day_us INTEGER NOT NULL,
   tenant_id INTEGER NOT NULL, tenant TEXT NOT NULL,
   user_id INTEGER NOT NULL, user TEXT NOT NULL,
   key_id INTEGER NOT NULL,
@@ -121,12 +123,12 @@ CREATE TABLE audit (
 CREATE INDEX audit_by_time ON audit (began_us);
 
 CREATE TABLE seals (
-  boot_id INTEGER NOT NULL,
-  segment INTEGER NOT NULL,
-  seal BLOB NOT NULL,
-  made_us INTEGER NOT NULL,
-  PRIMARY KEY (boot_id, segment)
-) WITHOUT ROWID;
+  sequence INTEGER PRIMARY KEY,
+  records INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  cost_micros INTEGER NOT NULL,
+  mac BLOB NOT NULL
+);
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -1,3 +1,4 @@
+#include "base/ids.h"
 #include "store/sqlite_parts.h"
 
 namespace sluice::store {
@@ -18,9 +19,9 @@ absl::StatusOr<std::uint64_t> SqliteStore::pair_agent(const identity::Sha256& pa
   consume.bind(now, std::span<const std::uint8_t>(pairing_key));
   if (absl::Status done = consume.run(); !done.ok()) return done;
   if (absl::Status found = expect_change(database_, "unknown, used or expired pairing key"); !found.ok()) return found;
-  Statement add(database_, "INSERT INTO agents (name, fingerprint, expires_us, created_us) VALUES (?, '', 0, ?)");
-  if (absl::Status added = add.bind(name, now).run(); !added.ok()) return added;
-  const auto id = static_cast<std::uint64_t>(database_.last_id());
+  const std::uint64_t id = (random_id() >> 1) | 1;  // never 0, and within SQLite's range
+  Statement add(database_, "INSERT INTO agents (id, name, fingerprint, expires_us, created_us) VALUES (?, ?, '', 0, ?)");
+  if (absl::Status added = add.bind(id, name, now).run(); !added.ok()) return added;
   if (absl::Status done = transaction.commit(); !done.ok()) return done;
   return id;
 }
@@ -38,7 +39,7 @@ absl::Status SqliteStore::revoke_agent(std::uint64_t id, WallTime now) {
 }
 
 absl::StatusOr<std::vector<AgentRecord>> SqliteStore::agents() {
-  Statement all(database_, "SELECT id, name, fingerprint, expires_us, created_us, revoked_us FROM agents ORDER BY id");
+  Statement all(database_, "SELECT id, name, fingerprint, expires_us, created_us, revoked_us FROM agents ORDER BY created_us, id");
   std::vector<AgentRecord> agents;
   while (all.next())
     agents.push_back({.id = all.count(0), .name = std::string(all.text(1)), .fingerprint = std::string(all.text(2)),

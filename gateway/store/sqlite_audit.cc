@@ -6,12 +6,12 @@ namespace sluice::store {
 namespace {
 
 #define AUDIT_COLUMNS                                                                                                     \
-  "boot_id, number, request_id, began_us, tenant_id, tenant, user_id, user, key_id, channel, endpoint, model, model_served," \
+  "boot_id, number, request_id, began_us, day_us, tenant_id, tenant, user_id, user, key_id, channel, endpoint, model, model_served," \
   " upstream, status, end_reason, stream, usage_source, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens," \
   " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels"
 
 void bind_record(Statement& add, const ledger::AuditRecord& r) {
-  add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.tenant_id, r.tenant.view(), r.user_id, r.user.view(), r.key_id,
+  add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id, r.user.view(), r.key_id,
            r.channel.view(), r.endpoint.view(), r.model.view(), r.model_served.view(), r.upstream.view(), r.status,
            static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source), r.usage.prompt_tokens,
            r.usage.cached_tokens, r.usage.completion_tokens, r.usage.reasoning_tokens, r.cost_micros, r.ttft.count(),
@@ -25,48 +25,78 @@ ledger::AuditRecord read_record(const Statement& row) {
   r.number = row.count(1);
   r.request_id = row.text(2);
   r.began = row.time(3);
-  r.tenant_id = row.count(4);
-  r.tenant = row.text(5);
-  r.user_id = row.count(6);
-  r.user = row.text(7);
-  r.key_id = row.count(8);
-  r.channel = row.text(9);
-  r.endpoint = row.text(10);
-  r.model = row.text(11);
-  r.model_served = row.text(12);
-  r.upstream = row.text(13);
-  r.status = static_cast<std::uint16_t>(row.number(14));
-  r.end_reason = static_cast<EndReason>(row.number(15));
-  r.stream = row.number(16) != 0;
-  r.usage = {.source = static_cast<UsageSource>(row.number(17)), .prompt_tokens = row.count(18), .cached_tokens = row.count(19),
-             .completion_tokens = row.count(20), .reasoning_tokens = row.count(21)};
-  r.cost_micros = row.count(22);
-  r.ttft = microseconds(row.number(23));
-  r.duration = microseconds(row.number(24));
-  r.bytes_in = row.count(25);
-  r.bytes_out = row.count(26);
-  r.client_ip = row.text(27);
-  r.labels = row.text(28);
+  r.day_us = row.number(4);
+  r.tenant_id = row.count(5);
+  r.tenant = row.text(6);
+  r.user_id = row.count(7);
+  r.user = row.text(8);
+  r.key_id = row.count(9);
+  r.channel = row.text(10);
+  r.endpoint = row.text(11);
+  r.model = row.text(12);
+  r.model_served = row.text(13);
+  r.upstream = row.text(14);
+  r.status = static_cast<std::uint16_t>(row.number(15));
+  r.end_reason = static_cast<EndReason>(row.number(16));
+  r.stream = row.number(17) != 0;
+  r.usage = {.source = static_cast<UsageSource>(row.number(18)), .prompt_tokens = row.count(19), .cached_tokens = row.count(20),
+             .completion_tokens = row.count(21), .reasoning_tokens = row.count(22)};
+  r.cost_micros = row.count(23);
+  r.ttft = microseconds(row.number(24));
+  r.duration = microseconds(row.number(25));
+  r.bytes_in = row.count(26);
+  r.bytes_out = row.count(27);
+  r.client_ip = row.text(28);
+  r.labels = row.text(29);
   return r;
 }
-constexpr int kRowColumn = 29;
+constexpr int kRowColumn = 30;
 
 }  // namespace
 
-absl::StatusOr<std::size_t> SqliteStore::append_audit(std::span<const ledger::AuditRecord> records) {
+absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  Statement add(database_, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-                           " ON CONFLICT (boot_id, number) DO NOTHING");
-  std::size_t added = 0;
+  Statement insert(database_, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                              " ON CONFLICT (boot_id, number) DO NOTHING");
+  Statement count(database_, "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
+                             " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"
+                             " cost_micros = cost_micros + excluded.cost_micros");
   for (const ledger::AuditRecord& record : records) {
-    bind_record(add, record);
-    if (absl::Status done = add.run(); !done.ok()) return done;
-    added += database_.changes();
-    add.rewind();
+    bind_record(insert, record);
+    if (absl::Status done = insert.run(); !done.ok()) return done;
+    const bool is_new = database_.changes() != 0;
+    insert.rewind();
+    if (!is_new || (record.usage.total() == 0 && record.cost_micros == 0)) continue;
+    count.bind(record.day_us, record.tenant_id, record.user_id, record.key_id, record.model.view(), record.usage.total(),
+               record.cost_micros);
+    if (absl::Status done = count.run(); !done.ok()) return done;
+    count.rewind();
   }
-  if (absl::Status done = transaction.commit(); !done.ok()) return done;
-  return added;
+  return transaction.commit();
+}
+
+// One pass for each scope, summed by SQLite.
+absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t since_day_us) {
+  struct Grouping {
+    Scope scope;
+    const char* id;
+    const char* model;
+  };
+  static constexpr Grouping kGroupings[] = {{Scope::kKey, "key_id", "''"}, {Scope::kUser, "user_id", "''"},
+                                            {Scope::kTenant, "tenant_id", "''"}, {Scope::kModel, "0", "model"},
+                                            {Scope::kUserModel, "user_id", "model"}};
+  std::vector<ledger::UsageSum> sums;
+  for (const Grouping& by : kGroupings) {
+    Statement rows(database_, std::string("SELECT ") + by.id + ", " + by.model +
+                                  ", sum(tokens), sum(cost_micros) FROM usage_by_day WHERE day_us >= ? GROUP BY 1, 2");
+    rows.bind(since_day_us);
+    while (rows.next())
+      sums.push_back({.scope = by.scope, .id = rows.count(0), .model = std::string(rows.text(1)), .tokens = rows.count(2),
+                      .cost_micros = rows.count(3)});
+    if (!rows.status().ok()) return rows.status();
+  }
+  return sums;
 }
 
 absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) {
@@ -93,17 +123,24 @@ absl::StatusOr<std::size_t> SqliteStore::prune_audit(WallTime before, std::size_
   return database_.changes();
 }
 
-absl::Status SqliteStore::add_seal(const SealRecord& seal) {
-  Statement add(database_, "INSERT INTO seals (boot_id, segment, seal, made_us) VALUES (?,?,?,?)");
-  const std::span bytes(reinterpret_cast<const std::uint8_t*>(seal.seal.data()), seal.seal.size());
-  return add.bind(seal.boot_id, seal.segment, bytes, seal.made).run();
+absl::Status SqliteStore::add_seal(const ledger::Seal& seal) {
+  Statement add(database_, "INSERT INTO seals (sequence, records, tokens, cost_micros, mac) VALUES (?,?,?,?,?)"
+                           " ON CONFLICT DO NOTHING");
+  return add.bind(seal.sequence, seal.records, seal.tokens, seal.cost_micros, std::span<const std::uint8_t>(seal.mac)).run();
 }
 
-absl::StatusOr<std::vector<SealRecord>> SqliteStore::seals() {
-  Statement all(database_, "SELECT boot_id, segment, seal, made_us FROM seals ORDER BY made_us, segment");
-  std::vector<SealRecord> seals;
-  while (all.next())
-    seals.push_back({.boot_id = all.count(0), .segment = all.count(1), .seal = std::string(all.text(2)), .made = all.time(3)});
+absl::StatusOr<std::vector<ledger::Seal>> SqliteStore::seals() {
+  Statement all(database_, "SELECT sequence, records, tokens, cost_micros, mac FROM seals ORDER BY sequence");
+  std::vector<ledger::Seal> seals;
+  while (all.next()) {
+    ledger::Seal& seal = seals.emplace_back();
+    seal.sequence = all.count(0);
+    seal.records = all.count(1);
+    seal.tokens = all.count(2);
+    seal.cost_micros = all.count(3);
+    const std::string_view mac = all.text(4);
+    std::copy_n(mac.begin(), std::min(mac.size(), seal.mac.size()), seal.mac.begin());
+  }
   if (!all.status().ok()) return all.status();
   return seals;
 }

@@ -32,29 +32,4 @@ absl::Status SqliteStore::remove_budget(const BudgetRecord& budget) {
   return expect_change(database_, "no such budget");
 }
 
-absl::Status SqliteStore::save_budget_use(std::span<const BudgetUse> use) {
-  Transaction transaction(database_);
-  if (!transaction.status().ok()) return transaction.status();
-  Statement save(database_, "INSERT INTO budget_usage (scope, subject, model, unit, period, period_begin_us, used)"
-                            " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET used = excluded.used");
-  for (const BudgetUse& one : use) {
-    save.bind(static_cast<int>(one.scope), one.subject, one.model, static_cast<int>(one.unit), static_cast<int>(one.period),
-              one.period_begin, one.used);
-    if (absl::Status saved = save.run(); !saved.ok()) return saved;
-    save.rewind();
-  }
-  return transaction.commit();
-}
-
-absl::StatusOr<std::vector<BudgetUse>> SqliteStore::budget_use() {
-  Statement all(database_, "SELECT scope, subject, model, unit, period, period_begin_us, used FROM budget_usage");
-  std::vector<BudgetUse> use;
-  while (all.next())
-    use.push_back({.scope = static_cast<Scope>(all.number(0)), .subject = all.count(1), .model = std::string(all.text(2)),
-                   .unit = static_cast<BudgetUnit>(all.number(3)), .period = static_cast<BudgetPeriod>(all.number(4)),
-                   .period_begin = all.time(5), .used = all.count(6)});
-  if (!all.status().ok()) return all.status();
-  return use;
-}
-
 }  // namespace sluice::store

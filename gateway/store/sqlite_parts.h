@@ -29,8 +29,6 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<BudgetRecord>> budgets() override;
   absl::Status set_budget(const BudgetRecord& budget) override;
   absl::Status remove_budget(const BudgetRecord& budget) override;
-  absl::Status save_budget_use(std::span<const BudgetUse> use) override;
-  absl::StatusOr<std::vector<BudgetUse>> budget_use() override;
 
   absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) override;
   absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name, WallTime now) override;
@@ -40,11 +38,12 @@ class SqliteStore final : public Store {
   absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) override;
   absl::StatusOr<std::vector<KnownModel>> known_models() override;
 
-  absl::StatusOr<std::size_t> append_audit(std::span<const ledger::AuditRecord> records) override;
+  absl::Status add(std::span<const ledger::AuditRecord> records) override;
+  absl::StatusOr<std::vector<ledger::UsageSum>> sums(std::int64_t since_day_us) override;
   absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) override;
   absl::StatusOr<std::size_t> prune_audit(WallTime before, std::size_t limit) override;
-  absl::Status add_seal(const SealRecord& seal) override;
-  absl::StatusOr<std::vector<SealRecord>> seals() override;
+  absl::Status add_seal(const ledger::Seal& seal) override;
+  absl::StatusOr<std::vector<ledger::Seal>> seals() override;
 
  private:
   absl::Status fill_models(KeyRecord& key);

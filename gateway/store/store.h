@@ -16,16 +16,15 @@
 #include <string_view>
 #include <vector>
 
+#include "ledger/usage_store.h"
 #include "store/records.h"
 
 namespace sluice::store {
 
 // Thread:   one at a time: the control thread has a store of its own, the audit sink another. Calls block.
 // Lifetime: views that are passed in are used during the call only.
-class Store {
+class Store : public ledger::UsageStore {
  public:
-  virtual ~Store() = default;
-
   // --- Callers. add_… gives the new id. kAlreadyExists: the name (or hash) is taken; kNotFound: no such tenant or user. ---
   virtual absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) = 0;
   virtual absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) = 0;
@@ -56,8 +55,6 @@ class Store {
   virtual absl::Status set_budget(const BudgetRecord& budget) = 0;
   // kNotFound: there is none like it; its amount is not looked at.
   virtual absl::Status remove_budget(const BudgetRecord& budget) = 0;
-  virtual absl::Status save_budget_use(std::span<const BudgetUse> use) = 0;
-  virtual absl::StatusOr<std::vector<BudgetUse>> budget_use() = 0;
 
   // --- Agents ---
   virtual absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) = 0;
@@ -72,15 +69,11 @@ class Store {
   virtual absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) = 0;
   virtual absl::StatusOr<std::vector<KnownModel>> known_models() = 0;
 
-  // --- Audit ---
-  // All or nothing. A record whose (boot_id, number) is there already is left as it is. Gives how many were new.
-  virtual absl::StatusOr<std::size_t> append_audit(std::span<const ledger::AuditRecord> records) = 0;
+  // --- Audit; add(), sums(), add_seal() and seals() are the ledger's part of it ---
   // At most `limit` records behind `after`, oldest first; fewer than `limit`: there are no more.
   virtual absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) = 0;
-  // Deletes at most `limit` records that began before `before`; gives how many.
+  // Deletes at most `limit` records that began before `before`; gives how many. The sums stay.
   virtual absl::StatusOr<std::size_t> prune_audit(WallTime before, std::size_t limit) = 0;
-  virtual absl::Status add_seal(const SealRecord& seal) = 0;
-  virtual absl::StatusOr<std::vector<SealRecord>> seals() = 0;
 };
 
 }  // namespace sluice::store

@@ -103,7 +103,7 @@ TEST_F(SqliteStoreTest, WhatIsMissingIsNotFoundAndNothingIsLeftBehind) {
   EXPECT_TRUE(store->budgets()->empty());
 }
 
-TEST_F(SqliteStoreTest, BudgetsAreReplacedRemovedAndTheirUseRemembered) {
+TEST_F(SqliteStoreTest, BudgetsAreReplacedAndRemoved) {
   BudgetRecord budget{.scope = Scope::kUserModel, .subject = 3, .model = "qwen", .spec = {.amount = 100}};
   ASSERT_TRUE(store->set_budget(budget).ok());
   budget.spec.amount = 250;
@@ -111,14 +111,6 @@ TEST_F(SqliteStoreTest, BudgetsAreReplacedRemovedAndTheirUseRemembered) {
   EXPECT_EQ(*store->budgets(), std::vector{budget});
   ASSERT_TRUE(store->remove_budget(budget).ok());
   EXPECT_EQ(store->remove_budget(budget).code(), absl::StatusCode::kNotFound);
-
-  std::vector<BudgetUse> use{{.scope = Scope::kKey, .subject = 1, .model = {}, .period_begin = kNow, .used = 5},
-                             {.scope = Scope::kKey, .subject = 1, .model = {}, .period_begin = kNow + hours(1), .used = 6}};
-  ASSERT_TRUE(store->save_budget_use(use).ok());
-  use[1].used = 60;
-  ASSERT_TRUE(store->save_budget_use(std::span(use).last(1)).ok());
-  reopen();
-  EXPECT_EQ(*store->budget_use(), use);
 }
 
 TEST_F(SqliteStoreTest, APairingKeyIsConsumedOnceWhoeverRaces) {
@@ -152,8 +144,11 @@ TEST_F(SqliteStoreTest, ARevokedAgentsModelsAreNotKnownAndItGetsNoCertificate) {
   ASSERT_TRUE(store->revoke_agent(agents[0], kNow).ok());
   EXPECT_EQ(store->known_models()->size(), 2u);
   EXPECT_EQ(store->set_agent_certificate(agents[0], "cd34", kNow).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store->agents()->at(0).revoked, kNow);
-  EXPECT_EQ(store->agents()->at(0).fingerprint, "ab12");
+  const auto all = *store->agents();
+  for (const AgentRecord& agent : all) {
+    EXPECT_EQ(agent.revoked.has_value(), agent.id == agents[0]);
+    EXPECT_EQ(agent.fingerprint, "ab12");
+  }
 }
 
 ledger::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_view tenant, std::string_view model) {
@@ -184,7 +179,7 @@ ledger::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_
 }
 
 TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
-  ASSERT_EQ(*store->append_audit(std::vector{record_of(1, kNow, "acme", "qwen")}), 1u);
+  ASSERT_TRUE(store->add(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
   const auto page = *store->audit({}, {}, 10);
   ASSERT_EQ(page.records.size(), 1u);
   const ledger::AuditRecord& r = page.records[0];
@@ -217,17 +212,44 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
 
 TEST_F(SqliteStoreTest, AuditIsIdempotentOnTheCallsNumber) {
   const std::vector batch{record_of(1, kNow, "acme", "qwen"), record_of(2, kNow, "acme", "qwen")};
-  EXPECT_EQ(*store->append_audit(batch), 2u);
-  EXPECT_EQ(*store->append_audit(batch), 0u);
-  EXPECT_EQ(*store->append_audit(std::vector{batch[1], record_of(3, kNow, "acme", "qwen"), batch[0]}), 1u);
+  ASSERT_TRUE(store->add(batch).ok());
+  ASSERT_TRUE(store->add(batch).ok());
+  ASSERT_TRUE(store->add(std::vector{batch[1], record_of(3, kNow, "acme", "qwen"), batch[0]}).ok());
   EXPECT_EQ(store->audit({}, {}, 10)->records.size(), 3u);
+  const auto sums = *store->sums(0);
+  EXPECT_EQ(sums.size(), 5u);
+  for (const auto& sum : sums) EXPECT_EQ(sum.tokens, 3 * 18u) << "and is summed once";
+}
+
+TEST_F(SqliteStoreTest, UseIsSummedByScopeSinceADay) {
+  auto today = record_of(1, kNow, "acme", "qwen"), yesterday = record_of(2, kNow, "acme", "llama");
+  today.day_us = 2000;
+  yesterday.day_us = 1000;
+  auto none = record_of(3, kNow, "acme", "refused");
+  none.usage = {};
+  none.cost_micros = 0;
+  ASSERT_TRUE(store->add(std::vector{today, yesterday, none}).ok());
+  ASSERT_TRUE(store->prune_audit(kNow + hours(1), 100).ok());  // the sums outlive the records
+  const auto sum = [&](std::int64_t since, Scope scope, std::string_view model) -> std::uint64_t {
+    const auto sums = *store->sums(since);
+    for (const auto& one : sums)
+      if (one.scope == scope && one.model == model) return one.tokens;
+    return 0;
+  };
+  EXPECT_EQ(sum(0, Scope::kKey, ""), 36u);
+  EXPECT_EQ(sum(0, Scope::kUser, ""), 36u);
+  EXPECT_EQ(sum(2000, Scope::kTenant, ""), 18u);
+  EXPECT_EQ(sum(2001, Scope::kTenant, ""), 0u);
+  EXPECT_EQ(sum(0, Scope::kModel, "llama"), 18u);
+  EXPECT_EQ(sum(0, Scope::kUserModel, "qwen"), 18u);
+  EXPECT_EQ(sum(2000, Scope::kUserModel, "llama"), 0u);
 }
 
 TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {
   std::vector<ledger::AuditRecord> batch;
   for (std::uint64_t i = 1; i <= 20; ++i)
     batch.push_back(record_of(i, kNow + minutes((i * 7) % 20 / 2), i % 2 ? "acme" : "other", i % 5 ? "qwen" : "llama"));
-  ASSERT_EQ(*store->append_audit(batch), 20u);
+  ASSERT_TRUE(store->add(batch).ok());
   AuditPlace place;
   std::vector<std::uint64_t> seen;
   WallTime last = WallTime::min();
@@ -257,9 +279,10 @@ TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {
 }
 
 TEST_F(SqliteStoreTest, SealsAreKept) {
-  ASSERT_TRUE(store->add_seal({.boot_id = 1, .segment = 2, .seal = std::string("\0\1\2", 3), .made = kNow}).ok());
-  EXPECT_EQ(store->add_seal({.boot_id = 1, .segment = 2, .seal = "x", .made = kNow}).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(store->seals()->at(0).seal, std::string("\0\1\2", 3));
+  const ledger::Seal seal{.sequence = 7, .records = 10, .tokens = 100, .cost_micros = 1, .mac = hash_of(1)};
+  ASSERT_TRUE(store->add_seal(seal).ok());
+  ASSERT_TRUE(store->add_seal(seal).ok());
+  EXPECT_EQ(*store->seals(), std::vector{seal});
 }
 
 TEST_F(SqliteStoreTest, OnlyItsOwnerMayReadIt) {
@@ -303,7 +326,7 @@ TEST_F(SqliteStoreTest, AFaultInTheMiddleLeavesNothingHalfDone) {
   EXPECT_TRUE(store->list_keys(0, 0, 10)->empty());
   EXPECT_TRUE(add_key(user, 1).ok()) << "and the next change works";
   ASSERT_TRUE(other.exec("BEGIN IMMEDIATE; DROP TABLE audit; COMMIT").ok());
-  EXPECT_FALSE(store->append_audit(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
+  EXPECT_FALSE(store->add(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
 }
 
 }  // namespace
