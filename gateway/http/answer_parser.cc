@@ -4,38 +4,12 @@
 #include <boost/beast/http/parser.hpp>
 #include <optional>
 
+#include "http/appended_body.h"
+
 namespace sluice::http {
 namespace {
 
 namespace beast_http = boost::beast::http;
-
-// A Beast body that appends to a Buffer which the caller names before each step.
-struct AppendedBody {
-  struct value_type {
-    Buffer* into = nullptr;
-  };
-  class reader {
-   public:
-    template <bool isRequest, class Fields>
-    reader(beast_http::header<isRequest, Fields>&, value_type& value) : value_(value) {}
-    void init(const boost::optional<std::uint64_t>&, boost::system::error_code& ec) { ec = {}; }
-    template <class Buffers>
-    std::size_t put(const Buffers& buffers, boost::system::error_code& ec) {
-      std::size_t size = 0;
-      for (auto it = boost::asio::buffer_sequence_begin(buffers); it != boost::asio::buffer_sequence_end(buffers); ++it) {
-        const boost::asio::const_buffer part = *it;
-        value_.into->append({static_cast<const char*>(part.data()), part.size()});
-        size += part.size();
-      }
-      ec = {};
-      return size;
-    }
-    void finish(boost::system::error_code& ec) { ec = {}; }
-
-   private:
-    value_type& value_;
-  };
-};
 
 // Names that go on to the client, beside those with a place of their own in AnswerHead.
 constexpr std::string_view kKept[] = {"openai-processing-ms", "openai-version"};
@@ -58,7 +32,8 @@ struct AnswerParser::State {
 AnswerParser::AnswerParser(std::size_t head_bytes) : state_(std::make_unique<State>(head_bytes)) {}
 AnswerParser::~AnswerParser() = default;
 
-AnswerParser::Step AnswerParser::feed(std::span<const char> bytes, std::size_t size, Buffer& rest, Buffer& body) noexcept {
+AnswerParser::Step AnswerParser::feed(std::span<const char> bytes, std::size_t size, Buffer& rest,
+                                      Buffer& body) noexcept {
   const bool kept = !rest.empty();
   if (kept) rest.append({bytes.data(), size});
   std::string_view input = kept ? rest.view() : std::string_view(bytes.data(), size);

@@ -23,9 +23,9 @@ struct Header {
 
 // Lifetime: everything that it points to outlives the OutgoingCall made from it.
 struct OutgoingRequest {
-  std::string_view method;             // "POST"
-  std::string_view path;               // "/v1/chat/completions", with its query if any
-  std::span<const Header> headers;     // without host, content-length and hop-by-hop ones: the carrier adds its own
+  std::string_view method;                 // "POST"
+  std::string_view path;                   // "/v1/chat/completions", with its query if any
+  std::span<const Header> headers;         // without host, content-length and hop-by-hop ones: the carrier adds its own
   std::span<const std::string_view> body;  // parts, sent one after another; known whole, so the length is sent
 };
 

@@ -1,5 +1,5 @@
-// One coroutine drives each call: connection, request, head, body. It shares its Progress with the OutgoingCall that the
-// caller holds, and stops as soon as that is gone.
+// One coroutine drives each call: connection, request, head, body. It shares its Progress with the OutgoingCall that
+// the caller holds, and stops as soon as that is gone.
 #include "http/client_pool.h"
 
 #include <algorithm>
@@ -13,8 +13,10 @@ namespace {
 constexpr std::chrono::seconds kResolvedFor{30};
 constexpr std::size_t kReadBytes = 64u << 10;
 
-constexpr Error kNoConnection = {ErrorKind::kConnect, Origin::kUpstream, Retry::kYes, 0, 0, "the model server cannot be reached"};
-constexpr Error kBrokeOff = {ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "the model server broke off its answer"};
+constexpr Error kNoConnection = {
+    ErrorKind::kConnect, Origin::kUpstream, Retry::kYes, 0, 0, "the model server cannot be reached"};
+constexpr Error kBrokeOff = {
+    ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "the model server broke off its answer"};
 
 struct Idle {
   std::unique_ptr<net::Stream> stream;
@@ -23,7 +25,8 @@ struct Idle {
 
 // What the driving coroutine and the call share.
 struct Progress {
-  Progress(net::Loop& loop, const OutgoingRequest& request_, net::Signal& wake_) : request(request_), wake(&wake_), room(loop) {}
+  Progress(net::Loop& loop, const OutgoingRequest& request_, net::Signal& wake_)
+      : request(request_), wake(&wake_), room(loop) {}
 
   void changed() noexcept {
     if (wake != nullptr) wake->notify();
@@ -35,15 +38,15 @@ struct Progress {
   }
   [[nodiscard]] bool abandoned() const noexcept { return wake == nullptr; }
 
-  OutgoingRequest request;   // not to be touched once abandoned
-  net::Signal* wake;         // null: the caller has gone
-  net::Signal room;          // body was taken, or the caller has gone
+  OutgoingRequest request;  // not to be touched once abandoned
+  net::Signal* wake;        // null: the caller has gone
+  net::Signal room;         // body was taken, or the caller has gone
   net::Stream* stream = nullptr;
   CallState state = CallState::kRunning;
   bool has_head = false;
   AnswerHead head;
   Buffer body;
-  std::size_t untaken = 0;   // arrived and not said to be taken
+  std::size_t untaken = 0;  // arrived and not said to be taken
   Error error;
 };
 
@@ -84,7 +87,9 @@ class PooledCall final : public OutgoingCall {
     if (progress_->stream != nullptr && progress_->state == CallState::kRunning) progress_->stream->close();
   }
   [[nodiscard]] CallState state() const noexcept override { return progress_->state; }
-  [[nodiscard]] const AnswerHead* head() const noexcept override { return progress_->has_head ? &progress_->head : nullptr; }
+  [[nodiscard]] const AnswerHead* head() const noexcept override {
+    return progress_->has_head ? &progress_->head : nullptr;
+  }
   [[nodiscard]] Buffer& body() noexcept override { return progress_->body; }
   void taken(std::size_t size_bytes) noexcept override {
     progress_->untaken -= std::min(progress_->untaken, size_bytes);
@@ -97,7 +102,8 @@ class PooledCall final : public OutgoingCall {
 };
 
 // Drives one call to its end. Everything that it needs is in its own frame.
-Task<void> drive(std::shared_ptr<ClientPool::State> pool, std::shared_ptr<Progress> progress, net::Deadline head_deadline) {
+Task<void> drive(std::shared_ptr<ClientPool::State> pool, std::shared_ptr<Progress> progress,
+                 net::Deadline head_deadline) {
   std::unique_ptr<net::Stream> stream = pool->take_idle();
   if (!stream) {
     Result<std::unique_ptr<net::Stream>> connected = co_await pool->connect();
@@ -109,7 +115,8 @@ Task<void> drive(std::shared_ptr<ClientPool::State> pool, std::shared_ptr<Progre
   AnswerParser parser(pool->options.head_bytes);
   Status done = co_await pool->send(*stream, *progress);
   // A server may answer and close before it has read the whole request: its answer counts.
-  if (done || done.error().retry == Retry::kNo) done = co_await pool->receive(*stream, *progress, parser, head_deadline);
+  if (done || done.error().retry == Retry::kNo)
+    done = co_await pool->receive(*stream, *progress, parser, head_deadline);
   progress->stream = nullptr;
   if (done && parser.keeps_alive() && !progress->abandoned()) {
     pool->give_back(std::move(stream));
@@ -185,7 +192,9 @@ Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect() {
   for (const net::Endpoint& endpoint : candidates) {
     Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(loop, endpoint, deadline);
     if (stream && options.url.tls) {
-      if (const Status secured = co_await (*stream)->handshake_as_client(options.context.get(), options.url.host, deadline); !secured)
+      if (const Status secured =
+              co_await (*stream)->handshake_as_client(options.context.get(), options.url.host, deadline);
+          !secured)
         stream = secured.error();
     }
     if (stream) co_return stream;
@@ -199,10 +208,12 @@ std::string ClientPool::State::write_head(const OutgoingRequest& request) const 
   head.reserve(512);
   head.append(request.method).append(" ").append(options.url.prefix).append(request.path).append(" HTTP/1.1\r\nhost: ");
   head.append(options.url.authority).append("\r\n");
-  for (const Header& header : request.headers) head.append(header.name).append(": ").append(header.value).append("\r\n");
+  for (const Header& header : request.headers)
+    head.append(header.name).append(": ").append(header.value).append("\r\n");
   std::size_t length = 0;
   for (const std::string_view part : request.body) length += part.size();
-  if (length != 0 || request.method != "GET") head.append("content-length: ").append(std::to_string(length)).append("\r\n");
+  if (length != 0 || request.method != "GET")
+    head.append("content-length: ").append(std::to_string(length)).append("\r\n");
   return head.append("\r\n");
 }
 
@@ -241,14 +252,16 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
     if (!read && read.error().kind == ErrorKind::kWouldBlock) {
       const net::Deadline deadline = progress.has_head ? net::Deadline::after(options.gap) : head_deadline;
       const Status readable = co_await stream.wait_readable(deadline);
-      if (!readable) co_return readable.error().kind == ErrorKind::kTimeout
-                             ? upstream_error(ErrorKind::kTimeout, "the model server was silent for too long")
-                             : kBrokeOff;
+      if (!readable)
+        co_return readable.error().kind == ErrorKind::kTimeout
+            ? upstream_error(ErrorKind::kTimeout, "the model server was silent for too long")
+            : kBrokeOff;
       continue;
     }
     const std::size_t before = progress.body.size();
     const std::size_t size = read ? *read : 0;
-    const AnswerParser::Step step = size == 0 ? parser.end(progress.body) : parser.feed(scratch, size, rest, progress.body);
+    const AnswerParser::Step step =
+        size == 0 ? parser.end(progress.body) : parser.feed(scratch, size, rest, progress.body);
     wipe(scratch.data(), size);
     if (step == AnswerParser::Step::kBad) co_return kBrokeOff;
     if (!progress.has_head && parser.has_head()) {

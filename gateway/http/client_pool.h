@@ -18,11 +18,11 @@ struct ClientPoolOptions {
   BaseUrl url;
   std::shared_ptr<SSL_CTX> context;  // of https; shared, because connections outlive a reload
   std::chrono::milliseconds connect_time{5'000};
-  std::chrono::milliseconds idle_time{60'000};   // of a pooled connection
-  std::chrono::milliseconds gap{600'000};        // between two reads or writes of a call
+  std::chrono::milliseconds idle_time{60'000};  // of a pooled connection
+  std::chrono::milliseconds gap{600'000};       // between two reads or writes of a call
   std::size_t most_idle = 64;
   std::size_t head_bytes = 64u << 10;
-  std::size_t read_ahead_bytes = 256u << 10;     // of a body that nobody has taken
+  std::size_t read_ahead_bytes = 256u << 10;  // of a body that nobody has taken
 };
 
 // Thread:   owning worker only.
@@ -34,8 +34,8 @@ class ClientPool final {
   ClientPool(const ClientPool&) = delete;
   ClientPool& operator=(const ClientPool&) = delete;
 
-  // Starts a call whose head must come before `head_deadline`. Destroying the call before its end closes its connection.
-  // Retry yes: the server could not be reached, or had not been sent a byte.
+  // Starts a call whose head must come before `head_deadline`. Destroying the call before its end closes its
+  // connection. Retry yes: the server could not be reached, or had not been sent a byte.
   [[nodiscard]] std::unique_ptr<OutgoingCall> start(const OutgoingRequest& request, net::Signal& wake,
                                                     net::Deadline head_deadline) noexcept;
 

@@ -23,7 +23,7 @@ using Field = boost::beast::http::field;
 // Bounds of one connection; each is a conf key.
 struct ConnectionLimits {
   std::size_t head_bytes = 32 * 1024;
-  std::size_t read_ahead_bytes = 64 * 1024;   // read beyond the running call, to see that the client left
+  std::size_t read_ahead_bytes = 64 * 1024;     // read beyond the running call, to see that the client left
   std::chrono::milliseconds head_time{10'000};  // first byte of a head to its end
   std::chrono::milliseconds idle_time{75'000};  // between requests
   std::chrono::milliseconds body_gap{30'000};   // between two reads of a body
@@ -75,15 +75,16 @@ class ServerConnection final {
   // Puts `bytes` into the current chunk; nothing is sent before flush().
   void append(std::string_view bytes);
   [[nodiscard]] std::size_t pending_bytes() const noexcept;
-  // Sends everything pending as one chunk (HTTP/1.1) or as it is (HTTP/1.0, ended by close), in one write where it fits.
+  // Sends everything pending as one chunk (HTTP/1.1) or as it is (HTTP/1.0, ended by close), in one write where it
+  // fits.
   Task<Status> flush();
   // The same with the terminating chunk behind it.
   Task<Status> finish();
 
-  // While a call runs: `wake` is notified when the client left (gone()), and only then. Reads ahead at most
-  // read_ahead_bytes of a pipelined request. Null ends the watch.
+  // While a call runs: `wake` is notified when there is something to see of the client, and gone() then looks: it reads
+  // ahead what came, at most read_ahead_bytes, and tells whether the client ended its side. Null ends the watch.
   void watch_client(net::Signal* wake) noexcept;
-  [[nodiscard]] bool gone() const noexcept;
+  [[nodiscard]] bool gone() noexcept;
 
   // No further request is read after the current one: answers carry "Connection: close".
   void close_after_answer() noexcept;

@@ -10,9 +10,9 @@ namespace sluice::http {
 
 struct BaseUrl {
   bool tls = false;
-  std::string host;    // an IPv6 address without its brackets
+  std::string host;  // an IPv6 address without its brackets
   std::uint16_t port = 80;
-  std::string prefix;  // "" or "/prefix", no slash at its end
+  std::string prefix;     // "" or "/prefix", no slash at its end
   std::string authority;  // for the Host header: host, and the port where it is not the scheme's own
 };
 

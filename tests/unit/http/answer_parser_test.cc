@@ -48,15 +48,18 @@ struct Row {
 
 const Row kRows[] = {
     {"length", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", Step::kDone, 200, "hello", true},
-    {"chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", Step::kDone, 200, "hello", true},
+    {"chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", Step::kDone,
+     200, "hello", true},
     {"until close", "HTTP/1.1 200 OK\r\n\r\nhello", Step::kDone, 200, "hello", false},
     {"close asked", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "", false},
     {"1xx skipped", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Step::kDone, 204, "", true},
     {"short body", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", Step::kBad, 200, "hello", false},
-    {"short chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", Step::kBad, 200, "hel", false},
+    {"short chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", Step::kBad, 200, "hel",
+     false},
     {"nothing", "", Step::kBad, 0, "", false},
     {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Step::kBad, 0, "", false},
-    {"length and chunks", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", Step::kBad, 0, "", false},
+    {"length and chunks", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+     Step::kBad, 0, "", false},
     {"two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", Step::kBad, 0, "", false},
 };
 
@@ -95,7 +98,8 @@ TEST(BaseUrl, IsTakenApart) {
 }
 
 TEST(BaseUrl, NonsenseIsNone) {
-  for (const char* text : {"", "a", "ftp://a", "http://", "http://a:0", "http://a:x", "http://u@a", "http://a?q", "http://[::1"})
+  for (const char* text :
+       {"", "a", "ftp://a", "http://", "http://a:0", "http://a:x", "http://u@a", "http://a?q", "http://[::1"})
     EXPECT_FALSE(parse_base_url(text)) << text;
 }
 

@@ -1,0 +1,420 @@
+// The head is parsed by Beast. A body of known length goes straight into the caller's buffer; a chunked one through the
+// parser. Answers are gathered in one buffer, chunk frames written in place, so that what belongs together leaves
+// together.
+#include "http/server_connection.h"
+
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <charconv>
+
+#include "http/appended_body.h"
+#include "http/date.h"
+
+namespace sluice::http {
+namespace {
+
+namespace beast_http = boost::beast::http;
+using Parser = beast_http::request_parser<AppendedBody, WipingAllocator<char>>;
+
+constexpr std::size_t kReadBytes = 16u << 10;  // one TLS record
+constexpr std::size_t kBodyStepBytes = 64u << 10;
+constexpr std::size_t kSmallRestBytes = 64u << 10;  // of an unread body: cheaper to read than to reconnect
+constexpr std::size_t kOneWriteBytes = 16u << 10;
+constexpr std::size_t kLingerBytes = 1u << 20;
+constexpr std::chrono::milliseconds kLingerTime{1'000};
+constexpr std::string_view kChunkFrame = "00000000\r\n";
+
+constexpr Error kGone = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, "the client closed the connection"};
+constexpr Error kSlow = {ErrorKind::kTimeout, Origin::kClient, Retry::kNo, 0, 0, "the request did not arrive in time"};
+
+constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
+
+// Shared by all connections of a worker: filled and emptied between two awaits.
+std::array<char, kReadBytes>& scratch() noexcept {
+  thread_local std::array<char, kReadBytes> bytes;
+  return bytes;
+}
+
+// What Beast lets through and a proxy must not: see RFC 9112, sections 3.2 and 6.1.
+Status check_framing(const Fields& fields, unsigned version) noexcept {
+  std::size_t hosts = 0, encodings = 0, lengths = 0;
+  bool chunked = true;
+  for (const auto& field : fields) {
+    switch (field.name()) {
+      case Field::host:
+        ++hosts;
+        break;
+      case Field::content_length:
+        ++lengths;
+        break;
+      case Field::transfer_encoding:
+        ++encodings;
+        chunked = boost::beast::iequals(field.value(), "chunked");
+        break;
+      default:
+        break;
+    }
+  }
+  if (hosts > 1 || (hosts == 0 && version == 11)) return bad("the request must have exactly one Host header");
+  if (encodings > 1 || !chunked) return bad("Transfer-Encoding must be chunked or absent");
+  if (encodings != 0 && (lengths != 0 || version < 11))
+    return bad("Transfer-Encoding does not go with Content-Length or HTTP/1.0");
+  if (lengths > 1) return bad("the request must have one Content-Length");
+  return ok();
+}
+
+// "http://host/path" is as good as "/path" (RFC 9112, section 3.2.2).
+std::string_view origin_form(std::string_view target) noexcept {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!target.starts_with(scheme)) continue;
+    const std::size_t slash = target.find('/', scheme.size());
+    return slash == std::string_view::npos ? "/" : target.substr(slash);
+  }
+  return target;
+}
+
+}  // namespace
+
+struct ServerConnection::State {
+  State(std::unique_ptr<net::Stream> stream_, const ConnectionLimits& limits_)
+      : stream(std::move(stream_)), limits(limits_) {}
+
+  std::unique_ptr<net::Stream> stream;
+  ConnectionLimits limits;
+  std::unique_ptr<Parser> parser;  // from the first byte of a head to the next read_head()
+  RequestHead head;
+  Buffer in;                        // read and not yet used
+  Buffer out;                       // of the answer, not yet sent
+  std::size_t chunk_at = kNoChunk;  // where the open chunk's frame stands in `out`
+  std::uint64_t body_left = 0;      // of a known length, not read
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  unsigned version = 11;
+  bool keep_alive = true;
+  bool body_unread = false;  // a body is announced and was not read to its end
+  bool continue_due = false;
+  bool chunked_answer = false;
+  bool gone = false;
+
+  static constexpr std::size_t kNoChunk = ~std::size_t{0};
+
+  Task<Result<std::size_t>> fill(net::Deadline deadline);
+  Status parse_head();
+  Task<Status> drop_rest();
+  Task<Status> read_known(Buffer& into, std::size_t limit, Reserve& reserve);
+  Task<Status> read_chunked(Buffer& into, std::size_t limit, Reserve& reserve);
+  Task<Status> write_out();
+  Task<void> linger();
+  void put_head(unsigned status, std::span<const Header> headers);
+  void close_chunk() noexcept;
+  void settle_reuse() noexcept;
+};
+
+ServerConnection::ServerConnection(std::unique_ptr<net::Stream> stream, const ConnectionLimits& limits)
+    : state_(std::make_unique<State>(std::move(stream), limits)) {}
+ServerConnection::~ServerConnection() = default;
+
+// Appends to `in` what can be read, waiting for it if need be. 0: the client ended its side.
+Task<Result<std::size_t>> ServerConnection::State::fill(net::Deadline deadline) {
+  for (;;) {
+    const Result<std::size_t> read = stream->try_read(scratch());
+    if (read) {
+      in.append({scratch().data(), *read});
+      wipe(scratch().data(), *read);
+      bytes_in += *read;
+      co_return *read;
+    }
+    if (read.error().kind != ErrorKind::kWouldBlock) co_return kGone;
+    const Status readable = co_await stream->wait_readable(deadline);
+    if (!readable) co_return readable.error().kind == ErrorKind::kTimeout ? kSlow : kGone;
+  }
+}
+
+Task<Result<const RequestHead*>> ServerConnection::read_head() {
+  State& s = *state_;
+  SLUICE_CO_TRY(co_await s.drop_rest());
+  s.parser.reset();
+  s.out.release();
+  s.bytes_in = s.in.size();
+  s.bytes_out = 0;
+  s.head = {};
+  if (s.gone && s.in.empty()) co_return kGone;
+  if (s.in.empty()) {
+    s.in.release();
+    const Result<std::size_t> first = co_await s.fill(net::Deadline::after(s.limits.idle_time));
+    if (!first || *first == 0) co_return kGone;  // an idle connection that ends needs no answer
+  }
+  s.version = 11;
+  s.keep_alive = false;  // until a head says otherwise: an answer to a bad one closes
+  s.parser = std::make_unique<Parser>();
+  s.parser->header_limit(static_cast<std::uint32_t>(s.limits.head_bytes));
+  s.parser->body_limit(boost::none);
+  const net::Deadline deadline = net::Deadline::after(s.limits.head_time);
+  for (;;) {
+    SLUICE_CO_TRY(s.parse_head());
+    if (s.parser->is_header_done()) co_return &s.head;
+    const Result<std::size_t> more = co_await s.fill(deadline);
+    if (!more) co_return more.error();
+    if (*more == 0) co_return kGone;
+  }
+}
+
+Status ServerConnection::State::parse_head() {
+  boost::system::error_code ec;
+  const std::size_t used = parser->put(boost::asio::buffer(in.data(), in.size()), ec);
+  in.consume(used);
+  if (ec == beast_http::error::header_limit || in.size() > limits.head_bytes)
+    return client_error(ErrorKind::kHeadTooLarge, "the request's headers are too large");
+  if (ec && ec != beast_http::error::need_more) return bad("the request is not valid HTTP/1.1");
+  if (!parser->is_header_done()) return ok();
+  const auto& request = parser->get();
+  version = request.version();
+  SLUICE_TRY(check_framing(request, version));
+  keep_alive = request.keep_alive();
+  head.method = request.method();
+  head.target = request.target();
+  const std::string_view path = origin_form(head.target);
+  head.path = path.substr(0, path.find('?'));
+  head.query = head.path.size() == path.size() ? std::string_view{} : path.substr(head.path.size() + 1);
+  head.fields = &request;
+  head.keep_alive = keep_alive;
+  head.expects_continue = version == 11 && boost::beast::iequals(request[Field::expect], "100-continue");
+  if (const auto length = parser->content_length()) head.content_length = *length;
+  head.has_body = parser->chunked() || head.content_length.value_or(0) != 0;
+  head.head_bytes = bytes_in - in.size();
+  body_left = head.content_length.value_or(0);
+  body_unread = head.has_body;
+  continue_due = head.expects_continue && head.has_body;
+  return ok();
+}
+
+// The rest of a body that nobody wanted, where settle_reuse() found that reading it is worth it.
+Task<Status> ServerConnection::State::drop_rest() {
+  while (body_unread && body_left != 0) {
+    if (in.empty()) {
+      const Result<std::size_t> more = co_await fill(net::Deadline::after(limits.body_gap));
+      if (!more || *more == 0) co_return kGone;
+    }
+    const std::size_t dropped = std::min<std::uint64_t>(body_left, in.size());
+    in.consume(dropped);
+    body_left -= dropped;
+  }
+  body_unread = false;
+  co_return ok();
+}
+
+Task<Status> ServerConnection::read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve) {
+  State& s = *state_;
+  if (!s.body_unread) co_return ok();
+  constexpr Error kTooLarge = {
+      ErrorKind::kTooLarge, Origin::kClient, Retry::kNo, 0, 0, "the request's body is too large"};
+  if (s.head.content_length.value_or(0) > limit_bytes) co_return kTooLarge;
+  if (std::exchange(s.continue_due, false)) {
+    const net::Deadline deadline = net::Deadline::after(s.limits.write_gap);
+    SLUICE_CO_TRY(co_await s.stream->write("HTTP/1.1 100 Continue\r\n\r\n", deadline));
+  }
+  const Status read = s.head.content_length ? co_await s.read_known(into, limit_bytes, reserve)
+                                            : co_await s.read_chunked(into, limit_bytes, reserve);
+  if (read) s.body_unread = false;
+  co_return read;
+}
+
+Task<Status> ServerConnection::State::read_known(Buffer& into, std::size_t, Reserve& reserve) {
+  constexpr Error kNoRoom = {
+      ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0, "this gateway holds too many request bodies now; retry"};
+  std::size_t granted = std::min<std::uint64_t>(body_left, in.size());
+  if (!reserve.grow(granted)) co_return kNoRoom;
+  into.append(in.view().substr(0, granted));
+  in.consume(granted);
+  body_left -= granted;
+  granted = 0;
+  while (body_left != 0) {
+    // Grown as bytes come, not as they are announced: an announcement costs its sender nothing.
+    const std::size_t step = std::min<std::uint64_t>(body_left, std::max(kBodyStepBytes, into.size()));
+    if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kNoRoom;
+    const std::span<char> space = into.prepare(step);
+    const Result<std::size_t> read = co_await stream->read_some(space, net::Deadline::after(limits.body_gap));
+    if (!read) co_return read.error().kind == ErrorKind::kTimeout ? kSlow : kGone;
+    if (*read == 0) co_return kGone;
+    into.commit(*read);
+    bytes_in += *read;
+    body_left -= *read;
+    granted -= *read;
+  }
+  co_return ok();
+}
+
+Task<Status> ServerConnection::State::read_chunked(Buffer& into, std::size_t limit, Reserve& reserve) {
+  parser->eager(true);
+  for (;;) {
+    const std::size_t before = into.size();
+    if (!reserve.grow(in.size()))
+      co_return self_error(ErrorKind::kOverloaded, "this gateway holds too many request bodies now; retry");
+    parser->get().body().into = &into;
+    boost::system::error_code ec;
+    const std::size_t used = in.empty() ? 0 : parser->put(boost::asio::buffer(in.data(), in.size()), ec);
+    in.consume(used);
+    if (ec && ec != beast_http::error::need_more) co_return bad("the request's chunks are not valid");
+    if (into.size() > limit) co_return client_error(ErrorKind::kTooLarge, "the request's body is too large");
+    if (parser->is_done()) co_return ok();
+    if (in.size() > limits.head_bytes) co_return bad("the request's chunks are not valid");
+    if (used != 0 && !in.empty() && ec != beast_http::error::need_more && into.size() != before) continue;
+    const Result<std::size_t> more = co_await fill(net::Deadline::after(limits.body_gap));
+    if (!more) co_return more.error();
+    if (*more == 0) co_return kGone;
+  }
+}
+
+// Whether the connection can serve another request after this answer; decided once its head is written.
+void ServerConnection::State::settle_reuse() noexcept {
+  if (!body_unread) return;
+  const bool cheap = head.content_length && body_left <= kSmallRestBytes && !continue_due;
+  if (!cheap) keep_alive = false;
+}
+
+void ServerConnection::State::put_head(unsigned status, std::span<const Header> headers) {
+  char line[16];
+  out.append(version == 10 ? "HTTP/1.0 " : "HTTP/1.1 ");
+  out.append({line, static_cast<std::size_t>(std::to_chars(line, line + sizeof line, status).ptr - line)});
+  out.append(" ");
+  const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(status));
+  out.append({reason.data(), reason.size()});
+  out.append("\r\n");
+  for (const Header& header : headers) {
+    out.append(header.name);
+    out.append(": ");
+    out.append(header.value);
+    out.append("\r\n");
+  }
+  out.append("date: ");
+  out.append(http_date());
+  out.append("\r\n");
+  if (!keep_alive) {
+    out.append("connection: close\r\n");
+  } else if (version == 10) {
+    out.append("connection: keep-alive\r\n");
+  }
+}
+
+Task<Status> ServerConnection::respond(unsigned status, std::span<const Header> headers, std::string_view body) {
+  State& s = *state_;
+  s.settle_reuse();
+  s.put_head(status, headers);
+  if (status != 204 && status != 304) {
+    char digits[24];
+    s.out.append("content-length: ");
+    s.out.append(
+        {digits, static_cast<std::size_t>(std::to_chars(digits, digits + sizeof digits, body.size()).ptr - digits)});
+    s.out.append("\r\n");
+  }
+  s.out.append("\r\n");
+  const bool one_write = s.out.size() + body.size() <= kOneWriteBytes;
+  if (one_write) s.out.append(body);
+  SLUICE_CO_TRY(co_await s.write_out());
+  if (!one_write) {
+    const net::Deadline deadline = net::Deadline::after(s.limits.write_gap);
+    SLUICE_CO_TRY(co_await s.stream->write(body, deadline));
+    s.bytes_out += body.size();
+  }
+  if (!s.keep_alive && s.body_unread) co_await s.linger();
+  co_return ok();
+}
+
+void ServerConnection::begin(unsigned status, std::span<const Header> headers) {
+  State& s = *state_;
+  s.settle_reuse();
+  s.chunked_answer = s.version == 11;
+  if (!s.chunked_answer) s.keep_alive = false;
+  s.put_head(status, headers);
+  s.out.append(s.chunked_answer ? "transfer-encoding: chunked\r\n\r\n" : "\r\n");
+}
+
+void ServerConnection::append(std::string_view bytes) {
+  State& s = *state_;
+  if (bytes.empty()) return;
+  if (s.chunked_answer && s.chunk_at == State::kNoChunk) {
+    s.chunk_at = s.out.size();
+    s.out.append(kChunkFrame);
+  }
+  s.out.append(bytes);
+}
+
+// Writes the open chunk's size into its frame; leading zeros are part of the grammar (RFC 9112, section 7.1).
+void ServerConnection::State::close_chunk() noexcept {
+  if (chunk_at == kNoChunk) return;
+  std::size_t size = out.size() - chunk_at - kChunkFrame.size();
+  char* const frame = out.data() + chunk_at;
+  for (std::size_t digit = 8; digit-- != 0; size >>= 4) frame[digit] = "0123456789abcdef"[size & 15];
+  out.append("\r\n");
+  chunk_at = kNoChunk;
+}
+
+std::size_t ServerConnection::pending_bytes() const noexcept { return state_->out.size(); }
+
+Task<Status> ServerConnection::State::write_out() {
+  const net::Deadline deadline = net::Deadline::after(limits.write_gap);
+  const Status written = co_await stream->write(out.view(), deadline);
+  if (written) {
+    bytes_out += out.size();
+  } else {
+    gone = true;
+    keep_alive = false;
+  }
+  out.clear();
+  if (!written) co_return kGone;
+  co_return ok();
+}
+
+Task<Status> ServerConnection::flush() {
+  state_->close_chunk();
+  co_return co_await state_->write_out();
+}
+
+Task<Status> ServerConnection::finish() {
+  State& s = *state_;
+  s.close_chunk();
+  if (s.chunked_answer) s.out.append("0\r\n\r\n");
+  s.chunked_answer = false;
+  const Status written = co_await s.write_out();
+  if (written && !s.keep_alive && s.body_unread) co_await s.linger();
+  co_return written;
+}
+
+// Reads on for a moment after the last answer: closing on unread bytes would send a reset, and the reset may overtake
+// the answer.
+Task<void> ServerConnection::State::linger() {
+  stream->end_writing();
+  const net::Deadline deadline = net::Deadline::after(kLingerTime);
+  for (std::size_t dropped = in.size(); dropped < kLingerBytes;) {
+    in.clear();
+    const Result<std::size_t> more = co_await fill(deadline);
+    if (!more || *more == 0) co_return;
+    dropped += *more;
+  }
+}
+
+void ServerConnection::watch_client(net::Signal* wake) noexcept { state_->stream->watch_readable(wake); }
+
+bool ServerConnection::gone() noexcept {
+  State& s = *state_;
+  while (!s.gone && s.in.size() < s.limits.read_ahead_bytes) {
+    const Result<std::size_t> read = s.stream->try_read(scratch());
+    if (!read && read.error().kind == ErrorKind::kWouldBlock) return false;
+    if (!read || *read == 0) {
+      s.gone = true;
+      s.keep_alive = false;
+      break;
+    }
+    s.in.append({scratch().data(), *read});
+    wipe(scratch().data(), *read);
+  }
+  return s.gone;
+}
+
+void ServerConnection::close_after_answer() noexcept { state_->keep_alive = false; }
+bool ServerConnection::keeps_alive() const noexcept { return state_->keep_alive && state_->stream->is_open(); }
+net::Stream& ServerConnection::stream() noexcept { return *state_->stream; }
+std::uint64_t ServerConnection::bytes_in() const noexcept { return state_->bytes_in; }
+std::uint64_t ServerConnection::bytes_out() const noexcept { return state_->bytes_out; }
+
+}  // namespace sluice::http

@@ -1,0 +1,183 @@
+// Raw requests and what a server makes of them: one table for what is taken and what is refused, whole and in pieces.
+#include "http/server_connection.h"
+
+#include <gtest/gtest.h>
+
+#include "support/loop_runner.h"
+
+namespace sluice::http {
+namespace {
+
+class FreeReserve final : public ServerConnection::Reserve {
+ public:
+  bool grow(std::size_t) noexcept override { return true; }
+};
+
+struct Served {
+  std::string log;     // "POST /path body|" for each request, "!413|" for each refusal
+  std::string answer;  // raw
+};
+
+class ServerConnectionTest : public test::LoopTest {
+ protected:
+  // Serves `raw`, sent in pieces of `piece_bytes` and then ended, with a body limit of 100 bytes.
+  Served serve(std::string_view raw, std::size_t piece_bytes) {
+    Served served;
+    test::StreamPair pair = test::connected_pair(loop);
+    group.spawn(send(*pair.client, raw, piece_bytes));
+    group.spawn(read_all(*pair.client, served.answer));
+    run(answer_all(std::move(pair.server), served.log));
+    drain();
+    return served;
+  }
+
+  static Task<void> send(net::Stream& client, std::string_view raw, std::size_t piece_bytes) {
+    for (std::size_t at = 0; at < raw.size(); at += piece_bytes) {
+      const Status written =
+          co_await client.write(raw.substr(at, piece_bytes), net::Deadline::after(std::chrono::seconds(5)));
+      if (!written) co_return;
+      co_await asio::post(client.loop().io(), asio::use_awaitable_t<Executor>{});
+    }
+    client.end_writing();
+  }
+  static Task<void> read_all(net::Stream& client, std::string& into) {
+    std::array<char, 4096> bytes;
+    for (;;) {
+      const Result<std::size_t> read = co_await client.read_some(bytes, net::Deadline::after(std::chrono::seconds(5)));
+      if (!read || *read == 0) co_return;
+      into.append(bytes.data(), *read);
+    }
+  }
+  static Task<void> answer_all(std::unique_ptr<net::Stream> stream, std::string& log) {
+    ServerConnection server(std::move(stream), {.head_bytes = 512});
+    FreeReserve reserve;
+    for (;;) {
+      const Result<const RequestHead*> head = co_await server.read_head();
+      if (!head) {
+        if (head.error().kind == ErrorKind::kClosed) break;
+        log += head.error().kind == ErrorKind::kHeadTooLarge ? "!431|" : "!400|";
+        server.close_after_answer();
+        (void)co_await server.respond(400, {}, "bad");
+        break;
+      }
+      log += std::string(boost::beast::http::to_string((*head)->method)) + " " + std::string((*head)->path);
+      Buffer body;
+      const Status read = co_await server.read_body(body, 100, reserve);
+      log += read                                        ? " " + std::string(body.view()) + "|"
+             : read.error().kind == ErrorKind::kTooLarge ? " !413|"
+                                                         : " !bad|";
+      (void)co_await server.respond(read ? 200 : 413, {}, read ? "ok" : "no");
+      if (!server.keeps_alive()) break;
+    }
+    server.stream().close();
+  }
+};
+
+struct Row {
+  const char* what;
+  std::string raw;
+  const char* log;
+};
+
+const std::string kHost = "Host: a\r\n";
+
+const Row kRows[] = {
+    {"no body", "GET /a?b=c HTTP/1.1\r\n" + kHost + "\r\n", "GET /a |"},
+    {"a body", "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 5\r\n\r\nhello", "POST /a hello|"},
+    {"chunks",
+     "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n",
+     "POST /a hello|"},
+    {"two requests", "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\n" + kHost + "\r\n",
+     "POST /a hi|GET /b |"},
+    {"chunks, then another",
+     "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nGET /b HTTP/1.1\r\n" +
+         kHost + "\r\n",
+     "POST /a hi|GET /b |"},
+    {"close", "GET /a HTTP/1.1\r\n" + kHost + "Connection: close\r\n\r\nGET /b HTTP/1.1\r\n" + kHost + "\r\n",
+     "GET /a |"},
+    {"HTTP/1.0", "GET /a HTTP/1.0\r\n\r\nGET /b HTTP/1.0\r\n\r\n", "GET /a |"},
+    {"absolute form", "GET http://a/b?c HTTP/1.1\r\n" + kHost + "\r\n", "GET /b |"},
+    {"too large, then sane",
+     "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 101\r\n\r\n" + std::string(101, 'x') + "GET /b HTTP/1.1\r\n" +
+         kHost + "\r\n",
+     "POST /a !413|GET /b |"},
+    {"chunks too large",
+     "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n66\r\n" + std::string(102, 'x') +
+         "\r\n0\r\n\r\n",
+     "POST /a !413|"},
+    {"length and chunks",
+     "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "!400|"},
+    {"chunks and length",
+     "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", "!400|"},
+    {"two lengths", "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", "!400|"},
+    {"two equal lengths", "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+     "!400|"},
+    {"a signed length", "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: +5\r\n\r\nhello", "!400|"},
+    {"gzip, chunked", "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "!400|"},
+    {"gzip alone", "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: gzip\r\n\r\n", "!400|"},
+    {"chunked twice",
+     "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "!400|"},
+    {"chunks in HTTP/1.0", "POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "!400|"},
+    {"no host", "GET /a HTTP/1.1\r\n\r\n", "!400|"},
+    {"two hosts", "GET /a HTTP/1.1\r\n" + kHost + kHost + "\r\n", "!400|"},
+    {"space before colon", "GET /a HTTP/1.1\r\nHost : a\r\n\r\n", "!400|"},
+    {"a NUL", "GET /a HTTP/1.1\r\n" + kHost + std::string("x: a\0b\r\n\r\n", 10), "!400|"},
+    {"bare LF", "GET /a HTTP/1.1\nHost: a\n\n\r\n\r\n", "!400|"},
+    {"bare CR in a value", "GET /a HTTP/1.1\r\n" + kHost + "x: a\rb\r\n\r\n", "!400|"},
+    {"HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "!400|"},
+    {"TLS on a plain port", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), "!400|"},
+    {"a head too large", "GET /a HTTP/1.1\r\n" + kHost + "x: " + std::string(600, 'y') + "\r\n\r\n", "!431|"},
+    {"a chunk size that is none", "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+     "POST /a !bad|"},
+};
+
+TEST_F(ServerConnectionTest, TakesGoodRequestsAndRefusesDoubtfulOnesWhereverTheyAreSplit) {
+  for (const Row& row : kRows) {
+    for (const std::size_t piece : {row.raw.size(), std::size_t{1}, std::size_t{7}})
+      EXPECT_EQ(serve(row.raw, piece).log, row.log) << row.what << " in pieces of " << piece;
+  }
+}
+
+TEST_F(ServerConnectionTest, AnnouncesItsLengthAndKeepsTheConnection) {
+  const Served served = serve("GET /a HTTP/1.1\r\nHost: a\r\n\r\n", 1000);
+  EXPECT_TRUE(served.answer.starts_with("HTTP/1.1 200 OK\r\n")) << served.answer;
+  EXPECT_NE(served.answer.find("content-length: 2\r\n\r\nok"), std::string::npos) << served.answer;
+  EXPECT_EQ(served.answer.find("connection: close"), std::string::npos) << served.answer;
+}
+
+TEST_F(ServerConnectionTest, SaysContinueOnlyForABodyThatItWillRead) {
+  const std::string head = "POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ";
+  EXPECT_TRUE(serve(head + "2\r\n\r\nhi", 1000).answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK"));
+  const Served refused = serve(head + "200\r\n\r\n", 1000);
+  EXPECT_TRUE(refused.answer.starts_with("HTTP/1.1 413")) << refused.answer;
+  EXPECT_NE(refused.answer.find("connection: close"), std::string::npos) << refused.answer;
+}
+
+Task<void> stream_answer(std::unique_ptr<net::Stream> stream) {
+  ServerConnection server(std::move(stream), {});
+  const Result<const RequestHead*> head = co_await server.read_head();
+  if (!head) co_return;
+  server.begin(200, {});
+  server.append("one");
+  (void)co_await server.flush();
+  server.append("two");
+  server.append("three");
+  (void)co_await server.finish();
+  server.stream().close();
+}
+
+TEST_F(ServerConnectionTest, StreamsInChunksAndEndsWithOne) {
+  test::StreamPair pair = test::connected_pair(loop);
+  std::string answer;
+  group.spawn(send(*pair.client, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n", 1000));
+  group.spawn(read_all(*pair.client, answer));
+  run(stream_answer(std::move(pair.server)));
+  drain();
+  EXPECT_TRUE(
+      answer.ends_with("transfer-encoding: chunked\r\n\r\n00000003\r\none\r\n00000008\r\ntwothree\r\n0\r\n\r\n"))
+      << answer;
+}
+
+}  // namespace
+}  // namespace sluice::http
