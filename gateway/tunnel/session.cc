@@ -1,0 +1,206 @@
+#include "tunnel/session.h"
+
+#include <openssl/rand.h>
+
+#include <array>
+
+namespace sluice::tunnel {
+namespace {
+
+// The peer takes nothing for so long: pings would have ended the session before.
+constexpr std::chrono::seconds kWriteGap{60};
+
+struct OptionDeleter {
+  void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
+};
+
+std::unique_ptr<nghttp2_option, OptionDeleter> make_options(const SessionOptions& options) noexcept {
+  nghttp2_option* option = nullptr;
+  if (nghttp2_option_new(&option) != 0) std::abort();
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_peer_max_concurrent_streams(option, options.max_streams);
+  // By default the 1,001st quick cancel is answered with GOAWAY, and one storm of aborts would cut every stream. The peer
+  // is our own gateway, known by its certificate.
+  nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000'000, 1'000'000'000);
+  return std::unique_ptr<nghttp2_option, OptionDeleter>(option);
+}
+
+std::uint32_t random_number() noexcept {
+  std::uint32_t number = 0;
+  RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number);
+  return number;
+}
+
+}  // namespace
+
+const char* to_string(SessionEnd end) noexcept {
+  switch (end) {
+    case SessionEnd::kOpen: return "open";
+    case SessionEnd::kDrained: return "drained";
+    case SessionEnd::kPeer: return "peer closed the connection";
+    case SessionEnd::kSilent: return "peer did not answer pings";
+    case SessionEnd::kProtocol: return "peer broke the protocol";
+    case SessionEnd::kClosed: return "closed here";
+  }
+  return "unknown";
+}
+
+Session::Session(net::Loop& loop, const SessionOptions& options) noexcept
+    : loop_(loop), options_(options), wake_(loop), ping_alarm_(*this), tasks_(loop, [](const char*) {}) {}
+
+Session::~Session() = default;
+
+void Session::start(Role role, nghttp2_session_callbacks* callbacks) noexcept {
+  role_ = role;
+  nghttp2_session_callbacks_set_send_callback(callbacks, &Session::send);
+  const auto option = make_options(options_);
+  nghttp2_session* session = nullptr;
+  const int made = role == Role::kGateway ? nghttp2_session_client_new2(&session, callbacks, this, option.get())
+                                          : nghttp2_session_server_new2(&session, callbacks, this, option.get());
+  if (made != 0) std::abort();  // out of memory
+  h2_.reset(session);
+  const std::array settings{
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, role == Role::kAgent ? options_.max_streams : 0},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options_.stream_window_bytes},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+  };
+  // ENABLE_PUSH is the client's to say.
+  const std::size_t count = role == Role::kGateway ? settings.size() : settings.size() - 1;
+  if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings.data(), count) != 0) std::abort();
+  nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0,
+                                        static_cast<std::int32_t>(options_.connection_window_bytes));
+}
+
+Task<void> Session::run(std::unique_ptr<net::Stream> stream) {
+  stream_ = std::move(stream);
+  stream_->watch_readable(&wake_);
+  arm_ping();
+  while (end_ == SessionEnd::kOpen) {
+    read_all();
+    write_all();
+    if (end_ != SessionEnd::kOpen) break;
+    co_await wake_.wait();
+  }
+  ping_alarm_.disarm();
+  fail_streams();
+  stream_->watch_readable(nullptr);
+  stream_->close();
+  co_await tasks_.join();
+  out_.release();
+}
+
+void Session::read_all() noexcept {
+  std::array<char, kScratchBytes> scratch;  // NOLINT: filled before it is read, wiped behind each read
+  std::size_t total = 0;
+  while (end_ == SessionEnd::kOpen) {
+    if (total >= kReadPerTurnBytes) return wake_.notify();  // let the streams run before there is more
+    const Result<std::size_t> got = stream_->try_read(scratch);
+    if (!got) {
+      if (got.error().kind != ErrorKind::kWouldBlock) close(SessionEnd::kPeer);
+      return;
+    }
+    if (*got == 0) return close(leaving_ ? SessionEnd::kDrained : SessionEnd::kPeer);
+    total += *got;
+    const Status status = receive({scratch.data(), *got});
+    wipe(scratch.data(), *got);
+    if (!status) close(SessionEnd::kProtocol);
+  }
+}
+
+void Session::write_all() noexcept {
+  while (!waits_to_write_) {
+    collect();
+    if (out_.empty()) break;
+    const Result<std::size_t> wrote = stream_->try_write(out_.view());
+    if (wrote) {
+      out_.consume(*wrote);
+    } else if (wrote.error().kind == ErrorKind::kWouldBlock) {
+      waits_to_write_ = true;
+      tasks_.spawn(wait_writable());
+    } else {
+      return close(SessionEnd::kPeer);
+    }
+  }
+  if (out_.empty() && nghttp2_session_want_read(h2()) == 0 && nghttp2_session_want_write(h2()) == 0) {
+    close(SessionEnd::kDrained);
+  }
+}
+
+Task<void> Session::wait_writable() {
+  const Status status = co_await stream_->wait_writable(net::Deadline::after(kWriteGap));
+  waits_to_write_ = false;
+  if (!status) close(SessionEnd::kPeer);
+  wake_.notify();
+}
+
+Status Session::receive(std::span<const char> bytes) noexcept {
+  heard_ = true;
+  in_batch_ = true;
+  const ssize_t taken =
+      nghttp2_session_mem_recv(h2(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  in_batch_ = false;
+  deliver();
+  if (taken < 0) return Error{ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, static_cast<int>(taken), "HTTP/2"};
+  return ok();
+}
+
+void Session::collect() noexcept {
+  if (const int sent = nghttp2_session_send(h2()); sent != 0 && end_ == SessionEnd::kOpen) close(SessionEnd::kProtocol);
+  deliver();  // streams whose bytes have left may want to add more
+}
+
+ssize_t Session::send(nghttp2_session*, const std::uint8_t* data, std::size_t length, int, void* self) noexcept {
+  auto& session = *static_cast<Session*>(self);
+  if (!session.has_room()) return NGHTTP2_ERR_WOULDBLOCK;
+  session.out_.append({reinterpret_cast<const char*>(data), length});
+  return static_cast<ssize_t>(length);
+}
+
+void Session::leave() noexcept {
+  if (leaving_ || end_ != SessionEnd::kOpen) return;
+  leaving_ = true;
+  if (role_ == Role::kAgent) {
+    // First a notice that names no stream: requests already on their way are still taken. What is binding follows once the
+    // gateway has answered a ping, for then it has read the notice (RFC 9113, 6.8).
+    nghttp2_submit_shutdown_notice(h2());
+    nghttp2_submit_ping(h2(), NGHTTP2_FLAG_NONE, nullptr);
+    goaway_due_ = true;
+  } else {
+    nghttp2_submit_goaway(h2(), NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, nullptr, 0);
+  }
+  flush_later();
+}
+
+void Session::close(SessionEnd why) noexcept {
+  if (end_ != SessionEnd::kOpen) return;
+  end_ = why;
+  wake_.notify();
+}
+
+void Session::saw_frame(const nghttp2_frame& frame) noexcept {
+  if (frame.hd.type == NGHTTP2_GOAWAY) {
+    leaving_ = true;
+  } else if (frame.hd.type == NGHTTP2_PING && (frame.hd.flags & NGHTTP2_FLAG_ACK) != 0 && goaway_due_) {
+    goaway_due_ = false;
+    nghttp2_submit_goaway(h2(), NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2()), NGHTTP2_NO_ERROR,
+                          nullptr, 0);
+  }
+}
+
+void Session::arm_ping() noexcept {
+  const auto interval = std::chrono::duration_cast<std::chrono::microseconds>(options_.ping_interval);
+  const auto jitter = interval / 2 * (random_number() % 1024) / 1024;
+  ping_alarm_.arm(net::Deadline::after(interval * 3 / 4 + jitter));
+}
+
+void Session::ping() noexcept {
+  silent_intervals_ = heard_ ? 0 : silent_intervals_ + 1;
+  if (silent_intervals_ >= options_.missed_pings) return close(SessionEnd::kSilent);
+  heard_ = false;
+  nghttp2_submit_ping(h2(), NGHTTP2_FLAG_NONE, nullptr);
+  flush_later();
+  arm_ping();
+}
+
+}  // namespace sluice::tunnel

@@ -1,0 +1,306 @@
+// Two sessions of a tunnel, their bytes piped from one to the other in memory.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "tunnel/agent_tunnel.h"
+#include "tunnel/gateway_tunnel.h"
+
+namespace sluice::tunnel {
+namespace {
+
+class Inbox final : public CallHandler {
+ public:
+  void handle(std::unique_ptr<IncomingCall> call) noexcept override { calls.push_back(std::move(call)); }
+  std::unique_ptr<IncomingCall> next() {
+    if (calls.empty()) return nullptr;
+    auto call = std::move(calls.front());
+    calls.pop_front();
+    return call;
+  }
+  std::deque<std::unique_ptr<IncomingCall>> calls;
+};
+
+class Tunnel : public testing::Test {
+ protected:
+  // Carries bytes both ways until neither side has any.
+  void pump() {
+    for (bool moved = true; moved;) {
+      moved = carry(gateway, agent);
+      moved = carry(agent, gateway) || moved;
+    }
+  }
+  static bool carry(Session& from, Session& to) {
+    from.collect();
+    if (from.output().empty()) return false;
+    EXPECT_TRUE(to.receive({from.output().data(), from.output().size()}));
+    from.output().clear();
+    return true;
+  }
+  std::unique_ptr<http::OutgoingCall> post(std::span<const std::string_view> body) {
+    return gateway.start({"POST", "/v1/chat/completions", headers, body}, wake);
+  }
+  // A call that the agent has, its head answered.
+  std::pair<std::unique_ptr<http::OutgoingCall>, std::unique_ptr<IncomingCall>> open_stream() {
+    auto call = post({});
+    pump();
+    auto incoming = inbox.next();
+    const http::Header type{"content-type", "text/event-stream"};
+    incoming->respond(200, {&type, 1});
+    pump();
+    return {std::move(call), std::move(incoming)};
+  }
+
+  net::Loop loop;
+  net::Signal wake{loop};
+  std::atomic<std::size_t> buffered{0};
+  Inbox inbox;
+  SessionOptions options;
+  GatewayTunnel gateway{loop, options};
+  AgentTunnel agent{loop, options, BodyLimits{1024 * 1024, 2 * 1024 * 1024}, buffered, inbox};
+  std::array<http::Header, 1> headers{http::Header{"content-type", "application/json"}};
+};
+
+TEST_F(Tunnel, CarriesARequestWholeAndItsAnswerPieceByPiece) {
+  const std::array<std::string_view, 3> body{"{\"model\":", "\"m\"", "}"};
+  auto call = post(body);
+  pump();
+  auto incoming = inbox.next();
+  ASSERT_TRUE(incoming);
+  EXPECT_EQ(incoming->method(), "POST");
+  EXPECT_EQ(incoming->path(), "/v1/chat/completions");
+  EXPECT_EQ(incoming->body(), "{\"model\":\"m\"}");
+  ASSERT_EQ(incoming->headers().size(), 1u);
+  EXPECT_EQ(call->head(), nullptr);
+
+  const http::Header type{"content-type", "text/event-stream"};
+  incoming->respond(200, {&type, 1});
+  pump();
+  ASSERT_NE(call->head(), nullptr);
+  EXPECT_EQ(call->head()->status, 200);
+  EXPECT_EQ(call->head()->content_type, "text/event-stream");
+  for (const std::string_view event : {"data: a\n\n", "data: b\n\n"}) {
+    incoming->write(event);
+    pump();
+    EXPECT_EQ(call->body().view(), event);
+    EXPECT_EQ(call->state(), http::CallState::kRunning);
+    call->body().consume(event.size());
+    call->taken(event.size());
+  }
+  IncomingCall::finish(std::move(incoming));
+  pump();
+  EXPECT_EQ(call->state(), http::CallState::kEnded);
+  EXPECT_EQ(gateway.streams(), 0u);
+  EXPECT_EQ(agent.streams(), 0u);
+  EXPECT_EQ(buffered.load(), 0u);
+}
+
+TEST_F(Tunnel, TheLastBytesAndTheEndArriveTogether) {
+  auto [call, incoming] = open_stream();
+  incoming->write("data: [DONE]\n\n");
+  IncomingCall::finish(std::move(incoming));
+  agent.collect();
+  // One DATA frame with END_STREAM, no empty one behind it.
+  EXPECT_EQ(agent.output().size(), 9u + 14u);
+  pump();
+  EXPECT_EQ(call->state(), http::CallState::kEnded);
+  EXPECT_EQ(call->body().view(), "data: [DONE]\n\n");
+}
+
+TEST_F(Tunnel, ALargeBodyArrivesWhole) {
+  const std::string large(900'000, 'x');
+  const std::array<std::string_view, 2> body{large, "end"};
+  auto call = post(body);
+  pump();
+  auto incoming = inbox.next();
+  ASSERT_TRUE(incoming);
+  EXPECT_EQ(incoming->body().size(), large.size() + 3);
+  EXPECT_TRUE(incoming->body().ends_with("xend"));
+}
+
+TEST_F(Tunnel, ABodyBeyondTheLimitIsRefusedAndMayGoElsewhere) {
+  const std::string large(1'100'000, 'x');
+  const std::array<std::string_view, 1> body{large};
+  auto call = post(body);
+  pump();
+  EXPECT_EQ(inbox.next(), nullptr);
+  ASSERT_EQ(call->state(), http::CallState::kFailed);
+  EXPECT_EQ(call->error().kind, ErrorKind::kOverloaded);
+  EXPECT_EQ(call->error().retry, Retry::kYes);
+  EXPECT_EQ(buffered.load(), 0u);
+}
+
+TEST_F(Tunnel, ACallGivenUpIsCancelledAtTheAgent) {
+  auto [call, incoming] = open_stream();
+  EXPECT_FALSE(incoming->cancelled());
+  call.reset();
+  pump();
+  EXPECT_TRUE(incoming->cancelled());
+  incoming->write("nobody hears this");
+  IncomingCall::finish(std::move(incoming));
+  pump();
+}
+
+TEST_F(Tunnel, ACallGivenUpBeforeItWasSentIsNeverSeen) {
+  auto call = post({});
+  call.reset();
+  pump();
+  EXPECT_EQ(inbox.next(), nullptr);
+  EXPECT_EQ(gateway.streams(), 0u);
+  auto next = post({});
+  pump();
+  EXPECT_TRUE(inbox.next());
+}
+
+TEST_F(Tunnel, ACallGivenUpInTheMiddleOfItsBodyLeavesTheTunnelWhole) {
+  const std::string large(900'000, 'x');
+  const std::array<std::string_view, 1> body{large};
+  auto call = post(body);
+  gateway.collect();  // as much as one turn takes
+  carry(gateway, agent);
+  call.reset();
+  pump();
+  EXPECT_EQ(inbox.next(), nullptr);
+  EXPECT_EQ(agent.streams(), 0u);
+  EXPECT_EQ(buffered.load(), 0u);
+  auto next = post({});
+  pump();
+  EXPECT_TRUE(inbox.next());
+}
+
+TEST_F(Tunnel, WhatTheAgentDropsIsRefused) {
+  auto call = post({});
+  pump();
+  inbox.next().reset();
+  pump();
+  ASSERT_EQ(call->state(), http::CallState::kFailed);
+  EXPECT_EQ(call->error().kind, ErrorKind::kRefused);
+  EXPECT_EQ(call->error().retry, Retry::kYes);
+}
+
+TEST_F(Tunnel, AModelServerThatDiesInTheMiddleIsNotRetried) {
+  auto [call, incoming] = open_stream();
+  incoming->write("data: half");
+  pump();
+  incoming->reset(Reset::kBackendLost);
+  pump();
+  ASSERT_EQ(call->state(), http::CallState::kFailed);
+  EXPECT_EQ(call->error().kind, ErrorKind::kUpstream);
+  EXPECT_EQ(call->error().retry, Retry::kNo);
+  EXPECT_EQ(call->body().view(), "data: half");
+}
+
+TEST_F(Tunnel, ASlowStreamStallsNoOther) {
+  auto [slow, slow_incoming] = open_stream();
+  auto [fast, fast_incoming] = open_stream();
+  // The slow one's receiver takes nothing: its window fills, and the rest waits at the agent.
+  const std::string block(64 * 1024, 's');
+  while (slow_incoming->room() != 0) {
+    slow_incoming->write(block);
+    pump();
+  }
+  EXPECT_EQ(slow->body().size(), options.stream_window_bytes);
+  // Meanwhile far more than the connection's window passes on the other stream.
+  std::size_t passed = 0;
+  while (passed < 3 * std::size_t{options.connection_window_bytes}) {
+    fast_incoming->write(block);
+    pump();
+    ASSERT_EQ(fast->body().size(), block.size());
+    fast->body().clear();
+    fast->taken(block.size());
+    passed += block.size();
+  }
+  EXPECT_EQ(slow_incoming->room(), 0u);
+  const std::size_t arrived = slow->body().size();
+  slow->body().clear();
+  slow->taken(arrived);
+  pump();
+  EXPECT_NE(slow_incoming->room(), 0u);
+  EXPECT_FALSE(slow->body().empty());
+}
+
+TEST_F(Tunnel, TenThousandAbortsInARowCutNoOtherStream) {
+  auto [call, incoming] = open_stream();
+  for (int i = 0; i < 10'000; ++i) {
+    auto aborted = post({});
+    pump();
+    aborted.reset();
+    pump();
+    ASSERT_TRUE(inbox.next());
+  }
+  incoming->write("still here");
+  pump();
+  EXPECT_EQ(call->body().view(), "still here");
+  EXPECT_EQ(call->state(), http::CallState::kRunning);
+  EXPECT_FALSE(gateway.leaving());
+  EXPECT_FALSE(agent.leaving());
+}
+
+TEST_F(Tunnel, AnAgentThatLeavesFinishesWhatRunsAndTakesNothingNew) {
+  auto [call, incoming] = open_stream();
+  agent.leave();
+  pump();
+  EXPECT_TRUE(gateway.leaving());
+  auto late = post({});
+  EXPECT_EQ(late->state(), http::CallState::kFailed);
+  EXPECT_EQ(late->error().retry, Retry::kYes);
+  incoming->write("data: last\n\n");
+  IncomingCall::finish(std::move(incoming));
+  pump();
+  EXPECT_EQ(call->state(), http::CallState::kEnded);
+  EXPECT_EQ(call->body().view(), "data: last\n\n");
+}
+
+TEST_F(Tunnel, ARequestThatCrossesGoawayIsTakenOrMayGoElsewhere) {
+  pump();
+  auto crossing = post({});
+  gateway.collect();
+  agent.leave();
+  carry(agent, gateway);  // GOAWAY overtakes the request
+  pump();
+  if (auto incoming = inbox.next()) {
+    incoming->respond(200, {});
+    IncomingCall::finish(std::move(incoming));
+    pump();
+    EXPECT_EQ(crossing->state(), http::CallState::kEnded);
+  } else {
+    EXPECT_EQ(crossing->error().retry, Retry::kYes);
+  }
+}
+
+TEST_F(Tunnel, CallsOutliveABrokenTunnelAndSayWhetherTheyWereSent) {
+  auto tunnel = std::make_unique<GatewayTunnel>(loop, options);
+  auto sent = tunnel->start({"POST", "/v1/completions", headers, {}}, wake);
+  tunnel->collect();
+  auto unsent = tunnel->start({"POST", "/v1/completions", headers, {}}, wake);
+  tunnel.reset();
+  ASSERT_EQ(sent->state(), http::CallState::kFailed);
+  EXPECT_EQ(sent->error().retry, Retry::kNo);
+  ASSERT_EQ(unsent->state(), http::CallState::kFailed);
+  EXPECT_EQ(unsent->error().retry, Retry::kYes);
+}
+
+TEST_F(Tunnel, KeepsOnlyTheHeadFieldsThatClientsMaySee) {
+  auto call = post({});
+  pump();
+  auto incoming = inbox.next();
+  const std::array<http::Header, 4> head{{{"content-type", "application/json"},
+                                          {"set-cookie", "a=b"},
+                                          {"retry-after", "7"},
+                                          {"x-secret", "s"}}};
+  incoming->respond(503, head);
+  IncomingCall::finish(std::move(incoming));
+  pump();
+  ASSERT_NE(call->head(), nullptr);
+  EXPECT_EQ(call->head()->status, 503);
+  EXPECT_EQ(call->head()->retry_after, "7");
+  EXPECT_TRUE(call->head()->others.empty());
+}
+
+TEST_F(Tunnel, BytesThatAreNotHttp2EndTheSession) {
+  const std::string_view garbage = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  EXPECT_FALSE(agent.receive({garbage.data(), garbage.size()}));
+}
+
+}  // namespace
+}  // namespace sluice::tunnel
