@@ -94,7 +94,10 @@ struct AgentTunnel::Callbacks {
       return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (call->ended_ && size == call->out_.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (call->ended_ && size == call->out_.size()) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (call->breaks_off_) *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    }
     return static_cast<ssize_t>(size);
   }
 
@@ -109,6 +112,9 @@ struct AgentTunnel::Callbacks {
     const bool was_full = call->room() == 0;
     call->out_.consume(length);
     if (was_full && call->room() != 0) tunnel.touch(*call);
+    if (call->breaks_off_ && call->out_.empty()) {
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, code_of(*call->breaks_off_));
+    }
     return 0;
   }
 };
@@ -214,8 +220,15 @@ void IncomingCall::finish(std::unique_ptr<IncomingCall> call) noexcept {
   AgentTunnel& tunnel = *call->tunnel_;
   call->ended_ = true;
   call->wake_ = nullptr;
+  call->body_.release();
   call->resume();
   tunnel.owned_.emplace(call->stream_id_, std::move(call));
+}
+
+void IncomingCall::break_off(std::unique_ptr<IncomingCall> call, Reset why) noexcept {
+  if (call->out_.empty()) return call->reset(why);
+  call->breaks_off_ = why;
+  finish(std::move(call));
 }
 
 void IncomingCall::resume() noexcept {

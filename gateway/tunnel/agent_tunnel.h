@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -51,6 +52,8 @@ class IncomingCall final {
   [[nodiscard]] std::size_t room() const noexcept { return out_.size() < kPendingBytes ? kPendingBytes - out_.size() : 0; }
   // The answer is whole: the tunnel keeps the call until its last byte has left.
   static void finish(std::unique_ptr<IncomingCall> call) noexcept;
+  // The answer breaks off: what was written still leaves, then the stream is reset.
+  static void break_off(std::unique_ptr<IncomingCall> call, Reset why) noexcept;
   void reset(Reset why) noexcept;
 
  private:
@@ -76,6 +79,7 @@ class IncomingCall final {
   IncomingCall* previous_ = nullptr;
   bool touched_ = false;
   bool ended_ = false;
+  std::optional<Reset> breaks_off_;  // once out_ is empty
   bool deferred_ = false;  // nghttp2 waits for resume()
 };
 

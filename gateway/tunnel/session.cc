@@ -159,7 +159,7 @@ ssize_t Session::send(nghttp2_session*, const std::uint8_t* data, std::size_t le
 
 void Session::leave() noexcept {
   if (leaving_ || end_ != SessionEnd::kOpen) return;
-  leaving_ = true;
+  set_leaving();
   if (role_ == Role::kAgent) {
     // First a notice that names no stream: requests already on their way are still taken. What is binding follows once the
     // gateway has answered a ping, for then it has read the notice (RFC 9113, 6.8).
@@ -176,11 +176,17 @@ void Session::close(SessionEnd why) noexcept {
   if (end_ != SessionEnd::kOpen) return;
   end_ = why;
   wake_.notify();
+  if (leaving_signal_ != nullptr) leaving_signal_->notify();
+}
+
+void Session::set_leaving() noexcept {
+  leaving_ = true;
+  if (leaving_signal_ != nullptr) leaving_signal_->notify();
 }
 
 void Session::saw_frame(const nghttp2_frame& frame) noexcept {
   if (frame.hd.type == NGHTTP2_GOAWAY) {
-    leaving_ = true;
+    set_leaving();
   } else if (frame.hd.type == NGHTTP2_PING && (frame.hd.flags & NGHTTP2_FLAG_ACK) != 0 && goaway_due_) {
     goaway_due_ = false;
     nghttp2_submit_goaway(h2(), NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2()), NGHTTP2_NO_ERROR,

@@ -73,6 +73,8 @@ class Session {
   // GOAWAY was sent or received: no new stream.
   [[nodiscard]] bool leaving() const noexcept { return leaving_ || end_ != SessionEnd::kOpen; }
   [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
+  // `signal` hears when leaving() becomes true. It outlives the session.
+  void watch_leaving(net::Signal* signal) noexcept { leaving_signal_ = signal; }
 
   // The protocol without its socket, for run() and for tests that pipe two sessions together.
   // Takes what arrived; marked streams are woken before it returns.
@@ -118,6 +120,7 @@ class Session {
 
   static ssize_t send(nghttp2_session*, const std::uint8_t* data, std::size_t length, int, void* self) noexcept;
 
+  void set_leaving() noexcept;
   void ping() noexcept;
   void arm_ping() noexcept;
   void read_all() noexcept;
@@ -131,6 +134,7 @@ class Session {
   net::Signal wake_;  // bytes to read, frames to write, room to write, or closed
   PingAlarm ping_alarm_;
   net::TaskGroup tasks_;
+  net::Signal* leaving_signal_ = nullptr;
   Buffer out_;
   SessionEnd end_ = SessionEnd::kOpen;
   Role role_ = Role::kGateway;

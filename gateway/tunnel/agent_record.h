@@ -1,0 +1,79 @@
+// What all workers share about one agent and one of its models: names that never change, and atomics.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace sluice::tunnel {
+
+// Thread:   any.
+// Lifetime: shared, because calls may still run when the agent has gone.
+class Agent final {
+ public:
+  Agent(std::string id, std::string name, std::size_t workers)
+      : id_(std::move(id)), name_(std::move(name)), tunnels_(workers) {}
+
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }  // for people
+  // Tunnels of one worker that calls may use now.
+  [[nodiscard]] std::atomic<std::uint32_t>& tunnels(std::size_t worker) noexcept { return tunnels_[worker]; }
+  [[nodiscard]] std::size_t workers() const noexcept { return tunnels_.size(); }
+  [[nodiscard]] bool reachable() const noexcept {
+    for (const auto& count : tunnels_) {
+      if (count.load(std::memory_order_relaxed) != 0) return true;
+    }
+    return false;
+  }
+
+  // One renewal of the certificate at a time, whichever tunnel sees that it is due. True: this caller does it, and the
+  // next one comes `pause` later at the earliest.
+  [[nodiscard]] bool begin_renewal(MonoTime now, std::chrono::seconds pause) noexcept {
+    auto due = renewal_.load(std::memory_order_relaxed);
+    return now.time_since_epoch() >= due && renewal_.compare_exchange_strong(due, (now + pause).time_since_epoch());
+  }
+
+ private:
+  const std::string id_;
+  const std::string name_;
+  std::atomic<Mono::duration> renewal_{Mono::duration::zero()};
+  std::vector<std::atomic<std::uint32_t>> tunnels_;
+};
+
+// Slots of one model on one agent. What the agent runs for other gateways takes from them, too.
+// Thread:   any.
+class AgentModel final {
+ public:
+  explicit AgentModel(std::string name) : name_(std::move(name)) {}
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::int64_t free_slots() const noexcept {
+    return capacity_.load(std::memory_order_relaxed) - taken_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] bool take_slot() noexcept {
+    std::int64_t seen = taken_.load(std::memory_order_relaxed);
+    while (seen < capacity_.load(std::memory_order_relaxed)) {
+      if (taken_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) return true;
+    }
+    return false;
+  }
+  void free_slot() noexcept { taken_.fetch_sub(1, std::memory_order_acq_rel); }
+  [[nodiscard]] std::int64_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
+
+  void set_capacity(std::int64_t slots) noexcept { capacity_.store(slots, std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
+
+ private:
+  const std::string name_;
+  std::atomic<std::int64_t> capacity_{0};
+  std::atomic<std::int64_t> taken_{0};  // by this gateway
+};
+
+using AgentPtr = std::shared_ptr<Agent>;
+using AgentModelPtr = std::shared_ptr<AgentModel>;
+
+}  // namespace sluice::tunnel

@@ -1,0 +1,144 @@
+#include "tunnel/control.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/json.h"
+
+namespace sluice::tunnel {
+namespace {
+
+// Whatever an agent claims, so much of it is kept.
+constexpr std::size_t kMostModels = 1024;
+constexpr std::size_t kMostGpus = 64;
+constexpr std::size_t kLongestName = 256;
+constexpr std::uint32_t kMostSlots = 1'000'000;
+
+std::uint32_t small_number_of(const json::object& object, std::string_view name, std::uint32_t otherwise = 0) {
+  const std::uint64_t number = number_of(object, name, otherwise);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(number, std::numeric_limits<std::uint32_t>::max()));
+}
+
+std::string name_of(const json::object& object, std::string_view name) {
+  return std::string(text_of(object, name).substr(0, kLongestName));
+}
+
+std::optional<std::string> decode_member(std::string_view text, std::string_view name) {
+  const auto object = parse_object(text, kControlBytes);
+  if (!object || text_of(*object, name).empty()) return std::nullopt;
+  return std::string(text_of(*object, name));
+}
+
+json::value encode_model(const ModelHealth& model) {
+  return {{"name", model.name},
+          {"state", model.state == ModelState::kReady ? "ready" : "unavailable"},
+          {"slots", model.slots},
+          {"busy", model.busy}};
+}
+
+json::value encode_gpu(const GpuHealth& gpu) {
+  return {{"name", gpu.name},
+          {"percent", gpu.percent},
+          {"memory_used", gpu.memory_used_bytes},
+          {"memory_total", gpu.memory_total_bytes}};
+}
+
+ModelHealth decode_model(const json::object& object) {
+  return {name_of(object, "name"), text_of(object, "state") == "ready" ? ModelState::kReady : ModelState::kUnavailable,
+          std::min(small_number_of(object, "slots"), kMostSlots), small_number_of(object, "busy")};
+}
+
+GpuHealth decode_gpu(const json::object& object) {
+  return {name_of(object, "name"), small_number_of(object, "percent"), number_of(object, "memory_used"),
+          number_of(object, "memory_total")};
+}
+
+}  // namespace
+
+std::string encode(const Hello& hello) {
+  return json::serialize(json::value{{"gateway", hello.gateway},
+                                     {"generation", hello.generation},
+                                     {"workers", hello.workers},
+                                     {"worker", hello.worker},
+                                     {"tunnels_per_agent", hello.tunnels_per_agent}});
+}
+
+std::string encode(const HelloAnswer& answer) {
+  return json::serialize(
+      json::value{{"version", answer.version}, {"boot", answer.boot}, {"tunnels", answer.tunnels}});
+}
+
+std::string encode(const Health& health) {
+  json::array models;
+  for (const ModelHealth& model : health.models) models.push_back(encode_model(model));
+  json::array gpus;
+  for (const GpuHealth& gpu : health.telemetry.gpus) gpus.push_back(encode_gpu(gpu));
+  return json::serialize(json::value{{"sequence", health.sequence},
+                                     {"models", std::move(models)},
+                                     {"cpu_percent", health.telemetry.cpu_percent},
+                                     {"memory_used", health.telemetry.memory_used_bytes},
+                                     {"memory_total", health.telemetry.memory_total_bytes},
+                                     {"queue", health.telemetry.queue},
+                                     {"gpus", std::move(gpus)}});
+}
+
+std::string encode(DrainScope scope) {
+  return scope == DrainScope::kTunnel ? R"({"scope":"tunnel"})" : R"({"scope":"gateway"})";
+}
+
+std::string encode_csr(std::string_view csr) { return json::serialize(json::value{{"csr", std::string(csr)}}); }
+
+std::string encode_certificate(std::string_view certificate) {
+  return json::serialize(json::value{{"certificate", std::string(certificate)}});
+}
+
+std::optional<Hello> decode_hello(std::string_view text) {
+  const auto object = parse_object(text, kControlBytes);
+  if (!object) return std::nullopt;
+  return Hello{name_of(*object, "gateway"), name_of(*object, "generation"), small_number_of(*object, "workers", 1),
+               small_number_of(*object, "worker"), small_number_of(*object, "tunnels_per_agent", 8)};
+}
+
+std::optional<HelloAnswer> decode_hello_answer(std::string_view text) {
+  const auto object = parse_object(text, kControlBytes);
+  if (!object) return std::nullopt;
+  return HelloAnswer{name_of(*object, "version"), name_of(*object, "boot"), small_number_of(*object, "tunnels")};
+}
+
+std::optional<Health> decode_health(std::string_view text) {
+  const auto object = parse_object(text, kControlBytes);
+  if (!object) return std::nullopt;
+  Health health;
+  health.sequence = number_of(*object, "sequence");
+  if (const json::array* models = array_of(*object, "models")) {
+    for (const json::value& value : *models) {
+      if (health.models.size() == kMostModels) break;
+      if (!value.is_object()) continue;
+      ModelHealth model = decode_model(value.get_object());
+      if (!model.name.empty()) health.models.push_back(std::move(model));
+    }
+  }
+  Telemetry& telemetry = health.telemetry;
+  telemetry.cpu_percent = small_number_of(*object, "cpu_percent");
+  telemetry.memory_used_bytes = number_of(*object, "memory_used");
+  telemetry.memory_total_bytes = number_of(*object, "memory_total");
+  telemetry.queue = small_number_of(*object, "queue");
+  if (const json::array* gpus = array_of(*object, "gpus")) {
+    for (const json::value& value : *gpus) {
+      if (telemetry.gpus.size() == kMostGpus) break;
+      if (value.is_object()) telemetry.gpus.push_back(decode_gpu(value.get_object()));
+    }
+  }
+  return health;
+}
+
+std::optional<DrainScope> decode_drain(std::string_view text) {
+  const auto object = parse_object(text, kControlBytes);
+  if (!object) return std::nullopt;
+  return text_of(*object, "scope") == "tunnel" ? DrainScope::kTunnel : DrainScope::kGateway;
+}
+
+std::optional<std::string> decode_csr(std::string_view text) { return decode_member(text, "csr"); }
+std::optional<std::string> decode_certificate(std::string_view text) { return decode_member(text, "certificate"); }
+
+}  // namespace sluice::tunnel

@@ -1,0 +1,89 @@
+// The control requests of a tunnel, as JSON: what gateway and agent tell each other about themselves.
+//
+//   POST /.sluice/v1/hello   Hello        -> HelloAnswer    first of all
+//   GET  /.sluice/v1/health  -            -> Health lines   endless, one line at each change and every ten seconds
+//   POST /.sluice/v1/renew   {}           -> {"csr": PEM}, then {"certificate": PEM chain} -> {}
+//   POST /.sluice/v1/drain   {"scope": "tunnel" | "gateway"} -> {}   replacements first, then GOAWAY
+//
+// Unknown members are ignored, absent ones have defaults: the two ends may be of different versions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::tunnel {
+
+inline constexpr std::string_view kHelloPath = "/.sluice/v1/hello";
+inline constexpr std::string_view kHealthPath = "/.sluice/v1/health";
+inline constexpr std::string_view kRenewPath = "/.sluice/v1/renew";
+inline constexpr std::string_view kDrainPath = "/.sluice/v1/drain";
+inline constexpr std::size_t kControlBytes = 1024 * 1024;  // of one body or one line
+
+struct Hello {
+  std::string gateway;     // its id
+  std::string generation;  // of its start: another one means that it was restarted
+  std::uint32_t workers = 1;
+  std::uint32_t worker = 0;             // that owns this tunnel
+  std::uint32_t tunnels_per_agent = 8;  // at most so many are welcome
+};
+
+struct HelloAnswer {
+  std::string version;
+  std::string boot;  // of the agent's start: health lines of another start count anew
+  std::uint32_t tunnels = 0;
+};
+
+enum class ModelState : std::uint8_t { kReady, kUnavailable };
+
+struct ModelHealth {
+  std::string name;
+  ModelState state = ModelState::kReady;
+  std::uint32_t slots = 0;  // calls that may run at once
+  std::uint32_t busy = 0;   // calls that run now, whichever gateway sent them
+  bool operator==(const ModelHealth&) const = default;
+};
+
+struct GpuHealth {
+  std::string name;
+  std::uint32_t percent = 0;
+  std::uint64_t memory_used_bytes = 0;
+  std::uint64_t memory_total_bytes = 0;
+  bool operator==(const GpuHealth&) const = default;
+};
+
+struct Telemetry {
+  std::uint32_t cpu_percent = 0;  // of the whole machine
+  std::uint64_t memory_used_bytes = 0;
+  std::uint64_t memory_total_bytes = 0;
+  std::uint32_t queue = 0;  // calls taken and not yet answered by the model server
+  std::vector<GpuHealth> gpus;
+  bool operator==(const Telemetry&) const = default;
+};
+
+struct Health {
+  std::uint64_t sequence = 0;  // rises with each line of one start, whichever tunnel carries it
+  std::vector<ModelHealth> models;
+  Telemetry telemetry;
+};
+
+enum class DrainScope : std::uint8_t { kTunnel, kGateway };
+
+[[nodiscard]] std::string encode(const Hello& hello);
+[[nodiscard]] std::string encode(const HelloAnswer& answer);
+[[nodiscard]] std::string encode(const Health& health);  // without the line's end
+[[nodiscard]] std::string encode(DrainScope scope);
+[[nodiscard]] std::string encode_csr(std::string_view csr);
+[[nodiscard]] std::string encode_certificate(std::string_view certificate);
+
+// Nothing: not what was expected.
+[[nodiscard]] std::optional<Hello> decode_hello(std::string_view text);
+[[nodiscard]] std::optional<HelloAnswer> decode_hello_answer(std::string_view text);
+[[nodiscard]] std::optional<Health> decode_health(std::string_view text);
+[[nodiscard]] std::optional<DrainScope> decode_drain(std::string_view text);
+[[nodiscard]] std::optional<std::string> decode_csr(std::string_view text);
+[[nodiscard]] std::optional<std::string> decode_certificate(std::string_view text);
+
+}  // namespace sluice::tunnel

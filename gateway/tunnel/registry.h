@@ -1,0 +1,148 @@
+// The agents that this gateway knows: who is connected, what they serve, and how a worker reaches them.
+//
+// A tunnel is accepted by any worker and handed to the one that has fewest of its agent. Control messages change the state
+// here, under a lock that no request ever takes; each change is posted to every worker in the same order.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "http/call.h"
+#include "net/stream.h"
+#include "observe/log.h"
+#include "tunnel/agent_record.h"
+#include "tunnel/control.h"
+#include "tunnel/session.h"
+
+namespace sluice::tunnel {
+
+class Host;
+
+struct KnownAgent {
+  std::string id;
+  std::string name;
+};
+
+// Which agents may connect; implemented over identity and store.
+// Thread: any; nothing waits.
+class AgentDirectory {
+ public:
+  virtual ~AgentDirectory() = default;
+  // The agent that a verified client certificate names; nothing if it is not (or no longer) one of ours.
+  [[nodiscard]] virtual std::optional<KnownAgent> find(X509& certificate) const noexcept = 0;
+  // Signs a new certificate (PEM chain) for the agent's CSR (PEM). `done` may be called on any thread, once.
+  using Signed = std::function<void(absl::StatusOr<std::string>)>;
+  virtual void renew(const std::string& agent_id, std::string csr, Signed done) noexcept = 0;
+  // The models that the agent serves have changed: to be remembered, so that they stay known after a restart. Called
+  // under the registry's lock.
+  virtual void remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept = 0;
+};
+
+// What one worker hears, on its own thread.
+class AgentListener {
+ public:
+  virtual ~AgentListener() = default;
+  // The agent serves these models from now on; replaces what it offered before.
+  virtual void offered(const AgentPtr& agent, const std::vector<AgentModelPtr>& models) noexcept = 0;
+  // No tunnel of the agent is left.
+  virtual void withdrawn(const AgentPtr& agent) noexcept = 0;
+  // Models last served by agents that may come back.
+  virtual void remembered(const std::set<std::string>& models) noexcept = 0;
+};
+
+struct RegistryOptions {
+  SessionOptions session;
+  std::string gateway;     // id in the hello
+  std::string generation;  // of this start
+  std::uint32_t tunnels_per_agent = 8;
+  std::uint32_t default_slots = 64;
+  std::chrono::milliseconds hello_time{10'000};
+  std::chrono::milliseconds health_gap{35'000};  // an agent that reports nothing for so long is cut
+};
+
+// What the admin API shows.
+struct AgentView {
+  std::string id, name, version;
+  std::uint32_t tunnels = 0;
+  std::vector<std::uint32_t> tunnels_by_worker;
+  std::vector<ModelHealth> models;  // busy: as the agent says
+  Telemetry telemetry;
+};
+
+// Thread:   any, but for start() and listen().
+// Lifetime: the loops, the directory and the log outlive it; close() and join() on every worker before destruction.
+class Registry final {
+ public:
+  Registry(std::vector<net::Loop*> loops, const RegistryOptions& options, AgentDirectory& directory,
+           observe::Log& log);
+  ~Registry();
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  // --- one worker, on its thread ---
+
+  // Before the loops run, or on the worker. The listener hears what is known already.
+  void listen(unsigned worker, AgentListener& listener);
+  // Takes an accepted connection whose ALPN is kAlpn; it may move to another worker. A connection without a live
+  // certificate of its own is closed.
+  void accept(unsigned worker, std::unique_ptr<net::Stream> stream) noexcept;
+  // A call to the agent, through this worker's tunnel or else another worker's. Never null; retry yes: nothing was sent.
+  [[nodiscard]] std::unique_ptr<http::OutgoingCall> start(unsigned worker, Agent& agent,
+                                                          const http::OutgoingRequest& request,
+                                                          net::Signal& wake) noexcept;
+  // Cuts what is left and ends the worker's tasks.
+  Task<void> close(unsigned worker);
+
+  // --- any thread ---
+
+  [[nodiscard]] std::vector<AgentView> list() const;
+  // Cuts the agent's tunnels. The directory must already refuse it.
+  void revoke(const std::string& agent_id);
+  // Models that agents served before this start.
+  void restore(const std::string& agent_id, const std::vector<std::string>& models);
+  // Asks every agent to open tunnels elsewhere and to leave.
+  void drain();
+  // Calls that crossed workers.
+  [[nodiscard]] std::uint64_t remote_calls() const noexcept { return remote_calls_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Host;
+  struct Entry;
+
+  // What a Host reports.
+  void tunnel_up(const AgentPtr& agent, unsigned worker, const HelloAnswer& hello) noexcept;
+  void tunnel_down(const AgentPtr& agent, unsigned worker) noexcept;  // no call may use it any more
+  void tunnel_gone(const AgentPtr& agent, unsigned worker) noexcept;  // its place is free
+  void health(const AgentPtr& agent, const std::string& boot, Health health) noexcept;
+
+  // REQUIRES: mutex_ is held.
+  std::optional<unsigned> assign(Entry& entry) noexcept;
+  void publish(const Entry& entry);
+  void withdraw(const Entry& entry);
+  void publish_remembered();
+  template <class Tell>
+  void tell_all(const Tell& tell);
+
+  RegistryOptions options_;
+  AgentDirectory& directory_;
+  observe::Log& log_;
+  std::vector<std::unique_ptr<Host>> hosts_;  // one a worker
+  std::vector<AgentListener*> listeners_;     // each touched on its worker only
+  std::atomic<std::uint64_t> remote_calls_{0};
+
+  mutable std::mutex mutex_;  // never taken by a call
+  std::map<std::string, std::unique_ptr<Entry>> entries_;
+  std::map<std::string, std::vector<std::string>> remembered_;  // agent id → models
+};
+
+}  // namespace sluice::tunnel
