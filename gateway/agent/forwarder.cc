@@ -1,0 +1,97 @@
+#include "agent/forwarder.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace sluice::agent {
+namespace {
+
+constexpr std::array<std::string_view, 4> kPosts{"/v1/chat/completions", "/v1/completions", "/v1/embeddings",
+                                                 "/v1/responses"};
+
+tunnel::Reset reset_for(const Error& error) noexcept {
+  if (error.kind == ErrorKind::kOverloaded) return tunnel::Reset::kOverloaded;
+  return error.retry == Retry::kYes ? tunnel::Reset::kRefused : tunnel::Reset::kBackendLost;
+}
+
+std::vector<http::Header> headers_of(const http::AnswerHead& head, std::span<char> digits) {
+  std::vector<http::Header> headers;
+  headers.reserve(head.others.size() + 4);
+  if (!head.content_type.empty()) headers.push_back({"content-type", head.content_type});
+  if (!head.content_encoding.empty()) headers.push_back({"content-encoding", head.content_encoding});
+  if (!head.retry_after.empty()) headers.push_back({"retry-after", head.retry_after});
+  if (head.content_length) {
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), *head.content_length).ptr;
+    headers.push_back({"content-length", {digits.data(), static_cast<std::size_t>(end - digits.data())}});
+  }
+  for (const auto& [name, value] : head.others) headers.push_back({name, value});
+  return headers;
+}
+
+void respond(tunnel::IncomingCall& call, const http::AnswerHead& head) {
+  std::array<char, 20> digits;  // NOLINT: written by to_chars
+  call.respond(head.status, headers_of(head, digits));
+}
+
+// As much of the answer as the tunnel takes now; the model server may send as much again.
+void pass_on(http::OutgoingCall& from, tunnel::IncomingCall& to) {
+  const std::size_t size = std::min(to.room(), from.body().size());
+  if (size == 0) return;
+  to.write(from.body().view().substr(0, size));
+  from.body().consume(size);
+  from.taken(size);
+}
+
+}  // namespace
+
+bool is_forwarded(std::string_view method, std::string_view path) noexcept {
+  if (method == "GET") return path == "/v1/models";
+  return method == "POST" && std::ranges::find(kPosts, path) != kPosts.end();
+}
+
+void Forwarder::take(std::unique_ptr<tunnel::IncomingCall> call) {
+  if (!is_forwarded(call->method(), call->path())) return call->reset(tunnel::Reset::kNotForwarded);
+  tasks_.spawn(forward(std::move(call)));
+}
+
+Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
+  net::Signal wake(loop_);
+  call->wake_on_change(&wake);
+  std::vector<http::Header> headers;
+  for (const auto& [name, value] : call->headers()) headers.push_back({name, value});
+  const std::string_view body = call->body();
+  const http::OutgoingRequest request{call->method(), call->path(), headers, {&body, body.empty() ? 0u : 1u}};
+  reporter_.call_began();
+  bool answered = false;
+  std::unique_ptr<http::OutgoingCall> out = backend_.start(request, wake);
+  while (!call->cancelled()) {
+    if (!answered && out->head() != nullptr) {
+      respond(*call, *out->head());
+      reporter_.call_answered();
+      answered = true;
+    }
+    if (answered) pass_on(*out, *call);
+    if (out->state() == http::CallState::kFailed && (!answered || out->body().empty())) {
+      const Error error = out->error();
+      if (error.kind == ErrorKind::kConnect) backend_.look_now();
+      call->wake_on_change(nullptr);
+      out.reset();  // its request lives in the call
+      tunnel::IncomingCall::break_off(std::move(call), reset_for(error));
+      break;
+    }
+    if (out->state() == http::CallState::kEnded && out->body().empty()) {
+      call->wake_on_change(nullptr);
+      out.reset();
+      tunnel::IncomingCall::finish(std::move(call));
+      break;
+    }
+    (void)co_await wake.wait();
+  }
+  if (call) {
+    call->wake_on_change(nullptr);
+    out.reset();
+  }
+  reporter_.call_ended(answered);
+}
+
+}  // namespace sluice::agent

@@ -1,0 +1,147 @@
+#include "agent/gateway_link.h"
+
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <cstdio>
+
+#include "base/ids.h"
+
+namespace sluice::agent {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstBound{100};
+constexpr std::chrono::milliseconds kEarlyBound{5'000};
+constexpr std::chrono::milliseconds kLateBound{30'000};
+constexpr std::chrono::minutes kEarly{1};
+constexpr std::chrono::seconds kConnectTime{10};
+constexpr std::chrono::seconds kHelloTime{15};
+
+}  // namespace
+
+std::chrono::milliseconds Backoff::next(MonoTime now, std::uint64_t random) noexcept {
+  if (attempts_ == 0) began_ = now;
+  const std::chrono::milliseconds cap = now - began_ < kEarly ? kEarlyBound : kLateBound;
+  const std::chrono::milliseconds bound = std::min(cap, kFirstBound * (1U << std::min(attempts_, 16U)));
+  ++attempts_;
+  return std::chrono::milliseconds(random % static_cast<std::uint64_t>(bound.count() + 1));
+}
+
+GatewayLink::GatewayLink(LineContext& context, http::BaseUrl url, std::uint32_t most_tunnels)
+    : context_(context), url_(std::move(url)), most_tunnels_(std::max(most_tunnels, 1U)) {}
+
+void GatewayLink::start() {
+  wanted_ = 1;  // the gateway's hello says how many there should be
+  context_.tasks.spawn(keep_place());
+}
+
+void GatewayLink::stop() noexcept {
+  stopped_ = true;
+  for (const LinePtr& line : lines_) line->leave();
+  for (const auto& place : places_) place->notify();
+}
+
+void GatewayLink::cut() noexcept {
+  for (const LinePtr& line : lines_) line->close();
+}
+
+void GatewayLink::fill_places(const tunnel::Hello& hello) {
+  const std::size_t now = std::min({hello.workers, hello.tunnels_per_agent, most_tunnels_});
+  for (; wanted_ < now; ++wanted_) context_.tasks.spawn(keep_place());
+  trouble_.clear();
+  if (!greeted_) {
+    greeted_ = true;
+    if (watcher_ != nullptr) watcher_->notify();
+  }
+}
+
+// Keeps one tunnel up. A tunnel that is to be drained is replaced first and leaves behind the replacement's hello.
+Task<void> GatewayLink::keep_place() {
+  const auto changed = std::make_shared<net::Signal>(context_.loop);
+  const auto position = places_.insert(places_.end(), changed);
+  Backoff backoff;
+  LinePtr old;
+  while (!stopped_) {
+    std::unique_ptr<net::Stream> stream = co_await dial();
+    if (stopped_) break;
+    if (stream) {
+      const LinePtr line = std::make_shared<Line>(context_, changed);
+      context_.tasks.spawn(run_line(line, std::move(stream)));
+      co_await greet(line, *changed);
+      if (line->hello()) {
+        backoff.reset();
+        if (old) old->leave();
+        old.reset();
+        fill_places(*line->hello());
+        while (!line->ended() && !line->wants_replacement() && !stopped_) (void)co_await changed->wait();
+        if (!line->ended()) old = line;
+      }
+    }
+    if (!stopped_) co_await pause(*changed, backoff);
+  }
+  places_.erase(position);
+}
+
+// Waits for the gateway's hello; a tunnel without one is closed.
+Task<void> GatewayLink::greet(LinePtr line, net::Signal& changed) {
+  const net::Deadline deadline = net::Deadline::after(kHelloTime);
+  while (!line->hello() && !line->ended() && !deadline.passed()) (void)co_await changed.wait(deadline);
+  if (line->hello()) co_return;
+  complain("the gateway ends the tunnel before its hello; has this agent been revoked?");
+  line->close();
+}
+
+Task<void> GatewayLink::pause(net::Signal& changed, Backoff& backoff) {
+  const net::Deadline deadline = net::Deadline::after(backoff.next(Mono::now(), random_id()));
+  while (!stopped_) {
+    const net::Wake woken = co_await changed.wait(deadline);
+    if (woken == net::Wake::kDeadline) break;
+  }
+}
+
+Task<void> GatewayLink::run_line(LinePtr line, std::unique_ptr<net::Stream> stream) {
+  const auto position = lines_.insert(lines_.end(), line);
+  if (stopped_) line->leave();
+  co_await line->run(std::move(stream));
+  lines_.erase(position);
+  if (lines_.empty() && watcher_ != nullptr) watcher_->notify();
+}
+
+// Says each trouble once, until it is over.
+void GatewayLink::complain(std::string_view what) {
+  if (trouble_ == what) return;
+  trouble_ = what;
+  std::fprintf(stderr, "sluice agent: no tunnel to %s: %s\n", url_.authority.c_str(), trouble_.c_str());
+}
+
+Task<std::unique_ptr<net::Stream>> GatewayLink::dial() {
+  Result<std::unique_ptr<net::Stream>> stream = co_await connect();
+  if (stream) co_return std::move(*stream);
+  complain(stream.error().what);
+  co_return nullptr;
+}
+
+Task<Result<std::unique_ptr<net::Stream>>> GatewayLink::connect() {
+  const net::Deadline deadline = net::Deadline::after(kConnectTime);
+  asio::ip::basic_resolver<asio::ip::tcp, Executor> resolver(context_.loop.executor());
+  const std::string port = std::to_string(url_.port);
+  const auto [unresolved, endpoints] = co_await resolver.async_resolve(url_.host, port, use_task);
+  if (unresolved) co_return upstream_error(ErrorKind::kConnect, "its name cannot be resolved", Retry::kYes);
+  Error last = upstream_error(ErrorKind::kConnect, "it has no address", Retry::kYes);
+  for (const auto& entry : endpoints) {
+    Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(context_.loop, entry.endpoint(), deadline);
+    if (!stream) {
+      last = stream.error();
+      continue;
+    }
+    const ContextPtr tls = context_.credentials.context();
+    const Status status = co_await (*stream)->handshake_as_client(tls.get(), url_.host, deadline);
+    if (!status) co_return status.error();
+    if ((*stream)->alpn() != tunnel::kAlpn) {
+      co_return upstream_error(ErrorKind::kProtocol, "it does not speak sluice-tunnel/1", Retry::kYes);
+    }
+    co_return std::move(*stream);
+  }
+  co_return last;
+}
+
+}  // namespace sluice::agent

@@ -1,0 +1,69 @@
+// The agent's tunnels to one gateway: as many as it wants, kept up for as long as the agent runs.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/line.h"
+#include "agent/options.h"
+#include "http/url.h"
+#include "net/task_group.h"
+
+namespace sluice::agent {
+
+// How long to wait before the next attempt: full jitter over a doubling bound, so that a thousand agents do not come back
+// in step. The bound is 5 s at most in the first minute after a loss, then 30 s.
+class Backoff final {
+ public:
+  // `random`: 64 random bits.
+  [[nodiscard]] std::chrono::milliseconds next(MonoTime now, std::uint64_t random) noexcept;
+  void reset() noexcept { *this = {}; }
+
+ private:
+  unsigned attempts_ = 0;
+  MonoTime began_{};
+};
+
+// Thread:   owning worker only.
+// Lifetime: stop() and the context's task group's join() before destruction.
+class GatewayLink final {
+ public:
+  GatewayLink(LineContext& context, http::BaseUrl url, std::uint32_t most_tunnels);
+
+  void start();
+  // Every tunnel leaves; none is opened any more.
+  void stop() noexcept;
+  // Cuts what is left.
+  void cut() noexcept;
+  [[nodiscard]] std::size_t tunnels() const noexcept { return lines_.size(); }
+  [[nodiscard]] bool greeted() const noexcept { return greeted_; }
+  // Notified at the first hello and when the last tunnel has ended.
+  void watch(net::Signal* signal) noexcept { watcher_ = signal; }
+
+ private:
+  using LinePtr = std::shared_ptr<Line>;  // shared: see Line
+
+  Task<void> keep_place();
+  Task<void> greet(LinePtr line, net::Signal& changed);
+  Task<void> pause(net::Signal& changed, Backoff& backoff);
+  Task<void> run_line(LinePtr line, std::unique_ptr<net::Stream> stream);
+  Task<std::unique_ptr<net::Stream>> dial();
+  Task<Result<std::unique_ptr<net::Stream>>> connect();
+  void fill_places(const tunnel::Hello& hello);
+  void complain(std::string_view what);
+
+  LineContext& context_;
+  http::BaseUrl url_;
+  std::uint32_t most_tunnels_;
+  std::list<LinePtr> lines_;
+  std::list<std::shared_ptr<net::Signal>> places_;  // each wakes one keep_place()
+  std::size_t wanted_ = 0;
+  net::Signal* watcher_ = nullptr;
+  std::string trouble_;  // why there is no tunnel; empty: there is one
+  bool greeted_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace sluice::agent

@@ -1,0 +1,98 @@
+#include "agent/line.h"
+
+#include "agent/options.h"
+
+namespace sluice::agent {
+namespace {
+
+constexpr std::chrono::seconds kLineInterval{10};
+
+void answer(std::unique_ptr<tunnel::IncomingCall> call, unsigned status, std::string_view body) {
+  const http::Header type{"content-type", "application/json"};
+  call->respond(status, {&type, 1});
+  call->write(body);
+  tunnel::IncomingCall::finish(std::move(call));
+}
+
+}  // namespace
+
+Line::Line(LineContext& context, std::shared_ptr<net::Signal> changed)
+    : context_(context),
+      changed_(std::move(changed)),
+      health_wake_(context.loop),
+      tunnel_(context.loop, context.session, tunnel::BodyLimits{}, context.buffered, *this) {}
+
+Task<void> Line::run(std::unique_ptr<net::Stream> stream) {
+  co_await tunnel_.run(std::move(stream));
+  ended_ = true;
+  changed_->notify();
+}
+
+void Line::leave() noexcept {
+  tunnel_.leave();
+  health_wake_.notify();
+}
+
+void Line::handle(std::unique_ptr<tunnel::IncomingCall> call) noexcept {
+  if (call->path().starts_with(tunnel::kControlPrefix)) {
+    control(std::move(call));
+  } else {
+    context_.forwarder.take(std::move(call));
+  }
+}
+
+void Line::control(std::unique_ptr<tunnel::IncomingCall> call) {
+  const std::string_view path = call->path();
+  if (path == tunnel::kHelloPath) return say_hello(std::move(call));
+  if (path == tunnel::kRenewPath) return renew(std::move(call));
+  if (path == tunnel::kHealthPath && !reports_) {
+    reports_ = true;
+    return context_.tasks.spawn(report(std::move(call)));
+  }
+  if (path == tunnel::kDrainPath) {
+    wants_replacement_ = true;
+    changed_->notify();
+    return answer(std::move(call), 200, "{}");
+  }
+  answer(std::move(call), 404, R"({"error":{"message":"no such control request"}})");
+}
+
+void Line::say_hello(std::unique_ptr<tunnel::IncomingCall> call) {
+  hello_ = tunnel::decode_hello(call->body());
+  if (!hello_) return answer(std::move(call), 400, "{}");
+  const std::string text = tunnel::encode(tunnel::HelloAnswer{kVersion, context_.reporter.boot(), 0});
+  answer(std::move(call), 200, text);
+  changed_->notify();
+}
+
+void Line::renew(std::unique_ptr<tunnel::IncomingCall> call) {
+  if (const auto certificate = tunnel::decode_certificate(call->body())) {
+    const absl::Status status = context_.credentials.renew(*certificate);
+    return answer(std::move(call), status.ok() ? 200 : 400, "{}");
+  }
+  const absl::StatusOr<std::string> csr = context_.credentials.renewal_csr();
+  if (!csr.ok()) return answer(std::move(call), 500, "{}");
+  answer(std::move(call), 200, tunnel::encode_csr(*csr));
+}
+
+Task<void> Line::report(std::unique_ptr<tunnel::IncomingCall> call) {
+  const Reporter::Subscription subscription(context_.reporter, health_wake_);
+  call->wake_on_change(&health_wake_);
+  const http::Header type{"content-type", "application/x-ndjson"};
+  call->respond(200, {&type, 1});
+  std::uint64_t reported = 0;
+  MonoTime due = Mono::now();
+  while (!call->cancelled() && !tunnel_.leaving()) {
+    if (context_.reporter.version() != reported || Mono::now() >= due) {
+      reported = context_.reporter.version();
+      due = Mono::now() + kLineInterval;
+      const std::string line = context_.reporter.line();
+      call->write(line);
+    }
+    (void)co_await health_wake_.wait(net::Deadline{due});
+  }
+  call->wake_on_change(nullptr);
+  tunnel::IncomingCall::finish(std::move(call));
+}
+
+}  // namespace sluice::agent

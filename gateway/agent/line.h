@@ -1,0 +1,61 @@
+// One tunnel of the agent: answers what the gateway asks of the agent itself and gives calls to the forwarder.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/credentials.h"
+#include "agent/forwarder.h"
+#include "agent/reporter.h"
+#include "tunnel/agent_tunnel.h"
+#include "tunnel/control.h"
+
+namespace sluice::agent {
+
+// What every line of the agent uses.
+struct LineContext {
+  net::Loop& loop;
+  net::TaskGroup& tasks;
+  Forwarder& forwarder;
+  Reporter& reporter;
+  Credentials& credentials;
+  std::atomic<std::size_t>& buffered;
+  tunnel::SessionOptions session;
+};
+
+// Thread:   owning worker only.
+// Lifetime: shared by the coroutine that runs it and the one that keeps its place filled, either of which may be last.
+class Line final : public tunnel::CallHandler {
+ public:
+  // `changed` hears of hello, of a wish to drain and of the end.
+  Line(LineContext& context, std::shared_ptr<net::Signal> changed);
+
+  Task<void> run(std::unique_ptr<net::Stream> stream);
+  // GOAWAY; running calls finish.
+  void leave() noexcept;
+  void close() noexcept { tunnel_.close(); }
+
+  [[nodiscard]] const std::optional<tunnel::Hello>& hello() const noexcept { return hello_; }
+  [[nodiscard]] bool wants_replacement() const noexcept { return wants_replacement_; }
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+  [[nodiscard]] bool leaving() const noexcept { return tunnel_.leaving(); }
+
+ private:
+  void handle(std::unique_ptr<tunnel::IncomingCall> call) noexcept override;
+  void control(std::unique_ptr<tunnel::IncomingCall> call);
+  void say_hello(std::unique_ptr<tunnel::IncomingCall> call);
+  void renew(std::unique_ptr<tunnel::IncomingCall> call);
+  Task<void> report(std::unique_ptr<tunnel::IncomingCall> call);
+
+  LineContext& context_;
+  std::shared_ptr<net::Signal> changed_;  // shared: whoever listens may stop before the tunnel has ended
+  net::Signal health_wake_;
+  tunnel::AgentTunnel tunnel_;
+  std::optional<tunnel::Hello> hello_;
+  bool reports_ = false;
+  bool wants_replacement_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace sluice::agent

@@ -1,0 +1,30 @@
+// What the agent is told on its command line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace sluice::agent {
+
+struct PairOptions {
+  std::string gateway;      // "https://host:port"
+  std::string pairing_key;  // one-time, from `sluice pair create`
+  std::string dir;          // where the agent keeps what it is
+  std::string ca;           // PEM file that the gateway's certificate is checked against; empty: the system's
+  std::string name;         // for people; empty: the host's name
+};
+
+struct RunOptions {
+  std::string dir;
+  std::string backend;                      // "http://127.0.0.1:8000"
+  std::uint32_t slots = 64;                 // calls that the model server takes at once, per model
+  std::uint32_t most_tunnels = 8;           // to one gateway
+  std::uint32_t grace_ms = 30'000;          // running calls may take so long to end on SIGTERM
+  std::uint32_t ping_interval_ms = 10'000;
+  std::uint32_t poll_interval_ms = 10'000;  // between looks at the model server's list
+  std::uint32_t head_time_ms = 600'000;     // from a request to its answer's head
+};
+
+inline constexpr const char* kVersion = "0.1.0";
+
+}  // namespace sluice::agent

@@ -1,0 +1,41 @@
+#include "agent/reporter.h"
+
+#include "base/ids.h"
+
+namespace sluice::agent {
+
+Reporter::Reporter() {
+  std::array<char, 16> hex;  // NOLINT: written by write_hex
+  boot_ = write_hex(random_id(), hex);
+}
+
+void Reporter::set_models(std::vector<std::string> names, std::uint32_t slots) {
+  std::vector<tunnel::ModelHealth> models;
+  for (std::string& name : names) models.push_back({std::move(name), tunnel::ModelState::kReady, slots, 0});
+  if (models == models_) return;
+  models_ = std::move(models);
+  changed();
+}
+
+void Reporter::set_unavailable() {
+  bool any = false;
+  for (tunnel::ModelHealth& model : models_) {
+    any = any || model.state != tunnel::ModelState::kUnavailable;
+    model.state = tunnel::ModelState::kUnavailable;
+  }
+  if (any) changed();
+}
+
+void Reporter::changed() noexcept {
+  ++version_;
+  for (net::Signal* listener : listeners_) listener->notify();
+}
+
+std::string Reporter::line() {
+  tunnel::Health health{++sequence_, models_, telemetry_};
+  health.telemetry.queue = running_ - answering_;
+  if (!health.models.empty()) health.models.front().busy = running_;
+  return tunnel::encode(health) + "\n";
+}
+
+}  // namespace sluice::agent
