@@ -190,6 +190,16 @@ TEST_F(Tunnel, AModelServerThatDiesInTheMiddleIsNotRetried) {
   EXPECT_EQ(call->body().view(), "data: half");
 }
 
+TEST_F(Tunnel, WhatArrivedBeforeABreakIsNotLost) {
+  auto [call, incoming] = open_stream();
+  incoming->write("data: half");
+  IncomingCall::break_off(std::move(incoming), Reset::kBackendLost);
+  pump();
+  ASSERT_EQ(call->state(), http::CallState::kFailed);
+  EXPECT_EQ(call->body().view(), "data: half");
+  EXPECT_EQ(agent.streams(), 0u);
+}
+
 TEST_F(Tunnel, ASlowStreamStallsNoOther) {
   auto [slow, slow_incoming] = open_stream();
   auto [fast, fast_incoming] = open_stream();
