@@ -1,0 +1,115 @@
+"""scripts/serve as a new user runs it, and the README's own snippets against it."""
+import json
+import os
+import pathlib
+import re
+import selectors
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import BIN, KIND, ROOT, SLOW, free_port, until
+
+NAMES = ["base_url", "api_key", "ca_file", "admin_socket", "config_file", "state_dir", "gateway_pid", "agent_pid"]
+
+# scripts/serve starts the binary itself; under TSan the address space may need `setarch -R`, which children inherit.
+LAUNCH = ["setarch", "-R"] if KIND == "tsan" else []
+
+
+class Served:
+    def __init__(self, *options):
+        self.process = subprocess.Popen([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", *options],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "SLUICE_BIN": BIN})
+        self.values, self.curl = {}, None
+        try:
+            self._read()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _read(self):
+        deadline = time.monotonic() + 60 * SLOW
+        lines = []
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while "ready" not in lines or not lines[-1].startswith("curl"):
+                assert selector.select(deadline - time.monotonic()), f"not ready in time: {lines}"
+                line = self.process.stdout.readline()
+                assert line, self.process.stderr.read()
+                lines.append(line.rstrip("\n"))
+        self.lines = lines
+        self.values = dict(line.split("=", 1) for line in lines[:lines.index("ready")])
+        self.curl = lines[-1]
+
+    def stop(self, sig=signal.SIGINT):
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        self.process.wait(40 * SLOW)
+
+
+def gone(pid):
+    try:
+        os.kill(int(pid), 0)
+        return False
+    except ProcessLookupError:
+        return True
+
+
+def snippet(language):
+    text = (ROOT / "README.md").read_text()
+    return re.search(rf"```{language}\n(.*?)```", text, re.S).group(1)
+
+
+@pytest.mark.parametrize("options", [[], ["--direct", "--workers", "1"]], ids=["agent", "direct"])
+def test_serve_answers_its_own_curl_line_and_the_readmes_snippets(options, tmp_path):
+    served = Served(*options)
+    try:
+        assert [line.split("=")[0] for line in served.lines[:-2]] == NAMES
+        values = served.values
+        answer = subprocess.run(["bash", "-c", served.curl], capture_output=True, text=True, timeout=60 * SLOW)
+        assert answer.returncode == 0, answer.stderr
+        events = [line for line in answer.stdout.splitlines() if line.startswith("data: ")]
+        assert len(events) > 3 and events[-1] == "data: [DONE]"
+
+        script = tmp_path / "snippet.py"
+        script.write_text(snippet("python"))
+        done = subprocess.run([ROOT / "build/venv/bin/python", script, values["base_url"], values["api_key"], values["ca_file"]],
+                              capture_output=True, text=True, timeout=60 * SLOW)
+        assert done.returncode == 0 and done.stdout.strip(), done.stderr
+
+        module = tmp_path / "snippet.mjs"
+        module.write_text(snippet("js"))
+        (tmp_path / "node_modules").symlink_to(ROOT / "build/sdk/node_modules")
+        again = subprocess.run(["node", module, values["base_url"], values["api_key"]], capture_output=True, text=True, timeout=60 * SLOW,
+                               env={**os.environ, "NODE_EXTRA_CA_CERTS": values["ca_file"]})
+        assert again.returncode == 0 and again.stdout == done.stdout, again.stderr
+
+        def records():
+            export = subprocess.run([*LAUNCH, BIN, "audit", "export", "--format", "jsonl", "--socket", values["admin_socket"]],
+                                    capture_output=True, text=True)
+            assert export.returncode == 0, export.stderr
+            return [json.loads(line) for line in export.stdout.splitlines()]
+
+        calls = until(lambda: (r := records()) and len(r) >= 3 and r, what="audit records")
+        assert [(c["endpoint"], c["end_reason"], c["usage_source"]) for c in calls if c["endpoint"] == "chat.completions"] == [
+            ("chat.completions", "completed", "measured")] * 3
+    finally:
+        served.stop()
+    for name in ("gateway_pid", "agent_pid"):
+        assert not served.values[name] or gone(served.values[name]), name
+    assert not pathlib.Path(served.values["state_dir"]).exists()
+
+
+def test_serve_keeps_a_state_folder_that_it_was_given(tmp_path):
+    state = tmp_path / "state"
+    for _ in range(2):
+        served = Served("--state", str(state))
+        served.stop(signal.SIGTERM)
+        assert served.values["state_dir"] == str(state) and (state / "sluice.db").exists()
+
+
+def test_serve_says_in_one_line_what_is_wrong():
+    done = subprocess.run([str(ROOT / "scripts/serve"), "--no-such"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--listen" in done.stderr
