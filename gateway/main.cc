@@ -1,1 +1,47 @@
-int main() { return 0; }
+// The `sluice` program: one binary, its subcommands wired to the parts that carry them out.
+#include <CLI/CLI.hpp>
+#include <csignal>
+
+#include "config/loader.h"
+#include "plugins/registry.h"
+#include "server/gateway.h"
+
+namespace {
+
+constexpr const char* kDefaultConf = "/etc/sluice/sluice.toml";
+
+sluice::server::PolicyMaker policy_maker() {
+  return {.available = sluice::plugins::available(),
+          .make = [](std::span<const std::string> names, sluice::ledger::Ledger& ledger,
+                     sluice::ledger::AuditSink& audit, std::uint64_t boot_id) {
+            return sluice::plugins::make_chain(names, {.ledger = ledger, .audit = audit, .boot_id = boot_id});
+          }};
+}
+
+void add_gateway_commands(CLI::App& app, std::string& conf_path, int& exit_code) {
+  CLI::App* serve = app.add_subcommand("serve", "Run the gateway");
+  serve->add_option("--config", conf_path, "Conf file")->capture_default_str();
+  serve->callback([&] { exit_code = sluice::server::serve(conf_path, policy_maker()); });
+
+  CLI::App* check = app.add_subcommand("check", "Check a conf file and print every error as FILE:LINE:COLUMN");
+  check->add_option("--config", conf_path, "Conf file")->capture_default_str();
+  check->callback([&] {
+    const auto policies = sluice::plugins::available();
+    exit_code =
+        sluice::config::check_command(conf_path, {.files = sluice::config::Files::kCheck, .known_policies = policies});
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Before the first socket: a peer that closed early must not end the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app{"Sluice: a reverse proxy and API gateway for language models"};
+  app.require_subcommand(1);
+  std::string conf_path = kDefaultConf;
+  int exit_code = 0;
+  add_gateway_commands(app, conf_path, exit_code);
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}

@@ -1,4 +1,5 @@
-// What went wrong on the data plane: small, trivially copyable, allocates nothing, because 429 and 503 are normal traffic.
+// What went wrong on the data plane: small, trivially copyable, allocates nothing, because 429 and 503 are normal
+// traffic.
 #pragma once
 
 #include <cstdint>
@@ -7,29 +8,29 @@ namespace sluice {
 
 // What kind of thing failed. `openai::error_body` turns a kind into status, type and code, once, in one place.
 enum class ErrorKind : std::uint8_t {
-  kBadRequest,         // malformed HTTP or JSON, wrong type, unsupported value
-  kNoKey,              // no credential at all
-  kInvalidKey,         // unknown, mistyped, expired or revoked credential
-  kForbidden,          // a valid key that may not do this
-  kNotFound,           // no such path
-  kModelNotFound,      // no such model for this key
+  kBadRequest,     // malformed HTTP or JSON, wrong type, unsupported value
+  kNoKey,          // no credential at all
+  kInvalidKey,     // unknown, mistyped, expired or revoked credential
+  kForbidden,      // a valid key that may not do this
+  kNotFound,       // no such path
+  kModelNotFound,  // no such model for this key
   kMethodNotAllowed,
   kUnsupportedEncoding,  // request Content-Encoding other than identity
-  kTooLarge,           // body or head beyond its limit
+  kTooLarge,             // body or head beyond its limit
   kHeadTooLarge,
-  kContextLength,      // the upstream says: prompt beyond the model's context
-  kRateLimited,        // retry later helps
-  kQuotaExceeded,      // retry does not help
-  kOverloaded,         // this gateway or the model has no room now
-  kUnavailable,        // no upstream reachable, store not loaded, draining
-  kConnect,            // could not reach the upstream
-  kRefused,            // upstream refused the stream before any work
+  kContextLength,  // the upstream says: prompt beyond the model's context
+  kRateLimited,    // retry later helps
+  kQuotaExceeded,  // retry does not help
+  kOverloaded,     // this gateway or the model has no room now
+  kUnavailable,    // no upstream reachable, store not loaded, draining
+  kConnect,        // could not reach the upstream
+  kRefused,        // upstream refused the stream before any work
   kTimeout,
-  kClosed,             // peer closed or reset
-  kCancelled,          // we ended it: revoked, drain grace over
-  kProtocol,           // peer broke its protocol
-  kWouldBlock,         // not an error: nothing to read or no room to write now
-  kUpstream,           // upstream answered with an error of its own
+  kClosed,      // peer closed or reset
+  kCancelled,   // we ended it: revoked, drain grace over
+  kProtocol,    // peer broke its protocol
+  kWouldBlock,  // not an error: nothing to read or no room to write now
+  kUpstream,    // upstream answered with an error of its own
   kInternal,
 };
 

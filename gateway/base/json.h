@@ -10,8 +10,8 @@ namespace sluice {
 
 namespace json = boost::json;
 
-// An object of at most `limit_bytes`, nested at most eight deep; nothing if `text` is anything else. LM Studio and others
-// answer 200 to any path, so what was asked for is only there if it parses.
+// An object of at most `limit_bytes`, nested at most eight deep; nothing if `text` is anything else. LM Studio and
+// others answer 200 to any path, so what was asked for is only there if it parses.
 [[nodiscard]] std::optional<json::object> parse_object(std::string_view text, std::size_t limit_bytes);
 
 // Members of an object whose types nobody vouches for: the default where a member is absent or of another type.

@@ -9,7 +9,8 @@
 
 namespace sluice {
 
-// Found by argument-dependent look-up when `value()` is called on an error, which is a bug: nothing throws on the data plane.
+// Found by argument-dependent look-up when `value()` is called on an error, which is a bug: nothing throws on the data
+// plane.
 [[noreturn]] inline void throw_exception_from_error(const Error&, const boost::source_location&) { std::abort(); }
 
 // `*result` and `result->` after `if (!result)`; `result.error()` otherwise.
@@ -26,15 +27,13 @@ using Status = Result<void>;
 }  // namespace sluice
 
 // Returns the error of `expression` (a Status) from the enclosing coroutine.
-#define SLUICE_CO_TRY(expression)                          \
-  do {                                                     \
-    if (auto sluice_status = (expression); !sluice_status) \
-      co_return sluice_status.error();                     \
+#define SLUICE_CO_TRY(expression)                                                           \
+  do {                                                                                      \
+    if (auto sluice_status = (expression); !sluice_status) co_return sluice_status.error(); \
   } while (false)
 
 // The same in a plain function.
-#define SLUICE_TRY(expression)                             \
-  do {                                                     \
-    if (auto sluice_status = (expression); !sluice_status) \
-      return sluice_status.error();                        \
+#define SLUICE_TRY(expression)                                                           \
+  do {                                                                                   \
+    if (auto sluice_status = (expression); !sluice_status) return sluice_status.error(); \
   } while (false)

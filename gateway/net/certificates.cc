@@ -173,7 +173,8 @@ WallTime wall_time_of(const ASN1_TIME* time) {
 
 std::vector<std::string> names_of(const X509* certificate) {
   std::vector<std::string> names;
-  const NamesPtr found(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  const NamesPtr found(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; found && i < sk_GENERAL_NAME_num(found.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(found.get(), i);
     if (name->type != GEN_DNS && name->type != GEN_IPADD) continue;
@@ -200,8 +201,9 @@ absl::StatusOr<std::string> alternative_names(std::span<const std::string> names
   for (const std::string& name : names) {
     boost::system::error_code not_an_address;
     (void)boost::asio::ip::make_address(name, not_an_address);
-    const bool plain = !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                               "0123456789.-*:") == std::string::npos;
+    const bool plain = !name.empty() && name.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789.-*:") == std::string::npos;
     if (!plain) return absl::InvalidArgumentError(absl::StrCat("'", name, "' is not a host name or address"));
     absl::StrAppend(&list, list.empty() ? "" : ",", not_an_address ? "DNS:" : "IP:", name);
   }
@@ -237,8 +239,8 @@ absl::StatusOr<KeyAndCertificate> create_server_certificate(const KeyAndCertific
                                              {NID_subject_key_identifier, "hash"},
                                              {NID_authority_key_identifier, "keyid:always"},
                                              {NID_subject_alt_name, *alternatives}}};
-  auto made = issue(key.get(), name_of(names.front().substr(0, 64)), authority->certificate.get(),
-                    authority->key.get(), lifetime, extensions);
+  auto made = issue(key.get(), name_of(names.front().substr(0, 64)), authority->certificate.get(), authority->key.get(),
+                    lifetime, extensions);
   if (!made.ok()) return made.status();
   return KeyAndCertificate{key_text(key.get()), certificate_text(made->get())};
 }
@@ -265,7 +267,8 @@ absl::StatusOr<std::string> sign_client_request(const KeyAndCertificate& ca, std
   if (!request) return failed("not a certificate request in PEM form");
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
   if (key == nullptr || !key_acceptable(key)) {
-    return absl::InvalidArgumentError("certificate request needs an EC key (P-256 or P-384) or RSA of 2048 bits or more");
+    return absl::InvalidArgumentError(
+        "certificate request needs an EC key (P-256 or P-384) or RSA of 2048 bits or more");
   }
   if (X509_REQ_verify(request.get(), key) != 1) return failed("certificate request is not signed by its own key");
   const std::array<Extension, 5> extensions{{{NID_basic_constraints, "critical,CA:FALSE"},
@@ -273,7 +276,8 @@ absl::StatusOr<std::string> sign_client_request(const KeyAndCertificate& ca, std
                                              {NID_ext_key_usage, "clientAuth"},
                                              {NID_subject_key_identifier, "hash"},
                                              {NID_authority_key_identifier, "keyid:always"}}};
-  auto made = issue(key, name_of(common_name), authority->certificate.get(), authority->key.get(), lifetime, extensions);
+  auto made =
+      issue(key, name_of(common_name), authority->certificate.get(), authority->key.get(), lifetime, extensions);
   if (!made.ok()) return made.status();
   return certificate_text(made->get());
 }

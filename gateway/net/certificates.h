@@ -1,4 +1,5 @@
-// X.509 for Sluice's own use: a small CA (EC P-256), server certificates for development, client certificates for agents.
+// X.509 for Sluice's own use: a small CA (EC P-256), server certificates for development, client certificates for
+// agents.
 //
 // All keys and certificates are PEM text here; files are their owners' business. Control plane only: these calls take
 // milliseconds and allocate.

@@ -25,7 +25,8 @@ void Alarm::disarm() noexcept {
 
 void DeadlineWheel::link(Alarm& alarm) noexcept {
   start_ticking();
-  // Not before the next tick, and not more than one turn ahead: a farther one is linked again when its slot comes round.
+  // Not before the next tick, and not more than one turn ahead: a farther one is linked again when its slot comes
+  // round.
   const std::int64_t tick = std::clamp(tick_of(alarm.at_) + 1, current_tick_ + 1, current_tick_ + std::int64_t{kSlots});
   alarm.slot_ = static_cast<std::size_t>(tick) % kSlots;
   Alarm*& head = slots_[alarm.slot_];
@@ -82,8 +83,8 @@ void DeadlineWheel::tick() noexcept {
 }
 
 void DeadlineWheel::run_slot(std::size_t slot, MonoTime now) noexcept {
-  // Detach the slot's ring into a local walk: expired() may arm, disarm or destroy any alarm, this one included. What is
-  // linked anew into this very slot is one turn ahead and stays behind `last`.
+  // Detach the slot's ring into a local walk: expired() may arm, disarm or destroy any alarm, this one included. What
+  // is linked anew into this very slot is one turn ahead and stays behind `last`.
   Alarm* const first = slots_[slot];
   if (first == nullptr) return;
   std::size_t count = 0;

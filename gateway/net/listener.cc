@@ -25,9 +25,11 @@ std::string text_of(const Endpoint& endpoint) {
 absl::Status listen_error(const Endpoint& endpoint, const boost::system::error_code& ec) {
   const std::string where = text_of(endpoint);
   if (ec == asio::error::address_in_use)
-    return absl::UnavailableError(fmt::format("{} is in use: stop what listens there or choose another address", where));
+    return absl::UnavailableError(
+        fmt::format("{} is in use: stop what listens there or choose another address", where));
   if (ec == asio::error::access_denied)
-    return absl::PermissionDeniedError(fmt::format("may not listen on {}: choose a port from 1024 up, or grant CAP_NET_BIND_SERVICE", where));
+    return absl::PermissionDeniedError(
+        fmt::format("may not listen on {}: choose a port from 1024 up, or grant CAP_NET_BIND_SERVICE", where));
   return absl::UnavailableError(fmt::format("cannot listen on {}: {}", where, ec.message()));
 }
 
@@ -59,7 +61,8 @@ absl::StatusOr<Endpoint> resolve_listen_address(std::string_view text) {
   asio::io_context io;
   asio::ip::tcp::resolver resolver(io);
   const auto results = resolver.resolve(host, std::to_string(port), ec);
-  if (ec || results.empty()) return absl::InvalidArgumentError(fmt::format("cannot resolve '{}': {}", host, ec.message()));
+  if (ec || results.empty())
+    return absl::InvalidArgumentError(fmt::format("cannot resolve '{}': {}", host, ec.message()));
   return results.begin()->endpoint();
 }
 

@@ -1,4 +1,5 @@
-// One listening socket of one worker. Workers share an address by SO_REUSEPORT: the kernel spreads connections over them.
+// One listening socket of one worker. Workers share an address by SO_REUSEPORT: the kernel spreads connections over
+// them.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -17,7 +18,8 @@ namespace sluice::net {
 // Reads "HOST:PORT" or "[v6]:PORT"; a name is resolved, now and blocking: for start-up only.
 [[nodiscard]] absl::StatusOr<Endpoint> resolve_listen_address(std::string_view text);
 
-// Before the first open(): whether nobody else listens there. SO_REUSEPORT alone would let two gateways share a port unseen.
+// Before the first open(): whether nobody else listens there. SO_REUSEPORT alone would let two gateways share a port
+// unseen.
 [[nodiscard]] absl::Status check_free(Loop& loop, const Endpoint& endpoint);
 
 // Thread:   owning worker only, but for open().
@@ -25,7 +27,8 @@ namespace sluice::net {
 // Cancel:   close() ends accept_all().
 class Listener final {
  public:
-  // Binds and listens. Port 0: the system picks one, see endpoint(). Errors say what to do (port in use, no permission).
+  // Binds and listens. Port 0: the system picks one, see endpoint(). Errors say what to do (port in use, no
+  // permission).
   static absl::StatusOr<std::unique_ptr<Listener>> open(Loop& loop, const Endpoint& endpoint);
 
   // Hands each accepted connection to `accepted`, until close(). Out of descriptors: pauses instead of spinning.

@@ -76,7 +76,9 @@ ProxyHeader parse_v2(std::string_view bytes) noexcept {
 
 ProxyHeader parse_proxy_header(std::string_view bytes) noexcept {
   if (bytes.empty()) return {};
-  const auto begins = [bytes](std::string_view with) { return with.substr(0, bytes.size()) == bytes.substr(0, with.size()); };
+  const auto begins = [bytes](std::string_view with) {
+    return with.substr(0, bytes.size()) == bytes.substr(0, with.size());
+  };
   if (begins(kSignature)) return bytes.size() < kSignature.size() ? ProxyHeader{} : parse_v2(bytes);
   if (begins("PROXY ")) return bytes.size() < 6 ? ProxyHeader{} : parse_v1(bytes);
   return kBad;
@@ -84,7 +86,8 @@ ProxyHeader parse_proxy_header(std::string_view bytes) noexcept {
 
 Task<Result<std::optional<Endpoint>>> read_proxy_header(Stream& stream, Deadline deadline) {
   std::array<char, kProxyHeaderBytes> bytes;
-  // Byte by byte: what follows the header belongs to TLS and must stay in the socket. Once a connection, on few connections.
+  // Byte by byte: what follows the header belongs to TLS and must stay in the socket. Once a connection, on few
+  // connections.
   for (std::size_t size = 0; size < bytes.size();) {
     const Result<std::size_t> read = co_await stream.read_some({bytes.data() + size, 1}, deadline);
     if (!read) co_return read.error();

@@ -1,7 +1,8 @@
 // One TCP connection, plain or TLS, on one worker: SSL_read_ex and SSL_write_ex straight on the non-blocking socket.
 //
-// asio::ssl::stream copies every byte through two memory BIOs and keeps 34 KiB for each connection; this class keeps the
-// socket and the SSL object, releases OpenSSL's buffers while idle (SSL_MODE_RELEASE_BUFFERS) and waits with async_wait.
+// asio::ssl::stream copies every byte through two memory BIOs and keeps 34 KiB for each connection; this class keeps
+// the socket and the SSL object, releases OpenSSL's buffers while idle (SSL_MODE_RELEASE_BUFFERS) and waits with
+// async_wait.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -149,10 +150,10 @@ class Stream final {
   bool writable_ = true;
   bool read_ended_ = false;
   bool truncated_ = false;
-  bool holds_bytes_ = false;         // TLS may have received bytes that nobody has asked it for
-  Side read_needs_ = Side::kRead;    // TLS may have to write in order to read, and the other way round
+  bool holds_bytes_ = false;       // TLS may have received bytes that nobody has asked it for
+  Side read_needs_ = Side::kRead;  // TLS may have to write in order to read, and the other way round
   Side write_needs_ = Side::kWrite;
-  bool write_pending_ = false;       // SSL holds part of a record that the socket did not take
+  bool write_pending_ = false;  // SSL holds part of a record that the socket did not take
 };
 
 }  // namespace sluice::net

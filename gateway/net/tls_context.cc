@@ -31,7 +31,8 @@ std::string reason() {
 // OpenSSL's own message for a missing file names a system call and no file.
 absl::Status check_readable(const std::string& file, const char* what) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::InvalidArgumentError(absl::StrCat("cannot read ", what, " ", file, ": ", std::strerror(errno)));
+  if (fd < 0)
+    return absl::InvalidArgumentError(absl::StrCat("cannot read ", what, " ", file, ": ", std::strerror(errno)));
   ::close(fd);
   return absl::OkStatus();
 }
@@ -51,7 +52,8 @@ absl::Status use_key_pair(SSL_CTX* context, const std::string& certificate_file,
       ERR_clear_error();
       return absl::InvalidArgumentError(absl::StrCat(key_file, " is not the key of ", certificate_file));
     }
-    return absl::InvalidArgumentError(absl::StrCat(key_file, " holds no usable key (a pass phrase is not supported): ", reason()));
+    return absl::InvalidArgumentError(
+        absl::StrCat(key_file, " holds no usable key (a pass phrase is not supported): ", reason()));
   }
   if (SSL_CTX_check_private_key(context) != 1) {
     return absl::InvalidArgumentError(absl::StrCat(key_file, " is not the key of ", certificate_file));
@@ -89,7 +91,8 @@ bool list_has(std::span<const unsigned char> list, std::string_view name) noexce
 bool offers_tunnel(SSL* ssl) noexcept {
   const unsigned char* extension = nullptr;
   std::size_t size = 0;
-  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &extension, &size) != 1) return false;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &extension, &size) != 1)
+    return false;
   if (size < 2) return false;
   const std::size_t listed = std::size_t{extension[0]} << 8 | extension[1];
   return listed == size - 2 && list_has({extension + 2, listed}, kTunnelAlpn);
@@ -128,7 +131,8 @@ int seal_or_open(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CT
   TicketKeys::Key key;
   int answer = 1;
   if (sealing != 0) {
-    if (!keys->seal_key(key, Mono::now()) || RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
+    if (!keys->seal_key(key, Mono::now()) || RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
+      return -1;
     std::memcpy(name, key.name.data(), key.name.size());
   } else {
     const auto found = keys->open_key(std::span<const unsigned char, 16>(name, 16), key, Mono::now());
@@ -245,7 +249,8 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> ServerTls::make(const ServerTlsOptions&
     SSL_CTX_set_num_tickets(context.get(), 0);
   } else {
     SSL_CTX_set_timeout(context.get(), options.ticket_lifetime.count());
-    SSL_CTX_set_num_tickets(context.get(), 1);  // API clients keep few connections; each ticket is a write and 300 bytes
+    SSL_CTX_set_num_tickets(context.get(),
+                            1);  // API clients keep few connections; each ticket is a write and 300 bytes
     SSL_CTX_set_app_data(context.get(), &tickets_);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), seal_or_open);
   }
@@ -279,9 +284,8 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> create_client_tls(const ClientTlsOption
     list += static_cast<char>(name.size());
     list += name;
   }
-  if (!list.empty() &&
-      SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(list.data()),
-                              static_cast<unsigned>(list.size())) != 0) {
+  if (!list.empty() && SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(list.data()),
+                                               static_cast<unsigned>(list.size())) != 0) {
     return absl::InternalError("ALPN list refused");
   }
   ERR_clear_error();

@@ -8,8 +8,8 @@
 
 namespace sluice::proxy {
 
-// The one credential of a request, as sent; valid as long as `fields`. Errors: kNoKey; kInvalidKey: two that differ, or a scheme
-// other than Bearer.
+// The one credential of a request, as sent; valid as long as `fields`. Errors: kNoKey; kInvalidKey: two that differ, or
+// a scheme other than Bearer.
 [[nodiscard]] Result<std::string_view> find_credential(const http::Fields& fields) noexcept;
 
 }  // namespace sluice::proxy

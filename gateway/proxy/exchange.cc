@@ -1,4 +1,5 @@
-// One request, phase by phase. Read run() and phases() first; router.cc, relay.cc and refuse.cc hold the parts that are longer than a page.
+// One request, phase by phase. Read run() and phases() first; router.cc, relay.cc and refuse.cc hold the parts that are
+// longer than a page.
 #include "proxy/exchange.h"
 
 #include <simdjson.h>
@@ -68,9 +69,15 @@ Status Exchange::identify() {
   }
   key_ = running_.key = *key;
   const identity::User& user = *key_->user;
-  call_.caller = {.tenant_id = user.tenant->id, .user_id = user.id, .key_id = key_->id,
-                  .tenant_index = user.tenant->index, .user_index = user.index, .key_index = key_->index,
-                  .tenant = user.tenant->name, .user = user.name, .allowed_models = key_->models};
+  call_.caller = {.tenant_id = user.tenant->id,
+                  .user_id = user.id,
+                  .key_id = key_->id,
+                  .tenant_index = user.tenant->index,
+                  .user_index = user.index,
+                  .key_index = key_->index,
+                  .tenant = user.tenant->name,
+                  .user = user.name,
+                  .allowed_models = key_->models};
   read_labels();
   return ok();
 }

@@ -77,7 +77,8 @@ class Exchange final {
   Task<Status> answer_models();
   Task<void> answer_preflight();
 
-  // Sleeps until something happened or `deadline`. Errors: kClosed (client gone), kInvalidKey (revoked), kUnavailable (drained).
+  // Sleeps until something happened or `deadline`. Errors: kClosed (client gone), kInvalidKey (revoked), kUnavailable
+  // (drained).
   Task<Result<net::Wake>> next(net::Deadline deadline);
   [[nodiscard]] Status interrupted() const noexcept;
 

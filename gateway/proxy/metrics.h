@@ -14,7 +14,8 @@ class WorkerMetrics final {
   WorkerMetrics(const observe::Meters& meters, observe::Shard& shard) noexcept : meters_(meters), shard_(shard) {}
 
   // A request was answered, with what status and after how long; `tokens` null: the model has no series.
-  void call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome, const observe::ModelMeters* tokens) noexcept;
+  void call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome,
+                  const observe::ModelMeters* tokens) noexcept;
   void unauthorized() noexcept { shard_.add(meters_.unauthorized); }
   void connections(std::int64_t change) noexcept { shard_.add(meters_.connections, change); }
   void streams(std::int64_t change) noexcept { shard_.add(meters_.streams, change); }

@@ -20,7 +20,8 @@ Task<Status> Exchange::answer_models() {
   if (route_.endpoint->id == openai::EndpointId::kModel) {
     std::array<char, 512> decoded;
     const Result<std::string_view> name = openai::percent_decode(route_.rest, decoded);
-    if (!name || !worker_.pool.knows(*name) || !key_->may_use(*name)) co_return client_error(ErrorKind::kModelNotFound, "");
+    if (!name || !worker_.pool.knows(*name) || !key_->may_use(*name))
+      co_return client_error(ErrorKind::kModelNotFound, "");
     append_model(body, *name);
   } else {
     std::vector<std::string_view> names = worker_.pool.models();
@@ -47,11 +48,12 @@ Task<void> Exchange::answer_preflight() {
   if (!conf_->settings.cors_origins.empty()) {
     headers.add("access-control-allow-methods", "GET, POST, OPTIONS");
     // "*" does not cover Authorization (Fetch standard, section 3.2.4): name what SDKs send.
-    headers.add("access-control-allow-headers",
-                "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, "
-                "x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
-                "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
-                "x-stainless-helper-method, x-stainless-poll-helper, user-agent, idempotency-key");
+    headers.add(
+        "access-control-allow-headers",
+        "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, "
+        "x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
+        "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
+        "x-stainless-helper-method, x-stainless-poll-helper, user-agent, idempotency-key");
     headers.add("access-control-max-age", "600");
   }
   finished_ = true;  // not a call: nothing to settle, nothing to record

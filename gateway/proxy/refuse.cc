@@ -7,7 +7,8 @@ namespace sluice::proxy {
 namespace {
 
 constexpr std::string_view kModelNotFound =
-    "The model does not exist or this API key has no access to it. GET /v1/models lists the models that the key can use.";
+    "The model does not exist or this API key has no access to it. GET /v1/models lists the models that the key can "
+    "use.";
 constexpr std::chrono::milliseconds kRetrySoon{1'000};
 
 // Which end an error is. `sent`: a request had gone to an upstream.
@@ -19,14 +20,18 @@ EndReason end_reason_of(const Error& error, bool sent) noexcept {
       return error.kind == ErrorKind::kTimeout ? EndReason::kTimeout : EndReason::kUpstreamFailed;
     case ErrorKind::kRateLimited:
     case ErrorKind::kQuotaExceeded:
-    case ErrorKind::kForbidden: return EndReason::kRefused;
-    case ErrorKind::kInvalidKey: return sent ? EndReason::kRevoked : EndReason::kRefused;
+    case ErrorKind::kForbidden:
+      return EndReason::kRefused;
+    case ErrorKind::kInvalidKey:
+      return sent ? EndReason::kRevoked : EndReason::kRefused;
     case ErrorKind::kOverloaded:
     case ErrorKind::kUnavailable:
       return sent && error.origin == Origin::kSelf ? EndReason::kDrained : EndReason::kUnavailable;
     case ErrorKind::kConnect:
-    case ErrorKind::kRefused: return EndReason::kUnavailable;
-    default: break;
+    case ErrorKind::kRefused:
+      return EndReason::kUnavailable;
+    default:
+      break;
   }
   if (error.origin == Origin::kClient) return EndReason::kInvalid;
   return error.origin == Origin::kUpstream ? EndReason::kUpstreamFailed : EndReason::kFault;

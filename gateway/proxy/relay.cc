@@ -1,5 +1,5 @@
-// relay(): from the head of an answer to its end. A stream goes on event by event; another answer is gathered while it is
-// small, so that it leaves whole and with its length, and passed through beyond that.
+// relay(): from the head of an answer to its end. A stream goes on event by event; another answer is gathered while it
+// is small, so that it leaves whole and with its length, and passed through beyond that.
 #include <simdjson.h>
 
 #include <algorithm>
@@ -17,7 +17,8 @@ bool starts_with(std::string_view text, std::string_view start) noexcept {
   return boost::beast::iequals(text.substr(0, start.size()), start);
 }
 
-constexpr Error kEndedEarly = {ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "the model's answer broke off"};
+constexpr Error kEndedEarly = {ErrorKind::kProtocol,          Origin::kUpstream, Retry::kNo, 0, 0,
+                               "the model's answer broke off"};
 constexpr Error kSilent = {ErrorKind::kTimeout, Origin::kUpstream, Retry::kNo, 0, 0, "the model fell silent"};
 
 // The usage member of a long answer stands near its end: find it there without the rest.
@@ -39,7 +40,8 @@ Task<Status> Exchange::relay() {
   const http::AnswerHead& head = *upstream_->head();
   if (head.status < 200 || head.status >= 300) co_return co_await relay_error();
   if (!head.content_encoding.empty() && head.content_encoding != "identity")
-    co_return upstream_error(ErrorKind::kProtocol, "the model server compressed an answer that was asked for as identity");
+    co_return upstream_error(ErrorKind::kProtocol,
+                             "the model server compressed an answer that was asked for as identity");
   if (starts_with(head.content_type, "text/event-stream")) co_return co_await relay_stream();
   if (begun_ != Begun::kNothing || !starts_with(head.content_type, "application/json"))
     co_return upstream_error(ErrorKind::kProtocol, "the model server answered with something else than was asked for");
@@ -70,8 +72,8 @@ void Exchange::note_first_byte() noexcept {
 
 Task<Status> Exchange::relay_stream() {
   begin_stream();
-  openai::StreamFilter filter(*route_.endpoint, {.client_wants_usage = asked_.include_usage,
-                                                 .event_limit_bytes = conf_->settings.event_bytes});
+  openai::StreamFilter filter(
+      *route_.endpoint, {.client_wants_usage = asked_.include_usage, .event_limit_bytes = conf_->settings.event_bytes});
   const Status passed = co_await pass_events(filter);
   outcome_.usage = filter.usage(call_.prompt_estimate);
   model_served_.assign(filter.model());

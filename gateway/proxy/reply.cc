@@ -62,7 +62,8 @@ void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
   if (answer.should_retry != ShouldRetry::kUnsaid)
     headers.add("x-should-retry", answer.should_retry == ShouldRetry::kYes ? "true" : "false");
   if (answer.should_retry == ShouldRetry::kNo || retry_after.count() <= 0) return;
-  // Whole seconds, both headers alike: an SDK reads the one or the other. Beyond 60 s some SDKs give up or sleep it all.
+  // Whole seconds, both headers alike: an SDK reads the one or the other. Beyond 60 s some SDKs give up or sleep it
+  // all.
   const std::int64_t seconds = std::clamp<std::int64_t>((retry_after.count() + 999) / 1'000, 1, 60);
   headers.add_number("retry-after", static_cast<std::uint64_t>(seconds));
   headers.add_number("retry-after-ms", static_cast<std::uint64_t>(std::min<std::int64_t>(retry_after.count(), 60'000)));

@@ -38,7 +38,8 @@ class ReplyHeaders final {
 // x-request-id, and the six x-ratelimit headers where limits apply.
 void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept;
 // Retry-After and retry-after-ms (agreeing, at most 60 s), x-should-retry.
-void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer, std::chrono::milliseconds retry_after) noexcept;
+void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
+                       std::chrono::milliseconds retry_after) noexcept;
 // access-control-allow-origin and its company, if `origin` is allowed.
 void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<const std::string> allowed) noexcept;
 

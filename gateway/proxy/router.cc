@@ -1,5 +1,5 @@
-// send(): from an admitted call to the head of an answer. Finds a place with a free slot, sends, and tries another place only
-// where nothing can have been generated.
+// send(): from an admitted call to the head of an answer. Finds a place with a free slot, sends, and tries another
+// place only where nothing can have been generated.
 #include <algorithm>
 
 #include "proxy/exchange.h"
@@ -7,11 +7,23 @@
 namespace sluice::proxy {
 namespace {
 
-constexpr Error kQueueFull = {ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0,
+constexpr Error kQueueFull = {ErrorKind::kOverloaded,
+                              Origin::kSelf,
+                              Retry::kNo,
+                              0,
+                              0,
                               "every slot of this model is taken and the queue is full; retry shortly"};
-constexpr Error kNoPlace = {ErrorKind::kUnavailable, Origin::kUpstream, Retry::kNo, 0, 0,
+constexpr Error kNoPlace = {ErrorKind::kUnavailable,
+                            Origin::kUpstream,
+                            Retry::kNo,
+                            0,
+                            0,
                             "no machine that serves this model is reachable now; retry shortly"};
-constexpr Error kNoSlot = {ErrorKind::kOverloaded, Origin::kUpstream, Retry::kNo, 0, 0,
+constexpr Error kNoSlot = {ErrorKind::kOverloaded,
+                           Origin::kUpstream,
+                           Retry::kNo,
+                           0,
+                           0,
                            "every slot of this model stayed taken; retry shortly"};
 
 }  // namespace
@@ -66,7 +78,9 @@ void Exchange::prepare(upstream::Place& place) {
   request_headers_.add("accept-encoding", "identity");
   request_headers_.add("x-request-id", call_.request_id);
   for (const http::Header& header : place.headers()) request_headers_.add(header.name, header.value);
-  request_ = {.method = route_.endpoint->method, .path = route_.endpoint->path, .headers = request_headers_.span(),
+  request_ = {.method = route_.endpoint->method,
+              .path = route_.endpoint->path,
+              .headers = request_headers_.span(),
               .body = {edited_.parts.data(), edited_.count}};
   place_name_.assign(place.name());
 }

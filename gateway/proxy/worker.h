@@ -24,17 +24,17 @@ namespace sluice::proxy {
 
 // Bounds of an exchange; each is a conf key.
 struct ExchangeSettings {
-  std::size_t body_bytes = 32u << 20;          // of a request
-  std::size_t answer_bytes = 64u << 20;        // of an answer that is not streamed; larger ones are an upstream fault
+  std::size_t body_bytes = 32u << 20;           // of a request
+  std::size_t answer_bytes = 64u << 20;         // of an answer that is not streamed; larger ones are an upstream fault
   std::size_t whole_answer_bytes = 256u << 10;  // up to here an answer is gathered and leaves with its length
-  std::size_t event_bytes = 32u << 20;         // of one SSE event
+  std::size_t event_bytes = 32u << 20;          // of one SSE event
   std::chrono::milliseconds first_ping{15'000};
   std::chrono::milliseconds ping_interval{15'000};
   std::chrono::milliseconds upstream_silence{600'000};
   std::chrono::milliseconds hold{5'000};
   std::size_t attempts = 3;
-  std::size_t queue = 1'000;  // calls that wait for a slot, per worker
-  std::vector<std::string> cors_origins;  // "*": any; empty: CORS is off
+  std::size_t queue = 1'000;               // calls that wait for a slot, per worker
+  std::vector<std::string> cors_origins;   // "*": any; empty: CORS is off
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
   std::size_t most_labels = 8;
 };
@@ -43,7 +43,7 @@ struct ExchangeSettings {
 struct ModelSettings {
   std::uint32_t index = policy::Call::kNoModel;
   std::uint64_t max_output = 32'768;
-  std::string upstream_name;  // empty: the same
+  std::string upstream_name;                   // empty: the same
   std::optional<observe::ModelMeters> meters;  // of configured models
 };
 
@@ -91,7 +91,13 @@ struct RunningCall {
 struct Worker {
   Worker(net::Loop& loop_, const identity::Directory& directory_, const Clock& clock_, BufferedBytes& buffered_,
          WorkerMetrics& metrics_, std::uint64_t boot_id_)
-      : loop(loop_), directory(directory_), clock(clock_), buffered(buffered_), metrics(metrics_), boot_id(boot_id_), pool(loop_) {}
+      : loop(loop_),
+        directory(directory_),
+        clock(clock_),
+        buffered(buffered_),
+        metrics(metrics_),
+        boot_id(boot_id_),
+        pool(loop_) {}
 
   net::Loop& loop;
   const identity::Directory& directory;

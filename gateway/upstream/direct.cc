@@ -14,7 +14,8 @@ constexpr std::size_t kNameBytes = 256;
 }  // namespace
 
 Result<std::vector<std::string>> read_model_list(std::string_view json) {
-  constexpr Error kNotAList = {ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "/v1/models is not a list of models"};
+  constexpr Error kNotAList = {
+      ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "/v1/models is not a list of models"};
   simdjson::dom::parser parser;
   simdjson::dom::array data;
   if (parser.parse(json.data(), json.size())["data"].get(data) != simdjson::SUCCESS) return kNotAList;
@@ -35,7 +36,8 @@ DirectPlace::DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings 
       pool_(loop, tasks, settings_.connection),
       wake_(loop) {}
 
-std::unique_ptr<http::OutgoingCall> DirectPlace::start(const http::OutgoingRequest& request, net::Signal& wake) noexcept {
+std::unique_ptr<http::OutgoingCall> DirectPlace::start(const http::OutgoingRequest& request,
+                                                       net::Signal& wake) noexcept {
   return pool_.start(request, wake, net::Deadline::after(settings_.head_time));
 }
 

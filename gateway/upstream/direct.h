@@ -14,9 +14,9 @@ namespace sluice::upstream {
 // One [[upstream]] of the conf.
 struct DirectSettings {
   std::string name;
-  http::ClientPoolOptions connection;      // base URL, CA file, connect and idle times
-  std::string authorization;               // "Bearer …"; empty: none. Never logged
-  std::vector<std::string> models;         // empty: asked from GET /v1/models
+  http::ClientPoolOptions connection;  // base URL, CA file, connect and idle times
+  std::string authorization;           // "Bearer …"; empty: none. Never logged
+  std::vector<std::string> models;     // empty: asked from GET /v1/models
   bool usage_in_stream = true;
   std::chrono::milliseconds head_time{600'000};
   std::chrono::milliseconds health_interval{10'000};

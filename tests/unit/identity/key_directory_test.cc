@@ -19,7 +19,11 @@ struct KeyDirectoryTest : testing::Test {
   // A new key of the one user; its text.
   std::string add(std::uint64_t id, std::optional<WallTime> expires = {}, std::vector<std::string> models = {}) {
     const NewSecret secret = create_secret(kApiKeyPrefix);
-    EXPECT_EQ(directory.add_key({.id = id, .user = &user, .hash = secret.hash, .expires = expires, .models = std::move(models),
+    EXPECT_EQ(directory.add_key({.id = id,
+                                 .user = &user,
+                                 .hash = secret.hash,
+                                 .expires = expires,
+                                 .models = std::move(models),
                                  .allowance = {}}),
               Added::kYes);
     return std::string(std::string_view(secret.text));
@@ -73,8 +77,9 @@ TEST_F(KeyDirectoryTest, RevokingUserOrTenantEndsItsKeys) {
   User& other = directory.add_user(8, tenant, "bob", {});
   const std::string ada = add(1);
   const NewSecret secret = create_secret(kApiKeyPrefix);
-  ASSERT_EQ(directory.add_key({.id = 2, .user = &other, .hash = secret.hash, .expires = {}, .models = {}, .allowance = {}}),
-            Added::kYes);
+  ASSERT_EQ(
+      directory.add_key({.id = 2, .user = &other, .hash = secret.hash, .expires = {}, .models = {}, .allowance = {}}),
+      Added::kYes);
   directory.revoke(user);
   EXPECT_EQ(find(ada), nullptr);
   EXPECT_NE(find(secret.text), nullptr);
@@ -110,7 +115,8 @@ TEST_F(KeyDirectoryTest, AKeyIsScopedToItsModels) {
 TEST_F(KeyDirectoryTest, DuplicatesAreRefused) {
   const NewSecret secret = create_secret(kApiKeyPrefix);
   const auto add_as = [&](std::uint64_t id) {
-    return directory.add_key({.id = id, .user = &user, .hash = secret.hash, .expires = {}, .models = {}, .allowance = {}});
+    return directory.add_key(
+        {.id = id, .user = &user, .hash = secret.hash, .expires = {}, .models = {}, .allowance = {}});
   };
   EXPECT_EQ(add_as(5), Added::kYes);
   EXPECT_EQ(add_as(5), Added::kDuplicate);
@@ -132,7 +138,8 @@ TEST_F(KeyDirectoryTest, AnAllowanceIsReplacedWhileTheOldOneStaysReadable) {
   EXPECT_FALSE(key.limits().requests_per_minute.has_value());
   const Allowance& before = key.allowance();
   directory.set_allowance(key, {.limits = {.requests_per_minute = 60, .tokens_per_minute = {}, .concurrency = {}},
-                                .budgets = {{.amount = 1000}}, .model_budgets = {}});
+                                .budgets = {{.amount = 1000}},
+                                .model_budgets = {}});
   EXPECT_EQ(key.limits().requests_per_minute, 60u);
   EXPECT_EQ(key.budgets().at(0).amount, 1000u);
   EXPECT_NE(&before, &key.allowance());
@@ -161,7 +168,8 @@ TEST_F(KeyDirectoryTest, LookUpsRunBesideEveryChange) {
   std::vector<std::string> late;
   for (std::uint64_t id = 51; id <= 4000 || looked.load() < 3; ++id) {
     late.push_back(add(id));
-    directory.set_allowance(*directory.key(1 + id % 50), {.limits = {}, .budgets = {{.amount = id}}, .model_budgets = {}});
+    directory.set_allowance(*directory.key(1 + id % 50),
+                            {.limits = {}, .budgets = {{.amount = id}}, .model_budgets = {}});
     if (id % 3 == 0) directory.revoke(*directory.key(id));
   }
   stop = true;

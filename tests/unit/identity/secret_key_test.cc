@@ -1,9 +1,11 @@
 #include "identity/secret_key.h"
-#include "identity/sha256.h"
+
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
+
+#include "identity/sha256.h"
 
 namespace sluice::identity {
 namespace {

@@ -27,7 +27,8 @@ TEST_F(Budgets, ClampsOnlyWhereLessIsLeftThanTheCap) {
   Grant grant = ledger.reserve(ticket, kCall, {.prompt = 100, .output_cap = 900, .streamed = true, .cap_given = true});
   EXPECT_EQ(grant.clamp_output_to, 0u);
   ledger.settle(ticket, {});
-  grant = ledger.reserve(ticket, kCall, {.prompt = 100, .output_cap = 903, .choices = 3, .streamed = true, .cap_given = true});
+  grant = ledger.reserve(ticket, kCall,
+                         {.prompt = 100, .output_cap = 903, .choices = 3, .streamed = true, .cap_given = true});
   EXPECT_EQ(grant.clamp_output_to, 300u) << "what is left, for each choice";
   ledger.settle(ticket, {});
 }
@@ -73,8 +74,9 @@ TEST_F(Budgets, TellsSpentFromReservedFromTooLarge) {
   grant = ledger.reserve(ticket, kCall, {.prompt = 1, .output_cap = 50, .cap_given = true});
   EXPECT_EQ(grant.refusal.kind, RefusalKind::kSpent);
   EXPECT_EQ(grant.refusal.retry_after.count(), 0);
-  EXPECT_EQ(describe(grant.refusal),
-            "Budget of 1000 tokens a month of this key is used up: nothing is left. It resets at 2026-12-01T00:00:00Z.");
+  EXPECT_EQ(
+      describe(grant.refusal),
+      "Budget of 1000 tokens a month of this key is used up: nothing is left. It resets at 2026-12-01T00:00:00Z.");
 }
 
 TEST_F(Budgets, LessLeftThanThePromptIsRefusedAndJustEnoughIsNot) {
@@ -90,7 +92,12 @@ TEST_F(Budgets, AllOrNothingOverEveryScope) {
   key_budget({tokens(10'000), tokens(5'000, BudgetPeriod::kDay)});
   ledger.set_scope(Scope::kUser, 0, 21, "ada", {}, {tokens(10'000)});
   ledger.set_scope(Scope::kTenant, 0, 31, "acme", {}, {tokens(10'000), micro_usd(1'000'000, BudgetPeriod::kTotal)});
-  ledger.set_model(0, "m", {.limits = {}, .budgets = {tokens(300)}, .user_budgets = {tokens(200)}, .price = {.prompt = 1'000'000, .cached = 1'000'000, .completion = 2'000'000, .reasoning = 2'000'000}});
+  ledger.set_model(
+      0, "m",
+      {.limits = {},
+       .budgets = {tokens(300)},
+       .user_budgets = {tokens(200)},
+       .price = {.prompt = 1'000'000, .cached = 1'000'000, .completion = 2'000'000, .reasoning = 2'000'000}});
   EXPECT_EQ(ledger.explain(kCall).size(), 6u);
   Ticket ticket;
   Grant grant = ledger.reserve(ticket, kCall, {.prompt = 150, .output_cap = 100, .cap_given = true});
@@ -109,11 +116,21 @@ TEST_F(Budgets, AllOrNothingOverEveryScope) {
 
 TEST_F(Budgets, MoneyIsChargedByTheFourPrices) {
   key_budget({micro_usd(1'000'000)});
-  ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {}, .price = {.prompt = 2'500'000, .cached = 1'250'000, .completion = 10'000'000, .reasoning = 12'000'000}});
+  ledger.set_model(
+      0, "m",
+      {.limits = {},
+       .budgets = {},
+       .user_budgets = {},
+       .price = {.prompt = 2'500'000, .cached = 1'250'000, .completion = 10'000'000, .reasoning = 12'000'000}});
   Ticket ticket;
-  ASSERT_FALSE(ledger.reserve(ticket, kCall, {.prompt = 1'000, .output_cap = 100, .cap_given = true}).refusal.refused());
+  ASSERT_FALSE(
+      ledger.reserve(ticket, kCall, {.prompt = 1'000, .output_cap = 100, .cap_given = true}).refusal.refused());
   EXPECT_EQ(key_state().reserved, 2'500u + 1'200u) << "at the dearest that it may turn out to be";
-  ledger.settle(ticket, {.source = UsageSource::kMeasured, .prompt_tokens = 1'000, .cached_tokens = 400, .completion_tokens = 100, .reasoning_tokens = 50});
+  ledger.settle(ticket, {.source = UsageSource::kMeasured,
+                         .prompt_tokens = 1'000,
+                         .cached_tokens = 400,
+                         .completion_tokens = 100,
+                         .reasoning_tokens = 50});
   EXPECT_EQ(key_state().used, 1'500u + 500u + 500u + 600u);
 }
 
@@ -203,7 +220,13 @@ TEST_F(Budgets, ALoweredBudgetCutsTheStreamAndARemovedOneLetsItRun) {
 
 TEST_F(Budgets, APriceThatChangesMidCallLeavesTheCallItsOwn) {
   key_budget({micro_usd(1'000'000)});
-  const auto price = [&](std::uint64_t p) { ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {}, .price = {.prompt = p, .cached = p, .completion = p, .reasoning = p}}); };
+  const auto price = [&](std::uint64_t p) {
+    ledger.set_model(0, "m",
+                     {.limits = {},
+                      .budgets = {},
+                      .user_budgets = {},
+                      .price = {.prompt = p, .cached = p, .completion = p, .reasoning = p}});
+  };
   price(1'000'000);
   Ticket ticket;
   ASSERT_FALSE(ledger.reserve(ticket, kCall, {.prompt = 100, .output_cap = 0}).refusal.refused());
@@ -214,7 +237,9 @@ TEST_F(Budgets, APriceThatChangesMidCallLeavesTheCallItsOwn) {
 }
 
 TEST_F(Budgets, UserBudgetsOfAModelFollowAReload) {
-  const auto each_user = [&](std::uint64_t amount) { ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {tokens(amount)}, .price = {}}); };
+  const auto each_user = [&](std::uint64_t amount) {
+    ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {tokens(amount)}, .price = {}});
+  };
   each_user(100);
   EXPECT_FALSE(call(80, 0).refusal.refused());
   EXPECT_EQ(call(80, 0).refusal.kind, RefusalKind::kTooLarge);
@@ -224,7 +249,8 @@ TEST_F(Budgets, UserBudgetsOfAModelFollowAReload) {
   other.user = 7;
   other.user_id = 28;
   Ticket ticket;
-  EXPECT_FALSE(ledger.reserve(ticket, other, {.prompt = 1'000, .output_cap = 0}).refusal.refused()) << "each user has its own";
+  EXPECT_FALSE(ledger.reserve(ticket, other, {.prompt = 1'000, .output_cap = 0}).refusal.refused())
+      << "each user has its own";
   ledger.settle(ticket, {});
   ledger.set_user_model(0, 21, "ada", 0, {tokens(200)});
   EXPECT_EQ(call(80, 0).refusal.kind, RefusalKind::kTooLarge);
@@ -346,7 +372,8 @@ TEST(BudgetEvents, EachShareIsToldOnceAndALoweredBudgetAtOnce) {
   ledger.set_scope(Scope::kKey, 0, 1, "", {}, {tokens(1'000), tokens(500, BudgetPeriod::kMonth, true)});
   for (int i = 0; i < 11; ++i) {
     Ticket ticket;
-    if (!ledger.reserve(ticket, kCall, {.prompt = 100, .output_cap = 0}).refusal.refused()) ledger.settle(ticket, measured(100, 0));
+    if (!ledger.reserve(ticket, kCall, {.prompt = 100, .output_cap = 0}).refusal.refused())
+      ledger.settle(ticket, measured(100, 0));
   }
   EXPECT_EQ(events.seen, (std::vector<std::string>{"key soft 100", "key 80", "key 100"}));
   ledger.set_scope(Scope::kKey, 0, 1, "", {}, {tokens(2'000)});

@@ -61,7 +61,8 @@ TEST_F(RateLimits, APromptAboveTheBurstPassesAndItsRestIsDebt) {
   const Refusal refusal = ledger.take_limits(ticket, kCall, 1);
   EXPECT_EQ(refusal.kind, RefusalKind::kTokens);
   EXPECT_EQ(refusal.retry_after, seconds(60)) << "never more than a minute, whatever the debt";
-  clock.pass(std::chrono::minutes(4) + seconds(29));  // 5,500 tokens take five and a half minutes, the last one is the burst
+  clock.pass(std::chrono::minutes(4) +
+             seconds(29));  // 5,500 tokens take five and a half minutes, the last one is the burst
   EXPECT_TRUE(ledger.take_limits(ticket, kCall, 1).refused());
   clock.pass(seconds(2));
   EXPECT_FALSE(ledger.take_limits(ticket, kCall, 1).refused());
@@ -98,8 +99,10 @@ TEST_F(RateLimits, CompletionTokensDelayLaterCalls) {
 
 TEST_F(RateLimits, ALimitThatRefusesLeavesNothingTakenOnTheOthers) {
   key_limits({.requests_per_minute = 10, .tokens_per_minute = 1'000, .concurrency = 5});
-  ledger.set_scope(Scope::kUser, 0, 21, "ada", {.requests_per_minute = 10, .tokens_per_minute = {}, .concurrency = 1}, {});
-  ledger.set_scope(Scope::kTenant, 0, 31, "acme", {.requests_per_minute = {}, .tokens_per_minute = {}, .concurrency = 1}, {});
+  ledger.set_scope(Scope::kUser, 0, 21, "ada", {.requests_per_minute = 10, .tokens_per_minute = {}, .concurrency = 1},
+                   {});
+  ledger.set_scope(Scope::kTenant, 0, 31, "acme",
+                   {.requests_per_minute = {}, .tokens_per_minute = {}, .concurrency = 1}, {});
   Ticket first, second;
   ASSERT_FALSE(ledger.take_limits(first, kCall, 100).refused());
   const auto before = ledger.explain(kCall);
@@ -117,7 +120,11 @@ TEST_F(RateLimits, ALimitThatRefusesLeavesNothingTakenOnTheOthers) {
 
 TEST_F(RateLimits, ViewsTellTheTightestLimitAlsoOfARefusal) {
   key_limits({.requests_per_minute = 100, .tokens_per_minute = 500, .concurrency = {}});
-  ledger.set_model(0, "m", {.limits = {.requests_per_minute = 2, .tokens_per_minute = 10'000, .concurrency = {}}, .budgets = {}, .user_budgets = {}, .price = {}});
+  ledger.set_model(0, "m",
+                   {.limits = {.requests_per_minute = 2, .tokens_per_minute = 10'000, .concurrency = {}},
+                    .budgets = {},
+                    .user_budgets = {},
+                    .price = {}});
   Ticket ticket;
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(ledger.take_limits(ticket, kCall, 10).refused(), i == 2);

@@ -25,7 +25,8 @@ TEST(ProxyProtocol, TextHeaderNamesTheClient) {
   EXPECT_EQ(header.size_bytes, 45u);
   EXPECT_EQ(header.source->address().to_string(), "192.0.2.1");
   EXPECT_EQ(header.source->port(), 56324);
-  EXPECT_EQ(parse_proxy_header("PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n").source->address().to_string(), "2001:db8::1");
+  EXPECT_EQ(parse_proxy_header("PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n").source->address().to_string(),
+            "2001:db8::1");
   EXPECT_FALSE(parse_proxy_header("PROXY UNKNOWN whatever\r\n").source);
 }
 
@@ -40,7 +41,8 @@ TEST(ProxyProtocol, BinaryHeaderNamesTheClient) {
 }
 
 TEST(ProxyProtocol, EveryPrefixOfAGoodHeaderWantsMore) {
-  for (const std::string& whole : {std::string("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"), v2(1, 0x11, kV4Addresses)}) {
+  for (const std::string& whole :
+       {std::string("PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n"), v2(1, 0x11, kV4Addresses)}) {
     for (std::size_t size = 0; size < whole.size(); ++size)
       EXPECT_EQ(parse_proxy_header(whole.substr(0, size)).state, State::kMore) << size;
   }
@@ -48,9 +50,10 @@ TEST(ProxyProtocol, EveryPrefixOfAGoodHeaderWantsMore) {
 
 TEST(ProxyProtocol, NonsenseIsBad) {
   for (const std::string& text :
-       {std::string("GET / HTTP/1.1\r\n"), std::string("PROXY TCP9 a b 1 2\r\n"), std::string("PROXY TCP4 2001:db8::1 ::2 1 2\r\n"),
-        std::string("PROXY TCP4 192.0.2.1 198.51.100.2 x 443\r\n"), "PROXY " + std::string(200, 'a'), v2(1, 0x11, "short"),
-        v2(2, 0x11, kV4Addresses), v2(1, 0x11, std::string(3'000, 'a')), std::string("\x16\x03\x01")})
+       {std::string("GET / HTTP/1.1\r\n"), std::string("PROXY TCP9 a b 1 2\r\n"),
+        std::string("PROXY TCP4 2001:db8::1 ::2 1 2\r\n"), std::string("PROXY TCP4 192.0.2.1 198.51.100.2 x 443\r\n"),
+        "PROXY " + std::string(200, 'a'), v2(1, 0x11, "short"), v2(2, 0x11, kV4Addresses),
+        v2(1, 0x11, std::string(3'000, 'a')), std::string("\x16\x03\x01")})
     EXPECT_EQ(parse_proxy_header(text).state, State::kBad) << text.substr(0, 40);
 }
 

@@ -219,7 +219,9 @@ TEST_F(StreamTest, MovesToAnotherLoopWithWhatTlsHolds) {
   make_tls_pair();
   std::array<char, 3> few;
   EXPECT_EQ(client->try_write("first second").value(), 12U);
-  auto read_few = [](Stream& s, std::span<char> into) -> Task<Result<std::size_t>> { return s.read_some(into, soon()); };
+  auto read_few = [](Stream& s, std::span<char> into) -> Task<Result<std::size_t>> {
+    return s.read_some(into, soon());
+  };
   EXPECT_EQ(run(read_few(*server, few)).value(), 3U);
   Stream::Parts parts = server->release();
   EXPECT_FALSE(server->is_open());

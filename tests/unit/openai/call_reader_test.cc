@@ -1,7 +1,7 @@
+#include "openai/call_reader.h"
+
 #include <gtest/gtest.h>
 #include <simdjson.h>
-
-#include "openai/call_reader.h"
 
 namespace sluice::openai {
 namespace {
@@ -68,7 +68,9 @@ TEST(CallReader, RefusesWhatItCannotReadExactly) {
       {R"({"Model":"m"})", "case-sensitive"},
       {R"({"model":"m","STREAM":true})", "'stream'"},
       {"{\"model\":\"m\",\"\xC5\xBFtream\":true}", "'stream'"},
-      {"{\"model\":\"m\",\"max_to\xE2\x84\xAA" "ens\":1}", "'max_tokens'"},
+      {"{\"model\":\"m\",\"max_to\xE2\x84\xAA"
+       "ens\":1}",
+       "'max_tokens'"},
       {R"({"model":"m","max_tokens":1,"max_tokens":9})", "'max_tokens' occurs twice"},
       {R"({"model":"m","stream":true,"stream":false})", "'stream' occurs twice"},
       {R"({"model":"m","stream_options":{"include_usage":true,"include_usage":false}})", "occurs twice"},
@@ -117,8 +119,9 @@ TEST(CallReader, RefusesWhatItCannotReadExactly) {
 }
 
 TEST(CallReader, ReadsWhatACallAsksFor) {
-  const Result<CallBody> call = read(EndpointId::kChatCompletions,
-                                     R"( { "model" : "org\/m:\u0074ag" , "stream":true,"n":3,"max_tokens":50,"max_completion_tokens":4.0e1,
+  const Result<CallBody> call =
+      read(EndpointId::kChatCompletions,
+           R"( { "model" : "org\/m:\u0074ag" , "stream":true,"n":3,"max_tokens":50,"max_completion_tokens":4.0e1,
       "stream_options":{"x":[1,{"a":2}],"include_usage":true},"temperature":1e-3,"tools":[]} )");
   ASSERT_TRUE(call) << call.error().what;
   EXPECT_EQ(call->model, "org/m:tag");
@@ -132,8 +135,9 @@ TEST(CallReader, ReadsWhatACallAsksFor) {
 }
 
 TEST(CallReader, TakesNullForAbsent) {
-  const Result<CallBody> call = read(EndpointId::kChatCompletions,
-                                     R"({"model":"m","stream":null,"n":null,"max_tokens":null,"stream_options":null,"tools":null})");
+  const Result<CallBody> call =
+      read(EndpointId::kChatCompletions,
+           R"({"model":"m","stream":null,"n":null,"max_tokens":null,"stream_options":null,"tools":null})");
   ASSERT_TRUE(call) << call.error().what;
   EXPECT_FALSE(call->stream);
   EXPECT_EQ(call->choices, 1u);
@@ -148,7 +152,8 @@ TEST(CallReader, MembersOfOtherEndpointsAreNotItsOwn) {
 
 TEST(CallReader, NoCapBelowOneIsACap) {
   for (const char* value : {"0", "-1", "-1.0"}) {
-    const Result<CallBody> call = read(EndpointId::kChatCompletions, std::string(R"({"model":"m","max_tokens":)") + value + "}");
+    const Result<CallBody> call =
+        read(EndpointId::kChatCompletions, std::string(R"({"model":"m","max_tokens":)") + value + "}");
     ASSERT_TRUE(call);
     EXPECT_EQ(call->output_cap, std::nullopt);
     EXPECT_EQ(call->cap_count, 1u);
@@ -172,17 +177,29 @@ TEST(CallReader, EstimatesThePromptByItsText) {
     const Result<CallBody> call = read(id, body);
     return call ? call->prompt_estimate : 9999;
   };
-  EXPECT_EQ(estimate(EndpointId::kChatCompletions, R"({"model":"m","messages":[{"role":"user","content":"12345678"}]})"), 2u);
-  EXPECT_EQ(estimate(EndpointId::kChatCompletions, R"({"model":"m","messages":[{"role":"user","content":"123456789"}]})"), 3u);
-  EXPECT_EQ(estimate(EndpointId::kChatCompletions, R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"1234"}]}]})"), 1u);
+  EXPECT_EQ(
+      estimate(EndpointId::kChatCompletions, R"({"model":"m","messages":[{"role":"user","content":"12345678"}]})"), 2u);
+  EXPECT_EQ(
+      estimate(EndpointId::kChatCompletions, R"({"model":"m","messages":[{"role":"user","content":"123456789"}]})"),
+      3u);
   EXPECT_EQ(estimate(EndpointId::kChatCompletions,
-                     R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
-                         std::string(10000, 'A') + R"("}},{"type":"input_audio","input_audio":{"data":")" + std::string(10000, 'A') + R"("}}]}]})"),
-            0u);
+                     R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"1234"}]}]})"),
+            1u);
+  EXPECT_EQ(
+      estimate(
+          EndpointId::kChatCompletions,
+          R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
+              std::string(10000, 'A') + R"("}},{"type":"input_audio","input_audio":{"data":")" +
+              std::string(10000, 'A') + R"("}}]}]})"),
+      0u);
   EXPECT_EQ(estimate(EndpointId::kCompletions, R"({"model":"m","prompt":["1234","1234"]})"), 2u);
   EXPECT_EQ(estimate(EndpointId::kEmbeddings, R"({"model":"m","input":[1,2,3,4,5]})"), 5u);
   EXPECT_EQ(estimate(EndpointId::kEmbeddings, R"({"model":"m","input":"12345678"})"), 2u);
-  EXPECT_EQ(estimate(EndpointId::kResponses, R"({"model":"m","instructions":"1234","input":[{"role":"user","content":[{"type":"input_text","text":"1234"}]}]})"), 2u);
+  EXPECT_EQ(
+      estimate(
+          EndpointId::kResponses,
+          R"({"model":"m","instructions":"1234","input":[{"role":"user","content":[{"type":"input_text","text":"1234"}]}]})"),
+      2u);
   EXPECT_EQ(estimate(EndpointId::kChatCompletions, R"({"model":"m","tools":[{"a":"b"}]})"), 3u);
 }
 
@@ -202,9 +219,11 @@ TEST(EditBody, LeavesABodyWithoutEditsInOnePiece) {
 }
 
 TEST(EditBody, C17TouchesNothingButTheEditedMembers) {
-  const std::string body = R"({ "z":1.50, "model" : "a" ,"x":"\u00e9","max_tokens": 1e3 ,"stream_options" : { "k":[ ] } , "y":-0 })";
-  EXPECT_EQ(edited(EndpointId::kChatCompletions, body, {.add_include_usage = true, .clamp_output_to = 10, .model = "b\"c"}),
-            R"({ "z":1.50, "model" : "b\"c" ,"x":"\u00e9","max_tokens": 10 ,"stream_options" : {"include_usage":true, "k":[ ] } , "y":-0 })");
+  const std::string body =
+      R"({ "z":1.50, "model" : "a" ,"x":"\u00e9","max_tokens": 1e3 ,"stream_options" : { "k":[ ] } , "y":-0 })";
+  EXPECT_EQ(
+      edited(EndpointId::kChatCompletions, body, {.add_include_usage = true, .clamp_output_to = 10, .model = "b\"c"}),
+      R"({ "z":1.50, "model" : "b\"c" ,"x":"\u00e9","max_tokens": 10 ,"stream_options" : {"include_usage":true, "k":[ ] } , "y":-0 })");
 }
 
 struct Edit {
@@ -219,12 +238,17 @@ TEST(EditBody, AsksForUsage) {
       {R"({"model":"m","stream_options":{}})", R"({"model":"m","stream_options":{"include_usage":true}})"},
       {R"({"model":"m","stream_options":{ }})", R"({"model":"m","stream_options":{"include_usage":true }})"},
       {R"({"model":"m","stream_options":{"a":1}})", R"({"model":"m","stream_options":{"include_usage":true,"a":1}})"},
-      {R"({"model":"m","stream_options":{"include_usage":false}})", R"({"model":"m","stream_options":{"include_usage":true}})"},
-      {R"({"model":"m","stream_options":{"include_usage": null }})", R"({"model":"m","stream_options":{"include_usage": true }})"},
-      {R"({"model":"m","stream_options":{"include_\u0075sage":false}})", R"({"model":"m","stream_options":{"include_\u0075sage":true}})"},
-      {R"({"model":"m","stream_options":{"include_usage":true}})", R"({"model":"m","stream_options":{"include_usage":true}})"},
+      {R"({"model":"m","stream_options":{"include_usage":false}})",
+       R"({"model":"m","stream_options":{"include_usage":true}})"},
+      {R"({"model":"m","stream_options":{"include_usage": null }})",
+       R"({"model":"m","stream_options":{"include_usage": true }})"},
+      {R"({"model":"m","stream_options":{"include_\u0075sage":false}})",
+       R"({"model":"m","stream_options":{"include_\u0075sage":true}})"},
+      {R"({"model":"m","stream_options":{"include_usage":true}})",
+       R"({"model":"m","stream_options":{"include_usage":true}})"},
   };
-  for (const Edit& c : cases) EXPECT_EQ(edited(EndpointId::kChatCompletions, c.body, {.add_include_usage = true}), c.edited);
+  for (const Edit& c : cases)
+    EXPECT_EQ(edited(EndpointId::kChatCompletions, c.body, {.add_include_usage = true}), c.edited);
   EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", {.add_include_usage = true}), R"({"model":"m"})");
 }
 
@@ -233,22 +257,29 @@ TEST(EditBody, ClampsEveryCapAndInsertsTheEndpointsOwn) {
       {R"({"model":"m"})", R"({"max_completion_tokens":10,"model":"m"})"},
       {R"({"model":"m","max_tokens":9})", R"({"model":"m","max_tokens":9})"},
       {R"({"model":"m","max_tokens":11})", R"({"model":"m","max_tokens":10})"},
-      {R"({"max_tokens":11,"model":"m","max_completion_tokens":5})", R"({"max_tokens":10,"model":"m","max_completion_tokens":5})"},
+      {R"({"max_tokens":11,"model":"m","max_completion_tokens":5})",
+       R"({"max_tokens":10,"model":"m","max_completion_tokens":5})"},
       {R"({"model":"m","max_tokens":null})", R"({"model":"m","max_tokens":10})"},
       {R"({"model":"m","max_tokens":-1,"n_predict":-1,"max_completion_tokens":100})",
        R"({"model":"m","max_tokens":10,"n_predict":10,"max_completion_tokens":10})"},
   };
-  for (const Edit& c : cases) EXPECT_EQ(edited(EndpointId::kChatCompletions, c.body, {.clamp_output_to = 10}), c.edited);
-  EXPECT_EQ(edited(EndpointId::kCompletions, R"({"model":"m"})", {.clamp_output_to = 10}), R"({"max_tokens":10,"model":"m"})");
-  EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", {.clamp_output_to = 10}), R"({"max_output_tokens":10,"model":"m"})");
+  for (const Edit& c : cases)
+    EXPECT_EQ(edited(EndpointId::kChatCompletions, c.body, {.clamp_output_to = 10}), c.edited);
+  EXPECT_EQ(edited(EndpointId::kCompletions, R"({"model":"m"})", {.clamp_output_to = 10}),
+            R"({"max_tokens":10,"model":"m"})");
+  EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", {.clamp_output_to = 10}),
+            R"({"max_output_tokens":10,"model":"m"})");
 }
 
 TEST(EditBody, MakesAllEditsAtOnce) {
-  EXPECT_EQ(edited(EndpointId::kChatCompletions,
-                   R"({"model":"a","max_tokens":99,"stream_options":{"include_usage":false},"n_predict":99,"max_completion_tokens":99,"z":0})",
+  EXPECT_EQ(
+      edited(
+          EndpointId::kChatCompletions,
+          R"({"model":"a","max_tokens":99,"stream_options":{"include_usage":false},"n_predict":99,"max_completion_tokens":99,"z":0})",
+          {.add_include_usage = true, .clamp_output_to = 1, .model = "b"}),
+      R"({"model":"b","max_tokens":1,"stream_options":{"include_usage":true},"n_predict":1,"max_completion_tokens":1,"z":0})");
+  EXPECT_EQ(edited(EndpointId::kChatCompletions, R"({"model":"a"})",
                    {.add_include_usage = true, .clamp_output_to = 1, .model = "b"}),
-            R"({"model":"b","max_tokens":1,"stream_options":{"include_usage":true},"n_predict":1,"max_completion_tokens":1,"z":0})");
-  EXPECT_EQ(edited(EndpointId::kChatCompletions, R"({"model":"a"})", {.add_include_usage = true, .clamp_output_to = 1, .model = "b"}),
             R"({"stream_options":{"include_usage":true},"max_completion_tokens":1,"model":"b"})");
 }
 

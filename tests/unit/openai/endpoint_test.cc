@@ -17,8 +17,9 @@ TEST(FindEndpoint, KnowsItsPathsAndNothingElse) {
 }
 
 TEST(FindEndpoint, C35ForwardsNothingThatIsNotListed) {
-  for (const char* path : {"/update_weights_from_disk", "/slots", "/models/load", "/api/pull", "/v1/../slots", "/v1/%2e%2e/slots", "/v1/models/",
-                           "/v1/chat/completions/", "/v1/chat%2Fcompletions", "/V1/models", "//v1/models", "/v1", "", "/"}) {
+  for (const char* path : {"/update_weights_from_disk", "/slots", "/models/load", "/api/pull", "/v1/../slots",
+                           "/v1/%2e%2e/slots", "/v1/models/", "/v1/chat/completions/", "/v1/chat%2Fcompletions",
+                           "/V1/models", "//v1/models", "/v1", "", "/"}) {
     const Result<Route> route = find_endpoint("POST", path);
     ASSERT_FALSE(route) << path;
     EXPECT_EQ(route.error().kind, ErrorKind::kNotFound) << path;

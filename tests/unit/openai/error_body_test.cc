@@ -19,7 +19,8 @@ TEST(ErrorAnswer, GivesTheStatusAndCodeThatSdksKnow) {
       {ErrorKind::kNoKey, 401, R"("type":"invalid_request_error","param":null,"code":null)"},
       {ErrorKind::kInvalidKey, 401, R"("type":"invalid_request_error","param":null,"code":"invalid_api_key")"},
       {ErrorKind::kModelNotFound, 404, R"("type":"invalid_request_error","param":null,"code":"model_not_found")"},
-      {ErrorKind::kContextLength, 400, R"("type":"invalid_request_error","param":"messages","code":"context_length_exceeded")"},
+      {ErrorKind::kContextLength, 400,
+       R"("type":"invalid_request_error","param":"messages","code":"context_length_exceeded")"},
       {ErrorKind::kRateLimited, 429, R"("type":"requests","param":null,"code":"rate_limit_exceeded")"},
       {ErrorKind::kQuotaExceeded, 429, R"("type":"insufficient_quota","param":null,"code":"insufficient_quota")"},
       {ErrorKind::kOverloaded, 503, R"("type":"service_unavailable_error","param":null,"code":"server_is_overloaded")"},
@@ -33,8 +34,9 @@ TEST(ErrorAnswer, GivesTheStatusAndCodeThatSdksKnow) {
 }
 
 TEST(ErrorAnswer, C14FaultsOfClientsAreNeverRetried) {
-  for (const ErrorKind kind : {ErrorKind::kBadRequest, ErrorKind::kNotFound, ErrorKind::kMethodNotAllowed, ErrorKind::kTooLarge,
-                               ErrorKind::kUnsupportedEncoding, ErrorKind::kHeadTooLarge, ErrorKind::kForbidden, ErrorKind::kProtocol}) {
+  for (const ErrorKind kind :
+       {ErrorKind::kBadRequest, ErrorKind::kNotFound, ErrorKind::kMethodNotAllowed, ErrorKind::kTooLarge,
+        ErrorKind::kUnsupportedEncoding, ErrorKind::kHeadTooLarge, ErrorKind::kForbidden, ErrorKind::kProtocol}) {
     const std::uint16_t status = error_answer(client_error(kind, "")).status;
     EXPECT_GE(status, 400);
     EXPECT_LT(status, 500);
@@ -61,7 +63,8 @@ TEST(ErrorAnswer, C10ASpentBudgetIsNotRetried) {
 
 TEST(ErrorAnswer, EscapesWhatItIsTold) {
   EXPECT_EQ(error_answer(client_error(ErrorKind::kModelNotFound, "x"), "a\"\\\n\x01\xFF", "tokens").body,
-            "{\"error\":{\"message\":\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBD\",\"type\":\"tokens\",\"param\":null,\"code\":\"model_not_found\"}}");
+            "{\"error\":{\"message\":\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBD\",\"type\":\"tokens\",\"param\":null,\"code\":"
+            "\"model_not_found\"}}");
 }
 
 TEST(ErrorAnswer, KeepsTheStatusOfAnUpstreamsError) {
@@ -80,24 +83,33 @@ TEST(UpstreamAnswer, C8EveryFormLeavesNested) {
     const char* client_body;  // empty: any
   };
   const Case cases[] = {
-      {400, R"({"error":{"message":"m","type":"t","param":"p","code":"c"}})", 400, R"({"error":{"message":"m","type":"t","param":"p","code":"c"}})"},
+      {400, R"({"error":{"message":"m","type":"t","param":"p","code":"c"}})", 400,
+       R"({"error":{"message":"m","type":"t","param":"p","code":"c"}})"},
       {400, R"({"object":"error","message":"m","type":"BadRequestError","param":null,"code":400})", 400,
        R"({"error":{"message":"m","type":"BadRequestError","param":null,"code":"400"}})"},
-      {500, R"({"error":"boom"})", 500, R"({"error":{"message":"boom","type":"server_error","param":null,"code":null}})"},
+      {500, R"({"error":"boom"})", 500,
+       R"({"error":{"message":"boom","type":"server_error","param":null,"code":null}})"},
       {422, R"({"detail":[{"loc":["body"],"msg":"Field required"}]})", 422,
        R"({"error":{"message":"Field required","type":"invalid_request_error","param":null,"code":null}})"},
-      {404, R"({"detail":"Not Found"})", 404, R"({"error":{"message":"Not Found","type":"invalid_request_error","param":null,"code":null}})"},
+      {404, R"({"detail":"Not Found"})", 404,
+       R"({"error":{"message":"Not Found","type":"invalid_request_error","param":null,"code":null}})"},
       {503, R"({"error":{"code":503,"message":"Loading model","type":"unavailable_error"}})", 503,
        R"({"error":{"message":"Loading model","type":"unavailable_error","param":null,"code":"503"}})"},
       {502, "<html><body>Bad Gateway</body></html>", 502,
        R"({"error":{"message":"The model server failed.","type":"server_error","param":null,"code":"upstream_error"}})"},
-      {500, "", 500, R"({"error":{"message":"The model server failed.","type":"server_error","param":null,"code":"upstream_error"}})"},
+      {500, "", 500,
+       R"({"error":{"message":"The model server failed.","type":"server_error","param":null,"code":"upstream_error"}})"},
       {503, "", 503, ""},
-      {429, "", 429, R"({"error":{"message":"The model server is at its rate limit. Try again later.","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}})"},
+      {429, "", 429,
+       R"({"error":{"message":"The model server is at its rate limit. Try again later.","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}})"},
       {429, R"({"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}})", 502, ""},
-      {400, R"({"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_ctx":512}})", 400,
+      {400,
+       R"({"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_ctx":512}})",
+       400,
        R"({"error":{"message":"the request exceeds the available context size","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}})"},
-      {400, R"({"object":"error","message":"This model's maximum context length is 512 tokens.","type":"BadRequestError","param":null,"code":400})", 400,
+      {400,
+       R"({"object":"error","message":"This model's maximum context length is 512 tokens.","type":"BadRequestError","param":null,"code":400})",
+       400,
        R"({"error":{"message":"This model's maximum context length is 512 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}})"},
       {401, R"({"error":"Incorrect key sk-operator"})", 502, ""},
       {403, R"({"error":"Incorrect key sk-operator"})", 502, ""},

@@ -41,15 +41,47 @@ class Mutator {
 
  private:
   void mutate(std::string& text) {
-    static constexpr std::string_view kTokens[] = {
-        "\"usage\":", "\"error\":", "\"choices\":[]", "null", "{", "}", "[", "]", "\"", "\\", "\\u0000", "\n\n", "\r", "\n",
-        "data: ", "data: [DONE]\n\n", ":", ",", "\xEF\xBB\xBF", "\xFF", "\"model\":", "\"stream\":true,", "\"n\":1e1,", "-1", "1e400", "event: error\n", "\"object\":\"error\","};
+    static constexpr std::string_view kTokens[] = {"\"usage\":",
+                                                   "\"error\":",
+                                                   "\"choices\":[]",
+                                                   "null",
+                                                   "{",
+                                                   "}",
+                                                   "[",
+                                                   "]",
+                                                   "\"",
+                                                   "\\",
+                                                   "\\u0000",
+                                                   "\n\n",
+                                                   "\r",
+                                                   "\n",
+                                                   "data: ",
+                                                   "data: [DONE]\n\n",
+                                                   ":",
+                                                   ",",
+                                                   "\xEF\xBB\xBF",
+                                                   "\xFF",
+                                                   "\"model\":",
+                                                   "\"stream\":true,",
+                                                   "\"n\":1e1,",
+                                                   "-1",
+                                                   "1e400",
+                                                   "event: error\n",
+                                                   "\"object\":\"error\","};
     const std::size_t at = below(text.size() + 1);
     switch (below(5)) {
-      case 0: text.insert(at, kTokens[below(std::size(kTokens))]); break;
-      case 1: text.erase(at, below(12)); break;
-      case 2: if (at < text.size()) text[at] = static_cast<char>(below(256)); break;
-      case 3: text.insert(at, text.substr(below(text.size() + 1), below(60))); break;
+      case 0:
+        text.insert(at, kTokens[below(std::size(kTokens))]);
+        break;
+      case 1:
+        text.erase(at, below(12));
+        break;
+      case 2:
+        if (at < text.size()) text[at] = static_cast<char>(below(256));
+        break;
+      case 3:
+        text.insert(at, text.substr(below(text.size() + 1), below(60)));
+        break;
       default: {
         const std::string& other = corpus_[below(corpus_.size())];
         text = text.substr(0, at) + other.substr(below(other.size() + 1));
@@ -66,7 +98,8 @@ TEST(Fuzz, AReadCallCanBeEdited) {
   CallReader reader;
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
     const std::string text = mutator.next();
-    for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kCompletions, EndpointId::kEmbeddings, EndpointId::kResponses})
+    for (const EndpointId id :
+         {EndpointId::kChatCompletions, EndpointId::kCompletions, EndpointId::kEmbeddings, EndpointId::kResponses})
       fuzz::call(reader, endpoint_of(id), text);
   }
 }

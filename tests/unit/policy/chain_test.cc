@@ -11,7 +11,8 @@ struct Log {
 
 class Spy final : public Policy {
  public:
-  Spy(Log& log, std::string name, bool refuse = false, bool cut = false) : log_(log), name_(std::move(name)), refuse_(refuse), cut_(cut) {}
+  Spy(Log& log, std::string name, bool refuse = false, bool cut = false)
+      : log_(log), name_(std::move(name)), refuse_(refuse), cut_(cut) {}
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
   [[nodiscard]] Decision admit(Call&) noexcept override {
     log_.text += "admit " + name_ + ";";

@@ -71,7 +71,8 @@ TEST_F(QueuedAuditSinkTest, WhatFindsNoRoomIsCounted) {
   auto broken = *open_sqlite(path);
   auto outside = *Database::open(path, seconds(5));
   ASSERT_TRUE(outside.exec("ALTER TABLE audit RENAME TO hidden").ok());
-  QueuedAuditSink sink(std::move(broken), {.capacity = 8, .batch = 4, .retry_cap = milliseconds(5), .last_try = milliseconds(10)},
+  QueuedAuditSink sink(std::move(broken),
+                       {.capacity = 8, .batch = 4, .retry_cap = milliseconds(5), .last_try = milliseconds(10)},
                        nullptr);
   for (std::uint64_t i = 1; i <= 100; ++i) sink.record(record(1, i));
   EXPECT_GE(sink.dropped(), 100u - 8 - 4);

@@ -38,9 +38,15 @@ struct SqliteStoreTest : testing::Test {
   }
   absl::StatusOr<std::uint64_t> add_key(std::uint64_t user, int n, std::vector<std::string> models = {},
                                         std::vector<BudgetSpec> budgets = {}) {
-    return store->add_key({.id = 0, .user_id = user, .hash = hash_of(n), .hint = "sk-sluice-AAAA…", .models = std::move(models),
-                           .expires = kNow + hours(n), .limits = {.requests_per_minute = 60, .tokens_per_minute = {},
-                           .concurrency = 4}, .created = kNow, .revoked = {}},
+    return store->add_key({.id = 0,
+                           .user_id = user,
+                           .hash = hash_of(n),
+                           .hint = "sk-sluice-AAAA…",
+                           .models = std::move(models),
+                           .expires = kNow + hours(n),
+                           .limits = {.requests_per_minute = 60, .tokens_per_minute = {}, .concurrency = 4},
+                           .created = kNow,
+                           .revoked = {}},
                           budgets);
   }
 
@@ -53,7 +59,8 @@ TEST_F(SqliteStoreTest, CallersComeBackAfterARestartAsTheyWere) {
   const auto tenant = add_tenant("acme");
   const auto user = add_user(tenant, "ada");
   const auto plain = *add_key(user, 1);
-  const auto scoped = *add_key(user, 2, {"qwen", "llama"}, {{.amount = 500}, {.unit = BudgetUnit::kMicroUsd, .amount = 7, .soft = true}});
+  const auto scoped = *add_key(user, 2, {"qwen", "llama"},
+                               {{.amount = 500}, {.unit = BudgetUnit::kMicroUsd, .amount = 7, .soft = true}});
   ASSERT_TRUE(store->revoke(Scope::kKey, plain, kNow).ok());
   reopen();
   std::vector<KeyRecord> keys;
@@ -97,7 +104,9 @@ TEST_F(SqliteStoreTest, WhatIsMissingIsNotFoundAndNothingIsLeftBehind) {
   EXPECT_EQ(store->find_user(9, "x").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store->revoke(Scope::kUser, 9, kNow).code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store->set_limits(Scope::kKey, 9, {}).code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store->add_user({.id = 0, .tenant_id = 9, .name = "x", .limits = {}, .created = kNow, .revoked = {}}).status().code(),
+  EXPECT_EQ(store->add_user({.id = 0, .tenant_id = 9, .name = "x", .limits = {}, .created = kNow, .revoked = {}})
+                .status()
+                .code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(add_key(9, 1, {"m"}, {{.amount = 1}}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(store->budgets()->empty());
@@ -116,7 +125,8 @@ TEST_F(SqliteStoreTest, BudgetsAreReplacedAndRemoved) {
 TEST_F(SqliteStoreTest, APairingKeyIsConsumedOnceWhoeverRaces) {
   ASSERT_TRUE(store->add_pairing_key(hash_of(1), kNow, kNow + minutes(15)).ok());
   EXPECT_EQ(store->pair_agent(hash_of(2), "gpu", kNow).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(store->pair_agent(hash_of(1), "gpu", kNow + minutes(15)).status().code(), absl::StatusCode::kNotFound) << "expired";
+  EXPECT_EQ(store->pair_agent(hash_of(1), "gpu", kNow + minutes(15)).status().code(), absl::StatusCode::kNotFound)
+      << "expired";
   std::atomic<int> paired{0};
   std::vector<std::thread> racers;
   for (int i = 0; i < 4; ++i) {
@@ -168,7 +178,11 @@ ledger::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_
   r.status = 200;
   r.end_reason = EndReason::kCompleted;
   r.stream = true;
-  r.usage = {.source = UsageSource::kMeasured, .prompt_tokens = 11, .cached_tokens = 2, .completion_tokens = 7, .reasoning_tokens = 3};
+  r.usage = {.source = UsageSource::kMeasured,
+             .prompt_tokens = 11,
+             .cached_tokens = 2,
+             .completion_tokens = 7,
+             .reasoning_tokens = 3};
   r.cost_micros = 99;
   r.ttft = microseconds(1500);
   r.duration = microseconds(9000);

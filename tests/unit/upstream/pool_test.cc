@@ -16,7 +16,9 @@ class FakePlace final : public Place {
   std::int64_t free_slots() const noexcept override { return slots_.free(); }
   bool take_slot() noexcept override { return slots_.take(); }
   void free_slot() noexcept override { slots_.give(); }
-  std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest&, net::Signal&) noexcept override { return nullptr; }
+  std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest&, net::Signal&) noexcept override {
+    return nullptr;
+  }
   bool up = true;
 
  private:

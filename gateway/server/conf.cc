@@ -1,0 +1,148 @@
+#include "server/conf.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+namespace sluice::server {
+
+std::uint32_t ModelNumbers::of(const std::string& model) {
+  const std::lock_guard lock(mutex_);
+  return numbers_.try_emplace(model, static_cast<std::uint32_t>(numbers_.size())).first->second;
+}
+
+std::vector<std::string> ModelNumbers::names() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& entry : numbers_) names.push_back(entry.first);
+  return names;
+}
+
+std::shared_ptr<const proxy::Conf> make_worker_conf(const config::Settings& settings, ModelNumbers& numbers,
+                                                    observe::Meters& meters,
+                                                    std::shared_ptr<const policy::Chain> chain) {
+  auto conf = std::make_shared<proxy::Conf>();
+  conf->settings.body_bytes = settings.http.body_limit;
+  conf->settings.answer_bytes = settings.route.answer_limit;
+  conf->settings.event_bytes = settings.stream.event_limit;
+  conf->settings.first_ping = settings.stream.first_ping;
+  conf->settings.ping_interval = settings.stream.ping_interval;
+  conf->settings.upstream_silence = settings.tunnel.stream_gap;
+  conf->settings.hold = settings.route.hold;
+  conf->settings.attempts = settings.route.connect_attempts;
+  conf->settings.queue = settings.route.queue;
+  for (const config::Listener& listener : settings.listeners)
+    conf->settings.cors_origins.insert(conf->settings.cors_origins.end(), listener.cors_origins.begin(),
+                                       listener.cors_origins.end());
+  conf->settings.label_headers = settings.audit.label_headers;
+  conf->settings.most_labels = settings.audit.max_labels;
+  conf->chain = std::move(chain);
+  for (const config::Model& model : settings.models) {
+    conf->models.emplace(model.name, proxy::ModelSettings{.index = numbers.of(model.name),
+                                                          .max_output = model.max_output,
+                                                          .upstream_name = model.upstream_name,
+                                                          .meters = meters.add_model(model.name)});
+  }
+  return conf;
+}
+
+absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const config::Settings& settings,
+                                                                         const config::Listener& listener,
+                                                                         const net::ServerTls* tls) {
+  auto front = std::make_shared<FrontSettings>();
+  front->tls = listener.transport == config::Transport::kTls;
+  front->tunnels = listener.tunnels && front->tls;
+  front->handshake_time = settings.tls.handshake_time;
+  if (front->tls) front->context = tls->context();
+  auto proxies = net::Networks::parse(listener.proxy_protocol);
+  auto forwarders = net::Networks::parse(listener.trust_forwarded_for);
+  if (!proxies || !forwarders)
+    return absl::InvalidArgumentError("a trusted network is not of the form 10.0.0.0/8 or 2001:db8::/32");
+  front->proxy_protocol = *std::move(proxies);
+  front->trust_forwarded_for = *std::move(forwarders);
+  front->limits = {.head_bytes = settings.http.head_limit,
+                   .read_ahead_bytes = settings.http.read_ahead,
+                   .head_time = settings.http.head_time,
+                   .idle_time = settings.http.idle_time,
+                   .body_gap = settings.http.body_gap,
+                   .write_gap = settings.http.write_gap};
+  return front;
+}
+
+absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream) {
+  const auto url = http::parse_base_url(upstream.url);
+  if (!url)
+    return absl::InvalidArgumentError(
+        fmt::format("upstream {}: '{}' is not http://HOST:PORT or https://…", upstream.name, upstream.url));
+  upstream::DirectSettings settings;
+  settings.name = upstream.name;
+  settings.connection = {.url = *url,
+                         .context = nullptr,
+                         .connect_time = upstream.connect_time,
+                         .idle_time = upstream.idle_time,
+                         .gap = upstream.stream_gap,
+                         .most_idle = upstream.pool};
+  if (url->tls) {
+    auto context = net::create_client_tls(
+        {.ca_file = upstream.ca_file, .certificate_file = {}, .key_file = {}, .alpn = {"http/1.1"}});
+    if (!context.ok()) return context.status();
+    settings.connection.context = *std::move(context);
+  }
+  if (upstream.api_key.given()) settings.authorization = "Bearer " + std::string(upstream.api_key.value);
+  settings.models = upstream.models;
+  settings.usage_in_stream = upstream.usage_in_stream;
+  settings.head_time = upstream.head_time;
+  settings.health_interval = upstream.health_interval;
+  return settings;
+}
+
+net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca) {
+  return {.certificate_file = settings.tls.certificate,
+          .key_file = settings.tls.key,
+          .floor = settings.tls.min_version == config::TlsVersion::k12 ? net::TlsFloor::k12 : net::TlsFloor::k13,
+          .tickets = settings.tls.tickets ? net::Tickets::kOn : net::Tickets::kOff,
+          .ticket_lifetime = std::chrono::duration_cast<std::chrono::seconds>(settings.tls.ticket_lifetime),
+          .tunnel_ca = std::move(tunnel_ca)};
+}
+
+ledger::Ledger::Options make_ledger_options(const config::Settings& settings) {
+  ledger::Ledger::Options options{.slice = settings.ledger.slice, .warn_percent = settings.ledger.warn_percent};
+  absl::LoadTimeZone(settings.ledger.time_zone, &options.zone);  // checked with the conf
+  return options;
+}
+
+observe::Log::Options make_log_options(const config::Log& log) noexcept {
+  observe::Level level = observe::Level::kInfo;
+  switch (log.level) {
+    case config::LogLevel::kDebug:
+      level = observe::Level::kDebug;
+      break;
+    case config::LogLevel::kInfo:
+      level = observe::Level::kInfo;
+      break;
+    case config::LogLevel::kWarn:
+      level = observe::Level::kWarn;
+      break;
+    case config::LogLevel::kError:
+      level = observe::Level::kError;
+      break;
+  }
+  return {.level = level,
+          .format = log.format == config::LogFormat::kJson ? observe::Format::kJson : observe::Format::kText,
+          .access_rate = log.access ? log.access_rate : 0};
+}
+
+void apply_models(const config::Settings& settings, ModelNumbers& numbers, ledger::Ledger& ledger) {
+  std::set<std::string> named;
+  for (const config::Model& model : settings.models) {
+    named.insert(model.name);
+    ledger.set_model(
+        numbers.of(model.name), model.name,
+        {.limits = model.limits, .budgets = model.budgets, .user_budgets = model.user_budgets, .price = model.price});
+  }
+  for (const std::string& name : numbers.names()) {
+    if (!named.contains(name)) ledger.set_model(numbers.of(name), name, {});
+  }
+}
+
+}  // namespace sluice::server

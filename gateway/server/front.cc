@@ -1,0 +1,116 @@
+#include "server/front.h"
+
+#include "net/proxy_protocol.h"
+#include "openai/error_body.h"
+#include "proxy/exchange.h"
+
+namespace sluice::server {
+namespace {
+
+constexpr std::string_view kTunnelProtocol = "sluice-tunnel/1";
+constexpr std::string_view kOwnPaths = "/.sluice/";
+
+}  // namespace
+
+void Front::accept(net::Socket socket, std::shared_ptr<const FrontSettings> settings) {
+  tasks_.spawn(serve(std::move(socket), std::move(settings)));
+}
+
+Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings> settings) {
+  struct Counted {
+    Counted(ConnectionCount& count_, proxy::WorkerMetrics& metrics_) noexcept
+        : count(count_), metrics(metrics_), number(++count.open) {
+      metrics.connections(1);
+    }
+    ~Counted() {
+      --count.open;
+      metrics.connections(-1);
+    }
+    ConnectionCount& count;
+    proxy::WorkerMetrics& metrics;
+    std::int64_t number;
+  } const counted(count_, worker_.metrics);
+  if (draining_ || counted.number > count_.cap.load(std::memory_order_relaxed)) co_return;
+  auto stream = std::make_unique<net::Stream>(worker_.loop, std::move(socket));
+  net::Address peer = stream->peer().address();
+  if (const Status secured = co_await secure(*stream, *settings, peer); !secured) co_return stream->close();
+  if (stream->alpn() == kTunnelProtocol) {
+    if (!settings->tunnels || draining_ || !tunnels_) co_return stream->close();
+    co_return tunnels_(std::move(stream));
+  }
+  co_await serve_requests(std::move(stream), *settings, peer);
+}
+
+// PROXY header, then TLS, as the listener asks for them. `peer` becomes the client's own address.
+Task<Status> Front::secure(net::Stream& stream, const FrontSettings& settings, net::Address& peer) {
+  const net::Deadline deadline = net::Deadline::after(settings.handshake_time);
+  if (!settings.proxy_protocol.empty() && settings.proxy_protocol.contain(peer)) {
+    const Result<std::optional<net::Endpoint>> source = co_await net::read_proxy_header(stream, deadline);
+    if (!source) co_return source.error();
+    if (*source) peer = (*source)->address();
+  }
+  if (settings.tls) co_return co_await stream.handshake_as_server(settings.context.get(), deadline);
+  co_return ok();
+}
+
+Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const FrontSettings& settings,
+                                 net::Address peer) {
+  http::ServerConnection client(std::move(stream), settings.limits);
+  Connection connection{.http = &client};
+  const auto position = connections_.insert(connections_.end(), &connection);
+  std::string address = net::truncated(peer);
+  const bool forwarded = settings.trust_forwarded_for.contain(peer);
+  for (;;) {
+    const Result<const http::RequestHead*> head = co_await client.read_head();
+    if (!head) {
+      co_await answer_bad_head(client, head.error());
+      break;
+    }
+    if (forwarded) {
+      const auto origin = net::forwarded_for((*(*head)->fields)["x-forwarded-for"], settings.trust_forwarded_for);
+      address = net::truncated(origin.value_or(peer));
+    }
+    connection.busy = true;
+    co_await serve_request(client, **head, address);
+    connection.busy = false;
+    if (draining_ || !client.keeps_alive()) break;
+  }
+  connections_.erase(position);
+  client.stream().close();
+}
+
+// Of its own, so that an idle connection does not hold an exchange's memory.
+Task<void> Front::serve_request(http::ServerConnection& client, const http::RequestHead& head,
+                                const std::string& address) {
+  if (head.path.starts_with(kOwnPaths) && worker_.own_paths) {
+    (void)co_await worker_.own_paths(client, head);
+    co_return;
+  }
+  proxy::Exchange exchange(worker_, client, head, proxy::ClientAddress{address});
+  co_await exchange.run();
+}
+
+Task<void> Front::answer_bad_head(http::ServerConnection& client, Error error) {
+  if (error.kind == ErrorKind::kClosed) co_return;
+  client.close_after_answer();
+  const openai::ErrorAnswer answer = openai::error_answer(error);
+  proxy::ReplyHeaders headers;
+  std::array<char, 40> id;
+  headers.add("content-type", "application/json");
+  headers.add("x-request-id", proxy::make_request_id(id));
+  (void)co_await client.respond(answer.status, headers.span(), answer.body);
+}
+
+void Front::drain() noexcept {
+  draining_ = true;
+  for (Connection* connection : connections_) {
+    connection->http->close_after_answer();
+    if (!connection->busy) connection->http->stream().close();
+  }
+}
+
+void Front::cut() noexcept {
+  for (Connection* connection : connections_) connection->http->stream().close();
+}
+
+}  // namespace sluice::server

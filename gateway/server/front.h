@@ -1,0 +1,75 @@
+// Serves the connections that one worker accepted: TLS, then requests one after another, or a tunnel.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "http/server_connection.h"
+#include "net/address.h"
+#include "net/stream.h"
+#include "net/task_group.h"
+#include "proxy/worker.h"
+
+namespace sluice::server {
+
+// How connections of one listener are treated. Immutable; a reload makes a new one.
+struct FrontSettings {
+  bool tls = true;
+  bool tunnels = true;                // agents may dial here
+  net::Networks proxy_protocol;       // peers whose connections begin with a PROXY header
+  net::Networks trust_forwarded_for;  // peers whose X-Forwarded-For is believed
+  std::chrono::milliseconds handshake_time{10'000};
+  std::shared_ptr<SSL_CTX> context;  // null: plain. Shared: connections in their handshake outlive a reload
+  http::ConnectionLimits limits;
+};
+
+// Connections of the whole process, under one cap.
+struct ConnectionCount {
+  std::atomic<std::int64_t> open{0};
+  std::atomic<std::int64_t> cap{100'000};
+};
+
+// Thread:   owning worker only.
+// Lifetime: tasks.join() before destruction.
+// Cancel:   drain(): idle connections close, busy ones close after their answer. cut(): every connection closes now.
+class Front final {
+ public:
+  // Takes over a connection whose handshake chose the tunnel.
+  using TunnelHandler = std::function<void(std::unique_ptr<net::Stream>)>;
+
+  Front(proxy::Worker& worker, net::TaskGroup& tasks, ConnectionCount& count) noexcept
+      : worker_(worker), tasks_(tasks), count_(count) {}
+
+  void set_tunnel_handler(TunnelHandler handler) { tunnels_ = std::move(handler); }
+
+  // Starts to serve an accepted connection.
+  void accept(net::Socket socket, std::shared_ptr<const FrontSettings> settings);
+
+  void drain() noexcept;
+  void cut() noexcept;
+  [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
+
+ private:
+  struct Connection {
+    http::ServerConnection* http = nullptr;
+    bool busy = false;
+  };
+
+  Task<void> serve(net::Socket socket, std::shared_ptr<const FrontSettings> settings);
+  Task<Status> secure(net::Stream& stream, const FrontSettings& settings, net::Address& peer);
+  Task<void> serve_requests(std::unique_ptr<net::Stream> stream, const FrontSettings& settings, net::Address peer);
+  Task<void> serve_request(http::ServerConnection& client, const http::RequestHead& head, const std::string& address);
+  Task<void> answer_bad_head(http::ServerConnection& client, Error error);
+
+  proxy::Worker& worker_;
+  net::TaskGroup& tasks_;
+  ConnectionCount& count_;
+  TunnelHandler tunnels_;
+  std::list<Connection*> connections_;
+  bool draining_ = false;
+};
+
+}  // namespace sluice::server

@@ -1,0 +1,267 @@
+#include "server/gateway.h"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <sstream>
+
+#include "base/ids.h"
+#include "config/loader.h"
+#include "server/callers.h"
+#include "server/conf.h"
+#include "server/workers.h"
+#include "store/audit_sink.h"
+#include "store/sqlite_store.h"
+
+namespace sluice::server {
+namespace {
+
+constexpr std::chrono::milliseconds kDrainStep{20};
+constexpr std::chrono::milliseconds kCutTime{2'000};  // for the last errors to leave
+
+std::vector<std::string_view> endpoint_names() {
+  using openai::EndpointId;
+  std::vector<std::string_view> names;
+  for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kCompletions, EndpointId::kEmbeddings,
+                              EndpointId::kResponses, EndpointId::kModels, EndpointId::kModel})
+    names.push_back(openai::endpoint_of(id).name);
+  return names;
+}
+
+unsigned worker_count(const config::Settings& settings) {
+  return settings.server.workers != 0 ? settings.server.workers : std::max(1u, std::thread::hardware_concurrency());
+}
+
+// A core dump holds requests. Off unless the conf allows it.
+void set_core_dumps(bool allowed) {
+  const rlim_t size = allowed ? RLIM_INFINITY : 0;
+  const rlimit limit{size, size};
+  ::setrlimit(RLIMIT_CORE, &limit);
+}
+
+absl::Status make_private_folder(const std::string& path) {
+  std::error_code ec;
+  std::filesystem::create_directories(path, ec);
+  if (!ec) std::filesystem::permissions(path, std::filesystem::perms::owner_all, ec);
+  if (ec)
+    return absl::PermissionDeniedError(
+        fmt::format("cannot use the state folder {}: {}; choose another [server] state_dir", path, ec.message()));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+namespace {
+
+// Everything that lives as long as the process serves. Members are destroyed from the last to the first.
+// Thread: the control thread, which is the one that calls run().
+class Gateway final {
+ public:
+  Gateway(std::string conf_path, const PolicyMaker& policies, config::Settings settings);
+
+  absl::Status open();
+  int run();
+
+ private:
+  absl::Status open_callers();
+  absl::Status open_front();
+  absl::Status apply();
+  absl::Status reload();
+  void hear_signals();
+  void begin_stop();
+  Task<void> stop();
+  void announce();
+
+  const std::string conf_path_;
+  const PolicyMaker& policies_;
+  config::Settings settings_;
+  SystemClock clock_;
+  const std::uint64_t boot_id_ = random_id();
+  observe::Log log_;
+  observe::Metrics metrics_;
+  observe::Meters meters_;
+  identity::KeyDirectory directory_;
+  ledger::Ledger ledger_;
+  ModelNumbers numbers_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<store::QueuedAuditSink> audit_;
+  proxy::BufferedBytes buffered_;
+  ConnectionCount connections_;
+  net::Loop control_;
+  net::TaskGroup control_tasks_;
+  asio::basic_signal_set<Executor> signals_;
+  std::string tunnel_ca_;  // PEM
+  std::unique_ptr<net::ServerTls> tls_;
+  Workers workers_;
+  bool stopping_ = false;
+};
+
+Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Settings settings)
+    : conf_path_(std::move(conf_path)),
+      policies_(policies),
+      settings_(std::move(settings)),
+      log_(make_log_options(settings_.log)),
+      metrics_(worker_count(settings_)),
+      meters_(metrics_, endpoint_names()),
+      ledger_(clock_, make_ledger_options(settings_)),
+      buffered_(settings_.http.buffered_limit),
+      control_(worker_count(settings_)),
+      control_tasks_(control_,
+                     [this](const char* what) {
+                       log_.error("fault in a control task", {{"what", what}});
+                     }),
+      signals_(control_.executor(), SIGTERM, SIGINT, SIGHUP),
+      workers_(worker_count(settings_), {.directory = directory_,
+                                         .clock = clock_,
+                                         .meters = meters_,
+                                         .metrics = metrics_,
+                                         .log = log_,
+                                         .buffered = buffered_,
+                                         .connections = connections_,
+                                         .boot_id = boot_id_}) {
+  connections_.cap = settings_.http.max_connections;
+  directory_.listen(&workers_);
+}
+
+absl::Status Gateway::open() {
+  set_core_dumps(settings_.server.core_dumps);
+  if (const absl::Status made = make_private_folder(settings_.server.state_dir); !made.ok()) return made;
+  if (const absl::Status opened = open_callers(); !opened.ok()) return opened;
+  return open_front();
+}
+
+// Store, directory, ledger, audit.
+absl::Status Gateway::open_callers() {
+  auto opened = store::open_sqlite(settings_.store_path());
+  if (!opened.ok()) return opened.status();
+  store_ = *std::move(opened);
+  auto sink = store::open_sqlite(settings_.store_path(), store::Durability::kCheckpoint);
+  if (!sink.ok()) return sink.status();
+  audit_ = std::make_unique<store::QueuedAuditSink>(
+      *std::move(sink),
+      store::QueuedAuditSink::Options{.batch = settings_.journal.sink_batch,
+                                      .interval = settings_.journal.sink_interval},
+      &log_);
+  if (const absl::Status loaded = load_callers(*store_, directory_); !loaded.ok()) return loaded;
+  return restore_budgets(*store_, ledger_);
+}
+
+// Certificates, listeners, and what workers need to serve.
+absl::Status Gateway::open_front() {
+  const bool any_tls = std::ranges::any_of(settings_.listeners, [](const config::Listener& listener) {
+    return listener.transport == config::Transport::kTls;
+  });
+  if (any_tls) {
+    auto tls = net::ServerTls::create(make_tls_options(settings_, tunnel_ca_));
+    if (!tls.ok()) return tls.status();
+    tls_ = *std::move(tls);
+  }
+  if (const absl::Status listening = workers_.listen(settings_, tls_.get()); !listening.ok()) return listening;
+  return apply();
+}
+
+// What a start and a reload have in common.
+absl::Status Gateway::apply() {
+  auto chain = policies_.make(settings_.policies.order, ledger_, *audit_, boot_id_);
+  if (!chain.ok()) return chain.status();
+  apply_models(settings_, numbers_, ledger_);
+  connections_.cap = settings_.http.max_connections;
+  buffered_.set_cap(settings_.http.buffered_limit);
+  return workers_.apply(settings_, tls_.get(), numbers_, meters_, *std::move(chain));
+}
+
+absl::Status Gateway::reload() {
+  config::LoadResult loaded =
+      config::load_file(conf_path_, {.files = config::Files::kCheck, .known_policies = policies_.available});
+  if (!loaded.good()) {
+    std::string all;
+    for (const config::Diagnostic& diagnostic : loaded.diagnostics) all += diagnostic.to_string() + "\n";
+    return absl::InvalidArgumentError(all);
+  }
+  if (tls_) {
+    if (const absl::Status read = tls_->reload(make_tls_options(loaded.settings, tunnel_ca_)); !read.ok()) return read;
+  }
+  config::Settings before = std::exchange(settings_, std::move(loaded.settings));
+  settings_.listeners.resize(std::min(settings_.listeners.size(), before.listeners.size()));
+  if (const absl::Status applied = apply(); !applied.ok()) {
+    settings_ = std::move(before);
+    return applied;
+  }
+  log_.set_level(make_log_options(settings_.log).level);
+  log_.info("conf reloaded");
+  return absl::OkStatus();
+}
+
+void Gateway::announce() {
+  for (std::size_t i = 0; i < workers_.addresses().size(); ++i) {
+    std::ostringstream address;
+    address << workers_.addresses()[i];
+    log_.info("listening", {{"address", address.str()}, {"workers", workers_.size()}});
+  }
+}
+
+int Gateway::run() {
+  hear_signals();
+  workers_.start();
+  announce();
+  const auto work = asio::make_work_guard(control_.io());
+  control_.io().run();
+  return 0;
+}
+
+// Requests of the system: SIGTERM and SIGINT stop, SIGHUP reloads.
+void Gateway::hear_signals() {
+  signals_.async_wait([this](boost::system::error_code ec, int signal) {
+    if (ec) return;
+    hear_signals();
+    if (signal != SIGHUP) return begin_stop();
+    if (const absl::Status reloaded = reload(); !reloaded.ok())
+      log_.error("conf not reloaded, the old one stays",
+                 {{"why", std::string_view(reloaded.message().data(), reloaded.message().size())}});
+  });
+}
+
+void Gateway::begin_stop() {
+  if (std::exchange(stopping_, true)) return;
+  control_tasks_.spawn(stop());
+}
+
+// Drain, then cut, then close: running calls get the grace, then an error that asks for a retry.
+Task<void> Gateway::stop() {
+  log_.info("draining", {{"grace_ms", settings_.server.grace.count()}, {"connections", connections_.open.load()}});
+  net::Signal step(control_);
+  workers_.post_all([](WorkerThread& worker) { worker.drain(); });
+  const net::Deadline grace = net::Deadline::after(settings_.server.grace);
+  while (connections_.open > 0 && !grace.passed()) co_await step.wait(net::Deadline::after(kDrainStep));
+  workers_.post_all([](WorkerThread& worker) { worker.cut(); });
+  const net::Deadline cut = net::Deadline::after(kCutTime);
+  while (connections_.open > 0 && !cut.passed()) co_await step.wait(net::Deadline::after(kDrainStep));
+  workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
+  workers_.stop();
+  log_.info("stopped");
+  control_.post([this] { control_.io().stop(); });  // after this task has ended
+}
+
+}  // namespace
+
+int serve(const std::string& conf_path, const PolicyMaker& policies) {
+  config::LoadResult loaded =
+      config::load_file(conf_path, {.files = config::Files::kCheck, .known_policies = policies.available});
+  for (const config::Diagnostic& diagnostic : loaded.diagnostics)
+    std::fprintf(stderr, "%s\n", diagnostic.to_string().c_str());
+  if (!loaded.good()) return 1;
+  Gateway gateway(conf_path, policies, std::move(loaded.settings));
+  if (const absl::Status opened = gateway.open(); !opened.ok()) {
+    std::fprintf(stderr, "sluice: %s\n", std::string(opened.message()).c_str());
+    return 1;
+  }
+  return gateway.run();
+}
+
+}  // namespace sluice::server

@@ -1,0 +1,101 @@
+#include "server/worker_thread.h"
+
+namespace sluice::server {
+
+WorkerThread::WorkerThread(unsigned index, const Shared& shared)
+    : loop_(index),
+      log_(shared.log),
+      tasks_(loop_,
+             [this](const char* what) {
+               metrics_.fault();
+               log_.error("fault in a task", {{"what", what}});
+             }),
+      metrics_(shared.meters, shared.metrics.shard(index)),
+      worker_(loop_, shared.directory, shared.clock, shared.buffered, metrics_, shared.boot_id),
+      catalog_(worker_.pool, [this](const std::string& model) { learn(model); }),
+      front_(worker_, tasks_, shared.connections),
+      ending_(loop_,
+              [this](const char* what) {
+                log_.error("fault at the end", {{"what", what}});
+              }),
+      work_(loop_.executor()) {}
+
+void WorkerThread::start() {
+  thread_ = std::thread([this] { loop_.io().run(); });
+}
+
+void WorkerThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void WorkerThread::listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings) {
+  listening_.push_back(std::make_unique<Listening>(std::move(listener), std::move(settings)));
+  Listening* const listening = listening_.back().get();
+  tasks_.spawn(listening->listener->accept_all(
+      [this, listening](net::Socket socket) { front_.accept(std::move(socket), listening->settings); }));
+}
+
+void WorkerThread::set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings) {
+  listening_[listener]->settings = std::move(settings);
+}
+
+void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places) {
+  for (const auto& old : upstreams_) {
+    old->stop();
+    catalog_.withdraw(std::string(old->name()));
+  }
+  upstreams_ = std::move(places);
+  for (const auto& place : upstreams_) {
+    tasks_.spawn(place->watch([this, place = place.get()](const std::vector<std::string>& models) {
+      for (const auto& known : upstreams_) {
+        if (known.get() != place) continue;
+        std::vector<upstream::Catalog::Offer> offers;
+        for (const std::string& model : models) offers.emplace_back(model, known);
+        catalog_.offer(std::string(known->name()), std::move(offers));
+      }
+    }));
+  }
+}
+
+// A model that nobody configured: it gets default settings, in a new conf of this worker's own.
+void WorkerThread::learn(const std::string& model) {
+  if (!worker_.conf || worker_.conf->models.contains(model)) return;
+  auto conf = std::make_shared<proxy::Conf>(*worker_.conf);
+  conf->models.emplace(model, learned_ ? learned_(model) : proxy::ModelSettings{});
+  worker_.conf = std::move(conf);
+}
+
+void WorkerThread::drain() noexcept {
+  for (const auto& listening : listening_) listening->listener->close();
+  front_.drain();
+}
+
+void WorkerThread::end_revoked() noexcept {
+  for (proxy::RunningCall* call : worker_.running) {
+    if (call->key != nullptr && !call->key->live(worker_.clock.wall())) call->wake->notify();
+  }
+}
+
+void WorkerThread::cut() noexcept {
+  for (proxy::RunningCall* call : worker_.running) {
+    call->drained = true;
+    call->wake->notify();
+  }
+}
+
+void WorkerThread::close_all() noexcept { front_.cut(); }
+
+void WorkerThread::finish() {
+  for (const auto& place : upstreams_) place->stop();
+  ending_.spawn(end_when_idle());
+}
+
+Task<void> WorkerThread::end_when_idle() {
+  co_await tasks_.join();
+  loop_.post([this] {
+    work_.reset();
+    loop_.io().stop();
+  });
+}
+
+}  // namespace sluice::server

@@ -1,0 +1,110 @@
+#include "server/workers.h"
+
+#include <fmt/format.h>
+
+#include <latch>
+#include <set>
+
+namespace sluice::server {
+
+Workers::Workers(unsigned count, const Shared& shared) {
+  for (unsigned index = 0; index < count; ++index) workers_.push_back(std::make_unique<WorkerThread>(index, shared));
+  std::vector<upstream::Pool*> pools;
+  for (const auto& worker : workers_) pools.push_back(&worker->worker().pool);
+  for (const auto& worker : workers_) worker->worker().pool.set_siblings(pools);
+}
+
+Workers::~Workers() = default;
+
+absl::Status Workers::listen(const config::Settings& settings, const net::ServerTls* tls) {
+  for (const config::Listener& listener : settings.listeners) {
+    auto endpoint = net::resolve_listen_address(listener.address);
+    if (!endpoint.ok()) return endpoint.status();
+    if (const absl::Status free = net::check_free(workers_.front()->loop(), *endpoint); !free.ok()) return free;
+    for (const auto& worker : workers_) {
+      auto front = make_front_settings(settings, listener, tls);
+      if (!front.ok()) return front.status();
+      auto opened = net::Listener::open(worker->loop(), *endpoint);
+      if (!opened.ok()) return opened.status();
+      *endpoint = (*opened)->endpoint();  // the first one's port where the system picked it
+      worker->listen(*std::move(opened), *std::move(front));
+    }
+    addresses_.push_back(*endpoint);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Workers::apply(const config::Settings& settings, const net::ServerTls* tls, ModelNumbers& numbers,
+                            observe::Meters& meters, std::shared_ptr<const policy::Chain> chain) {
+  // Everything that can fail comes first.
+  struct Upstream {
+    upstream::DirectSettings settings;
+    std::shared_ptr<upstream::Slots> slots;
+  };
+  std::vector<Upstream> upstreams;
+  for (const config::Upstream& upstream : settings.upstreams) {
+    auto made = make_direct_settings(upstream);
+    if (!made.ok()) return made.status();
+    auto& slots = slots_[upstream.name];
+    if (!slots) slots = std::make_shared<upstream::Slots>(upstream.slots);
+    upstreams.push_back({*std::move(made), slots});
+  }
+  std::vector<std::vector<std::shared_ptr<const FrontSettings>>> fronts(workers_.size());
+  for (auto& of_worker : fronts) {
+    for (const config::Listener& listener : settings.listeners) {
+      auto front = make_front_settings(settings, listener, tls);
+      if (!front.ok()) return front.status();
+      of_worker.push_back(*std::move(front));
+    }
+  }
+  std::set<std::string> known;
+  std::map<std::string, std::string> aliases;
+  for (const config::Model& model : settings.models) {
+    known.insert(model.name);
+    if (!model.upstream_name.empty() && model.upstream_name != model.name) aliases[model.name] = model.upstream_name;
+  }
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    auto conf = make_worker_conf(settings, numbers, meters, chain);
+    workers_[i]->post([conf, upstreams, known, aliases, fronts = fronts[i], &numbers](WorkerThread& worker) {
+      worker.set_conf(conf);
+      worker.set_learned([&numbers](const std::string& model) {
+        proxy::ModelSettings learned;
+        learned.index = numbers.of(model);
+        return learned;
+      });
+      for (std::size_t at = 0; at < fronts.size(); ++at) worker.set_front_settings(at, fronts[at]);
+      std::vector<std::shared_ptr<upstream::DirectPlace>> places;
+      for (const Upstream& made : upstreams)
+        places.push_back(
+            std::make_shared<upstream::DirectPlace>(worker.loop(), worker.tasks(), made.settings, made.slots));
+      worker.catalog().set_configured(known, aliases);
+      worker.set_upstreams(std::move(places));
+    });
+  }
+  return absl::OkStatus();
+}
+
+void Workers::start() {
+  started_ = true;
+  for (const auto& worker : workers_) worker->start();
+}
+
+void Workers::run_all(const std::function<void(WorkerThread&)>& work) {
+  std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
+  post_all([&work, &done](WorkerThread& worker) {
+    work(worker);
+    done.count_down();
+  });
+  done.wait();
+}
+
+void Workers::revoked(const identity::Tenant*, const identity::User*, const identity::Key*) noexcept {
+  if (started_) run_all([](WorkerThread& worker) { worker.end_revoked(); });
+}
+
+void Workers::stop() {
+  post_all([](WorkerThread& worker) { worker.finish(); });
+  for (const auto& worker : workers_) worker->join();
+}
+
+}  // namespace sluice::server
