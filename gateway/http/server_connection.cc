@@ -1,32 +1,40 @@
-// The head is parsed by Beast. A body of known length goes straight into the caller's buffer; a chunked one through the
-// parser. Answers are gathered in one buffer, chunk frames written in place, so that what belongs together leaves
-// together.
+// A head is checked byte by byte (request_check), then parsed by Beast. A body goes straight into the caller's buffer,
+// chunk frames removed in place. Answers are gathered in one buffer, chunk frames written in place, so that what belongs
+// together leaves together.
 #include "http/server_connection.h"
 
 #include <algorithm>
-#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <charconv>
+#include <cstring>
 
-#include "http/appended_body.h"
+#include "http/chunk_decoder.h"
 #include "http/date.h"
+#include "http/request_check.h"
 
 namespace sluice::http {
 namespace {
 
 namespace beast_http = boost::beast::http;
-using Parser = beast_http::request_parser<AppendedBody, WipingAllocator<char>>;
+using Parser = beast_http::request_parser<beast_http::empty_body, WipingAllocator<char>>;
 
 constexpr std::size_t kReadBytes = 16u << 10;  // one TLS record
 constexpr std::size_t kBodyStepBytes = 64u << 10;
+constexpr std::size_t kChunkedStepBytes = 16u << 10;
 constexpr std::size_t kSmallRestBytes = 64u << 10;  // of an unread body: cheaper to read than to reconnect
 constexpr std::size_t kOneWriteBytes = 16u << 10;
-constexpr std::size_t kLingerBytes = 1u << 20;
-constexpr std::chrono::milliseconds kLingerTime{1'000};
+constexpr std::chrono::milliseconds kLingerTime{2'000};
 constexpr std::string_view kChunkFrame = "00000000\r\n";
 
 constexpr Error kGone = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, "the client closed the connection"};
 constexpr Error kSlow = {ErrorKind::kTimeout, Origin::kClient, Retry::kNo, 0, 0, "the request did not arrive in time"};
+
+constexpr Error kStuck = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, "the client takes nothing"};
+constexpr Error kNoRoom = {ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0,
+                           "this gateway holds too many request bodies now; retry"};
+constexpr Error kTooLarge = {ErrorKind::kTooLarge, Origin::kClient, Retry::kNo, 0, 0,
+                             "the request's body is too large"};
 
 constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
@@ -36,42 +44,9 @@ std::array<char, kReadBytes>& scratch() noexcept {
   return bytes;
 }
 
-// What Beast lets through and a proxy must not: see RFC 9112, sections 3.2 and 6.1.
-Status check_framing(const Fields& fields, unsigned version) noexcept {
-  std::size_t hosts = 0, encodings = 0, lengths = 0;
-  bool chunked = true;
-  for (const auto& field : fields) {
-    switch (field.name()) {
-      case Field::host:
-        ++hosts;
-        break;
-      case Field::content_length:
-        ++lengths;
-        break;
-      case Field::transfer_encoding:
-        ++encodings;
-        chunked = boost::beast::iequals(field.value(), "chunked");
-        break;
-      default:
-        break;
-    }
-  }
-  if (hosts > 1 || (hosts == 0 && version == 11)) return bad("the request must have exactly one Host header");
-  if (encodings > 1 || !chunked) return bad("Transfer-Encoding must be chunked or absent");
-  if (encodings != 0 && (lengths != 0 || version < 11))
-    return bad("Transfer-Encoding does not go with Content-Length or HTTP/1.0");
-  if (lengths > 1) return bad("the request must have one Content-Length");
-  return ok();
-}
-
-// "http://host/path" is as good as "/path" (RFC 9112, section 3.2.2).
-std::string_view origin_form(std::string_view target) noexcept {
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!target.starts_with(scheme)) continue;
-    const std::size_t slash = target.find('/', scheme.size());
-    return slash == std::string_view::npos ? "/" : target.substr(slash);
-  }
-  return target;
+// A line end inside a value would end the header field: whoever sent it upstream does not write our answer.
+bool is_one_line(std::string_view text) noexcept {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
 }
 
 }  // namespace
@@ -82,14 +57,17 @@ struct ServerConnection::State {
 
   std::unique_ptr<net::Stream> stream;
   ConnectionLimits limits;
-  std::unique_ptr<Parser> parser;  // from the first byte of a head to the next read_head()
+  std::unique_ptr<Parser> parser;  // from a whole head to the next read_head()
+  HeadScan scan;
+  ChunkDecoder chunks;
   RequestHead head;
   Buffer in;                        // read and not yet used
   Buffer out;                       // of the answer, not yet sent
   std::size_t chunk_at = kNoChunk;  // where the open chunk's frame stands in `out`
   std::uint64_t body_left = 0;      // of a known length, not read
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  unsigned version = 11;
+  bool http_1_0 = false;
+  bool head_only = false;    // a HEAD request: its answer has no body
   bool keep_alive = true;
   bool body_unread = false;  // a body is announced and was not read to its end
   bool continue_due = false;
@@ -99,10 +77,12 @@ struct ServerConnection::State {
   static constexpr std::size_t kNoChunk = ~std::size_t{0};
 
   Task<Result<std::size_t>> fill(net::Deadline deadline);
-  Status parse_head();
+  Result<bool> parse_head();
+  Status take_head(std::string_view bytes);
   Task<Status> drop_rest();
-  Task<Status> read_known(Buffer& into, std::size_t limit, Reserve& reserve);
+  Task<Status> read_known(Buffer& into, Reserve& reserve);
   Task<Status> read_chunked(Buffer& into, std::size_t limit, Reserve& reserve);
+  Task<Status> write_all(std::string_view bytes);
   Task<Status> write_out();
   Task<void> linger();
   void put_head(unsigned status, std::span<const Header> headers);
@@ -121,7 +101,6 @@ Task<Result<std::size_t>> ServerConnection::State::fill(net::Deadline deadline) 
     if (read) {
       in.append({scratch().data(), *read});
       wipe(scratch().data(), *read);
-      bytes_in += *read;
       co_return *read;
     }
     if (read.error().kind != ErrorKind::kWouldBlock) co_return kGone;
@@ -135,7 +114,7 @@ Task<Result<const RequestHead*>> ServerConnection::read_head() {
   SLUICE_CO_TRY(co_await s.drop_rest());
   s.parser.reset();
   s.out.release();
-  s.bytes_in = s.in.size();
+  s.bytes_in = 0;
   s.bytes_out = 0;
   s.head = {};
   if (s.gone && s.in.empty()) co_return kGone;
@@ -144,47 +123,71 @@ Task<Result<const RequestHead*>> ServerConnection::read_head() {
     const Result<std::size_t> first = co_await s.fill(net::Deadline::after(s.limits.idle_time));
     if (!first || *first == 0) co_return kGone;  // an idle connection that ends needs no answer
   }
-  s.version = 11;
   s.keep_alive = false;  // until a head says otherwise: an answer to a bad one closes
-  s.parser = std::make_unique<Parser>();
-  s.parser->header_limit(static_cast<std::uint32_t>(s.limits.head_bytes));
-  s.parser->body_limit(boost::none);
+  s.http_1_0 = s.head_only = false;
+  s.scan = {};
   const net::Deadline deadline = net::Deadline::after(s.limits.head_time);
   for (;;) {
-    SLUICE_CO_TRY(s.parse_head());
-    if (s.parser->is_header_done()) co_return &s.head;
+    const Result<bool> whole = s.parse_head();
+    if (!whole) co_return whole.error();
+    if (*whole) co_return &s.head;
     const Result<std::size_t> more = co_await s.fill(deadline);
     if (!more) co_return more.error();
     if (*more == 0) co_return kGone;
   }
 }
 
-Status ServerConnection::State::parse_head() {
-  boost::system::error_code ec;
-  const std::size_t used = parser->put(boost::asio::buffer(in.data(), in.size()), ec);
-  in.consume(used);
-  if (ec == beast_http::error::header_limit || in.size() > limits.head_bytes)
+// Whether the head is whole, and then taken out of `in`.
+Result<bool> ServerConnection::State::parse_head() {
+  // Empty lines before a request line: some old clients send one behind a body (RFC 9112, 2.2).
+  while (in.view().starts_with("\r\n")) in.consume(2);
+  if (in.view() == "\r") return false;
+  const HeadScan::Found found = scan.scan(in.view());
+  const std::size_t size = found == HeadScan::Found::kWhole ? scan.size_bytes() : in.size();
+  if (size > limits.head_bytes) {
     return client_error(ErrorKind::kHeadTooLarge, "the request's headers are too large");
-  if (ec && ec != beast_http::error::need_more) return bad("the request is not valid HTTP/1.1");
-  if (!parser->is_header_done()) return ok();
+  }
+  if (found == HeadScan::Found::kBad) return bad("the request is not valid HTTP/1.1");
+  if (found == HeadScan::Found::kMore) return false;
+  SLUICE_TRY(take_head(in.view().substr(0, size)));
+  in.consume(size);
+  bytes_in += size;
+  return true;
+}
+
+Status ServerConnection::State::take_head(std::string_view bytes) {
+  const Result<CheckedHead> checked = check_head(bytes);
+  if (!checked) return checked.error();
+  parser = std::make_unique<Parser>();
+  parser->header_limit(static_cast<std::uint32_t>(bytes.size()) + 1);
+  parser->body_limit(boost::none);
+  boost::system::error_code ec;
+  parser->put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
+  if (ec || !parser->is_header_done()) return bad("the request is not valid HTTP/1.1");
   const auto& request = parser->get();
-  version = request.version();
-  SLUICE_TRY(check_framing(request, version));
+  http_1_0 = checked->http_1_0;
   keep_alive = request.keep_alive();
   head.method = request.method();
+  head_only = head.method == Verb::head;
+  // Beast keeps the target as it came: the parts that were found in `bytes` are at the same places of its copy.
   head.target = request.target();
-  const std::string_view path = origin_form(head.target);
-  head.path = path.substr(0, path.find('?'));
-  head.query = head.path.size() == path.size() ? std::string_view{} : path.substr(head.path.size() + 1);
+  const auto part = [&](std::string_view of) {
+    return of.data() < checked->target.data() || of.data() > checked->target.data() + checked->target.size()
+               ? of  // the "/" of a target that has no path
+               : head.target.substr(static_cast<std::size_t>(of.data() - checked->target.data()), of.size());
+  };
+  head.path = part(checked->path);
+  head.query = checked->query.empty() ? std::string_view{} : part(checked->query);
   head.fields = &request;
   head.keep_alive = keep_alive;
-  head.expects_continue = version == 11 && boost::beast::iequals(request[Field::expect], "100-continue");
-  if (const auto length = parser->content_length()) head.content_length = *length;
-  head.has_body = parser->chunked() || head.content_length.value_or(0) != 0;
-  head.head_bytes = bytes_in - in.size();
-  body_left = head.content_length.value_or(0);
+  head.expects_continue = checked->expects_continue;
+  if (checked->framing != Framing::kChunked) head.content_length = checked->content_length;
+  head.has_body = checked->framing == Framing::kChunked || checked->content_length != 0;
+  head.head_bytes = bytes.size();
+  body_left = checked->content_length;
   body_unread = head.has_body;
   continue_due = head.expects_continue && head.has_body;
+  chunks = {};
   return ok();
 }
 
@@ -206,27 +209,24 @@ Task<Status> ServerConnection::State::drop_rest() {
 Task<Status> ServerConnection::read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve) {
   State& s = *state_;
   if (!s.body_unread) co_return ok();
-  constexpr Error kTooLarge = {
-      ErrorKind::kTooLarge, Origin::kClient, Retry::kNo, 0, 0, "the request's body is too large"};
   if (s.head.content_length.value_or(0) > limit_bytes) co_return kTooLarge;
   if (std::exchange(s.continue_due, false)) {
     const net::Deadline deadline = net::Deadline::after(s.limits.write_gap);
     SLUICE_CO_TRY(co_await s.stream->write("HTTP/1.1 100 Continue\r\n\r\n", deadline));
   }
-  const Status read = s.head.content_length ? co_await s.read_known(into, limit_bytes, reserve)
+  const Status read = s.head.content_length ? co_await s.read_known(into, reserve)
                                             : co_await s.read_chunked(into, limit_bytes, reserve);
   if (read) s.body_unread = false;
   co_return read;
 }
 
-Task<Status> ServerConnection::State::read_known(Buffer& into, std::size_t, Reserve& reserve) {
-  constexpr Error kNoRoom = {
-      ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0, "this gateway holds too many request bodies now; retry"};
+Task<Status> ServerConnection::State::read_known(Buffer& into, Reserve& reserve) {
   std::size_t granted = std::min<std::uint64_t>(body_left, in.size());
   if (!reserve.grow(granted)) co_return kNoRoom;
   into.append(in.view().substr(0, granted));
   in.consume(granted);
   body_left -= granted;
+  bytes_in += granted;
   granted = 0;
   while (body_left != 0) {
     // Grown as bytes come, not as they are announced: an announcement costs its sender nothing.
@@ -244,43 +244,54 @@ Task<Status> ServerConnection::State::read_known(Buffer& into, std::size_t, Rese
   co_return ok();
 }
 
+// Chunks are read behind what `into` holds and lose their frames there.
 Task<Status> ServerConnection::State::read_chunked(Buffer& into, std::size_t limit, Reserve& reserve) {
-  parser->eager(true);
+  std::size_t taken = 0;
+  std::size_t granted = 0;
   for (;;) {
-    const std::size_t before = into.size();
-    if (!reserve.grow(in.size()))
-      co_return self_error(ErrorKind::kOverloaded, "this gateway holds too many request bodies now; retry");
-    parser->get().body().into = &into;
-    boost::system::error_code ec;
-    const std::size_t used = in.empty() ? 0 : parser->put(boost::asio::buffer(in.data(), in.size()), ec);
-    in.consume(used);
-    if (ec && ec != beast_http::error::need_more) co_return bad("the request's chunks are not valid");
-    if (into.size() > limit) co_return client_error(ErrorKind::kTooLarge, "the request's body is too large");
-    if (parser->is_done()) co_return ok();
-    if (in.size() > limits.head_bytes) co_return bad("the request's chunks are not valid");
-    if (used != 0 && !in.empty() && ec != beast_http::error::need_more && into.size() != before) continue;
-    const Result<std::size_t> more = co_await fill(net::Deadline::after(limits.body_gap));
-    if (!more) co_return more.error();
-    if (*more == 0) co_return kGone;
+    const std::size_t step = in.empty() ? std::max(kChunkedStepBytes, into.size()) : in.size();
+    if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kNoRoom;
+    const std::span<char> space = into.prepare(step);
+    std::size_t got = step;
+    if (in.empty()) {
+      const Result<std::size_t> read = co_await stream->read_some(space, net::Deadline::after(limits.body_gap));
+      if (!read) co_return read.error().kind == ErrorKind::kTimeout ? kSlow : kGone;
+      if (*read == 0) co_return kGone;
+      got = *read;
+    } else {
+      std::memcpy(space.data(), in.data(), step);
+      in.clear();
+    }
+    const ChunkDecoder::Out out = chunks.decode(space.data(), got);
+    if (out.used != got) in.append({space.data() + out.used, got - out.used});
+    wipe(space.data() + out.payload, got - out.payload);
+    into.commit(out.payload);
+    taken += out.payload;
+    granted -= out.payload;
+    bytes_in += out.used;
+    if (out.step == ChunkDecoder::Step::kBad) co_return bad("the request's chunks are not valid");
+    if (taken > limit || chunks.payload_under_way() > limit - taken) co_return kTooLarge;
+    if (out.step == ChunkDecoder::Step::kDone) co_return ok();
   }
 }
 
 // Whether the connection can serve another request after this answer; decided once its head is written.
 void ServerConnection::State::settle_reuse() noexcept {
   if (!body_unread) return;
-  const bool cheap = head.content_length && body_left <= kSmallRestBytes && !continue_due;
+  const bool cheap = head.content_length && body_left <= kSmallRestBytes && !continue_due && !gone;
   if (!cheap) keep_alive = false;
 }
 
 void ServerConnection::State::put_head(unsigned status, std::span<const Header> headers) {
   char line[16];
-  out.append(version == 10 ? "HTTP/1.0 " : "HTTP/1.1 ");
+  out.append(http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ");
   out.append({line, static_cast<std::size_t>(std::to_chars(line, line + sizeof line, status).ptr - line)});
   out.append(" ");
   const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(status));
   out.append({reason.data(), reason.size()});
   out.append("\r\n");
   for (const Header& header : headers) {
+    if (!is_one_line(header.name) || !is_one_line(header.value)) continue;
     out.append(header.name);
     out.append(": ");
     out.append(header.value);
@@ -291,7 +302,7 @@ void ServerConnection::State::put_head(unsigned status, std::span<const Header> 
   out.append("\r\n");
   if (!keep_alive) {
     out.append("connection: close\r\n");
-  } else if (version == 10) {
+  } else if (http_1_0) {
     out.append("connection: keep-alive\r\n");
   }
 }
@@ -308,14 +319,11 @@ Task<Status> ServerConnection::respond(unsigned status, std::span<const Header> 
     s.out.append("\r\n");
   }
   s.out.append("\r\n");
+  if (s.head_only || status == 204 || status == 304) body = {};
   const bool one_write = s.out.size() + body.size() <= kOneWriteBytes;
   if (one_write) s.out.append(body);
   SLUICE_CO_TRY(co_await s.write_out());
-  if (!one_write) {
-    const net::Deadline deadline = net::Deadline::after(s.limits.write_gap);
-    SLUICE_CO_TRY(co_await s.stream->write(body, deadline));
-    s.bytes_out += body.size();
-  }
+  if (!one_write) SLUICE_CO_TRY(co_await s.write_all(body));
   if (!s.keep_alive && s.body_unread) co_await s.linger();
   co_return ok();
 }
@@ -323,7 +331,7 @@ Task<Status> ServerConnection::respond(unsigned status, std::span<const Header> 
 void ServerConnection::begin(unsigned status, std::span<const Header> headers) {
   State& s = *state_;
   s.settle_reuse();
-  s.chunked_answer = s.version == 11;
+  s.chunked_answer = !s.http_1_0;
   if (!s.chunked_answer) s.keep_alive = false;
   s.put_head(status, headers);
   s.out.append(s.chunked_answer ? "transfer-encoding: chunked\r\n\r\n" : "\r\n");
@@ -331,7 +339,7 @@ void ServerConnection::begin(unsigned status, std::span<const Header> headers) {
 
 void ServerConnection::append(std::string_view bytes) {
   State& s = *state_;
-  if (bytes.empty()) return;
+  if (bytes.empty() || s.head_only) return;
   if (s.chunked_answer && s.chunk_at == State::kNoChunk) {
     s.chunk_at = s.out.size();
     s.out.append(kChunkFrame);
@@ -351,18 +359,32 @@ void ServerConnection::State::close_chunk() noexcept {
 
 std::size_t ServerConnection::pending_bytes() const noexcept { return state_->out.size(); }
 
-Task<Status> ServerConnection::State::write_out() {
-  const net::Deadline deadline = net::Deadline::after(limits.write_gap);
-  const Status written = co_await stream->write(out.view(), deadline);
-  if (written) {
-    bytes_out += out.size();
-  } else {
+// Writes as long as the client takes something every write_gap, however long it takes in all.
+Task<Status> ServerConnection::State::write_all(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const Result<std::size_t> written = stream->try_write(bytes);
+    if (written) {
+      bytes.remove_prefix(*written);
+      bytes_out += *written;
+      continue;
+    }
+    Error why = written.error();
+    if (why.kind == ErrorKind::kWouldBlock) {
+      const Status writable = co_await stream->wait_writable(net::Deadline::after(limits.write_gap));
+      if (writable) continue;
+      why = writable.error();
+    }
     gone = true;
     keep_alive = false;
+    co_return why.kind == ErrorKind::kTimeout ? kStuck : kGone;
   }
-  out.clear();
-  if (!written) co_return kGone;
   co_return ok();
+}
+
+Task<Status> ServerConnection::State::write_out() {
+  const Status written = co_await write_all(out.view());
+  out.clear();
+  co_return written;
 }
 
 Task<Status> ServerConnection::flush() {
@@ -373,7 +395,7 @@ Task<Status> ServerConnection::flush() {
 Task<Status> ServerConnection::finish() {
   State& s = *state_;
   s.close_chunk();
-  if (s.chunked_answer) s.out.append("0\r\n\r\n");
+  if (s.chunked_answer && !s.head_only) s.out.append("0\r\n\r\n");
   s.chunked_answer = false;
   const Status written = co_await s.write_out();
   if (written && !s.keep_alive && s.body_unread) co_await s.linger();
@@ -385,12 +407,11 @@ Task<Status> ServerConnection::finish() {
 Task<void> ServerConnection::State::linger() {
   stream->end_writing();
   const net::Deadline deadline = net::Deadline::after(kLingerTime);
-  for (std::size_t dropped = in.size(); dropped < kLingerBytes;) {
+  do {
     in.clear();
     const Result<std::size_t> more = co_await fill(deadline);
     if (!more || *more == 0) co_return;
-    dropped += *more;
-  }
+  } while (!deadline.passed());
 }
 
 void ServerConnection::watch_client(net::Signal* wake) noexcept { state_->stream->watch_readable(wake); }

@@ -1,0 +1,215 @@
+#include "http/request_check.h"
+
+#include <cstring>
+
+namespace sluice::http {
+namespace {
+
+constexpr std::size_t kMostFields = 256;
+
+constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
+
+// RFC 9110, 5.6.2.
+constexpr bool is_token_char(unsigned char c) noexcept {
+  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
+  switch (c) {
+    case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+':
+    case '-': case '.': case '^': case '_': case '`': case '|': case '~':
+      return true;
+    default:
+      return false;
+  }
+}
+
+struct CharTable {
+  bool token[256] = {};
+  bool value[256] = {};  // visible, space, tab, and bytes beyond ASCII
+  constexpr CharTable() {
+    for (int c = 0; c < 256; ++c) {
+      token[c] = is_token_char(static_cast<unsigned char>(c));
+      value[c] = c == '\t' || (c >= ' ' && c != 0x7f);
+    }
+  }
+};
+constexpr CharTable kChars;
+
+constexpr unsigned char byte(char c) noexcept { return static_cast<unsigned char>(c); }
+
+bool all_token(std::string_view text) noexcept {
+  for (const char c : text) {
+    if (!kChars.token[byte(c)]) return false;
+  }
+  return !text.empty();
+}
+
+bool same_ignoring_case(std::string_view text, std::string_view lower) noexcept {
+  if (text.size() != lower.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c) != lower[i]) return false;
+  }
+  return true;
+}
+
+std::string_view trimmed(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// host[:port], nothing that could be read as another part of a URL. Empty is allowed by RFC 9112, 3.2.
+bool host_is_plain(std::string_view host) noexcept {
+  for (const char c : host) {
+    const unsigned char b = byte(c);
+    if (b <= ' ' || b >= 0x7f || std::strchr("/\\?#@,<>\"", c) != nullptr) return false;
+  }
+  return true;
+}
+
+// Splits a target into path and query. Origin form, absolute form (its authority is not used), "*" for OPTIONS.
+Status split_target(std::string_view method, CheckedHead& head) noexcept {
+  std::string_view rest = head.target;
+  for (const char c : rest) {
+    if (byte(c) <= ' ' || byte(c) >= 0x7f) return bad("request target holds a byte that it may not");
+  }
+  if (rest == "*") {
+    if (method != "OPTIONS") return bad("request target");
+    head.path = rest;
+    return ok();
+  }
+  if (rest.front() != '/') {
+    const std::size_t scheme = rest.find("://");
+    if (scheme == std::string_view::npos) return bad("request target");
+    if (!same_ignoring_case(rest.substr(0, scheme), "http") && !same_ignoring_case(rest.substr(0, scheme), "https")) {
+      return bad("request target");
+    }
+    rest.remove_prefix(scheme + 3);
+    const std::size_t authority = std::min(rest.find_first_of("/?"), rest.size());
+    if (authority == 0 || !host_is_plain(rest.substr(0, authority))) return bad("request target");
+    rest.remove_prefix(authority);
+  }
+  if (rest.find('#') != std::string_view::npos) return bad("request target holds a fragment");
+  const std::size_t question = std::min(rest.find('?'), rest.size());
+  head.path = question == 0 ? std::string_view("/") : rest.substr(0, question);
+  head.query = question == rest.size() ? std::string_view() : rest.substr(question + 1);
+  return ok();
+}
+
+Status check_request_line(std::string_view line, CheckedHead& head) noexcept {
+  const std::size_t first = line.find(' ');
+  const std::size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || last <= first + 1) return bad("request line");
+  const std::string_view method = line.substr(0, first);
+  const std::string_view version = line.substr(last + 1);
+  head.target = line.substr(first + 1, last - first - 1);
+  if (!all_token(method) || method.size() > 32) return bad("request method");
+  if (version == "HTTP/1.0") {
+    head.http_1_0 = true;
+  } else if (version != "HTTP/1.1") {
+    return bad("HTTP version");
+  }
+  return split_target(method, head);
+}
+
+// What of the fields decides where the request ends, and whose it is.
+struct Seen {
+  unsigned hosts = 0;
+  unsigned lengths = 0;
+  unsigned encodings = 0;
+};
+
+Status check_field(std::string_view line, CheckedHead& head, Seen& seen) noexcept {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return bad("header field without a colon");
+  const std::string_view name = line.substr(0, colon);
+  if (!all_token(name)) return bad("header field name");  // a space before the colon, too; and a folded line
+  const std::string_view raw = line.substr(colon + 1);
+  for (const char c : raw) {
+    if (!kChars.value[byte(c)]) return bad("header field holds a control character");
+  }
+  switch (name.size()) {
+    case 4:
+      if (same_ignoring_case(name, "host")) {
+        ++seen.hosts;
+        if (!host_is_plain(trimmed(raw))) return bad("Host");
+      }
+      break;
+    case 6:
+      if (same_ignoring_case(name, "expect")) {
+        if (!same_ignoring_case(trimmed(raw), "100-continue")) return bad("Expect");
+        head.expects_continue = true;
+      }
+      break;
+    case 14:
+      if (same_ignoring_case(name, "content-length")) {
+        const std::optional<std::uint64_t> length = parse_length(trimmed(raw));
+        if (!length || ++seen.lengths > 1) return bad("Content-Length");
+        head.content_length = *length;
+        head.framing = Framing::kLength;
+      }
+      break;
+    case 17:
+      if (same_ignoring_case(name, "transfer-encoding")) {
+        if (!same_ignoring_case(trimmed(raw), "chunked") || ++seen.encodings > 1) return bad("Transfer-Encoding");
+        head.framing = Framing::kChunked;
+      }
+      break;
+    default:
+      break;
+  }
+  return ok();
+}
+
+}  // namespace
+
+HeadScan::Found HeadScan::scan(std::string_view bytes) noexcept {
+  // TLS on a plain port would never send a line end.
+  if (!bytes.empty() && !kChars.token[byte(bytes.front())]) return Found::kBad;
+  for (;;) {
+    const std::size_t end = bytes.find('\n', line_);
+    if (end == std::string_view::npos) return Found::kMore;
+    if (end == line_ || bytes[end - 1] != '\r') return Found::kBad;
+    const bool empty = end == line_ + 1;
+    line_ = end + 1;
+    if (empty) return Found::kWhole;
+  }
+}
+
+std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept {
+  if (digits.empty() || digits.size() > 18) return std::nullopt;
+  std::uint64_t value = 0;
+  for (const char c : digits) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return value;
+}
+
+Result<CheckedHead> check_head(std::string_view head) noexcept {
+  CheckedHead checked;
+  Seen seen;
+  std::size_t lines = 0;
+  while (!head.empty()) {
+    const std::size_t end = head.find('\n');
+    if (end == std::string_view::npos || end == 0 || head[end - 1] != '\r') return bad("line end");
+    const std::string_view line = head.substr(0, end - 1);
+    head.remove_prefix(end + 1);
+    if (line.find('\r') != std::string_view::npos) return bad("carriage return inside a line");
+    if (line.empty()) break;
+    if (lines++ == 0) {
+      SLUICE_TRY(check_request_line(line, checked));
+    } else {
+      SLUICE_TRY(check_field(line, checked, seen));
+    }
+    if (lines > kMostFields) return client_error(ErrorKind::kHeadTooLarge, "too many header fields");
+  }
+  if (lines == 0) return bad("empty request");
+  if (!head.empty()) return bad("bytes behind the head");
+  if (seen.hosts > 1 || (seen.hosts == 0 && !checked.http_1_0)) return bad("exactly one Host is needed");
+  if (seen.lengths != 0 && seen.encodings != 0) return bad("Content-Length beside Transfer-Encoding");
+  if (seen.encodings != 0 && checked.http_1_0) return bad("Transfer-Encoding in HTTP/1.0");
+  if (checked.http_1_0) checked.expects_continue = false;  // RFC 9110, 10.1.1
+  return checked;
+}
+
+}  // namespace sluice::http

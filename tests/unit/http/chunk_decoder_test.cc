@@ -1,0 +1,113 @@
+#include "http/chunk_decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+namespace sluice::http {
+namespace {
+
+using Step = ChunkDecoder::Step;
+
+struct Decoded {
+  Step step = Step::kMore;
+  std::string payload;
+  std::string rest;
+  bool operator==(const Decoded&) const = default;
+};
+
+Decoded decode(std::string_view coded, std::size_t piece_bytes) {
+  ChunkDecoder decoder;
+  Decoded decoded;
+  for (std::size_t at = 0; at < coded.size() && decoded.step == Step::kMore; at += piece_bytes) {
+    std::string piece(coded.substr(at, piece_bytes));
+    const ChunkDecoder::Out out = decoder.decode(piece.data(), piece.size());
+    EXPECT_LE(out.payload, out.used);
+    EXPECT_LE(out.used, piece.size());
+    EXPECT_TRUE(out.step != Step::kMore || out.used == piece.size());
+    decoded.step = out.step;
+    decoded.payload.append(piece.data(), out.payload);
+    if (out.step == Step::kDone) decoded.rest = piece.substr(out.used) + std::string(coded.substr(std::min(at + piece_bytes, coded.size())));
+  }
+  return decoded;
+}
+
+struct Row {
+  const char* what;
+  std::string coded;
+  Step step;
+  const char* payload;
+  const char* rest = "";
+};
+
+const Row kRows[] = {
+    {"one chunk", "5\r\nhello\r\n0\r\n\r\n", Step::kDone, "hello"},
+    {"several chunks and what follows", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\nGET /", Step::kDone, "hello", "GET /"},
+    {"nothing", "0\r\n\r\n", Step::kDone, ""},
+    {"leading zeros", "0005\r\nhello\r\n000\r\n\r\n", Step::kDone, "hello"},
+    {"capital digits", "A\r\n0123456789\r\n0\r\n\r\n", Step::kDone, "0123456789"},
+    {"extensions", "5;a=b;c=\"d\"\r\nhello\r\n0;x\r\n\r\n", Step::kDone, "hello"},
+    {"trailers", "5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n", Step::kDone, "hello"},
+    {"unfinished", "5\r\nhel", Step::kMore, "hel"},
+    {"line ends in the payload", "4\r\n\r\n\r\n\r\n0\r\n\r\n", Step::kDone, "\r\n\r\n"},
+    {"no size", "\r\nhello\r\n", Step::kBad, ""},
+    {"a bare LF behind the size", "5\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a bare CR behind the size", "5\rhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a bare LF behind the payload", "5\r\nhello\n0\r\n\r\n", Step::kBad, "hello"},
+    {"a bare LF at the end", "0\r\n\n", Step::kBad, ""},
+    {"a bare LF in an extension", "5;a\nb\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a bare CR in a trailer", "0\r\na: b\rc\r\n\r\n", Step::kBad, ""},
+    {"a space before the size", " 5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a space behind the size", "5 \r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a prefix of C", "0x5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a sign", "+5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"too many digits", "0000000000000005\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"more payload than said", "4\r\nhello\r\n0\r\n\r\n", Step::kBad, "hell"},
+};
+
+TEST(ChunkDecoder, TakesAndRefusesTheSameWhereverTheBytesAreSplit) {
+  for (const Row& row : kRows) {
+    for (std::size_t piece = 1; piece <= row.coded.size(); ++piece) {
+      const Decoded got = decode(row.coded, piece);
+      EXPECT_EQ(got.step, row.step) << row.what << " in pieces of " << piece;
+      EXPECT_EQ(got.payload, row.payload) << row.what << " in pieces of " << piece;
+      EXPECT_EQ(got.rest, row.rest) << row.what << " in pieces of " << piece;
+    }
+  }
+}
+
+TEST(ChunkDecoder, BoundsExtensionsAndTrailers) {
+  EXPECT_EQ(decode("5;" + std::string(2'000, 'a') + "\r\nhello\r\n0\r\n\r\n", 100).step, Step::kBad);
+  std::string trailers = "0\r\n";
+  for (int i = 0; i < 3'000; ++i) trailers += "a: b\r\n";
+  EXPECT_EQ(decode(trailers + "\r\n", 100).step, Step::kBad);
+}
+
+TEST(ChunkDecoder, SaysHowMuchMustStillCome) {
+  ChunkDecoder decoder;
+  std::string bytes = "ffffffff\r\nab";
+  const ChunkDecoder::Out out = decoder.decode(bytes.data(), bytes.size());
+  EXPECT_EQ(out.payload, 2U);
+  EXPECT_EQ(decoder.payload_under_way(), 0xffffffffU - 2);
+}
+
+// Whatever the bytes and their split: never beyond its input, and the same verdict as in one piece.
+TEST(ChunkDecoder, MutatedBytesGetOneVerdict) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string coded = kRows[random() % std::size(kRows)].coded;
+    for (unsigned changes = random() % 3; changes != 0 && !coded.empty(); --changes) {
+      const std::size_t at = random() % coded.size();
+      switch (random() % 3) {
+        case 0: coded[at] = static_cast<char>(random()); break;
+        case 1: coded.erase(at, 1); break;
+        default: coded.insert(at, 1, "\r\n0f;: x"[random() % 8]); break;
+      }
+    }
+    EXPECT_EQ(decode(coded, coded.size() + 1), decode(coded, 1 + random() % 5)) << ::testing::PrintToString(coded);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::http
