@@ -1,6 +1,7 @@
 #include "net/task_group.h"
 
 #include <cstdlib>
+#include <utility>
 
 namespace sluice::net {
 
@@ -17,6 +18,11 @@ Task<void> TaskGroup::join() {
   while (running_ != 0) co_await idle_.wait();
 }
 
+void TaskGroup::when_idle(std::function<void()> then) {
+  if (running_ == 0) return loop_.post(std::move(then));
+  then_ = std::move(then);
+}
+
 void TaskGroup::ended(const std::exception_ptr& fault) noexcept {
   --running_;
   if (fault) {
@@ -28,7 +34,9 @@ void TaskGroup::ended(const std::exception_ptr& fault) noexcept {
       on_fault_("not a std::exception");
     }
   }
-  if (running_ == 0) idle_.notify();
+  if (running_ != 0) return;
+  idle_.notify();
+  if (then_) loop_.post(std::exchange(then_, nullptr));
 }
 
 }  // namespace sluice::net

@@ -28,6 +28,9 @@ class TaskGroup final {
   // Waits until no task runs. Tasks spawned meanwhile are waited for too. REQUIRES: one join() at a time.
   Task<void> join();
 
+  // Calls `then` once, in a later turn, as soon as no task runs: how an owner without a coroutine of its own waits.
+  void when_idle(std::function<void()> then);
+
   [[nodiscard]] std::size_t running() const noexcept { return running_; }
 
  private:
@@ -36,6 +39,7 @@ class TaskGroup final {
   Loop& loop_;
   Signal idle_;
   std::function<void(const char*)> on_fault_;
+  std::function<void()> then_;
   std::size_t running_ = 0;
 };
 

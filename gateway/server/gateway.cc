@@ -245,7 +245,7 @@ Task<void> Gateway::stop() {
   workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
   workers_.stop();
   log_.info("stopped");
-  control_.post([this] { control_.io().stop(); });  // after this task has ended
+  control_tasks_.when_idle([this] { control_.io().stop(); });
 }
 
 }  // namespace

@@ -14,10 +14,6 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       worker_(loop_, shared.directory, shared.clock, shared.buffered, metrics_, shared.boot_id),
       catalog_(worker_.pool, [this](const std::string& model) { learn(model); }),
       front_(worker_, tasks_, shared.connections),
-      ending_(loop_,
-              [this](const char* what) {
-                log_.error("fault at the end", {{"what", what}});
-              }),
       work_(loop_.executor()) {}
 
 void WorkerThread::start() {
@@ -87,12 +83,7 @@ void WorkerThread::close_all() noexcept { front_.cut(); }
 
 void WorkerThread::finish() {
   for (const auto& place : upstreams_) place->stop();
-  ending_.spawn(end_when_idle());
-}
-
-Task<void> WorkerThread::end_when_idle() {
-  co_await tasks_.join();
-  loop_.post([this] {
+  tasks_.when_idle([this] {
     work_.reset();
     loop_.io().stop();
   });

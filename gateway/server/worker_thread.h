@@ -70,7 +70,6 @@ class WorkerThread final {
     std::shared_ptr<const FrontSettings> settings;  // shared: connections keep what they began with
   };
   void learn(const std::string& model);
-  Task<void> end_when_idle();
 
   net::Loop loop_;
   observe::Log& log_;
@@ -82,7 +81,6 @@ class WorkerThread final {
   Front front_;
   std::vector<std::unique_ptr<Listening>> listening_;
   std::vector<std::shared_ptr<upstream::DirectPlace>> upstreams_;  // shared: leases hold them
-  net::TaskGroup ending_;                                          // waits for tasks_; its own end stops the loop
   asio::executor_work_guard<Executor> work_;
   std::thread thread_;
 };

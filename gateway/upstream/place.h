@@ -17,7 +17,7 @@ namespace sluice::upstream {
 class Place {
  public:
   virtual ~Place() = default;
-  [[nodiscard]] virtual std::string_view name() const noexcept = 0;        // for audit records and metrics
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;  // for audit records and metrics
   // Headers of the upstream's own, such as its Authorization.
   [[nodiscard]] virtual std::span<const http::Header> headers() const noexcept { return {}; }
   // Whether stream_options.include_usage may be added; old servers refuse it.
