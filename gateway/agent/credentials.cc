@@ -80,7 +80,7 @@ absl::StatusOr<ContextPtr> make_tunnel_context(const std::string& dir, EVP_PKEY&
   absl::StatusOr<ContextPtr> context = make_client_context(::access(ca.c_str(), F_OK) == 0 ? ca : "");
   if (!context.ok()) return context.status();
   SSL_CTX* const ssl = context->get();
-  const std::string certificate = dir + "/cert.pem";
+  const std::string certificate = dir + "/certificate.pem";
   if (SSL_CTX_use_certificate_chain_file(ssl, certificate.c_str()) != 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot use ", certificate, " (", openssl_reason(), "): run `sluice agent pair` again"));
@@ -154,7 +154,7 @@ absl::Status Credentials::create(const std::string& dir, EVP_PKEY& key, std::str
   about["gateways"] = std::move(urls);
   absl::Status status = write_file(dir + "/key.pem", *key_pem);
   wipe(key_pem->data(), key_pem->size());
-  if (status.ok()) status = write_file(dir + "/cert.pem", certificate);
+  if (status.ok()) status = write_file(dir + "/certificate.pem", certificate);
   if (status.ok() && !ca.empty()) status = write_file(dir + "/ca.pem", ca);
   if (status.ok()) status = write_file(dir + "/agent.json", json::serialize(about) + "\n");
   return status;
@@ -192,7 +192,7 @@ absl::Status Credentials::renew(std::string_view certificate) {
     ERR_clear_error();
     return absl::InvalidArgumentError("the new certificate does not fit the agent's key");
   }
-  if (absl::Status status = write_file(dir_ + "/cert.pem", certificate); !status.ok()) return status;
+  if (absl::Status status = write_file(dir_ + "/certificate.pem", certificate); !status.ok()) return status;
   absl::StatusOr<ContextPtr> context = make_tunnel_context(dir_, *key_);
   if (!context.ok()) return context.status();
   context_ = std::move(*context);

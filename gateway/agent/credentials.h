@@ -1,7 +1,7 @@
 // What makes an agent itself: its private key, its certificate, and which gateways it belongs to, in one folder.
 //
 //   key.pem     0600, never leaves the machine
-//   cert.pem    the chain that the gateway signed
+//   certificate.pem    the chain that the gateway signed
 //   ca.pem      what the gateway's own certificate is checked against; absent: the system's roots
 //   agent.json  {"agent_id": …, "gateways": [URL…]}
 #pragma once
