@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "config/loader.h"
+#include "demo/command.h"
 #include "plugins/registry.h"
 #include "server/gateway.h"
 
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   std::string conf_path = kDefaultConf;
   int exit_code = 0;
   add_gateway_commands(app, conf_path, exit_code);
+  sluice::demo::add_demo_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;
 }
