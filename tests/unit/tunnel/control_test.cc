@@ -1,0 +1,57 @@
+#include "tunnel/control.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::tunnel {
+namespace {
+
+TEST(Control, HelloSurvivesTheWire) {
+  const auto hello = decode_hello(encode(Hello{"gw", "g1", 4, 3, 6}));
+  ASSERT_TRUE(hello);
+  EXPECT_EQ(hello->gateway, "gw");
+  EXPECT_EQ(hello->generation, "g1");
+  EXPECT_EQ(hello->workers, 4u);
+  EXPECT_EQ(hello->worker, 3u);
+  EXPECT_EQ(hello->tunnels_per_agent, 6u);
+}
+
+TEST(Control, HealthSurvivesTheWire) {
+  Health health;
+  health.sequence = 7;
+  health.models = {{"m", ModelState::kReady, 4, 1}, {"n", ModelState::kUnavailable, 2, 0}};
+  health.telemetry = {12, 1000, 2000, 3, {{"gpu", 50, 10, 20}}};
+  const auto read = decode_health(encode(health));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->sequence, 7u);
+  EXPECT_EQ(read->models, health.models);
+  EXPECT_EQ(read->telemetry, health.telemetry);
+}
+
+TEST(Control, CertificatesAndScopesSurviveTheWire) {
+  EXPECT_EQ(decode_csr(encode_csr("-----BEGIN\n")), "-----BEGIN\n");
+  EXPECT_EQ(decode_certificate(encode_certificate("x\ny")), "x\ny");
+  EXPECT_EQ(decode_drain(encode(DrainScope::kTunnel)), DrainScope::kTunnel);
+  EXPECT_EQ(decode_drain(encode(DrainScope::kGateway)), DrainScope::kGateway);
+}
+
+TEST(Control, WhatIsNotAnObjectIsNothing) {
+  for (const std::string_view text : {"", "[]", "7", "{", "{}x", "null", "<html>"}) {
+    EXPECT_FALSE(decode_health(text)) << text;
+    EXPECT_FALSE(decode_hello(text)) << text;
+    EXPECT_FALSE(decode_csr(text)) << text;
+  }
+}
+
+TEST(Control, WrongTypesAreDefaultsAndListsAreBounded) {
+  const auto odd = decode_health(R"({"sequence":-1,"models":[7,{"name":1},{"name":"m","slots":"x"}],"gpus":{}})");
+  ASSERT_TRUE(odd);
+  EXPECT_EQ(odd->sequence, 0u);
+  ASSERT_EQ(odd->models.size(), 1u);
+  EXPECT_EQ(odd->models[0].slots, 0u);
+  std::string many = R"({"models":[)";
+  for (int i = 0; i < 3000; ++i) many += (i == 0 ? "" : ",") + std::string(R"({"name":"m)") + std::to_string(i) + "\"}";
+  EXPECT_EQ(decode_health(many + "]}")->models.size(), 1024u);
+}
+
+}  // namespace
+}  // namespace sluice::tunnel
