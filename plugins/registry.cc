@@ -6,6 +6,7 @@
 
 #include "plugins/audit/audit.h"
 #include "plugins/budget/budget.h"
+#include "plugins/journal/journal.h"
 #include "plugins/model_access/model_access.h"
 #include "plugins/rate_limit/rate_limit.h"
 
@@ -47,6 +48,8 @@ absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::s
     if (!seen.insert(name).second) return absl::InvalidArgumentError("policy '" + name + "' is listed twice");
     policies.push_back(entry->make(services));
   }
+  // Last, so that it journals what all others have admitted, with what they have reserved.
+  if (services.journal != nullptr) policies.push_back(make_journal(services, seen.contains("audit") ? Ends::kByAudit : Ends::kByJournal));
   return std::make_unique<policy::Chain>(std::move(policies));
 }
 

@@ -21,6 +21,8 @@ struct AuditRecord {
   std::int64_t day_us = 0;    // when the day began, in the budgets' zone, to which the call is charged; µs since the epoch
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;  // opaque; 0: none
 
+  std::uint32_t admit_segment = 0;  // where the journal holds the call's admit; 0: it was refused, or there is no journal
+
   EndReason end_reason = EndReason::kFault;
   std::uint16_t status = 0;                 // as the client saw it; 0: no head was sent
   bool stream = false;

@@ -16,7 +16,7 @@ std::uint64_t pair_key(std::uint32_t user, std::uint32_t model) noexcept {
 
 Ledger::Ledger(const Clock& clock, Options options, LedgerEvents* events)
     : clock_(clock), zone_(options.zone), events_(events), slice_(std::max<std::uint64_t>(options.slice, 1)),
-      warn_percent_(options.warn_percent) {}
+      warn_percent_(options.warn_percent), days_(nobody_, BudgetUnit::kTokens, BudgetPeriod::kDay, zone_, clock.wall()) {}
 
 Ledger::~Ledger() = default;
 
@@ -194,6 +194,7 @@ std::vector<BudgetState> Ledger::snapshot() const {
 void Ledger::sweep() {
   const std::lock_guard lock(control_mutex_);
   const MonoTime now = clock_.mono();
+  days_.sweep(now);
   for_each_cells([&](const ScopeCells& cells) {
     for (const auto& slot : cells.budgets) {
       if (Budget* budget = slot.load(std::memory_order_acquire)) budget->sweep(now);

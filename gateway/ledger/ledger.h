@@ -133,6 +133,8 @@ class Ledger final {
 
   [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
   [[nodiscard]] const absl::TimeZone& zone() const noexcept { return zone_; }
+  // The day, in the budgets' zone, that a call which begins now is charged to: when it began, µs since the epoch.
+  [[nodiscard]] std::int64_t day_us() noexcept { return days_.at(clock_.wall()).period.begin_us; }
 
   // --- control ---
 
@@ -192,6 +194,8 @@ class Ledger final {
   std::array<IndexTable<ScopeCells>, 4> tables_;  // by Scope: key, user, tenant, model
   IndexTable<const ModelTerms> terms_;
   UserModelTable user_models_;
+  const ScopeCells nobody_{Scope::kTenant, 0, ""};
+  Budget days_;  // counts nothing: it knows which day it is, as the budgets do
   std::atomic<bool> any_own_user_model_{false};
 
   mutable std::mutex control_mutex_;  // of what follows; no worker takes it

@@ -118,12 +118,14 @@ bool Ledger::take_all(Ticket& ticket, std::uint64_t prompt, std::uint64_t output
 }
 
 Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) noexcept {
+  const WallTime now = clock_.wall();
   Ask ask = asked;
   ask.prompt = std::min(ask.prompt, kMaxTokens);
   ask.output_cap = std::min(ask.output_cap, kMaxTokens);
   ask.choices = std::clamp<std::uint64_t>(ask.choices, 1, kMaxTokens);
   const std::uint64_t least = ask.output_cap == 0 ? 0 : std::min(ask.choices, ask.output_cap);  // a token for each choice
-  gather(ticket, scopes, clock_.wall());
+  ticket.day_us = days_.at(now).period.begin_us;
+  gather(ticket, scopes, now);
   Grant grant;
   const PeriodCell* tightest = nullptr;  // of the hard budgets; set where one can fail
   for (int round = 0; round < kRounds; ++round) {

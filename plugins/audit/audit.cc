@@ -1,92 +1,24 @@
 #include "plugins/audit/audit.h"
 
-#include "ledger/price.h"
+#include "plugins/audit/record.h"
 
 namespace sluice::plugins {
 namespace {
 
-// A JSON object of as many whole pairs as fit. Written by hand: a record allocates nothing.
-class LabelWriter final {
- public:
-  void add(std::string_view name, std::string_view value) noexcept {
-    const std::size_t before = size_;
-    const bool fits = put(before == 0 ? '{' : ',') && quote(name) && put(':') && quote(value) && size_ < kRoom;
-    if (!fits) size_ = before;
-  }
-  [[nodiscard]] std::string_view finish() noexcept {
-    if (size_ != 0) text_[size_++] = '}';
-    return {text_, size_};
-  }
-
- private:
-  static constexpr std::size_t kRoom = decltype(ledger::AuditRecord::labels)::capacity();
-
-  bool put(char c) noexcept {
-    if (size_ == kRoom) return false;
-    text_[size_++] = c;
-    return true;
-  }
-  bool quote(std::string_view text) noexcept {
-    static constexpr char kHex[] = "0123456789abcdef";
-    if (!put('"')) return false;
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      bool fits = true;
-      if (c == '"' || c == '\\') {
-        fits = put('\\') && put(c);
-      } else if (byte < 0x20 || byte == 0x7F) {
-        fits = put('\\') && put('u') && put('0') && put('0') && put(kHex[byte >> 4]) && put(kHex[byte & 15]);
-      } else {
-        fits = put(c);
-      }
-      if (!fits) return false;
-    }
-    return put('"');
-  }
-
-  char text_[kRoom];
-  std::size_t size_ = 0;
-};
-
 class Audit final : public policy::Policy {
  public:
-  Audit(ledger::AuditSink& sink, std::uint64_t boot_id) : sink_(sink), boot_id_(boot_id) {}
+  Audit(ledger::Ledger& ledger, ledger::AuditSink& sink, std::uint64_t boot_id) : ledger_(ledger), sink_(sink), boot_id_(boot_id) {}
   [[nodiscard]] std::string_view name() const noexcept override { return "audit"; }
   [[nodiscard]] policy::Decision admit(policy::Call&) noexcept override { return policy::Decision::go_on(); }
 
   void record(const policy::Call& call, const policy::Outcome& outcome) noexcept override {
-    ledger::AuditRecord record;
-    record.boot_id = boot_id_;
-    record.number = call.number;
-    record.began = call.began;
-    record.tenant_id = call.caller.tenant_id;
-    record.user_id = call.caller.user_id;
-    record.key_id = call.caller.key_id;
-    record.end_reason = outcome.reason;
-    record.status = outcome.status;
-    record.stream = call.stream;
-    record.usage = outcome.usage;
-    record.cost_micros = ledger::cost(call.ticket.price, outcome.usage);
-    record.ttft = outcome.ttft;
-    record.duration = outcome.duration;
-    record.bytes_in = outcome.bytes_in;
-    record.bytes_out = outcome.bytes_out;
-    record.request_id = call.request_id;
-    record.tenant = call.caller.tenant;
-    record.user = call.caller.user;
-    record.channel = call.channel;
-    record.endpoint = call.endpoint;
-    record.model = call.model;
-    record.model_served = outcome.model_served;
-    record.upstream = outcome.upstream;
-    record.client_ip = call.client_ip;
-    LabelWriter labels;
-    for (const auto& [label, value] : call.labels) labels.add(label, value);
-    record.labels = labels.finish();
+    ledger::AuditRecord record = make_record(call, outcome, boot_id_);
+    if (record.day_us == 0) record.day_us = ledger_.day_us();  // no budget was asked
     sink_.record(std::move(record));
   }
 
  private:
+  ledger::Ledger& ledger_;
   ledger::AuditSink& sink_;
   const std::uint64_t boot_id_;
 };
@@ -94,7 +26,7 @@ class Audit final : public policy::Policy {
 }  // namespace
 
 std::unique_ptr<policy::Policy> make_audit(const PluginServices& services) {
-  return std::make_unique<Audit>(services.audit, services.boot_id);
+  return std::make_unique<Audit>(services.ledger, services.audit, services.boot_id);
 }
 
 }  // namespace sluice::plugins

@@ -1,0 +1,368 @@
+// Journal: what workers do, and the three threads.
+#include "ledger/journal.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+
+#include "ledger/price.h"
+
+namespace sluice::ledger {
+namespace {
+
+// Beside one slot for the end of every call that is open: threads that looked at the same time must all fit.
+std::uint64_t margin(const Segment& segment) noexcept { return std::min<std::uint64_t>(segment.slots() / 8, 1'024); }
+
+std::uint32_t price32(std::uint64_t micros) noexcept {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(micros, std::numeric_limits<std::uint32_t>::max()));
+}
+
+}  // namespace
+
+Journal::Journal(Options options, const Clock& clock, UsageStore* store, JournalEvents* events, JournalDisk* disk)
+    : options_(std::move(options)), clock_(clock), store_(store), events_(events), disk_(disk == nullptr ? own_disk_ : *disk) {}
+
+absl::StatusOr<std::unique_ptr<Journal>> Journal::open(Options options, const Clock& clock, UsageStore* store, JournalEvents* events,
+                                                       JournalDisk* disk) {
+  std::unique_ptr<Journal> journal(new Journal(std::move(options), clock, store, events, disk));
+  if (absl::Status status = journal->recover(); !status.ok()) return status;
+  journal->keep_turn();
+  journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.sync, &Journal::sync_turn);
+  journal->threads_.emplace_back(&Journal::run, journal.get(), std::chrono::milliseconds(5), &Journal::keep_turn);
+  if (store != nullptr) {
+    journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.deliver_interval, &Journal::deliver_turn);
+  }
+  return journal;
+}
+
+Journal::~Journal() {
+  {
+    const std::lock_guard lock(stop_mutex_);
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  if (Segment* active = active_.load()) {
+    // Unused, so the next start may have its number.
+    if (Segment* next = next_.load()) {
+      ::unlink(next->path().c_str());
+      const std::lock_guard lock(segments_mutex_);
+      segments_.pop_back();
+    }
+    active_.store(nullptr);
+    (void)active;
+    seal_closed();
+    if (store_ != nullptr) (void)deliver();
+  }
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+// --- workers ---
+
+bool Journal::spare(const Segment& segment) const noexcept {
+  return next_.load(std::memory_order_acquire) != nullptr ||
+         segment.room() > open_.load(std::memory_order_relaxed) + margin(segment);
+}
+
+bool Journal::append(SlotBytes& slot, std::string_view text, Room room, std::uint32_t* segment_number) noexcept {
+  slot.written_us = clock_.wall().time_since_epoch().count();
+  for (;;) {
+    Segment* segment = active_.load(std::memory_order_acquire);
+    Segment* next = next_.load(std::memory_order_acquire);
+    if (next == segment) continue;  // somebody is between the two steps below
+    if (room == Room::kSpare && next == nullptr && !spare(*segment)) return false;
+    const bool tight = !text.empty() && next != nullptr && !segment->has_text_room(text.size());
+    const std::uint64_t index = tight ? Segment::kFull : segment->claim();
+    if (index == Segment::kFull) {
+      if (next != nullptr) {
+        if (active_.compare_exchange_strong(segment, next, std::memory_order_acq_rel)) {
+          next_.compare_exchange_strong(next, nullptr, std::memory_order_acq_rel);
+        }
+      } else if (active_.load(std::memory_order_acquire) == segment) {
+        return false;
+      }
+      continue;
+    }
+    slot.text_at = text.empty() ? Segment::kNoText : segment->put_text(text);
+    slot.text_bytes = slot.text_at == Segment::kNoText ? 0 : static_cast<std::uint32_t>(text.size());
+    const auto number = static_cast<std::uint32_t>(segment->sequence());
+    if (segment_number != nullptr) slot.admit_segment = *segment_number = number;
+    segment->publish(index, slot);
+    return true;
+  }
+}
+
+Journal::Admission Journal::admit(const JournalAdmit& call) noexcept {
+  const auto no_room = [&]() -> Admission {
+    if (options_.on_full == OnFull::kRefuse) return {Admission::Outcome::kNoRoom, 0};
+    unjournalled_.fetch_add(1, std::memory_order_relaxed);
+    return {Admission::Outcome::kUnjournalled, 0};
+  };
+  // Counted first, so that the room for its end is kept from here on.
+  open_.fetch_add(1, std::memory_order_acq_rel);
+  SlotBytes slot{};
+  slot.kind = RecordKind::kAdmit;
+  slot.flags = call.stream ? kFlagStream : 0;
+  slot.boot_id = options_.boot_id;
+  slot.number = call.number;
+  slot.day_us = call.day_us;
+  slot.began_us = call.began_us;
+  slot.tenant_id = call.tenant_id;
+  slot.user_id = call.user_id;
+  slot.key_id = call.key_id;
+  slot.admit.prompt_estimate = call.prompt_estimate;
+  slot.admit.reserved_output = call.reserved_output;
+  slot.admit.price_prompt = price32(call.price.prompt);
+  slot.admit.price_cached = price32(call.price.cached);
+  slot.admit.price_completion = price32(call.price.completion);
+  slot.admit.price_reasoning = price32(call.price.reasoning);
+  Admission admission{Admission::Outcome::kJournalled, 0};
+  if (append(slot, call.model, Room::kSpare, &admission.segment)) return admission;
+  open_.fetch_sub(1, std::memory_order_acq_rel);
+  return no_room();
+}
+
+void Journal::progress(std::uint64_t number, std::uint32_t admit_segment, std::uint64_t completion_tokens) noexcept {
+  SlotBytes slot{};
+  slot.kind = RecordKind::kProgress;
+  slot.boot_id = options_.boot_id;
+  slot.number = number;
+  slot.admit_segment = admit_segment;
+  slot.progress.completion_tokens = completion_tokens;
+  if (!append(slot, {}, Room::kSpare)) left_out_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Journal::record(AuditRecord&& record) noexcept {
+  SlotBytes slot{};
+  slot.kind = RecordKind::kSettle;
+  slot.flags = record.stream ? kFlagStream : 0;
+  slot.status = record.status;
+  slot.end_reason = record.end_reason;
+  slot.source = record.usage.source;
+  slot.boot_id = record.boot_id;
+  slot.number = record.number;
+  slot.day_us = record.day_us;
+  slot.began_us = record.began.time_since_epoch().count();
+  slot.tenant_id = record.tenant_id;
+  slot.user_id = record.user_id;
+  slot.key_id = record.key_id;
+  slot.admit_segment = record.admit_segment;
+  slot.settle.prompt = Tokens40::of(record.usage.prompt_tokens);
+  slot.settle.cached = Tokens40::of(record.usage.cached_tokens);
+  slot.settle.completion = Tokens40::of(record.usage.completion_tokens);
+  slot.settle.reasoning = Tokens40::of(record.usage.reasoning_tokens);
+  slot.settle.cost_micros = record.cost_micros;
+  char text[kMaxTextBytes];
+  const std::size_t size = write_text(record, text);
+  const bool admitted = record.admit_segment != 0;
+  if (!append(slot, {text, size}, admitted ? Room::kKept : Room::kSpare)) left_out_.fetch_add(1, std::memory_order_relaxed);
+  if (admitted) open_.fetch_sub(1, std::memory_order_acq_rel);
+}
+
+// --- threads ---
+
+void Journal::run(std::chrono::milliseconds interval, void (Journal::*turn)()) {
+  std::unique_lock lock(stop_mutex_);
+  while (!stop_.wait_for(lock, interval, [&] { return stopping_; })) {
+    lock.unlock();
+    (this->*turn)();
+    lock.lock();
+  }
+}
+
+void Journal::sync_turn() {
+  const std::lock_guard unmap(unmap_mutex_);
+  std::vector<Segment*> unsealed;
+  {
+    const std::lock_guard lock(segments_mutex_);
+    for (std::size_t i = first_unsealed_; i < segments_.size(); ++i) {
+      if (segments_[i].age != Kept::Age::kSealed) unsealed.push_back(segments_[i].segment.get());
+    }
+  }
+  int error = 0;
+  for (Segment* segment : unsealed) {
+    if (const int failed = segment->sync(disk_); failed != 0) error = failed;
+  }
+  if (error != 0 && !std::exchange(sync_failed_, true) && events_ != nullptr) events_->disk_failed(std::strerror(error));
+  if (error == 0) sync_failed_ = false;
+}
+
+void Journal::sync_now() { sync_turn(); }
+
+void Journal::keep_turn() {
+  if (next_.load(std::memory_order_acquire) == nullptr) {
+    // A full disk is asked again once a second, not two hundred times.
+    const MonoTime now = Mono::now();
+    if (!full_.load(std::memory_order_relaxed) || now >= retry_at_) {
+      retry_at_ = now + std::chrono::seconds(1);
+      const absl::Status made = make_segment(next_);
+      const bool was_full = full_.exchange(!made.ok(), std::memory_order_acq_rel);
+      if (!made.ok() && !was_full && events_ != nullptr) events_->journal_full(std::string(made.message()));
+      if (made.ok() && was_full && events_ != nullptr) events_->journal_recovered();
+    }
+  }
+  seal_closed();
+}
+
+absl::Status Journal::make_segment(std::atomic<Segment*>& into) {
+  const std::uint64_t sequence = next_sequence_;
+  auto segment = Segment::create(segment_path(options_.dir, sequence), options_.segment_bytes, sequence, options_.boot_id,
+                                 clock_.wall(), disk_);
+  if (!segment.ok()) return segment.status();
+  ++next_sequence_;
+  Segment* made = segment->get();
+  {
+    const std::lock_guard lock(segments_mutex_);
+    segments_.push_back(Kept{.segment = std::move(*segment), .seal = {}});
+  }
+  into.store(made, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+// Closes and seals, in order, every segment that workers have left behind.
+void Journal::seal_closed() {
+  const Segment* active = active_.load(std::memory_order_acquire);
+  for (;;) {
+    Kept* kept = nullptr;
+    {
+      const std::lock_guard lock(segments_mutex_);
+      if (first_unsealed_ == segments_.size()) return;
+      kept = &segments_[first_unsealed_];
+    }
+    Segment& segment = *kept->segment;
+    if (active != nullptr && segment.sequence() >= active->sequence()) return;
+    if (kept->age == Kept::Age::kOpen) {
+      const std::uint64_t records = segment.close();
+      const std::lock_guard lock(segments_mutex_);
+      kept->records = records;
+      kept->age = Kept::Age::kClosed;
+    }
+    if (!kept->found && !segment.published(kept->records)) return;  // somebody is still writing the slot he has claimed
+    const Seal seal = segment.seal(key_, last_mac_, kept->records, disk_);
+    last_mac_ = seal.mac;
+    const std::lock_guard lock(segments_mutex_);
+    kept->seal = seal;
+    kept->age = Kept::Age::kSealed;
+    ++first_unsealed_;
+  }
+}
+
+// --- to the store ---
+
+void Journal::deliver_turn() {
+  const absl::Status status = deliver();
+  if (!status.ok() && !std::exchange(store_down_, true) && events_ != nullptr) events_->store_failed(std::string(status.message()));
+  if (status.ok() && std::exchange(store_down_, false) && events_ != nullptr) events_->store_recovered();
+}
+
+AuditRecord Journal::read_end(const Segment& segment, const SlotBytes& slot) {
+  AuditRecord record;
+  (void)read_text(segment.text(slot), record);
+  record.boot_id = slot.boot_id;
+  record.number = slot.number;
+  record.began = WallTime(std::chrono::microseconds(slot.began_us));
+  record.day_us = slot.day_us;
+  record.tenant_id = slot.tenant_id;
+  record.user_id = slot.user_id;
+  record.key_id = slot.key_id;
+  record.admit_segment = slot.admit_segment;
+  record.end_reason = slot.end_reason;
+  record.status = slot.status;
+  record.stream = (slot.flags & kFlagStream) != 0;
+  record.usage = {.source = slot.source,
+                  .prompt_tokens = slot.settle.prompt.value(),
+                  .cached_tokens = slot.settle.cached.value(),
+                  .completion_tokens = slot.settle.completion.value(),
+                  .reasoning_tokens = slot.settle.reasoning.value()};
+  record.cost_micros = slot.settle.cost_micros;
+  return record;
+}
+
+// Reads on from `position` in `kept`: ends into batch_, and which segments' calls were admitted or have ended into `counts_`.
+// Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
+std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed) {
+  SlotBytes slot;
+  for (; position < limit && batch_.size() < options_.deliver_batch; ++position) {
+    const Segment::Read read = kept.segment->read(position, slot);
+    if (read != Segment::Read::kRecord) {
+      if (!closed) break;
+      continue;  // cut after a crash
+    }
+    if (slot.kind == RecordKind::kAdmit) counts_.push_back({slot.admit_segment, +1});
+    if (slot.kind != RecordKind::kSettle) continue;
+    if (slot.admit_segment != 0) counts_.push_back({slot.admit_segment, -1});
+    if (position >= kept.already) batch_.push_back(read_end(*kept.segment, slot));
+  }
+  return position;
+}
+
+absl::Status Journal::deliver() {
+  const std::lock_guard lock(deliver_mutex_);
+  if (store_ == nullptr) return absl::FailedPreconditionError("no store");
+  for (std::size_t i = first_undelivered_;; ++i) {
+    Kept* kept = nullptr;
+    std::uint64_t limit = 0;
+    bool closed = false;
+    const auto look = [&] {
+      const std::lock_guard inner(segments_mutex_);
+      if (i >= segments_.size()) return false;
+      kept = &segments_[i];
+      closed = kept->age == Kept::Age::kSealed;
+      limit = closed ? kept->records : kept->segment->claimed();
+      return true;
+    };
+    if (!look()) break;
+    while (kept->read < limit) {
+      batch_.clear();
+      counts_.clear();
+      const std::uint64_t read = collect(*kept, kept->read, limit, closed);
+      if (read == kept->read) break;
+      if (!batch_.empty()) {
+        if (absl::Status status = store_->add(batch_); !status.ok()) return status;
+      }
+      kept->read = read;
+      kept->segment->header().delivered_slots = std::max(kept->already, read);
+      count_calls();
+    }
+    if (closed && !kept->seal_stored) {
+      if (absl::Status status = store_->add_seal(kept->seal); !status.ok()) return status;
+      kept->seal_stored = true;
+    }
+  }
+  return retire();
+}
+
+void Journal::count_calls() {
+  const std::lock_guard lock(segments_mutex_);
+  for (const auto& [sequence, change] : counts_) {
+    const std::uint64_t first = segments_.front().segment->sequence();
+    if (sequence >= first && sequence - first < segments_.size()) segments_[sequence - first].open += change;
+  }
+}
+
+// Marks segments whose every call has ended and is in the store. In order: what a later segment settles must not go before what it
+// settles was read.
+absl::Status Journal::retire() {
+  for (;;) {
+    Kept* kept = nullptr;
+    {
+      const std::lock_guard lock(segments_mutex_);
+      if (first_undelivered_ == segments_.size()) return absl::OkStatus();
+      kept = &segments_[first_undelivered_];
+      if (kept->age != Kept::Age::kSealed || !kept->seal_stored || kept->read < kept->records || kept->open != 0) return absl::OkStatus();
+    }
+    kept->segment->header().state = SegmentState::kDelivered;
+    {
+      const std::lock_guard unmap(unmap_mutex_);
+      kept->segment->unmap();
+    }
+    ++first_undelivered_;
+    remove_old();
+  }
+}
+
+}  // namespace sluice::ledger
