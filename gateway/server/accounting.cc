@@ -1,0 +1,89 @@
+#include "server/accounting.h"
+
+#include <utility>
+
+#include "store/sqlite_store.h"
+
+namespace sluice::server {
+
+void BudgetLog::threshold_passed(const ledger::ThresholdEvent& event) noexcept {
+  log_.warn(event.soft ? "soft budget passed" : event.percent == 100 ? "budget used up" : "budget nearly used up",
+            {{"scope", ledger::to_string(event.scope)},
+             {"id", event.id},
+             {"name", event.name},
+             {"model", event.model},
+             {"unit", ledger::to_string(event.unit)},
+             {"period", ledger::to_string(event.period)},
+             {"percent", event.percent},
+             {"amount", event.amount},
+             {"settled", event.settled}});
+}
+
+// What the journal has to say, as lines of the log.
+class Accounting::Told final : public ledger::JournalEvents {
+ public:
+  explicit Told(observe::Log& log) : log_(log) {}
+  void journal_full(std::string_view why) noexcept override {
+    log_.error("no room for the journal: new calls are refused, or go on unjournalled as [journal] on_full says", {{"why", why}});
+  }
+  void journal_recovered() noexcept override { log_.info("the journal has room again"); }
+  void store_failed(std::string_view why) noexcept override {
+    log_.error("the store takes no records: they wait in the journal", {{"why", why}});
+  }
+  void store_recovered() noexcept override { log_.info("the store takes records again"); }
+  void disk_failed(std::string_view why) noexcept override {
+    log_.error("the journal's disk fails: a power cut could lose records now", {{"why", why}});
+  }
+
+ private:
+  observe::Log& log_;
+};
+
+Accounting::Accounting() = default;
+Accounting::~Accounting() = default;
+
+ledger::AuditSink& Accounting::sink() noexcept {
+  if (journal_) return *journal_;
+  return *queue_;
+}
+
+absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Settings& settings, const Clock& clock,
+                                                             std::uint64_t boot_id, observe::Log& log) {
+  std::unique_ptr<Accounting> accounting(new Accounting);
+  // The journal forgets what the store has taken: then the store may not forget it in a power cut.
+  auto store = store::open_sqlite(settings.store_path(), settings.journal.enabled ? store::Durability::kCommit
+                                                                                   : store::Durability::kCheckpoint);
+  if (!store.ok()) return store.status();
+  if (!settings.journal.enabled) {
+    accounting->queue_ = std::make_unique<store::QueuedAuditSink>(
+        *std::move(store),
+        store::QueuedAuditSink::Options{.batch = settings.journal.sink_batch, .interval = settings.journal.sink_interval}, &log);
+    return accounting;
+  }
+  accounting->store_ = *std::move(store);
+  accounting->told_ = std::make_unique<Told>(log);
+  auto journal = ledger::Journal::open(
+      {.dir = settings.journal_dir(),
+       .boot_id = boot_id,
+       .segment_bytes = settings.journal.segment,
+       .sync = settings.journal.sync,
+       .on_full = settings.journal.on_full == config::OnFull::kRefuse ? ledger::Journal::OnFull::kRefuse
+                                                                      : ledger::Journal::OnFull::kContinue,
+       .deliver_interval = settings.journal.sink_interval,
+       .deliver_batch = settings.journal.sink_batch,
+       .keep = std::chrono::duration_cast<std::chrono::hours>(settings.audit.keep)},
+      clock, accounting->store_.get(), accounting->told_.get());
+  if (!journal.ok()) return journal.status();
+  accounting->journal_ = *std::move(journal);
+  if (absl::Status delivered = accounting->journal_->deliver(); !delivered.ok()) return delivered;
+  if (const ledger::Recovery& found = accounting->journal_->recovery(); found.segments != 0) {
+    log.info("journal replayed", {{"segments", found.segments},
+                                  {"records", found.records},
+                                  {"settled", found.settled},
+                                  {"crashed", found.crashed},
+                                  {"torn", found.torn}});
+  }
+  return accounting;
+}
+
+}  // namespace sluice::server

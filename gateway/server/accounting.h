@@ -1,0 +1,58 @@
+// Where ended calls go, and who is told when a budget or the disk runs low: opened once at start, before budgets are restored.
+//
+//   journal on:   workers ─▶ journal ─▶ store      what a crash left open is charged here, at open()
+//   journal off:  workers ─▶ queue ─▶ store        what is queued when the process dies is lost
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "base/clock.h"
+#include "config/settings.h"
+#include "ledger/journal.h"
+#include "ledger/ledger.h"
+#include "observe/log.h"
+#include "store/audit_sink.h"
+#include "store/store.h"
+
+namespace sluice::server {
+
+// Writes a line when a budget passes a threshold.
+// Thread: any worker.
+class BudgetLog final : public ledger::LedgerEvents {
+ public:
+  explicit BudgetLog(observe::Log& log) : log_(log) {}
+  void threshold_passed(const ledger::ThresholdEvent& event) noexcept override;
+
+ private:
+  observe::Log& log_;
+};
+
+// Thread:   control thread; the sink is used by workers.
+// Lifetime: outlives every worker and every policy chain.
+class Accounting final {
+ public:
+  // Opens the journal, or the queue, over a store of its own; when it returns, everything that had ended before, and what a crash
+  // left open, is in the store, so that budgets may be restored from its sums.
+  // Errors are one line that says what to do.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Accounting>> open(const config::Settings& settings, const Clock& clock,
+                                                                        std::uint64_t boot_id, observe::Log& log);
+  ~Accounting();
+
+  [[nodiscard]] ledger::AuditSink& sink() noexcept;
+  [[nodiscard]] ledger::Journal* journal() noexcept { return journal_.get(); }  // null: the conf turned it off
+
+ private:
+  class Told;
+  Accounting();
+
+  std::unique_ptr<Told> told_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<ledger::Journal> journal_;
+  std::unique_ptr<store::QueuedAuditSink> queue_;
+};
+
+}  // namespace sluice::server
