@@ -41,6 +41,7 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--models", options.models, "above 1: MODEL-0, MODEL-1, … in turn")->check(CLI::Range(1, 20'000));
   app.add_option("--key", options.keys, "bearer key");
   app.add_option("--key-file", key_file, "bearer keys, one a line, used in turn");
+  app.add_option("--header", options.headers, "NAME: VALUE, added to each request");
   app.add_option("--prompt", options.prompt_bytes, "bytes of the prompt");
   app.add_flag("--stream", options.stream);
   app.add_flag("--usage", options.usage, "ask for the usage chunk");

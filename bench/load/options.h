@@ -24,6 +24,7 @@ struct Options {
   std::string model = "bench-json";
   std::uint32_t models = 1;        // > 1: MODEL-0 … MODEL-(n-1) in turn
   std::vector<std::string> keys;   // in turn; empty: no Authorization
+  std::vector<std::string> headers;  // more lines of the head
   std::size_t prompt_bytes = 100;
   bool stream = false;
   bool usage = false;              // stream_options.include_usage

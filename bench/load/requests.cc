@@ -25,6 +25,7 @@ std::string body_of(const Options& options, const std::string& model, const std:
 std::string request_of(const Options& options, const std::string& key, const std::string& body) {
   std::string text = "POST " + options.path + " HTTP/1.1\r\nHost: " + options.host + "\r\n";
   if (!key.empty()) text += "Authorization: Bearer " + key + "\r\n";
+  for (const std::string& header : options.headers) text += header + "\r\n";
   text += "User-Agent: sluice-load\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: " +
           std::to_string(body.size()) + "\r\n\r\n";
   return text + body;

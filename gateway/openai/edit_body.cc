@@ -37,8 +37,7 @@ class Splicer final {
     }
     if (edits_.add_include_usage && endpoint.asks_for_usage) edit_stream_options();
     if (edits_.clamp_output_to) clamp_caps(*edits_.clamp_output_to);
-    std::sort(splices_.begin(), splices_.begin() + count_,
-              [](const Splice& a, const Splice& b) { return a.offset < b.offset; });
+    sort_by_offset();
   }
 
   void write(std::string_view body, EditedBody& into) const noexcept {
@@ -56,6 +55,16 @@ class Splicer final {
  private:
   static void add_part(EditedBody& into, std::string_view part) noexcept {
     if (!part.empty()) into.parts[into.count++] = part;
+  }
+
+  // By insertion: there are a handful at most, and std::sort's part for more than 16 draws a warning where it is inlined.
+  void sort_by_offset() noexcept {
+    for (std::size_t i = 1; i < count_; ++i) {
+      const Splice splice = splices_[i];
+      std::size_t at = i;
+      for (; at > 0 && splices_[at - 1].offset > splice.offset; --at) splices_[at] = splices_[at - 1];
+      splices_[at] = splice;
+    }
   }
 
   void add(const Member& replaced, std::size_t begin) noexcept {
