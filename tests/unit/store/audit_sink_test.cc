@@ -7,7 +7,7 @@
 
 #include "store/sqlite.h"
 #include "store/sqlite_store.h"
-#include "unit/store/scratch.h"
+#include "unit/scratch.h"
 
 namespace sluice::store {
 namespace {

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "store/schema.h"
-#include "unit/store/scratch.h"
+#include "unit/scratch.h"
 
 namespace sluice::store {
 namespace {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-namespace sluice::store {
+namespace sluice {
 
 class Scratch final {
  public:
@@ -23,4 +23,4 @@ class Scratch final {
   std::string path_;
 };
 
-}  // namespace sluice::store
+}  // namespace sluice
