@@ -2,16 +2,31 @@
 
 namespace sluice::store {
 
-absl::StatusOr<std::vector<BudgetRecord>> SqliteStore::budgets() {
-  Statement all(database_, "SELECT scope, subject, model, unit, period, soft, amount FROM budgets");
+namespace {
+
+#define BUDGET_COLUMNS "scope, subject, model, unit, period, soft, amount"
+
+absl::StatusOr<std::vector<BudgetRecord>> read_budgets(Statement& rows) {
   std::vector<BudgetRecord> budgets;
-  while (all.next())
-    budgets.push_back({.scope = static_cast<Scope>(all.number(0)), .subject = all.count(1), .model = std::string(all.text(2)),
-                       .spec = {.unit = static_cast<BudgetUnit>(all.number(3)),
-                                .period = static_cast<BudgetPeriod>(all.number(4)), .amount = all.count(6),
-                                .soft = all.number(5) != 0}});
-  if (!all.status().ok()) return all.status();
+  while (rows.next())
+    budgets.push_back({.scope = static_cast<Scope>(rows.number(0)), .subject = rows.count(1), .model = std::string(rows.text(2)),
+                       .spec = {.unit = static_cast<BudgetUnit>(rows.number(3)),
+                                .period = static_cast<BudgetPeriod>(rows.number(4)), .amount = rows.count(6),
+                                .soft = rows.number(5) != 0}});
+  if (!rows.status().ok()) return rows.status();
   return budgets;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<BudgetRecord>> SqliteStore::budgets() {
+  Statement all(database_, "SELECT " BUDGET_COLUMNS " FROM budgets");
+  return read_budgets(all);
+}
+
+absl::StatusOr<std::vector<BudgetRecord>> SqliteStore::budgets_of(Scope scope, std::uint64_t subject) {
+  Statement rows(database_, "SELECT " BUDGET_COLUMNS " FROM budgets WHERE scope = ? AND subject = ?");
+  return read_budgets(rows.bind(static_cast<int>(scope), subject));
 }
 
 absl::Status SqliteStore::set_budget(const BudgetRecord& budget) {

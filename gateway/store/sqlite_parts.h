@@ -27,6 +27,7 @@ class SqliteStore final : public Store {
   absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;
 
   absl::StatusOr<std::vector<BudgetRecord>> budgets() override;
+  absl::StatusOr<std::vector<BudgetRecord>> budgets_of(Scope scope, std::uint64_t subject) override;
   absl::Status set_budget(const BudgetRecord& budget) override;
   absl::Status remove_budget(const BudgetRecord& budget) override;
 

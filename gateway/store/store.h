@@ -51,6 +51,7 @@ class Store : public ledger::UsageStore {
 
   // --- Budgets ---
   virtual absl::StatusOr<std::vector<BudgetRecord>> budgets() = 0;
+  virtual absl::StatusOr<std::vector<BudgetRecord>> budgets_of(Scope scope, std::uint64_t subject) = 0;
   // Adds or replaces the one of the same subject, unit, period and kind.
   virtual absl::Status set_budget(const BudgetRecord& budget) = 0;
   // kNotFound: there is none like it; its amount is not looked at.

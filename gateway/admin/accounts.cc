@@ -1,0 +1,214 @@
+#include "admin/accounts.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "admin/text.h"
+
+namespace sluice::admin {
+namespace {
+
+absl::Status no_tenant(std::string_view name) {
+  return absl::NotFoundError("no tenant " + std::string(name) + "; see: sluice tenant list");
+}
+absl::Status no_user(const SubjectName& name) {
+  return absl::NotFoundError("no user " + name.user + (name.tenant.empty() ? "" : " in tenant " + name.tenant) +
+                             "; see: sluice user list");
+}
+
+// SQLite and the ledger count in 63 bits.
+absl::Status check_amounts(const LimitSpec& limits, std::span<const BudgetSpec> budgets) {
+  const auto too_big = [](const std::optional<std::uint64_t>& n) { return n.value_or(0) > INT64_MAX; };
+  if (too_big(limits.requests_per_minute) || too_big(limits.tokens_per_minute) || too_big(limits.concurrency) ||
+      std::ranges::any_of(budgets, [&](const BudgetSpec& budget) { return too_big(budget.amount); }))
+    return absl::InvalidArgumentError("a limit or budget is too large; the most is 9223372036854775807");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<store::TenantRecord> Accounts::create_tenant(const std::string& name, const Terms& terms) {
+  if (absl::Status good = check_name("tenant", name); !good.ok()) return good;
+  if (absl::Status good = check_amounts(terms.limits, terms.budgets); !good.ok()) return good;
+  store::TenantRecord record{.id = 0, .name = name, .limits = terms.limits, .created = clock_.wall(), .revoked = {}};
+  const auto id = store_.add_tenant(record);
+  if (!id.ok()) return id.status();
+  record.id = *id;
+  directory_.add_tenant(*id, name, {});
+  for (const BudgetSpec& spec : terms.budgets) {
+    const absl::Status set = store_.set_budget({.scope = Scope::kTenant, .subject = *id, .model = {}, .spec = spec});
+    if (!set.ok()) return set;
+  }
+  if (absl::Status done = refresh(Scope::kTenant, *id, record.limits); !done.ok()) return done;
+  return record;
+}
+
+absl::StatusOr<store::UserRecord> Accounts::create_user(const SubjectName& name, const Terms& terms, Missing missing) {
+  if (absl::Status good = check_name("user", name.user); !good.ok()) return good;
+  if (absl::Status good = check_amounts(terms.limits, terms.budgets); !good.ok()) return good;
+  auto owner = tenant(name.tenant);
+  const bool gone = owner.ok() && owner->revoked.has_value() && owner->name == name.tenant;  // a revoked name is free again
+  if ((absl::IsNotFound(owner.status()) || gone) && missing == Missing::kCreate) owner = create_tenant(name.tenant, {});
+  if (!owner.ok()) return owner.status();
+  if (owner->revoked) return absl::FailedPreconditionError("tenant " + owner->name + " is revoked");
+  store::UserRecord record{.id = 0, .tenant_id = owner->id, .name = name.user, .limits = terms.limits,
+                           .created = clock_.wall(), .revoked = {}};
+  const auto id = store_.add_user(record);
+  if (!id.ok()) return id.status();
+  record.id = *id;
+  directory_.add_user(*id, *directory_.tenant(owner->id), name.user, {});
+  for (const BudgetSpec& spec : terms.budgets) {
+    const absl::Status set = store_.set_budget({.scope = Scope::kUser, .subject = *id, .model = {}, .spec = spec});
+    if (!set.ok()) return set;
+  }
+  if (absl::Status done = refresh(Scope::kUser, *id, record.limits); !done.ok()) return done;
+  return record;
+}
+
+absl::StatusOr<store::TenantRecord> Accounts::tenant(std::string_view name_or_id) {
+  const auto id = parse_id(Scope::kTenant, name_or_id);
+  auto found = id ? store_.tenant(*id) : store_.find_tenant(name_or_id);
+  return absl::IsNotFound(found.status()) ? no_tenant(name_or_id) : found;
+}
+
+absl::StatusOr<store::UserRecord> Accounts::user(const SubjectName& name) {
+  if (const auto id = parse_id(Scope::kUser, name.user)) {
+    auto found = store_.user(*id);
+    return absl::IsNotFound(found.status()) ? no_user(name) : found;
+  }
+  if (name.tenant.empty())
+    return absl::InvalidArgumentError("say whose user " + name.user + " is: --tenant NAME, or give an id such as user_12");
+  const auto owner = tenant(name.tenant);
+  if (!owner.ok()) return owner.status();
+  auto found = store_.find_user(owner->id, name.user);
+  return absl::IsNotFound(found.status()) ? no_user(name) : found;
+}
+
+absl::StatusOr<store::UserRecord> Accounts::user_for(const SubjectName& name, Missing missing) {
+  auto found = user(name);
+  const identity::User* known = found.ok() ? directory_.user(found->id) : nullptr;
+  const bool gone = known != nullptr && (known->revoked || known->tenant->revoked);
+  if ((absl::IsNotFound(found.status()) || gone) && missing == Missing::kCreate) return create_user(name, {}, missing);
+  if (absl::IsNotFound(found.status())) return absl::NotFoundError(std::string(found.status().message()) + ", or add --create");
+  if (gone) return absl::FailedPreconditionError("user " + name.user + " or its tenant is revoked");
+  return found;
+}
+
+absl::StatusOr<Accounts::CreatedKey> Accounts::create_key(const NewKey& key) {
+  if (absl::Status good = check_amounts(key.terms.limits, key.terms.budgets); !good.ok()) return good;
+  for (const std::string& model : key.models)
+    if (absl::Status good = check_model(model); !good.ok()) return good;
+  if (key.expires && *key.expires <= clock_.wall()) return absl::InvalidArgumentError("the key would have expired already");
+  const auto owner = user_for(key.owner, key.missing);
+  if (!owner.ok()) return owner.status();
+  identity::User* user = directory_.user(owner->id);
+  if (user == nullptr) return absl::UnavailableError("the store is not loaded yet; try again soon");
+  identity::NewSecret secret = identity::create_secret(identity::kApiKeyPrefix);
+  CreatedKey made{.record = {.id = 0, .user_id = owner->id, .hash = secret.hash, .hint = secret.hint, .models = key.models,
+                             .expires = key.expires, .limits = key.terms.limits, .created = clock_.wall(), .revoked = {}},
+                  .secret = std::move(secret.text)};
+  const auto id = store_.add_key(made.record, key.terms.budgets);
+  if (!id.ok()) return id.status();
+  made.record.id = *id;
+  // The ledger knows the index before a worker can find the key: it is the next one, since keys come one after another.
+  const identity::Allowance allowance{.limits = key.terms.limits, .budgets = key.terms.budgets, .model_budgets = {}};
+  if (allowance != identity::Allowance{})
+    ledger_.set_scope(Scope::kKey, directory_.keys(), *id, {}, allowance.limits, allowance.budgets);
+  directory_.add_key({.id = *id, .user = user, .hash = made.record.hash, .expires = key.expires, .models = key.models,
+                      .allowance = allowance});
+  return made;
+}
+
+absl::Status Accounts::revoke(Scope scope, std::uint64_t id) {
+  // The store first: a revocation that a restart would forget must not be reported as done.
+  if (absl::Status done = store_.revoke(scope, id, clock_.wall()); !done.ok()) return done;
+  switch (scope) {
+    case Scope::kTenant:
+      if (auto* tenant = directory_.tenant(id)) directory_.revoke(*tenant);
+      break;
+    case Scope::kUser:
+      if (auto* user = directory_.user(id)) directory_.revoke(*user);
+      break;
+    default:
+      if (auto* key = directory_.key(id)) directory_.revoke(*key);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Accounts::set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) {
+  if (absl::Status good = check_amounts(limits, {}); !good.ok()) return good;
+  if (absl::Status done = store_.set_limits(scope, id, limits); !done.ok()) return done;
+  return refresh(scope, id, limits);
+}
+
+absl::Status Accounts::check_budget(const store::BudgetRecord& budget) {
+  if (budget.scope == Scope::kModel)
+    return absl::InvalidArgumentError("budgets of a model stand in the conf file: [[model]] budgets");
+  if (budget.scope == Scope::kUserModel)
+    if (absl::Status good = check_model(budget.model); !good.ok()) return good;
+  if (absl::Status good = check_amounts({}, std::span(&budget.spec, 1)); !good.ok()) return good;
+  const Scope owner = budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope;
+  if (subject(owner, budget.subject) == nullptr)
+    return absl::NotFoundError(std::string("no ") + to_string(owner) + " " + format_id(owner, budget.subject));
+  return absl::OkStatus();
+}
+
+absl::Status Accounts::set_budget(const store::BudgetRecord& budget) {
+  if (absl::Status good = check_budget(budget); !good.ok()) return good;
+  if (absl::Status done = store_.set_budget(budget); !done.ok()) return done;
+  return refresh(budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope, budget.subject, {});
+}
+
+absl::Status Accounts::remove_budget(const store::BudgetRecord& budget) {
+  if (absl::Status good = check_budget(budget); !good.ok()) return good;
+  if (absl::Status done = store_.remove_budget(budget); !done.ok())
+    return absl::IsNotFound(done) ? absl::NotFoundError("there is no such budget; see: sluice budget list") : done;
+  return refresh(budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope, budget.subject, {});
+}
+
+std::optional<SubjectName> Accounts::names_of_user(std::uint64_t user_id) {
+  const identity::User* user = directory_.user(user_id);
+  if (user == nullptr) return std::nullopt;
+  return SubjectName{.tenant = user->tenant->name, .user = user->name};
+}
+
+absl::StatusOr<std::vector<BudgetStanding>> Accounts::budgets() {
+  auto records = store_.budgets();
+  if (!records.ok()) return records.status();
+  std::vector<BudgetStanding> all;
+  all.reserve(records->size());
+  for (store::BudgetRecord& record : *records) {
+    std::optional<ledger::Explanation> now = standing(record);
+    all.push_back({.budget = std::move(record), .now = std::move(now)});
+  }
+  return all;
+}
+
+std::optional<ledger::Explanation> Accounts::standing(const store::BudgetRecord& budget) {
+  ledger::Scopes scopes;
+  const Scope owner = budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope;
+  if (subject(owner, budget.subject) == nullptr) return std::nullopt;
+  switch (owner) {
+    case Scope::kTenant: scopes.tenant = directory_.tenant(budget.subject)->index; break;
+    case Scope::kUser: {
+      const identity::User& user = *directory_.user(budget.subject);
+      scopes.user = user.index;
+      scopes.user_id = user.id;
+      scopes.user_name = user.name;
+      break;
+    }
+    default: scopes.key = directory_.key(budget.subject)->index;
+  }
+  if (budget.scope == Scope::kUserModel) {
+    const auto model = model_index_ ? model_index_(budget.model) : std::nullopt;
+    if (!model) return std::nullopt;
+    scopes.model = *model;
+  }
+  for (ledger::Explanation& line : ledger_.explain(scopes))
+    if (line.what == ledger::Explanation::What::kBudget && line.scope == budget.scope && line.unit == budget.spec.unit &&
+        line.period == budget.spec.period)
+      return std::move(line);
+  return std::nullopt;
+}
+
+}  // namespace sluice::admin

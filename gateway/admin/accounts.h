@@ -1,0 +1,113 @@
+// Tenants, users, keys and their budgets: every change goes to the store first, then to the directory and the ledger, so that
+// what a restart would load is what holds now.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "identity/key_directory.h"
+#include "identity/secret_key.h"
+#include "ledger/ledger.h"
+#include "store/store.h"
+
+namespace sluice::admin {
+
+enum class Missing : std::uint8_t { kRefuse, kCreate };
+
+// Names a tenant by its name or id, a user by its id or by tenant and name.
+struct SubjectName {
+  std::string tenant, user;
+};
+
+// Where a budget stands now.
+struct BudgetStanding {
+  store::BudgetRecord budget;
+  std::optional<ledger::Explanation> now;  // nothing: nobody called since the start, or its model is not configured
+};
+
+// Errors: kNotFound, kAlreadyExists, kInvalidArgument, and the store's. Messages are one line that says what to do.
+// Thread:   control thread. Calls block on the store; revoke() waits for the workers as well.
+// Lifetime: all that it is given outlives it.
+class Accounts final {
+ public:
+  Accounts(store::Store& store, identity::KeyDirectory& directory, ledger::Ledger& ledger, const Clock& clock)
+      : store_(store), directory_(directory), ledger_(ledger), clock_(clock) {}
+
+  // Fills directory and ledger; from then on the directory answers. After an error it may be called again.
+  absl::Status load();
+
+  // Says which models the conf has now: budgets of a user on a model apply to those. To be called after load() and after each
+  // reload. The function gives a model's dense index.
+  using ModelIndex = std::function<std::optional<std::uint32_t>(std::string_view)>;
+  void set_models(ModelIndex index);
+
+  // --- Tenants and users ---
+  struct Terms {
+    LimitSpec limits;
+    std::vector<BudgetSpec> budgets;
+  };
+  absl::StatusOr<store::TenantRecord> create_tenant(const std::string& name, const Terms& terms);
+  absl::StatusOr<store::UserRecord> create_user(const SubjectName& name, const Terms& terms, Missing tenant);
+  absl::StatusOr<store::TenantRecord> tenant(std::string_view name_or_id);
+  absl::StatusOr<store::UserRecord> user(const SubjectName& name);
+
+  // --- Keys ---
+  struct NewKey {
+    SubjectName owner;
+    Missing missing = Missing::kRefuse;  // owner: create what is not there
+    std::vector<std::string> models;
+    std::optional<WallTime> expires;
+    Terms terms;
+  };
+  struct CreatedKey {
+    store::KeyRecord record;
+    identity::SecretText secret;  // shown once, kept nowhere
+  };
+  absl::StatusOr<CreatedKey> create_key(const NewKey& key);
+
+  // --- Changes. REQUIRES: scope is kKey, kUser or kTenant. ---
+  absl::Status revoke(Scope scope, std::uint64_t id);
+  absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits);
+  // Scope kKey, kUser, kTenant or kUserModel.
+  absl::Status set_budget(const store::BudgetRecord& budget);
+  absl::Status remove_budget(const store::BudgetRecord& budget);
+  absl::StatusOr<std::vector<BudgetStanding>> budgets();
+
+  // For lists: "acme" and "ada" of a user's id. Nothing: unknown.
+  [[nodiscard]] std::optional<SubjectName> names_of_user(std::uint64_t user_id);
+
+ private:
+  using BudgetsOf = std::map<std::pair<Scope, std::uint64_t>, std::vector<store::BudgetRecord>>;
+  [[nodiscard]] identity::Subject* subject(Scope scope, std::uint64_t id) noexcept;
+  [[nodiscard]] static identity::Allowance allowance_of(const LimitSpec& limits, const BudgetsOf& budgets, Scope scope,
+                                                        std::uint64_t id);
+  absl::Status check_budget(const store::BudgetRecord& budget);
+  // Takes over what the store says about one subject's budgets.
+  absl::Status refresh(Scope scope, std::uint64_t id, const std::optional<LimitSpec>& limits);
+  void apply(identity::Tenant& tenant, identity::Allowance allowance);
+  void apply(identity::User& user, identity::Allowance allowance);
+  void apply(identity::Key& key, identity::Allowance allowance);
+  void tell_ledger(const identity::Tenant& tenant);
+  void tell_ledger(const identity::User& user);
+  void tell_ledger(const identity::Key& key);
+  void tell_user_models(const identity::User& user, const std::vector<identity::ModelBudget>& before);
+  absl::StatusOr<store::UserRecord> user_for(const SubjectName& name, Missing missing);
+  [[nodiscard]] std::optional<ledger::Explanation> standing(const store::BudgetRecord& budget);
+
+  store::Store& store_;
+  identity::KeyDirectory& directory_;
+  ledger::Ledger& ledger_;
+  const Clock& clock_;
+  ModelIndex model_index_;
+};
+
+}  // namespace sluice::admin

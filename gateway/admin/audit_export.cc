@@ -1,0 +1,131 @@
+#include "admin/audit_export.h"
+
+#include <array>
+#include <charconv>
+
+#include "admin/text.h"
+#include "base/ids.h"
+#include "base/json.h"
+
+namespace sluice::admin {
+namespace {
+
+constexpr std::string_view kColumns =
+    "time,request_id,boot_id,number,tenant,user,tenant_id,user_id,key_id,channel,endpoint,stream,model,model_served,upstream,"
+    "status,end_reason,prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,usage_source,cost_micros,ttft_us,"
+    "duration_us,bytes_in,bytes_out,client_ip,labels";
+
+std::string hex(std::uint64_t value) {
+  std::array<char, 16> digits;
+  return std::string(write_hex(value, digits));
+}
+
+std::string id_or_none(Scope scope, std::uint64_t id) { return id == 0 ? std::string() : format_id(scope, id); }
+
+// One CSV line, field by field.
+class Line final {
+ public:
+  explicit Line(std::string& into) : into_(into) {}
+  Line& text(std::string_view field) {
+    comma();
+    append_csv_field(into_, field);
+    return *this;
+  }
+  template <std::integral T>
+  Line& number(T value) {
+    comma();
+    std::array<char, 24> digits;
+    into_.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+    return *this;
+  }
+  // -1: nothing came, so the field is empty; 0 would be a time.
+  Line& micros(std::chrono::microseconds value) {
+    if (value.count() >= 0) return number(value.count());
+    comma();
+    return *this;
+  }
+
+ private:
+  void comma() {
+    if (!first_) into_ += ',';
+    first_ = false;
+  }
+  std::string& into_;
+  bool first_ = true;
+};
+
+json::value labels_of(const ledger::AuditRecord& record) {
+  if (auto labels = parse_object(record.labels.view(), 4096)) return std::move(*labels);
+  return json::object();
+}
+
+json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+std::optional<ExportFormat> parse_export_format(std::string_view text) noexcept {
+  if (text == "csv") return ExportFormat::kCsv;
+  if (text == "jsonl") return ExportFormat::kJsonl;
+  return std::nullopt;
+}
+
+void append_csv_field(std::string& into, std::string_view field) {
+  const bool formula = !field.empty() && std::string_view("=+-@\t\r").find(field.front()) != std::string_view::npos;
+  const bool quote = formula || field.find_first_of(",\"\r\n") != std::string_view::npos;
+  if (!quote) {
+    into += field;
+    return;
+  }
+  into += '"';
+  if (formula) into += '\'';
+  for (const char c : field) {
+    if (c == '"') into += '"';
+    into += c;
+  }
+  into += '"';
+}
+
+void append_csv_head(std::string& into) { into.append(kColumns).append("\r\n"); }
+
+void append_csv(std::string& into, const ledger::AuditRecord& r) {
+  Line(into).text(format_time(r.began)).text(r.request_id).text(hex(r.boot_id)).number(r.number).text(r.tenant).text(r.user)
+      .text(id_or_none(Scope::kTenant, r.tenant_id)).text(id_or_none(Scope::kUser, r.user_id))
+      .text(id_or_none(Scope::kKey, r.key_id)).text(r.channel).text(r.endpoint).text(r.stream ? "true" : "false")
+      .text(r.model).text(r.model_served).text(r.upstream).number(r.status).text(to_string(r.end_reason))
+      .number(r.usage.prompt_tokens).number(r.usage.cached_tokens).number(r.usage.completion_tokens)
+      .number(r.usage.reasoning_tokens).text(to_string(r.usage.source)).number(r.cost_micros).micros(r.ttft)
+      .micros(r.duration).number(r.bytes_in).number(r.bytes_out).text(r.client_ip).text(r.labels);
+  into += "\r\n";
+}
+
+void append_jsonl(std::string& into, const ledger::AuditRecord& r) {
+  const json::object line{
+      {"time", format_time(r.began)}, {"request_id", view(r.request_id)}, {"boot_id", hex(r.boot_id)}, {"number", r.number},
+      {"tenant", view(r.tenant)}, {"user", view(r.user)}, {"tenant_id", id_or_none(Scope::kTenant, r.tenant_id)},
+      {"user_id", id_or_none(Scope::kUser, r.user_id)}, {"key_id", id_or_none(Scope::kKey, r.key_id)},
+      {"channel", view(r.channel)}, {"endpoint", view(r.endpoint)}, {"stream", r.stream}, {"model", view(r.model)},
+      {"model_served", view(r.model_served)}, {"upstream", view(r.upstream)}, {"status", r.status},
+      {"end_reason", to_string(r.end_reason)}, {"prompt_tokens", r.usage.prompt_tokens},
+      {"cached_tokens", r.usage.cached_tokens}, {"completion_tokens", r.usage.completion_tokens},
+      {"reasoning_tokens", r.usage.reasoning_tokens}, {"usage_source", to_string(r.usage.source)},
+      {"cost_micros", r.cost_micros}, {"ttft_us", r.ttft.count() < 0 ? json::value() : json::value(r.ttft.count())},
+      {"duration_us", r.duration.count()}, {"bytes_in", r.bytes_in}, {"bytes_out", r.bytes_out},
+      {"client_ip", view(r.client_ip)}, {"labels", labels_of(r)}};
+  into += json::serialize(line);
+  into += '\n';
+}
+
+absl::StatusOr<std::string> AuditExport::next() {
+  std::string text;
+  if (state_ == State::kEnd) return text;
+  if (state_ == State::kStart && format_ == ExportFormat::kCsv) append_csv_head(text);
+  const auto page = store_.audit(filter_, place_, kPage);
+  if (!page.ok()) return page.status();
+  for (const ledger::AuditRecord& record : page->records)
+    format_ == ExportFormat::kCsv ? append_csv(text, record) : append_jsonl(text, record);
+  place_ = page->end;
+  state_ = page->records.size() < kPage ? State::kEnd : State::kRunning;
+  return text;
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,45 @@
+// What the admin API works on. The server fills it in.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <string>
+
+#include "admin/accounts.h"
+#include "admin/agents.h"
+#include "base/json.h"
+
+namespace sluice::admin {
+
+// The running gateway, as operators see it.
+// Thread: control thread; may wait for the workers.
+class GatewayControl {
+ public:
+  virtual ~GatewayControl() = default;
+  // Members of `sluice status`: version, uptime, workers, connections, calls, …; "state": "running" or "draining".
+  [[nodiscard]] virtual json::object status() = 0;
+  // One object for each model that is known: "name", where it is served, free slots.
+  [[nodiscard]] virtual json::array models() = 0;
+  // What a connected agent reports, added to its row in the list; empty: not connected.
+  [[nodiscard]] virtual json::object agent(const std::string& agent_id) = 0;
+  // Prometheus' text form.
+  [[nodiscard]] virtual std::string metrics() = 0;
+  // Applies the conf file anew or leaves everything as it is; the message has FILE:LINE:COLUMN, one line for each error.
+  virtual absl::Status reload() = 0;
+  // Begins to drain and returns.
+  virtual absl::Status drain() = 0;
+  // Ends the agent's tunnels. The book refuses it already.
+  virtual void cut_agent(const std::string& agent_id) = 0;
+};
+
+struct AdminBackend {
+  Accounts& accounts;
+  Agents& agents;
+  store::Store& store;
+  identity::KeyDirectory& directory;
+  identity::AgentBook& book;
+  GatewayControl& gateway;
+  const Clock& clock;
+};
+
+}  // namespace sluice::admin

@@ -1,0 +1,122 @@
+#include "admin/client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <cerrno>
+#include <cstring>
+
+namespace sluice::admin {
+namespace {
+
+namespace http = boost::beast::http;
+
+class Fd final {
+ public:
+  explicit Fd(int fd) noexcept : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+absl::StatusOr<Fd> connect_to(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return absl::InvalidArgumentError("the socket path is too long: " + path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  const int error = errno;
+  if (error == EACCES || error == EPERM)
+    return absl::PermissionDeniedError("no permission for " + path + "; run this as the user that runs the gateway");
+  if (error == ENOENT || error == ECONNREFUSED)
+    return absl::UnavailableError("no gateway answers on " + path +
+                                  "; start one with: sluice serve, or say where it is: --socket PATH or SLUICE_SOCKET");
+  const std::string why = std::strerror(error);
+  return absl::UnavailableError("cannot connect to " + path + ": " + why);
+}
+
+absl::Status send_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return absl::UnavailableError("the gateway closed the admin connection; see its log");
+    text.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink) {
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(boost::none);
+  parser.eager(true);
+  std::string buffer;
+  ClientAnswer answer;
+  const auto take_body = [&] {
+    std::string& body = parser.get().body();
+    if (sink && parser.is_header_done() && parser.get().result_int() == 200) {
+      sink(body);
+      body.clear();
+    }
+  };
+  while (!parser.is_done()) {
+    char chunk[16 * 1024];
+    const ssize_t got = ::recv(fd, chunk, sizeof chunk, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return absl::DataLossError("the gateway broke off its answer; see its log, and try again");
+    buffer.append(chunk, static_cast<std::size_t>(got));
+    boost::system::error_code error;
+    // A call of put() may stop after the head or after a chunk.
+    while (!buffer.empty() && !parser.is_done()) {
+      const std::size_t used = parser.put(boost::asio::buffer(buffer), error);
+      buffer.erase(0, used);
+      if (error == http::error::need_more || used == 0) break;
+      if (error) return absl::DataLossError("what answers on the socket is not a sluice gateway");
+    }
+    take_body();
+  }
+  answer.status = parser.get().result_int();
+  answer.body = std::move(parser.get().body());
+  return answer;
+}
+
+}  // namespace
+
+absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method, std::string_view target,
+                                        const json::object* body, const Sink& sink) {
+  const auto fd = connect_to(socket_path);
+  if (!fd.ok()) return fd.status();
+  const std::string text = body == nullptr ? std::string() : json::serialize(*body);
+  std::string request;
+  request.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n");
+  request.append("Content-Length: ").append(std::to_string(text.size())).append("\r\n\r\n").append(text);
+  if (absl::Status sent = send_all(fd->get(), request); !sent.ok()) return sent;
+  return read_answer(fd->get(), sink);
+}
+
+std::string url_encode(std::string_view text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      encoded += c;
+    } else {
+      encoded += '%';
+      encoded += kDigits[byte >> 4];
+      encoded += kDigits[byte & 15];
+    }
+  }
+  return encoded;
+}
+
+}  // namespace sluice::admin

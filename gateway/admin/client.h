@@ -1,0 +1,30 @@
+// The command line's end of the admin socket: one request, blocking.
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace sluice::admin {
+
+struct ClientAnswer {
+  unsigned status = 0;
+  std::string body;  // empty where a sink took it
+};
+
+// Errors say what to do: kUnavailable: no gateway answers there; kPermissionDenied: another user's; kDataLoss: the answer broke off.
+// A body goes to `sink` part by part if one is given and the status is 200.
+using Sink = std::function<void(std::string_view)>;
+[[nodiscard]] absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method,
+                                                      std::string_view target, const json::object* body,
+                                                      const Sink& sink = {});
+
+// Escapes what may not stand in a path segment or a query value.
+[[nodiscard]] std::string url_encode(std::string_view text);
+
+}  // namespace sluice::admin

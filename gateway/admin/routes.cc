@@ -1,0 +1,477 @@
+#include "admin/routes.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "admin/fields.h"
+#include "admin/text.h"
+#include "config/values.h"
+
+namespace sluice::admin {
+namespace {
+
+constexpr std::size_t kDefaultPage = 1000;
+
+std::string query_of(const Request& request, const std::string& name) {
+  const auto found = request.query.find(name);
+  return found == request.query.end() ? std::string() : found->second;
+}
+
+absl::Status no_such_route(const Request& request) {
+  std::string path;
+  for (const std::string& part : request.path) path += "/" + part;
+  return absl::NotFoundError("the admin API has no " + request.method + " " + (path.empty() ? "/" : path));
+}
+
+Answer json_answer(const json::value& value) {
+  return {.status = 200, .content_type = "application/json", .body = json::serialize(value) + "\n", .secret = {}, .more = {}};
+}
+
+absl::StatusOr<std::uint64_t> key_id(const std::string& text) {
+  if (const auto id = parse_id(Scope::kKey, text)) return *id;
+  return absl::InvalidArgumentError("keys are named by their id, such as key_12; see: sluice key list");
+}
+
+json::value time_or_null(const std::optional<WallTime>& time) {
+  return time ? json::value(format_time(*time)) : json::value();
+}
+json::value count_or_null(const std::optional<std::uint64_t>& count) { return count ? json::value(*count) : json::value(); }
+
+json::object show_limits(const LimitSpec& limits) {
+  return {{"rpm", count_or_null(limits.requests_per_minute)}, {"tpm", count_or_null(limits.tokens_per_minute)},
+          {"concurrency", count_or_null(limits.concurrency)}};
+}
+
+json::array show_texts(const std::vector<std::string>& texts) { return json::array(texts.begin(), texts.end()); }
+
+std::optional<int> hex_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return std::nullopt;
+}
+
+std::optional<std::string> decode(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      plain += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const auto high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+    if (!high || !low) return std::nullopt;
+    plain += static_cast<char>(*high * 16 + *low);
+    i += 2;
+  }
+  return plain;
+}
+
+// Calls `visit` with each part; stops and says no where it does.
+template <class Visit>
+bool split(std::string_view text, char at, Visit visit) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(at), text.size());
+    if (!visit(text.substr(0, end))) return false;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<Request> parse_target(std::string_view method, std::string_view target) {
+  Request request{.method = std::string(method), .path = {}, .query = {}, .body = {}};
+  const std::size_t mark = target.find('?');
+  if (!target.starts_with('/')) return std::nullopt;
+  const std::string_view path = target.substr(1, mark == std::string_view::npos ? mark : mark - 1);
+  const bool path_good = split(path, '/', [&](std::string_view part) {
+    auto plain = decode(part);
+    if (plain) request.path.push_back(std::move(*plain));
+    return plain.has_value();
+  });
+  const std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  const bool query_good = split(query, '&', [&](std::string_view part) {
+    const std::size_t equals = std::min(part.find('='), part.size());
+    auto name = decode(part.substr(0, equals));
+    auto value = decode(part.substr(std::min(equals + 1, part.size())));
+    if (name && value) request.query.insert_or_assign(std::move(*name), std::move(*value));
+    return name && value;
+  });
+  if (!path_good || !query_good) return std::nullopt;
+  return request;
+}
+
+Answer error_answer(const absl::Status& status) {
+  Answer answer;
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument: answer.status = 400; break;
+    case absl::StatusCode::kPermissionDenied: answer.status = 403; break;
+    case absl::StatusCode::kNotFound: answer.status = 404; break;
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition: answer.status = 409; break;
+    case absl::StatusCode::kUnavailable: answer.status = 503; break;
+    default: answer.status = 500;
+  }
+  answer.body = json::serialize(json::object{{"error", std::string(status.message())}}) + "\n";
+  return answer;
+}
+
+Answer Routes::handle(const Request& request) {
+  if (request.path.size() == 1 && request.method == "GET" && request.path[0] == "metrics")
+    return {.status = 200, .content_type = "text/plain; version=0.0.4", .body = backend_.gateway.metrics(), .secret = {}, .more = {}};
+  if (request.path.size() == 1 && request.method == "GET" && request.path[0] == "audit") {
+    Shown answer = audit(request);
+    return answer.ok() ? std::move(*answer) : error_answer(answer.status());
+  }
+  if (request.path.size() == 1 && request.method == "POST" && (request.path[0] == "keys" || request.path[0] == "pairings")) {
+    Shown answer = request.path[0] == "keys" ? create_key(request) : create_pairing_key(request);
+    return answer.ok() ? std::move(*answer) : error_answer(answer.status());
+  }
+  const Made made = dispatch(request);
+  return made.ok() ? json_answer(*made) : error_answer(made.status());
+}
+
+absl::Status Routes::need_store() const {
+  if (backend_.directory.is_loaded()) return absl::OkStatus();
+  return absl::UnavailableError("the store is not loaded yet; see the gateway's log, and try again soon");
+}
+
+Routes::Made Routes::dispatch(const Request& request) {
+  if (request.path.empty() || request.path.size() > 2) return no_such_route(request);
+  const std::string& what = request.path[0];
+  const bool one = request.path.size() == 2;
+  const auto is = [&](const char* method, const char* name, bool of_one = false) {
+    return request.method == method && what == name && one == of_one;
+  };
+  if (is("GET", "status")) {
+    json::object status = backend_.gateway.status();
+    status["store"] = backend_.directory.is_loaded() ? "loaded" : "not loaded";
+    status["tenants"] = backend_.directory.tenants();
+    status["users"] = backend_.directory.users();
+    status["keys"] = backend_.directory.keys();
+    return status;
+  }
+  if (is("GET", "models")) return backend_.gateway.models();
+  if (is("POST", "reload") || is("POST", "drain")) {
+    const absl::Status done = what == "reload" ? backend_.gateway.reload() : backend_.gateway.drain();
+    if (!done.ok()) return done;
+    return json::object{{"done", what}};
+  }
+  // What follows changes or shows what the store holds.
+  if (absl::Status ready = need_store(); !ready.ok()) return ready;
+  if (what == "tenants") return one ? tenant(request) : tenants(request);
+  if (what == "users") return one ? user(request) : users(request);
+  if (what == "keys" && one) return key(request);
+  if (is("GET", "keys")) return list_keys(request);
+  if (what == "budgets" && !one) return budgets(request);
+  if (what == "agents") return agents(request);
+  return no_such_route(request);
+}
+
+void Routes::add_allowance(json::object& into, Scope scope, std::uint64_t id, const LimitSpec& limits) {
+  into["limits"] = show_limits(limits);
+  json::array budgets;
+  if (const auto own = backend_.store.budgets_of(scope, id); own.ok())
+    for (const store::BudgetRecord& budget : *own) budgets.emplace_back(config::format_budget(budget.spec));
+  into["budgets"] = std::move(budgets);
+}
+
+json::object Routes::show(const store::TenantRecord& tenant) {
+  json::object shown{{"id", format_id(Scope::kTenant, tenant.id)}, {"name", tenant.name}};
+  add_allowance(shown, Scope::kTenant, tenant.id, tenant.limits);
+  shown["created"] = format_time(tenant.created);
+  shown["revoked"] = time_or_null(tenant.revoked);
+  return shown;
+}
+
+json::object Routes::show(const store::UserRecord& user) {
+  const auto names = backend_.accounts.names_of_user(user.id);
+  json::object shown{{"id", format_id(Scope::kUser, user.id)}, {"name", user.name}, {"tenant", names ? names->tenant : ""}};
+  add_allowance(shown, Scope::kUser, user.id, user.limits);
+  shown["created"] = format_time(user.created);
+  shown["revoked"] = time_or_null(user.revoked);
+  return shown;
+}
+
+json::object Routes::show(const store::KeyRecord& key) {
+  const auto names = backend_.accounts.names_of_user(key.user_id).value_or(SubjectName{});
+  json::object shown{{"id", format_id(Scope::kKey, key.id)}, {"hint", key.hint}, {"tenant", names.tenant},
+                     {"user", names.user}, {"models", show_texts(key.models)}, {"expires", time_or_null(key.expires)}};
+  add_allowance(shown, Scope::kKey, key.id, key.limits);
+  shown["created"] = format_time(key.created);
+  shown["revoked"] = time_or_null(key.revoked);
+  return shown;
+}
+
+json::object Routes::show(const BudgetStanding& standing) {
+  const store::BudgetRecord& budget = standing.budget;
+  const bool of_user = budget.scope == Scope::kUser || budget.scope == Scope::kUserModel;
+  const Scope owner = of_user ? Scope::kUser : budget.scope;
+  json::object shown{{"scope", to_string(budget.scope)}, {"id", format_id(owner, budget.subject)}};
+  if (of_user) {
+    const auto names = backend_.accounts.names_of_user(budget.subject).value_or(SubjectName{});
+    shown["tenant"] = names.tenant;
+    shown["user"] = names.user;
+  } else if (budget.scope == Scope::kTenant) {
+    const identity::Tenant* tenant = backend_.directory.tenant(budget.subject);
+    shown["tenant"] = tenant == nullptr ? "" : tenant->name;
+  } else if (const identity::Key* key = backend_.directory.key(budget.subject)) {
+    shown["tenant"] = key->user->tenant->name;
+    shown["user"] = key->user->name;
+  }
+  if (budget.scope == Scope::kUserModel) shown["model"] = budget.model;
+  shown["budget"] = config::format_budget(budget.spec);
+  shown["unit"] = budget.spec.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd";
+  shown["amount"] = budget.spec.amount;
+  shown["soft"] = budget.spec.soft;
+  const std::uint64_t used = standing.now ? standing.now->used : 0, reserved = standing.now ? standing.now->reserved : 0;
+  shown["used"] = used;
+  shown["reserved"] = reserved;
+  shown["left"] = budget.spec.amount - std::min(budget.spec.amount, used + reserved);
+  return shown;
+}
+
+absl::Status Routes::update_limits(const Request& request, Scope scope, std::uint64_t id, const LimitSpec& now) {
+  Fields fields(request.body);
+  const LimitSpec limits = fields.limits(now);
+  if (absl::Status good = fields.finish(); !good.ok()) return good;
+  return backend_.accounts.set_limits(scope, id, limits);
+}
+
+Routes::Made Routes::tenants(const Request& request) {
+  if (request.method == "POST") {
+    Fields fields(request.body);
+    const std::string name = fields.text("name");
+    const Accounts::Terms terms{.limits = fields.limits(), .budgets = fields.budgets()};
+    if (absl::Status good = fields.finish(); !good.ok()) return good;
+    const auto made = backend_.accounts.create_tenant(name, terms);
+    if (!made.ok()) return made.status();
+    return show(*made);
+  }
+  if (request.method != "GET") return no_such_route(request);
+  std::vector<store::TenantRecord> records;
+  const absl::Status read = backend_.store.each_tenant([&](store::TenantRecord&& one) { records.push_back(std::move(one)); });
+  if (!read.ok()) return read;
+  json::array all;
+  for (const store::TenantRecord& record : records) all.push_back(show(record));
+  return all;
+}
+
+Routes::Made Routes::tenant(const Request& request) {
+  auto found = backend_.accounts.tenant(request.path[1]);
+  if (!found.ok()) return found.status();
+  absl::Status done;
+  if (request.method == "DELETE") done = backend_.accounts.revoke(Scope::kTenant, found->id);
+  else if (request.method == "PATCH") done = update_limits(request, Scope::kTenant, found->id, found->limits);
+  else if (request.method != "GET") done = no_such_route(request);
+  if (!done.ok()) return done;
+  found = backend_.store.tenant(found->id);
+  if (!found.ok()) return found.status();
+  return show(*found);
+}
+
+Routes::Made Routes::users(const Request& request) {
+  if (request.method == "POST") {
+    Fields fields(request.body);
+    const SubjectName name{.tenant = fields.text("tenant"), .user = fields.text("name")};
+    const Missing missing = fields.flag("create") ? Missing::kCreate : Missing::kRefuse;
+    const Accounts::Terms terms{.limits = fields.limits(), .budgets = fields.budgets()};
+    if (absl::Status good = fields.finish(); !good.ok()) return good;
+    const auto made = backend_.accounts.create_user(name, terms, missing);
+    if (!made.ok()) return made.status();
+    return show(*made);
+  }
+  if (request.method != "GET") return no_such_route(request);
+  std::uint64_t of_tenant = 0;
+  if (const std::string name = query_of(request, "tenant"); !name.empty()) {
+    const auto tenant = backend_.accounts.tenant(name);
+    if (!tenant.ok()) return tenant.status();
+    of_tenant = tenant->id;
+  }
+  std::vector<store::UserRecord> records;
+  const absl::Status read = backend_.store.each_user([&](store::UserRecord&& one) {
+    if (of_tenant == 0 || one.tenant_id == of_tenant) records.push_back(std::move(one));
+  });
+  if (!read.ok()) return read;
+  json::array all;
+  for (const store::UserRecord& record : records) all.push_back(show(record));
+  return all;
+}
+
+Routes::Made Routes::user(const Request& request) {
+  auto found = backend_.accounts.user({.tenant = query_of(request, "tenant"), .user = request.path[1]});
+  if (!found.ok()) return found.status();
+  absl::Status done;
+  if (request.method == "DELETE") done = backend_.accounts.revoke(Scope::kUser, found->id);
+  else if (request.method == "PATCH") done = update_limits(request, Scope::kUser, found->id, found->limits);
+  else if (request.method != "GET") done = no_such_route(request);
+  if (!done.ok()) return done;
+  found = backend_.store.user(found->id);
+  if (!found.ok()) return found.status();
+  return show(*found);
+}
+
+Routes::Shown Routes::create_key(const Request& request) {
+  if (absl::Status ready = need_store(); !ready.ok()) return ready;
+  Fields fields(request.body);
+  Accounts::NewKey key{.owner = {.tenant = fields.text("tenant"), .user = fields.text("user")},
+                       .missing = fields.flag("create") ? Missing::kCreate : Missing::kRefuse,
+                       .models = fields.texts("models"), .expires = {},
+                       .terms = {.limits = fields.limits(), .budgets = fields.budgets()}};
+  const std::string expires = fields.text("expires");
+  if (absl::Status good = fields.finish(); !good.ok()) return good;
+  if (!expires.empty()) {
+    const auto time = parse_time(expires, backend_.clock.wall(), Counted::kFuture);
+    if (!time.ok()) return time.status();
+    key.expires = *time;
+  }
+  auto made = backend_.accounts.create_key(key);
+  if (!made.ok()) return made.status();
+  Answer answer = json_answer(show(made->record));
+  answer.secret = std::move(made->secret);
+  return answer;
+}
+
+Routes::Made Routes::list_keys(const Request& request) {
+  std::uint64_t of_user = 0, after = 0;
+  std::size_t limit = kDefaultPage;
+  const std::string tenant = query_of(request, "tenant"), user = query_of(request, "user");
+  if (!user.empty()) {
+    const auto found = backend_.accounts.user({.tenant = tenant, .user = user});
+    if (!found.ok()) return found.status();
+    of_user = found->id;
+  } else if (!tenant.empty()) {
+    const auto found = backend_.accounts.tenant(tenant);
+    if (!found.ok()) return found.status();
+  }
+  if (const std::string text = query_of(request, "after"); !text.empty()) {
+    const auto id = key_id(text);
+    if (!id.ok()) return id.status();
+    after = *id;
+  }
+  if (const std::string text = query_of(request, "limit"); !text.empty()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    if (error != std::errc{} || end != text.data() + text.size() || limit == 0 || limit > 10'000)
+      return absl::InvalidArgumentError("limit must be 1 to 10000");
+  }
+  const auto records = backend_.store.list_keys(of_user, after, limit);
+  if (!records.ok()) return records.status();
+  json::array all;
+  for (const store::KeyRecord& record : *records) {
+    json::object shown = show(record);
+    if (of_user == 0 && !tenant.empty() && text_of(shown, "tenant") != tenant) continue;
+    all.push_back(std::move(shown));
+  }
+  // With `next`: the list goes on behind it.
+  json::object page{{"keys", std::move(all)}};
+  if (records->size() == limit) page["next"] = format_id(Scope::kKey, records->back().id);
+  return page;
+}
+
+Routes::Made Routes::key(const Request& request) {
+  const auto id = key_id(request.path[1]);
+  if (!id.ok()) return id.status();
+  auto found = backend_.store.key(*id);
+  if (absl::IsNotFound(found.status())) return absl::NotFoundError("no key " + request.path[1] + "; see: sluice key list");
+  if (!found.ok()) return found.status();
+  absl::Status done;
+  if (request.method == "DELETE") done = backend_.accounts.revoke(Scope::kKey, *id);
+  else if (request.method == "PATCH") done = update_limits(request, Scope::kKey, *id, found->limits);
+  else if (request.method != "GET") done = no_such_route(request);
+  if (!done.ok()) return done;
+  found = backend_.store.key(*id);
+  if (!found.ok()) return found.status();
+  return show(*found);
+}
+
+Routes::Made Routes::budgets(const Request& request) {
+  if (request.method == "GET") {
+    const auto standings = backend_.accounts.budgets();
+    if (!standings.ok()) return standings.status();
+    json::array all;
+    for (const BudgetStanding& standing : *standings) all.push_back(show(standing));
+    return all;
+  }
+  if (request.method != "PUT" && request.method != "DELETE") return no_such_route(request);
+  Fields fields(request.body);
+  const SubjectName name{.tenant = fields.text("tenant"), .user = fields.text("user")};
+  const std::string key = fields.text("key");
+  store::BudgetRecord budget{.scope = Scope::kTenant, .subject = 0, .model = fields.text("model"), .spec = fields.budget()};
+  if (absl::Status good = fields.finish(); !good.ok()) return good;
+  if (!key.empty()) {
+    const auto id = key_id(key);
+    if (!id.ok()) return id.status();
+    budget.scope = Scope::kKey;
+    budget.subject = *id;
+  } else if (!name.user.empty()) {
+    const auto user = backend_.accounts.user(name);
+    if (!user.ok()) return user.status();
+    budget.scope = budget.model.empty() ? Scope::kUser : Scope::kUserModel;
+    budget.subject = user->id;
+  } else if (!name.tenant.empty()) {
+    const auto tenant = backend_.accounts.tenant(name.tenant);
+    if (!tenant.ok()) return tenant.status();
+    budget.subject = tenant->id;
+  } else {
+    return absl::InvalidArgumentError("say whose budget: --key ID, --tenant T --user U (with --model M: on that model), or --tenant T");
+  }
+  if (!budget.model.empty() && budget.scope != Scope::kUserModel)
+    return absl::InvalidArgumentError("--model goes with a user; budgets of a model stand in the conf file: [[model]] budgets");
+  const absl::Status done = request.method == "PUT" ? backend_.accounts.set_budget(budget) : backend_.accounts.remove_budget(budget);
+  if (!done.ok()) return done;
+  return show(BudgetStanding{.budget = budget, .now = {}});
+}
+
+Routes::Shown Routes::create_pairing_key(const Request& request) {
+  if (absl::Status ready = need_store(); !ready.ok()) return ready;
+  if (absl::Status good = Fields(request.body).finish(); !good.ok()) return good;
+  auto made = backend_.agents.create_pairing_key();
+  if (!made.ok()) return made.status();
+  Answer answer = json_answer(json::object{{"expires", format_time(made->expires)}});
+  answer.secret = std::move(made->secret);
+  return answer;
+}
+
+Routes::Made Routes::agents(const Request& request) {
+  if (request.path.size() == 2) {
+    if (request.method != "DELETE") return no_such_route(request);
+    const absl::Status done = backend_.agents.revoke(
+        request.path[1], [&](const std::string& agent_id) { backend_.gateway.cut_agent(agent_id); });
+    if (!done.ok()) return done;
+    return json::object{{"id", request.path[1]}, {"state", "revoked"}};
+  }
+  if (request.method != "GET") return no_such_route(request);
+  json::array all;
+  for (const identity::Agent& agent : backend_.book.all()) {
+    const std::string id = identity::agent_name(agent.id);
+    json::object live = agent.revoked ? json::object() : backend_.gateway.agent(id);
+    json::object shown{{"id", id}, {"name", agent.name},
+                       {"state", agent.revoked ? "revoked" : live.empty() ? "away" : "connected"},
+                       {"fingerprint", agent.fingerprint}, {"certificate_expires", format_time(agent.expires)},
+                       {"paired", format_time(agent.created)}};
+    for (auto& member : live) shown.insert(member);
+    all.push_back(std::move(shown));
+  }
+  return all;
+}
+
+Routes::Shown Routes::audit(const Request& request) {
+  const auto format = parse_export_format(query_of(request, "format"));
+  if (!format) return absl::InvalidArgumentError("the format must be csv or jsonl");
+  store::AuditFilter filter{.from = {}, .to = {}, .tenant = query_of(request, "tenant"), .user = query_of(request, "user"),
+                            .model = query_of(request, "model")};
+  for (const auto& [name, into] : {std::pair("from", &filter.from), std::pair("to", &filter.to)}) {
+    const std::string text = query_of(request, name);
+    if (text.empty()) continue;
+    const auto time = parse_time(text, backend_.clock.wall(), Counted::kPast);
+    if (!time.ok()) return time.status();
+    *into = *time;
+  }
+  Answer answer{.status = 200, .content_type = *format == ExportFormat::kCsv ? "text/csv" : "application/x-ndjson", .body = {},
+                .secret = {}, .more = {}};
+  answer.more.emplace(backend_.store, std::move(filter), *format);
+  return answer;
+}
+
+}  // namespace sluice::admin

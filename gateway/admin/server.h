@@ -1,0 +1,64 @@
+// The admin API's sockets: a Unix socket that only its owner may open, and, if the conf says so, a TCP endpoint for metrics alone.
+//
+// One request a connection. Blocking work (SQLite, waiting for workers) happens right here: nothing else runs on this thread.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <set>
+#include <string>
+
+#include "admin/routes.h"
+#include "net/loop.h"
+#include "net/task_group.h"
+#include "observe/log.h"
+
+namespace sluice::admin {
+
+// Thread:   control thread, whose loop it runs on.
+// Lifetime: stop() before destruction; the backend outlives it.
+class AdminServer final {
+ public:
+  AdminServer(net::Loop& loop, AdminBackend backend, observe::Log& log);
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+  ~AdminServer();
+
+  // kFailedPrecondition: another gateway answers there, the folder is missing, the path is too long, … A socket file that nobody
+  // listens on is replaced.
+  absl::Status listen(const std::string& socket_path);
+  // GET /metrics and nothing else, on HOST:PORT. Loopback or a management network: it asks for no key.
+  absl::Status listen_metrics(const std::string& address);
+  // Where listen_metrics() listens; port 0 was given: the one that the system picked.
+  [[nodiscard]] std::uint16_t metrics_port() const noexcept { return metrics_port_; }
+
+  // Closes the sockets, ends what is running, removes the socket file.
+  Task<void> stop();
+
+ private:
+  using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
+  enum class Surface : std::uint8_t { kAdmin, kMetrics };
+  static constexpr std::size_t kMaxConnections = 64;
+
+  template <class Acceptor>
+  Task<void> accept(Acceptor& acceptor, Surface surface);
+  Task<void> serve(Socket socket, Surface surface);
+  Task<absl::StatusOr<Request>> read(Socket& socket);
+  Task<void> write(Socket& socket, Answer answer);
+  [[nodiscard]] Answer answer_to(const Request& request, Surface surface);
+
+  net::Loop& loop_;
+  Routes routes_;
+  observe::Log& log_;
+  net::TaskGroup tasks_;
+  std::string socket_path_;
+  std::optional<asio::basic_socket_acceptor<asio::local::stream_protocol, Executor>> local_;
+  std::optional<asio::basic_socket_acceptor<asio::ip::tcp, Executor>> metrics_;
+  std::uint16_t metrics_port_ = 0;
+  std::set<Socket*> open_;
+  bool stopping_ = false;
+};
+
+}  // namespace sluice::admin

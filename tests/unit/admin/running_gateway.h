@@ -1,0 +1,102 @@
+// An admin server over a real Unix socket on a thread of its own, with a real store, and a gateway that only remembers what it was
+// told.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+#include <thread>
+
+#include "admin/client.h"
+#include "admin/server.h"
+#include "base/manual_clock.h"
+#include "store/sqlite_store.h"
+#include "unit/scratch.h"
+
+namespace sluice::admin {
+
+struct FakeGateway final : GatewayControl {
+  json::object status() override { return {{"state", "running"}, {"version", "test"}}; }
+  json::array models() override { return {json::object{{"name", "qwen"}}}; }
+  json::object agent(const std::string& id) override { return id == connected ? json::object{{"tunnels", 2}} : json::object(); }
+  std::string metrics() override { return "sluice_up 1\n"; }
+  absl::Status reload() override { return reloaded; }
+  absl::Status drain() override {
+    drained = true;
+    return absl::OkStatus();
+  }
+  void cut_agent(const std::string& id) override { cut = id; }
+
+  absl::Status reloaded;
+  bool drained = false;
+  std::string connected, cut;
+};
+
+class RunningGateway {
+ public:
+  RunningGateway() : ca_(*identity::GatewayCa::open(scratch.path())) {
+    EXPECT_TRUE(accounts.load().ok());
+    accounts.set_models([](std::string_view) { return std::optional<std::uint32_t>(); });
+    EXPECT_TRUE(agents.load().ok());
+    EXPECT_TRUE(server.listen(socket).ok());
+    EXPECT_TRUE(server.listen_metrics("127.0.0.1:0").ok());
+    thread_ = std::thread([this] { loop.io().run(); });
+  }
+  ~RunningGateway() {
+    loop.post([this] { tasks.spawn(server.stop()); });
+    thread_.join();
+  }
+
+  // Runs `work` on the control thread and waits for it.
+  template <class Work>
+  void on_control(Work work) {
+    std::promise<void> done;
+    loop.post([&] {
+      work();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  ClientAnswer call(std::string_view method, std::string_view target, const json::object& body = {}) {
+    const auto answer = call_admin(socket, method, target, body.empty() ? nullptr : &body);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.ok() ? *answer : ClientAnswer{};
+  }
+  json::value good(std::string_view method, std::string_view target, const json::object& body = {}) {
+    const ClientAnswer answer = call(method, target, body);
+    EXPECT_EQ(answer.status, 200u) << method << " " << target << ": " << answer.body;
+    return json::parse(answer.body);
+  }
+  std::string error(unsigned status, std::string_view method, std::string_view target, const json::object& body = {}) {
+    const ClientAnswer answer = call(method, target, body);
+    EXPECT_EQ(answer.status, status) << method << " " << target << ": " << answer.body;
+    return std::string(text_of(json::parse(answer.body).as_object(), "error"));
+  }
+
+  Scratch scratch;
+  const std::string socket = scratch.file("admin.sock");
+  ManualClock clock;
+  net::Loop loop;
+  observe::Log log{{}};
+  std::unique_ptr<store::Store> store = *store::open_sqlite(scratch.file("sluice.db"));
+  identity::KeyDirectory directory;
+  identity::AgentBook book;
+  ledger::Ledger ledger{clock, {}};
+  Accounts accounts{*store, directory, ledger, clock};
+
+ private:
+  identity::GatewayCa ca_;
+
+ public:
+  Agents agents{*store, book, ca_, clock, {}};
+  FakeGateway gateway;
+  AdminServer server{loop, {accounts, agents, *store, directory, book, gateway, clock}, log};
+  net::TaskGroup tasks{loop, [](const char* what) { ADD_FAILURE() << what; }};
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace sluice::admin
