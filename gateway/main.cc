@@ -2,6 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 
+#include "admin/command.h"
+#include "agent/command.h"
+#include "base/version.h"
 #include "config/loader.h"
 #include "demo/command.h"
 #include "plugins/registry.h"
@@ -42,7 +45,11 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   std::string conf_path = kDefaultConf;
   int exit_code = 0;
+  app.set_version_flag("--version", sluice::kVersion);
   add_gateway_commands(app, conf_path, exit_code);
+  sluice::agent::add_agent_commands(
+      *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
+  sluice::admin::add_admin_commands(app, exit_code);
   sluice::demo::add_demo_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;

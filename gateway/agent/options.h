@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/version.h"
+
 namespace sluice::agent {
 
 struct PairOptions {
@@ -25,6 +27,5 @@ struct RunOptions {
   std::uint32_t head_time_ms = 600'000;     // from a request to its answer's head
 };
 
-inline constexpr const char* kVersion = "0.1.0";
 
 }  // namespace sluice::agent

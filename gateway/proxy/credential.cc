@@ -24,6 +24,7 @@ Result<std::string_view> find_credential(const http::Fields& fields) noexcept {
       continue;
     std::string_view value = field.value();
     if (authorization) {
+      if (boost::beast::iequals(value, "Bearer")) continue;  // an SDK without a key
       if (value.size() < kBearer.size() || !boost::beast::iequals(value.substr(0, kBearer.size()), kBearer))
         return client_error(ErrorKind::kInvalidKey, "the Authorization header must be: Bearer, a space, your API key");
       value.remove_prefix(kBearer.size());

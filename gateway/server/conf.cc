@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "base/ids.h"
+
 namespace sluice::server {
 
 std::uint32_t ModelNumbers::of(const std::string& model) {
@@ -108,6 +110,22 @@ net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::st
 ledger::Ledger::Options make_ledger_options(const config::Settings& settings) {
   ledger::Ledger::Options options{.slice = settings.ledger.slice, .warn_percent = settings.ledger.warn_percent};
   absl::LoadTimeZone(settings.ledger.time_zone, &options.zone);  // checked with the conf
+  return options;
+}
+
+tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id) {
+  const config::Tunnel& tunnel = settings.tunnel;
+  std::array<char, 16> generation;
+  tunnel::RegistryOptions options;
+  options.session = {.stream_window_bytes = static_cast<std::uint32_t>(tunnel.stream_window),
+                     .connection_window_bytes = static_cast<std::uint32_t>(tunnel.connection_window),
+                     .max_streams = tunnel.max_streams,
+                     .ping_interval = tunnel.ping_interval,
+                     .missed_pings = tunnel.missed_pings};
+  options.gateway = settings.server.name;
+  options.generation = write_hex(boot_id, generation);
+  options.tunnels_per_agent = tunnel.tunnels_per_agent;
+  options.default_slots = tunnel.agent_slots;
   return options;
 }
 

@@ -15,6 +15,7 @@
 #include "observe/log.h"
 #include "observe/meters.h"
 #include "server/front.h"
+#include "tunnel/registry.h"
 #include "upstream/direct.h"
 
 namespace sluice::server {
@@ -41,6 +42,7 @@ class ModelNumbers final {
 [[nodiscard]] absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream);
 [[nodiscard]] net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca);
 [[nodiscard]] ledger::Ledger::Options make_ledger_options(const config::Settings& settings);
+[[nodiscard]] tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id);
 [[nodiscard]] observe::Log::Options make_log_options(const config::Log& log) noexcept;
 
 // Tells the ledger what the conf says of models. Counters of models that left the conf stay, unlimited.

@@ -9,12 +9,17 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <mutex>
+#include <optional>
 #include <sstream>
 
+#include "admin/server.h"
 #include "base/ids.h"
+#include "base/version.h"
 #include "config/loader.h"
-#include "server/callers.h"
 #include "server/conf.h"
+#include "server/restore.h"
+#include "server/tunnels.h"
 #include "server/workers.h"
 #include "store/audit_sink.h"
 #include "store/sqlite_store.h"
@@ -45,6 +50,12 @@ void set_core_dumps(bool allowed) {
   ::setrlimit(RLIMIT_CORE, &limit);
 }
 
+std::string text_of(const net::Endpoint& endpoint) {
+  std::ostringstream text;
+  text << endpoint;
+  return text.str();
+}
+
 absl::Status make_private_folder(const std::string& path) {
   std::error_code ec;
   std::filesystem::create_directories(path, ec);
@@ -61,7 +72,7 @@ namespace {
 
 // Everything that lives as long as the process serves. Members are destroyed from the last to the first.
 // Thread: the control thread, which is the one that calls run().
-class Gateway final {
+class Gateway final : private admin::GatewayControl {
  public:
   Gateway(std::string conf_path, const PolicyMaker& policies, config::Settings settings);
 
@@ -70,13 +81,25 @@ class Gateway final {
 
  private:
   absl::Status open_callers();
+  absl::Status open_agents();
+  absl::Status open_admin();
+  admin::Agents::Times pairing_times() const noexcept;
+  void start_tunnels();
   absl::Status open_front();
   absl::Status apply();
-  absl::Status reload();
   void hear_signals();
   void begin_stop();
   Task<void> stop();
   void announce();
+
+  // admin::GatewayControl; its reload() is the one above.
+  json::object status() override;
+  json::array models() override;
+  json::object agent(const std::string& agent_id) override;
+  std::string metrics() override { return metrics_.prometheus(); }
+  absl::Status reload() override;
+  absl::Status drain() override;
+  void cut_agent(const std::string& agent_id) override { registry_->revoke(agent_id); }
 
   const std::string conf_path_;
   const PolicyMaker& policies_;
@@ -96,9 +119,19 @@ class Gateway final {
   net::Loop control_;
   net::TaskGroup control_tasks_;
   asio::basic_signal_set<Executor> signals_;
-  std::string tunnel_ca_;  // PEM
   std::unique_ptr<net::ServerTls> tls_;
   Workers workers_;
+  // Callers and agents, for the admin API.
+  std::optional<admin::Accounts> accounts_;
+  identity::AgentBook book_;
+  std::optional<identity::GatewayCa> ca_;
+  std::optional<admin::Agents> agents_;
+  std::optional<BookedAgents> booked_;
+  std::optional<PairingDesk> desk_;
+  std::unique_ptr<tunnel::Registry> registry_;
+  std::vector<std::unique_ptr<upstream::AgentPlaces>> agent_places_;  // one a worker
+  std::optional<admin::AdminServer> admin_;
+  const MonoTime started_ = Mono::now();
   bool stopping_ = false;
 };
 
@@ -132,8 +165,11 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
 absl::Status Gateway::open() {
   set_core_dumps(settings_.server.core_dumps);
   if (const absl::Status made = make_private_folder(settings_.server.state_dir); !made.ok()) return made;
-  if (const absl::Status opened = open_callers(); !opened.ok()) return opened;
-  return open_front();
+  for (const auto step : {&Gateway::open_callers, &Gateway::open_agents, &Gateway::open_front, &Gateway::open_admin}) {
+    if (const absl::Status opened = (this->*step)(); !opened.ok()) return opened;
+  }
+  start_tunnels();
+  return absl::OkStatus();
 }
 
 // Store, directory, ledger, audit.
@@ -148,8 +184,55 @@ absl::Status Gateway::open_callers() {
       store::QueuedAuditSink::Options{.batch = settings_.journal.sink_batch,
                                       .interval = settings_.journal.sink_interval},
       &log_);
-  if (const absl::Status loaded = load_callers(*store_, directory_); !loaded.ok()) return loaded;
+  accounts_.emplace(*store_, directory_, ledger_, clock_);
+  if (const absl::Status loaded = accounts_->load(); !loaded.ok()) return loaded;
   return restore_budgets(*store_, ledger_);
+}
+
+// The CA that signs agents, the book of those that are ours, and the registry of those that are connected.
+absl::Status Gateway::open_agents() {
+  auto ca = identity::GatewayCa::open(settings_.server.state_dir);
+  if (!ca.ok()) return ca.status();
+  ca_.emplace(*std::move(ca));
+  agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
+  if (const absl::Status loaded = agents_->load(); !loaded.ok()) return loaded;
+  booked_.emplace(control_, book_, *agents_, log_);
+  desk_.emplace(control_, *agents_, log_);
+  std::vector<net::Loop*> loops;
+  for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
+  registry_ =
+      std::make_unique<tunnel::Registry>(std::move(loops), make_registry_options(settings_, boot_id_), *booked_, log_);
+  auto known = store_->known_models();
+  if (!known.ok()) return known.status();
+  std::map<std::uint64_t, std::vector<std::string>> by_agent;
+  for (store::KnownModel& model : *known) by_agent[model.agent_id].push_back(std::move(model.model));
+  for (const auto& [id, models] : by_agent) registry_->restore(identity::agent_name(id), models);
+  return absl::OkStatus();
+}
+
+admin::Agents::Times Gateway::pairing_times() const noexcept {
+  return {.key_lifetime = settings_.pairing.key_lifetime,
+          .certificate_lifetime = settings_.pairing.certificate_lifetime};
+}
+
+// Before the workers run: each learns where tunnels and pairing requests go.
+void Gateway::start_tunnels() {
+  for (unsigned i = 0; i < workers_.size(); ++i) {
+    WorkerThread& worker = workers_[i];
+    worker.set_tunnel_handler(
+        [this, i](std::unique_ptr<net::Stream> stream) { registry_->accept(i, std::move(stream)); });
+    worker.worker().own_paths = [this, &worker](http::ServerConnection& client, const http::RequestHead& head) {
+      return desk_->serve(worker.loop(), client, head);
+    };
+    agent_places_.push_back(std::make_unique<upstream::AgentPlaces>(*registry_, i, worker.catalog()));
+    worker.set_closing([this, i] { return registry_->close(i); });
+  }
+}
+
+absl::Status Gateway::open_admin() {
+  admin_.emplace(control_, admin::AdminBackend{*accounts_, *agents_, *store_, directory_, book_, *this, clock_}, log_);
+  if (const absl::Status listening = admin_->listen(settings_.admin_socket()); !listening.ok()) return listening;
+  return settings_.admin.metrics.empty() ? absl::OkStatus() : admin_->listen_metrics(settings_.admin.metrics);
 }
 
 // Certificates, listeners, and what workers need to serve.
@@ -158,7 +241,7 @@ absl::Status Gateway::open_front() {
     return listener.transport == config::Transport::kTls;
   });
   if (any_tls) {
-    auto tls = net::ServerTls::create(make_tls_options(settings_, tunnel_ca_));
+    auto tls = net::ServerTls::create(make_tls_options(settings_, ca_->certificate()));
     if (!tls.ok()) return tls.status();
     tls_ = *std::move(tls);
   }
@@ -171,6 +254,9 @@ absl::Status Gateway::apply() {
   auto chain = policies_.make(settings_.policies.order, ledger_, *audit_, boot_id_);
   if (!chain.ok()) return chain.status();
   apply_models(settings_, numbers_, ledger_);
+  accounts_->set_models(
+      [this](std::string_view model) -> std::optional<std::uint32_t> { return numbers_.of(std::string(model)); });
+  agents_->set_times(pairing_times());
   connections_.cap = settings_.http.max_connections;
   buffered_.set_cap(settings_.http.buffered_limit);
   return workers_.apply(settings_, tls_.get(), numbers_, meters_, *std::move(chain));
@@ -185,7 +271,8 @@ absl::Status Gateway::reload() {
     return absl::InvalidArgumentError(all);
   }
   if (tls_) {
-    if (const absl::Status read = tls_->reload(make_tls_options(loaded.settings, tunnel_ca_)); !read.ok()) return read;
+    if (const absl::Status read = tls_->reload(make_tls_options(loaded.settings, ca_->certificate())); !read.ok())
+      return read;
   }
   config::Settings before = std::exchange(settings_, std::move(loaded.settings));
   settings_.listeners.resize(std::min(settings_.listeners.size(), before.listeners.size()));
@@ -198,11 +285,68 @@ absl::Status Gateway::reload() {
   return absl::OkStatus();
 }
 
+json::object Gateway::status() {
+  json::object status{
+      {"state", stopping_ ? "draining" : "running"},
+      {"version", kVersion},
+      {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(Mono::now() - started_).count()},
+      {"workers", workers_.size()},
+      {"connections", connections_.open.load()},
+      {"buffered_bytes", buffered_.held()},
+      {"keys", directory_.keys()},
+      {"agents_connected", registry_->list().size()},
+      {"audit_recorded", audit_->recorded()},
+      {"audit_stored", audit_->stored()},
+      {"audit_dropped", audit_->dropped()},
+      {"reserved", ledger_.reserved()}};
+  json::array addresses;
+  for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(text_of(address));
+  status["addresses"] = std::move(addresses);
+  return status;
+}
+
+json::array Gateway::models() {
+  std::map<std::string, std::int64_t> free_slots;
+  std::mutex mutex;
+  workers_.run_all([&](WorkerThread& worker) {
+    const std::lock_guard lock(mutex);
+    for (const auto& [model, slots] : worker.worker().pool.free_slots()) free_slots[model] = slots;
+  });
+  json::array models;
+  for (const auto& [model, slots] : free_slots) models.push_back(json::object{{"name", model}, {"free_slots", slots}});
+  return models;
+}
+
+json::object Gateway::agent(const std::string& agent_id) {
+  for (const tunnel::AgentView& view : registry_->list()) {
+    if (view.id != agent_id) continue;
+    json::array models;
+    for (const tunnel::ModelHealth& model : view.models)
+      models.push_back(json::object{{"name", model.name},
+                                    {"state", model.state == tunnel::ModelState::kReady ? "ready" : "unavailable"},
+                                    {"slots", model.slots},
+                                    {"busy", model.busy}});
+    return {{"connected", true},
+            {"version", view.version},
+            {"tunnels", view.tunnels},
+            {"models", std::move(models)},
+            {"cpu_percent", view.telemetry.cpu_percent},
+            {"memory_used_bytes", view.telemetry.memory_used_bytes},
+            {"memory_total_bytes", view.telemetry.memory_total_bytes},
+            {"queue", view.telemetry.queue},
+            {"gpus", view.telemetry.gpus.size()}};
+  }
+  return {};
+}
+
+absl::Status Gateway::drain() {
+  begin_stop();
+  return absl::OkStatus();
+}
+
 void Gateway::announce() {
   for (std::size_t i = 0; i < workers_.addresses().size(); ++i) {
-    std::ostringstream address;
-    address << workers_.addresses()[i];
-    log_.info("listening", {{"address", address.str()}, {"workers", workers_.size()}});
+    log_.info("listening", {{"address", text_of(workers_.addresses()[i])}, {"workers", workers_.size()}});
   }
 }
 
@@ -236,6 +380,7 @@ void Gateway::begin_stop() {
 Task<void> Gateway::stop() {
   log_.info("draining", {{"grace_ms", settings_.server.grace.count()}, {"connections", connections_.open.load()}});
   net::Signal step(control_);
+  registry_->drain();
   workers_.post_all([](WorkerThread& worker) { worker.drain(); });
   const net::Deadline grace = net::Deadline::after(settings_.server.grace);
   while (connections_.open > 0 && !grace.passed()) co_await step.wait(net::Deadline::after(kDrainStep));
@@ -244,6 +389,7 @@ Task<void> Gateway::stop() {
   while (connections_.open > 0 && !cut.passed()) co_await step.wait(net::Deadline::after(kDrainStep));
   workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
   workers_.stop();
+  co_await admin_->stop();
   log_.info("stopped");
   control_tasks_.when_idle([this] { control_.io().stop(); });
 }

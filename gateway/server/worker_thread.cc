@@ -83,6 +83,7 @@ void WorkerThread::close_all() noexcept { front_.cut(); }
 
 void WorkerThread::finish() {
   for (const auto& place : upstreams_) place->stop();
+  if (closing_) tasks_.spawn(closing_());
   tasks_.when_idle([this] {
     work_.reset();
     loop_.io().stop();

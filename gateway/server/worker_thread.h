@@ -62,6 +62,8 @@ class WorkerThread final {
   [[nodiscard]] upstream::Catalog& catalog() noexcept { return catalog_; }
   // Called, on the worker, with a model that became known and has no settings yet; returns them.
   using Learned = std::function<proxy::ModelSettings(const std::string& model)>;
+  // Awaited on the worker before its tasks are waited for: what else has to end.
+  void set_closing(std::function<Task<void>()> closing) { closing_ = std::move(closing); }
   void set_learned(Learned learned) { learned_ = std::move(learned); }
 
  private:
@@ -78,6 +80,7 @@ class WorkerThread final {
   proxy::Worker worker_;
   upstream::Catalog catalog_;
   Learned learned_;
+  std::function<Task<void>()> closing_;
   Front front_;
   std::vector<std::unique_ptr<Listening>> listening_;
   std::vector<std::shared_ptr<upstream::DirectPlace>> upstreams_;  // shared: leases hold them

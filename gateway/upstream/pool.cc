@@ -85,4 +85,14 @@ std::vector<std::string_view> Pool::models() const {
   return names;
 }
 
+std::vector<std::pair<std::string, std::int64_t>> Pool::free_slots() const {
+  std::vector<std::pair<std::string, std::int64_t>> models;
+  for (const auto& [model, places] : places_) {
+    std::int64_t free = 0;
+    for (const auto& place : places) free += place->reachable() ? std::max<std::int64_t>(place->free_slots(), 0) : 0;
+    models.emplace_back(model, free);
+  }
+  return models;
+}
+
 }  // namespace sluice::upstream

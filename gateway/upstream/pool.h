@@ -82,6 +82,8 @@ class Pool final {
   [[nodiscard]] bool knows(std::string_view model) const noexcept;
   // Names of all known models, in no order.
   [[nodiscard]] std::vector<std::string_view> models() const;
+  // The same, each with the slots that are free on places that can be reached.
+  [[nodiscard]] std::vector<std::pair<std::string, std::int64_t>> free_slots() const;
 
  private:
   friend class Lease;

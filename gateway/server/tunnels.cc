@@ -1,0 +1,108 @@
+#include "server/tunnels.h"
+
+#include "base/json.h"
+#include "openai/error_body.h"
+
+namespace sluice::server {
+namespace {
+
+constexpr std::string_view kPairPath = "/.sluice/v1/pair";
+constexpr std::size_t kPairBytes = 64u << 10;
+constexpr std::chrono::seconds kPairTime{30};
+constexpr std::array<http::Header, 2> kHeaders{{{"content-type", "application/json"}, {"cache-control", "no-store"}}};
+
+std::string_view text_of(const absl::Status& status) noexcept {
+  return {status.message().data(), status.message().size()};
+}
+
+// A body too small to count against the process's cap.
+class SmallBody final : public http::ServerConnection::Reserve {
+ public:
+  bool grow(std::size_t) noexcept override { return true; }
+};
+
+// Outside of the coroutine: g++ 12 cannot keep the arrays behind initialiser lists in a coroutine's frame.
+std::string paired_text(const admin::Agents::Paired& paired) {
+  return json::serialize(json::object{{"agent_id", paired.agent_id},
+                                      {"certificate", paired.certificate},
+                                      {"ca", paired.ca},
+                                      {"gateways", json::array{}}});
+}
+
+std::string error_text(std::string_view what) { return json::serialize(json::object{{"error", what}}); }
+
+}  // namespace
+
+std::optional<tunnel::KnownAgent> BookedAgents::find(X509& certificate) const noexcept {
+  const auto read = net::read_certificate(&certificate);
+  if (!read.ok()) return std::nullopt;
+  const auto id = identity::parse_agent_name(read->common_name);
+  if (!id) return std::nullopt;
+  const auto agent = book_.live(*id);
+  if (!agent) return std::nullopt;
+  return tunnel::KnownAgent{.id = identity::agent_name(agent->id), .name = agent->name};
+}
+
+void BookedAgents::renew(const std::string& agent_id, std::string csr, Signed done) noexcept {
+  control_.post([this, agent_id, csr = std::move(csr), done = std::move(done)] { done(agents_.renew(agent_id, csr)); });
+}
+
+void BookedAgents::remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept {
+  control_.post([this, agent_id, models] {
+    if (const absl::Status kept = agents_.remember(agent_id, models); !kept.ok())
+      log_.warn("models of an agent not stored", {{"agent", agent_id}, {"why", text_of(kept)}});
+  });
+}
+
+// Carried to the control thread and back; whichever end is last frees it.
+struct PairingDesk::Errand {
+  Errand(net::Loop& loop, json::object asked_) : done(loop), asked(std::move(asked_)) {}
+  net::Signal done;
+  json::object asked;
+  absl::StatusOr<admin::Agents::Paired> paired = absl::UnavailableError("the gateway is busy; try again");
+  bool waiting = true;  // on the worker; nobody listens any more once it is false
+};
+
+Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client, const http::RequestHead& head) {
+  if (head.path != kPairPath || head.method != http::Verb::post)
+    co_return co_await answer(client, 404, error_text("there is nothing here but POST /.sluice/v1/pair"));
+  Buffer body;
+  SmallBody reserve;
+  if (const Status read = co_await client.read_body(body, kPairBytes, reserve); !read)
+    co_return co_await answer(client, 400, error_text("the body could not be read or is too large"));
+  std::optional<json::object> asked = parse_object(body.view(), kPairBytes);
+  if (!asked)
+    co_return co_await answer(client, 400, error_text("the body must be a JSON object with pairing_key, csr and name"));
+  const auto errand = std::make_shared<Errand>(loop, *std::move(asked));  // shared: the worker may stop waiting first
+  control_.post([this, errand, &loop] {
+    const json::object& o = errand->asked;
+    auto paired =
+        agents_.pair(sluice::text_of(o, "pairing_key"), sluice::text_of(o, "csr"), sluice::text_of(o, "name"));
+    loop.post([errand, paired = std::move(paired)]() mutable {
+      errand->paired = std::move(paired);
+      if (errand->waiting) errand->done.notify();
+    });
+  });
+  (void)co_await errand->done.wait(net::Deadline::after(kPairTime));
+  errand->waiting = false;
+  if (!errand->paired.ok()) {
+    log_refusal(errand->paired.status());
+    const unsigned status = absl::IsPermissionDenied(errand->paired.status())  ? 403
+                            : absl::IsInvalidArgument(errand->paired.status()) ? 400
+                                                                               : 503;
+    co_return co_await answer(client, status, error_text(text_of(errand->paired.status())));
+  }
+  log_paired(errand->paired->agent_id);
+  co_return co_await answer(client, 200, paired_text(*errand->paired));
+}
+
+void PairingDesk::log_refusal(const absl::Status& why) noexcept {
+  log_.warn("an agent was not paired", {{"why", text_of(why)}});
+}
+void PairingDesk::log_paired(const std::string& agent_id) noexcept { log_.info("agent paired", {{"agent", agent_id}}); }
+
+Task<Status> PairingDesk::answer(http::ServerConnection& client, unsigned status, std::string body) {
+  co_return co_await client.respond(status, kHeaders, body);
+}
+
+}  // namespace sluice::server

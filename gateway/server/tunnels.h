@@ -1,0 +1,60 @@
+// What ties tunnels to the rest: which agents may connect, how their certificates are renewed, and where pairing comes
+// in.
+#pragma once
+
+#include <openssl/x509.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admin/agents.h"
+#include "http/server_connection.h"
+#include "identity/agent_book.h"
+#include "proxy/worker.h"
+#include "server/workers.h"
+#include "tunnel/registry.h"
+#include "upstream/agent_place.h"
+
+namespace sluice::server {
+
+// The agents' book as the registry sees it. Signing and storing are the control thread's.
+// Thread:   any.
+// Lifetime: outlives the registry; the control loop runs until the registry is closed.
+class BookedAgents final : public tunnel::AgentDirectory {
+ public:
+  BookedAgents(net::Loop& control, const identity::AgentBook& book, admin::Agents& agents, observe::Log& log) noexcept
+      : control_(control), book_(book), agents_(agents), log_(log) {}
+
+  [[nodiscard]] std::optional<tunnel::KnownAgent> find(X509& certificate) const noexcept override;
+  void renew(const std::string& agent_id, std::string csr, Signed done) noexcept override;
+  void remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept override;
+
+ private:
+  net::Loop& control_;
+  const identity::AgentBook& book_;
+  admin::Agents& agents_;
+  observe::Log& log_;
+};
+
+// POST /.sluice/v1/pair on the API's port: {"pairing_key", "csr", "name"} → {"agent_id", "certificate", "ca",
+// "gateways"}. Thread:   serve() on any worker; what it asks for runs on the control thread. Lifetime: outlives every
+// connection.
+class PairingDesk final {
+ public:
+  PairingDesk(net::Loop& control, admin::Agents& agents, observe::Log& log) noexcept
+      : control_(control), agents_(agents), log_(log) {}
+  Task<Status> serve(net::Loop& loop, http::ServerConnection& client, const http::RequestHead& head);
+
+ private:
+  struct Errand;
+  void log_refusal(const absl::Status& why) noexcept;
+  void log_paired(const std::string& agent_id) noexcept;
+  Task<Status> answer(http::ServerConnection& client, unsigned status, std::string body);
+
+  net::Loop& control_;
+  admin::Agents& agents_;
+  observe::Log& log_;
+};
+
+}  // namespace sluice::server
