@@ -109,6 +109,7 @@ class UserModelTable final {
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
   template <class F>
   void for_each(F&& f) const {
+    if (size() == 0) return;
     for (std::size_t i = 0; i < kBuckets; ++i) {
       for (UserModelCells* at = buckets_[i].load(std::memory_order_acquire); at != nullptr; at = at->next) f(*at);
     }
