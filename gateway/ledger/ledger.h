@@ -34,7 +34,7 @@ inline constexpr std::uint32_t kNoIndex = 0xffffffff;
 struct Scopes {
   std::uint32_t key = kNoIndex, user = kNoIndex, tenant = kNoIndex, model = kNoIndex;
   std::uint64_t user_id = 0;  // names the user in budgets of a user on a model
-  std::string_view user_name;
+  std::string_view user_name{};
 };
 
 // What a call asks of the budgets, in tokens.
