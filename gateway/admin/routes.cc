@@ -335,6 +335,7 @@ Routes::Shown Routes::create_key(const Request& request) {
 
 Routes::Made Routes::list_keys(const Request& request) {
   std::uint64_t of_user = 0, after = 0;
+  std::string tenant_name;
   std::size_t limit = kDefaultPage;
   const std::string tenant = query_of(request, "tenant"), user = query_of(request, "user");
   if (!user.empty()) {
@@ -344,6 +345,7 @@ Routes::Made Routes::list_keys(const Request& request) {
   } else if (!tenant.empty()) {
     const auto found = backend_.accounts.tenant(tenant);
     if (!found.ok()) return found.status();
+    tenant_name = found->name;
   }
   if (const std::string text = query_of(request, "after"); !text.empty()) {
     const auto id = key_id(text);
@@ -360,7 +362,7 @@ Routes::Made Routes::list_keys(const Request& request) {
   json::array all;
   for (const store::KeyRecord& record : *records) {
     json::object shown = show(record);
-    if (of_user == 0 && !tenant.empty() && text_of(shown, "tenant") != tenant) continue;
+    if (!tenant_name.empty() && text_of(shown, "tenant") != tenant_name) continue;
     all.push_back(std::move(shown));
   }
   // With `next`: the list goes on behind it.
