@@ -17,8 +17,9 @@ constexpr const char* kDefaultConf = "/etc/sluice/sluice.toml";
 sluice::server::PolicyMaker policy_maker() {
   return {.available = sluice::plugins::available(),
           .make = [](std::span<const std::string> names, sluice::ledger::Ledger& ledger,
-                     sluice::ledger::AuditSink& audit, std::uint64_t boot_id) {
-            return sluice::plugins::make_chain(names, {.ledger = ledger, .audit = audit, .boot_id = boot_id});
+                     sluice::server::Accounting& accounting, std::uint64_t boot_id) {
+            return sluice::plugins::make_chain(
+                names, {.ledger = ledger, .audit = accounting.sink(), .boot_id = boot_id, .journal = accounting.journal()});
           }};
 }
 

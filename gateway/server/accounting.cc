@@ -7,7 +7,9 @@
 namespace sluice::server {
 
 void BudgetLog::threshold_passed(const ledger::ThresholdEvent& event) noexcept {
-  log_.warn(event.soft ? "soft budget passed" : event.percent == 100 ? "budget used up" : "budget nearly used up",
+  log_.warn(event.soft             ? "soft budget passed"
+            : event.percent == 100 ? "budget used up"
+                                   : "budget nearly used up",
             {{"scope", ledger::to_string(event.scope)},
              {"id", event.id},
              {"name", event.name},
@@ -24,7 +26,8 @@ class Accounting::Told final : public ledger::JournalEvents {
  public:
   explicit Told(observe::Log& log) : log_(log) {}
   void journal_full(std::string_view why) noexcept override {
-    log_.error("no room for the journal: new calls are refused, or go on unjournalled as [journal] on_full says", {{"why", why}});
+    log_.error("no room for the journal: new calls are refused, or go on unjournalled as [journal] on_full says",
+               {{"why", why}});
   }
   void journal_recovered() noexcept override { log_.info("the journal has room again"); }
   void store_failed(std::string_view why) noexcept override {
@@ -51,13 +54,15 @@ absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Setti
                                                              std::uint64_t boot_id, observe::Log& log) {
   std::unique_ptr<Accounting> accounting(new Accounting);
   // The journal forgets what the store has taken: then the store may not forget it in a power cut.
-  auto store = store::open_sqlite(settings.store_path(), settings.journal.enabled ? store::Durability::kCommit
-                                                                                   : store::Durability::kCheckpoint);
+  auto store = store::open_sqlite(
+      settings.store_path(), settings.journal.enabled ? store::Durability::kCommit : store::Durability::kCheckpoint);
   if (!store.ok()) return store.status();
   if (!settings.journal.enabled) {
     accounting->queue_ = std::make_unique<store::QueuedAuditSink>(
         *std::move(store),
-        store::QueuedAuditSink::Options{.batch = settings.journal.sink_batch, .interval = settings.journal.sink_interval}, &log);
+        store::QueuedAuditSink::Options{.batch = settings.journal.sink_batch,
+                                        .interval = settings.journal.sink_interval},
+        &log);
     return accounting;
   }
   accounting->store_ = *std::move(store);

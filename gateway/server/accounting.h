@@ -1,4 +1,5 @@
-// Where ended calls go, and who is told when a budget or the disk runs low: opened once at start, before budgets are restored.
+// Where ended calls go, and who is told when a budget or the disk runs low: opened once at start, before budgets are
+// restored.
 //
 //   journal on:   workers ─▶ journal ─▶ store      what a crash left open is charged here, at open()
 //   journal off:  workers ─▶ queue ─▶ store        what is queued when the process dies is lost
@@ -35,11 +36,12 @@ class BudgetLog final : public ledger::LedgerEvents {
 // Lifetime: outlives every worker and every policy chain.
 class Accounting final {
  public:
-  // Opens the journal, or the queue, over a store of its own; when it returns, everything that had ended before, and what a crash
-  // left open, is in the store, so that budgets may be restored from its sums.
-  // Errors are one line that says what to do.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Accounting>> open(const config::Settings& settings, const Clock& clock,
-                                                                        std::uint64_t boot_id, observe::Log& log);
+  // Opens the journal, or the queue, over a store of its own; when it returns, everything that had ended before, and
+  // what a crash left open, is in the store, so that budgets may be restored from its sums. Errors are one line that
+  // says what to do.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Accounting>> open(const config::Settings& settings,
+                                                                        const Clock& clock, std::uint64_t boot_id,
+                                                                        observe::Log& log);
   ~Accounting();
 
   [[nodiscard]] ledger::AuditSink& sink() noexcept;

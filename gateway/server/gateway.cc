@@ -21,7 +21,6 @@
 #include "server/restore.h"
 #include "server/tunnels.h"
 #include "server/workers.h"
-#include "store/audit_sink.h"
 #include "store/sqlite_store.h"
 
 namespace sluice::server {
@@ -110,10 +109,11 @@ class Gateway final : private admin::GatewayControl {
   observe::Metrics metrics_;
   observe::Meters meters_;
   identity::KeyDirectory directory_;
+  BudgetLog budget_log_;
   ledger::Ledger ledger_;
   ModelNumbers numbers_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<store::QueuedAuditSink> audit_;
+  std::unique_ptr<Accounting> accounting_;
   proxy::BufferedBytes buffered_;
   ConnectionCount connections_;
   net::Loop control_;
@@ -142,7 +142,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       log_(make_log_options(settings_.log)),
       metrics_(worker_count(settings_)),
       meters_(metrics_, endpoint_names()),
-      ledger_(clock_, make_ledger_options(settings_)),
+      budget_log_(log_),
+      ledger_(clock_, make_ledger_options(settings_), &budget_log_),
       buffered_(settings_.http.buffered_limit),
       control_(worker_count(settings_)),
       control_tasks_(control_,
@@ -177,13 +178,9 @@ absl::Status Gateway::open_callers() {
   auto opened = store::open_sqlite(settings_.store_path());
   if (!opened.ok()) return opened.status();
   store_ = *std::move(opened);
-  auto sink = store::open_sqlite(settings_.store_path(), store::Durability::kCheckpoint);
-  if (!sink.ok()) return sink.status();
-  audit_ = std::make_unique<store::QueuedAuditSink>(
-      *std::move(sink),
-      store::QueuedAuditSink::Options{.batch = settings_.journal.sink_batch,
-                                      .interval = settings_.journal.sink_interval},
-      &log_);
+  auto accounting = Accounting::open(settings_, clock_, boot_id_, log_);
+  if (!accounting.ok()) return accounting.status();
+  accounting_ = *std::move(accounting);
   accounts_.emplace(*store_, directory_, ledger_, clock_);
   if (const absl::Status loaded = accounts_->load(); !loaded.ok()) return loaded;
   return restore_budgets(*store_, ledger_);
@@ -251,7 +248,7 @@ absl::Status Gateway::open_front() {
 
 // What a start and a reload have in common.
 absl::Status Gateway::apply() {
-  auto chain = policies_.make(settings_.policies.order, ledger_, *audit_, boot_id_);
+  auto chain = policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
   if (!chain.ok()) return chain.status();
   apply_models(settings_, numbers_, ledger_);
   accounts_->set_models(
@@ -295,10 +292,9 @@ json::object Gateway::status() {
       {"buffered_bytes", buffered_.held()},
       {"keys", directory_.keys()},
       {"agents_connected", registry_->list().size()},
-      {"audit_recorded", audit_->recorded()},
-      {"audit_stored", audit_->stored()},
-      {"audit_dropped", audit_->dropped()},
       {"reserved", ledger_.reserved()}};
+  if (const ledger::Journal* journal = accounting_->journal())
+    status["journal"] = {{"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(text_of(address));
   status["addresses"] = std::move(addresses);

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "identity/key_directory.h"
-#include "ledger/audit_record.h"
 #include "ledger/ledger.h"
 #include "policy/policy.h"
+#include "server/accounting.h"
 
 namespace sluice::server {
 
@@ -23,7 +23,7 @@ namespace sluice::server {
 struct PolicyMaker {
   std::vector<std::string_view> available;
   std::function<absl::StatusOr<std::unique_ptr<policy::Chain>>(
-      std::span<const std::string> names, ledger::Ledger& ledger, ledger::AuditSink& audit, std::uint64_t boot_id)>
+      std::span<const std::string> names, ledger::Ledger& ledger, Accounting& accounting, std::uint64_t boot_id)>
       make;
 };
 
