@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
-from harness import ai_gateways, html, micro, scenarios, summary, targets, terminal  # noqa: E402
+from harness import ai_gateways, growth, html, micro, scenarios, summary, targets, terminal  # noqa: E402
 from harness.processes import Failed, make_certificate, raise_file_limit  # noqa: E402
 
 PEERS = {"direct": targets.Direct, "nginx": targets.Nginx, "haproxy": targets.Haproxy, "sluice": targets.Sluice,
@@ -41,7 +41,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="instead of each scenario's own")
     parser.add_argument("--no-micro", action="store_true")
     parser.add_argument("--no-macro", action="store_true")
-    parser.add_argument("--growth", action="store_true", help="also memory and CPU over the number of streams")
+    parser.add_argument("--growth", action="store_true", help="also CPU and memory over streams, keys and models")
     parser.add_argument("--store-baseline", action="store_true", help="keep this micro run as bench/baseline/micro.json")
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench/report", help="folder of the JSON and HTML")
     parser.add_argument("--build", type=Path, default=ROOT / "build/release", help="where the programs are")
@@ -125,26 +125,6 @@ def macro(stage, wanted, started, options):
     return runs, failures
 
 
-def growth(stage, started, options):
-    """Memory and CPU per event over the number of streams."""
-    memory, per_event = {}, {}
-    for count in (100, 500, 1000, 2000, 5000):
-        scenario = scenarios.Scenario(
-            "growth", "", "", ["--connections", count, "--stream", "--usage", "--model", "bench-sse-1000-100"],
-            scenarios.cpu_per_event, seconds=(4, 2), warmup=2)
-        for target in started:
-            if target.kind in ("direct", "gateway"):
-                continue
-            target.restart()
-            result = scenarios.run_load(stage, target, scenario, options.quick)
-            memory.setdefault(target.name, []).append((str(count), scenarios.rss_per_connection(result) * count / 1024))
-            per_event.setdefault(target.name, []).append((str(count), result["value"]))
-            say(f"growth {count:6} {target.name:10} {per_event[target.name][-1][1]:.2f} µs CPU/event, "
-                f"{memory[target.name][-1][1]:.1f} MiB")
-    return [("memory over open streams", memory, "streams, an event each 100 ms", "MiB"),
-            ("CPU per event over open streams", per_event, "streams, an event each 100 ms", "µs")]
-
-
 def run_micro(options, about):
     if not (options.build / "sluice-bench").exists():
         say("no micro benchmarks in this build")
@@ -178,7 +158,7 @@ def main():
         stage.start_model(names=STREAM_MODELS)
         started, notes = start_targets(stage, names, options.gateways)
         runs, failures = macro(stage, wanted, started, options)
-        grown = growth(stage, started, options) if options.growth else []
+        grown = growth.measure(stage, started, options.quick, say) if options.growth else []
     finally:
         for target in started:
             target.stop()

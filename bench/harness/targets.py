@@ -121,7 +121,7 @@ class Sluice(Target):
                  "[tls]", f'certificate = "{self.stage.certificate}"', f'key = "{self.stage.key}"', "",
                  "[http]", 'idle_time = "600s"', "",
                  "[tunnel]", "agent_slots = 20000", "max_streams = 20000", "",
-                 "[store]", 'path = ""', ""]
+                 "[log]", 'level = "warn"', ""]
         if self.direct:
             lines += ["[[upstream]]", 'name = "model"', f'url = "http://127.0.0.1:{self.stage.model_port}"',
                       "slots = 20000", "pool = 4096"]
@@ -151,7 +151,7 @@ class Sluice(Target):
             "--concurrency", 10**6, "--budget", f"tokens:{BUDGET_TOKENS}/month", "--json")
         made = json.loads(answer)
         self.api_key = made["key"]
-        self.command("budget", "set", "--user", "bench/bench", f"tokens:{BUDGET_TOKENS}/month")
+        self.command("budget", "set", "--tenant", "bench", "--user", "bench", f"tokens:{BUDGET_TOKENS}/month")
         self.command("budget", "set", "--tenant", "bench", f"tokens:{BUDGET_TOKENS}/month")
 
     def pair(self):
