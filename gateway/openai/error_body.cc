@@ -104,8 +104,8 @@ ErrorAnswer error_answer(const Error& error, std::string_view message, const cha
   return answer;
 }
 
-std::string error_event(const ErrorAnswer& answer) {
-  std::string event;
+WipedString error_event(const ErrorAnswer& answer) {
+  WipedString event;
   event.reserve(answer.body.size() + 8);
   event += "data: ";
   event += answer.body;

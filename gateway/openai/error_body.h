@@ -2,17 +2,18 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "openai/call_reader.h"
 
 namespace sluice::openai {
 
 // What the client gets. {"error":{"message":…,"type":…,"param":null,"code":…}}
 struct ErrorAnswer {
   std::uint16_t status = 500;
-  std::string body;
+  WipedString body;  // an upstream's words may quote the prompt
   enum class ShouldRetry : std::uint8_t { kUnsaid, kYes, kNo } should_retry = ShouldRetry::kUnsaid;
 };
 
@@ -25,7 +26,11 @@ struct ErrorAnswer {
 // the caller's key is not at fault. REQUIRES: padding as CallReader::read.
 [[nodiscard]] ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type, std::string_view body);
 
+// The error in a whole answer that came under a 2xx status, as some servers do; none: it has no error. Its integer code is
+// taken for the status where it is one.
+[[nodiscard]] std::optional<ErrorAnswer> error_in_answer(std::string_view body);
+
 // The same as an SSE event: "data: {…}\n\n".
-[[nodiscard]] std::string error_event(const ErrorAnswer& answer);
+[[nodiscard]] WipedString error_event(const ErrorAnswer& answer);
 
 }  // namespace sluice::openai

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMessageBytes = 4096;
 constexpr std::size_t kFieldBytes = 128;
 
-void append_member(std::string& out, std::string_view name, std::string_view value) {
+void append_member(WipedString& out, std::string_view name, std::string_view value) {
   out += '"';
   out += name;
   out += "\":";
@@ -95,8 +95,8 @@ Defaults defaults_of(std::uint16_t status) noexcept {
 
 }  // namespace
 
-std::string error_object(const ErrorFields& fields) {
-  std::string body;
+WipedString error_object(const ErrorFields& fields) {
+  WipedString body;
   body.reserve(fields.message.size() + 128);
   body += "{\"error\":{";
   body += "\"message\":";
@@ -142,7 +142,7 @@ bool is_context_overflow(const UpstreamError& error) noexcept {
   return false;
 }
 
-std::string error_object(const UpstreamError& error, std::uint16_t status) {
+WipedString error_object(const UpstreamError& error, std::uint16_t status) {
   const Defaults defaults = defaults_of(status);
   const auto either = [](const WipedString& said, std::string_view otherwise) {
     return said.empty() ? otherwise : std::string_view(said);
@@ -164,6 +164,19 @@ std::uint16_t client_status(std::uint16_t upstream_status) noexcept {
     case 529: return 503;  // Anthropic: overloaded
     default: return 502;
   }
+}
+
+std::uint16_t error_status(std::string_view body, std::uint16_t otherwise) noexcept {
+  std::uint64_t code = skim_count(skim_find(skim_find(body, "error"), "code"));
+  if (code == 0) code = skim_count(skim_find(body, "code"));
+  return code >= 400 && code < 600 ? static_cast<std::uint16_t>(code) : otherwise;
+}
+
+std::optional<ErrorAnswer> error_in_answer(std::string_view body) {
+  const std::string_view error = skim_find(body, "error");
+  const bool nested = !error.empty() && (error.front() == '{' || (is_string(error) && error.size() > 2));
+  if (!nested && skim_find(body, "object") != "\"error\"") return std::nullopt;
+  return upstream_answer(error_status(body, 502), {}, body);
 }
 
 ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type, std::string_view body) {

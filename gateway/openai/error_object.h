@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "openai/call_reader.h"
@@ -18,7 +17,7 @@ struct ErrorFields {
 };
 
 // {"error":{"message":…,"type":…,"param":…,"code":…}}
-[[nodiscard]] std::string error_object(const ErrorFields& fields);
+[[nodiscard]] WipedString error_object(const ErrorFields& fields);
 
 // What an upstream said, decoded and bounded; wiped, because a model server may quote the prompt.
 struct UpstreamError {
@@ -36,7 +35,10 @@ struct UpstreamError {
 [[nodiscard]] bool is_context_overflow(const UpstreamError& error) noexcept;
 
 // The same error for the client: fields that are missing are filled in by `status`, the one that the client gets.
-[[nodiscard]] std::string error_object(const UpstreamError& error, std::uint16_t status);
+[[nodiscard]] WipedString error_object(const UpstreamError& error, std::uint16_t status);
+
+// The status that an error without one stands for: its integer code where that is 400 to 599, else `otherwise`.
+[[nodiscard]] std::uint16_t error_status(std::string_view body, std::uint16_t otherwise) noexcept;
 
 // The status that the client gets for an upstream's. 401 and 403 become 502: the caller's key is not at fault; so do
 // 402, 409 and redirects, which a caller can do nothing about; 408 becomes 504.

@@ -13,7 +13,8 @@ template <class String>
 void append_escaped(String& out, std::string_view text);
 
 // Appends `text` as a JSON string with its quotes (RFC 8259, section 7).
-inline void append_json_string(std::string& into, std::string_view text) {
+template <class String>
+void append_json_string(String& into, std::string_view text) {
   into += '"';
   append_escaped(into, text);
   into += '"';

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "openai/error_body.h"
+#include "openai/error_object.h"
 #include "openai/json_text.h"
 #include "openai/stream_state.h"
 #include "openai/usage_reader.h"
@@ -22,14 +23,6 @@ bool is_terminal(std::string_view type) noexcept {
 std::string_view without_space(std::string_view text) noexcept {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first == std::string_view::npos ? std::string_view() : text.substr(first);
-}
-
-// The status an error in a stream would have had: its integer code, where it has one of a status.
-std::uint16_t status_of(std::string_view data) noexcept {
-  const std::string_view nested = skim_find(data, "error");
-  std::uint64_t code = skim_count(skim_find(nested, "code"));
-  if (code == 0) code = skim_count(skim_find(data, "code"));
-  return code >= 400 && code < 600 ? static_cast<std::uint16_t>(code) : 500;
 }
 
 }  // namespace
@@ -112,7 +105,7 @@ void StreamFilter::State::take_rest(std::string_view rest, Buffer& out) {
 }
 
 void StreamFilter::State::take_error(std::string_view data, Buffer& out) {
-  out.append(error_event(upstream_answer(status_of(data), {}, data)));
+  out.append(error_event(upstream_answer(error_status(data, 500), {}, data)));
   ++events;
   state = StreamState::kError;
 }

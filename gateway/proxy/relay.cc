@@ -73,7 +73,10 @@ void Exchange::note_first_byte() noexcept {
 Task<Status> Exchange::relay_stream() {
   begin_stream();
   openai::StreamFilter filter(
-      *route_.endpoint, {.client_wants_usage = asked_.include_usage, .event_limit_bytes = conf_->settings.event_bytes});
+      *route_.endpoint, {.client_wants_usage = asked_.include_usage,
+                             .choices = asked_.choices,
+                             .prompt_estimate = call_.prompt_estimate,
+                             .event_limit_bytes = conf_->settings.event_bytes});
   const Status passed = co_await pass_events(filter);
   outcome_.usage = filter.usage(call_.prompt_estimate);
   model_served_.assign(filter.model());
@@ -178,6 +181,11 @@ Task<Status> Exchange::relay_whole() {
   if (upstream_->state() != http::CallState::kEnded) co_return co_await pass_through(headers);
   Buffer answer = std::move(upstream_->body());
   (void)answer.prepare(simdjson::SIMDJSON_PADDING);
+  if (const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(answer.view())) {
+    outcome_.reason = EndReason::kUpstreamError;
+    co_await answer_error(*error, retry_after_of({}, error->status));
+    co_return ok();
+  }
   std::array<char, 256> model;
   model_served_.assign(openai::find_model(answer.view(), model));
   complete(openai::find_usage(*route_.endpoint, answer.view()), answer.size(), answer.size());

@@ -107,7 +107,7 @@ inline void error(std::uint16_t status, std::string_view text) {
   ASSERT_GE(answer.status, 400);
   simdjson::dom::parser parser;
   simdjson::dom::object object;
-  ASSERT_EQ(parser.parse(answer.body)["error"].get(object), simdjson::SUCCESS) << answer.body;
+  ASSERT_EQ(parser.parse(answer.body.data(), answer.body.size())["error"].get(object), simdjson::SUCCESS) << answer.body;
   ASSERT_EQ(object.size(), 4u);
 }
 

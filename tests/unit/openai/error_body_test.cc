@@ -29,7 +29,7 @@ TEST(ErrorAnswer, GivesTheStatusAndCodeThatSdksKnow) {
   for (const Case& c : cases) {
     const ErrorAnswer answer = error_answer(client_error(c.kind, "words"));
     EXPECT_EQ(answer.status, c.status);
-    EXPECT_EQ(answer.body, std::string(R"({"error":{"message":"words",)") + c.type_and_code + "}}");
+    EXPECT_EQ(std::string_view(answer.body), std::string(R"({"error":{"message":"words",)") + c.type_and_code + "}}");
   }
 }
 
@@ -129,7 +129,7 @@ TEST(UpstreamAnswer, C8EveryFormLeavesNested) {
     EXPECT_EQ(answer.body.find("sk-operator"), std::string::npos);
     simdjson::dom::parser parser;
     simdjson::dom::object error;
-    ASSERT_EQ(parser.parse(answer.body)["error"].get(error), simdjson::SUCCESS) << answer.body;
+    ASSERT_EQ(parser.parse(answer.body.data(), answer.body.size())["error"].get(error), simdjson::SUCCESS) << answer.body;
     EXPECT_EQ(error.size(), 4u);
     EXPECT_TRUE(error["message"].is_string());
     EXPECT_TRUE(error["type"].is_string());
@@ -142,7 +142,16 @@ TEST(UpstreamAnswer, BoundsTheWordsItKeeps) {
   for (int i = 0; i < 5000; ++i) words += "\xC3\xA9";
   const ErrorAnswer answer = upstream_answer(500, "application/json", R"({"error":")" + words + R"("})");
   EXPECT_LT(answer.body.size(), 4300u);
-  EXPECT_TRUE(simdjson::validate_utf8(answer.body));
+  EXPECT_TRUE(simdjson::validate_utf8(answer.body.data(), answer.body.size()));
+}
+
+TEST(ErrorInAnswer, FindsAnErrorUnderA2xxStatus) {
+  EXPECT_FALSE(error_in_answer(R"({"choices":[],"error":null})"));
+  EXPECT_FALSE(error_in_answer(R"({"choices":[{"message":{"content":"","error":{"a":1}}}]})"));
+  EXPECT_FALSE(error_in_answer(""));
+  EXPECT_EQ(error_in_answer(R"({"error":{"message":"m"}})")->status, 502);
+  EXPECT_EQ(error_in_answer(R"({"error":"m"})")->status, 502);
+  EXPECT_EQ(error_in_answer(R"({"object":"error","message":"m","code":404})")->status, 404);
 }
 
 TEST(ErrorEvent, IsOneEvent) {
