@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
@@ -53,7 +54,11 @@ std::string host_name() {
 
 absl::Status explain(const PairOptions& options, const Answer& answer) {
   if (answer.error) {
-    return absl::UnavailableError(absl::StrCat("cannot reach ", options.gateway, ": ", answer.error->what,
+    const Error& error = *answer.error;
+    const char* const reason = error.kind != ErrorKind::kConnect ? error.what
+                               : error.os_code != 0              ? std::strerror(error.os_code)
+                                                                 : "no connection";
+    return absl::UnavailableError(absl::StrCat("cannot reach ", options.gateway, ": ", reason,
                                                "; check the URL, and --ca if the gateway has a certificate of its own"));
   }
   const auto object = parse_object(answer.body, kAnswerBytes);

@@ -1,5 +1,7 @@
 #include "agent/run.h"
 
+#include <sys/resource.h>
+
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
@@ -98,6 +100,8 @@ class Program final {
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  constexpr rlimit kNoCore{0, 0};  // a core would hold prompts and answers
+  ::setrlimit(RLIMIT_CORE, &kNoCore);
   const std::optional<http::BaseUrl> backend = http::parse_base_url(options.backend);
   if (!backend) {
     std::fprintf(stderr, "sluice agent: --backend %s is not an http:// URL\n", options.backend.c_str());
