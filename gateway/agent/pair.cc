@@ -63,10 +63,11 @@ absl::Status explain(const PairOptions& options, const Answer& answer) {
   }
   const auto object = parse_object(answer.body, kAnswerBytes);
   const json::value* error = object ? object->if_contains("error") : nullptr;
-  const std::string reason(error != nullptr && error->is_object() ? text_of(error->get_object(), "message") : "");
+  std::string reason;
+  if (error != nullptr && error->is_string()) reason = error->get_string().c_str();
+  if (error != nullptr && error->is_object()) reason = text_of(error->get_object(), "message");
   return absl::PermissionDeniedError(absl::StrCat("the gateway refused to pair (status ", answer.status, ")",
-                                                  reason.empty() ? "" : ": ", reason,
-                                                  "; make a new pairing key with `sluice pair create`"));
+                                                  reason.empty() ? "" : ": ", reason));
 }
 
 absl::StatusOr<Answer> ask_gateway(const PairOptions& options, const http::BaseUrl& url, const std::string& body) {
