@@ -59,14 +59,20 @@ identity::SecretText first_part(const Answer& answer) {
   identity::SecretText part;
   part.reserve(head.size() + 4 + size);
   part.append(head).append("\r\n\r\n");
-  if (answer.secret.empty()) return part.append(answer.body);
-  return part.append("{\"key\":\"").append(answer.secret).append("\",").append(answer.body, 1);  // body: a filled object
+  if (answer.secret.empty()) {
+    part.append(answer.body);
+  } else {
+    part.append("{\"key\":\"").append(answer.secret).append("\",").append(answer.body, 1);  // body: a filled object
+  }
+  return part;
 }
 
 identity::SecretText chunk_of(const std::string& text) {
   char size[24];
   std::snprintf(size, sizeof size, "%zx\r\n", text.size());
-  return identity::SecretText(size).append(text).append("\r\n");
+  identity::SecretText chunk(size);
+  chunk.append(text).append("\r\n");
+  return chunk;
 }
 
 // A socket file that nobody listens on is what a killed gateway left.

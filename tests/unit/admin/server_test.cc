@@ -1,13 +1,18 @@
 #include "admin/server.h"
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <fstream>
+#include <vector>
 
 #include "identity/secret_key.h"
 #include "unit/admin/running_gateway.h"
@@ -260,6 +265,61 @@ TEST_F(AdminTest, ASocketInUseIsNotTakenAndAnAbandonedOneIsReplaced) {
   EXPECT_NE(std::string(second.listen(file).message()).find("is no socket"), std::string::npos);
   EXPECT_NE(std::string(second.listen("/no/such/folder/admin.sock").message()).find("cannot listen"), std::string::npos);
   EXPECT_NE(std::string(second.listen("/" + std::string(200, 'x')).message()).find("too long"), std::string::npos);
+}
+
+// How often a text stands in this process's memory. It is given masked, so that looking for it does not make a copy.
+std::size_t copies_in_memory(const std::array<char, 43>& masked, char mask) {
+  std::ifstream maps("/proc/self/maps");
+  const int memory = ::open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  std::size_t found = 0;
+  std::vector<char> chunk(1 << 20);
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0, end = 0;
+    char permissions[5] = {};
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' || permissions[1] != 'w')
+      continue;
+    for (unsigned long at = begin; at < end; at += chunk.size() - masked.size()) {
+      const ssize_t got = ::pread(memory, chunk.data(), std::min<unsigned long>(chunk.size(), end - at), static_cast<off_t>(at));
+      if (got <= 0) break;
+      for (ssize_t i = 0; i + static_cast<ssize_t>(masked.size()) <= got; ++i) {
+        if (chunk[i] != 's') continue;
+        found += std::equal(masked.begin(), masked.end(), chunk.begin() + i, [&](char m, char c) { return (m ^ mask) == c; });
+      }
+      std::ranges::fill(chunk, 0);
+    }
+  }
+  ::close(memory);
+  return found;
+}
+
+TEST_F(AdminTest, ANewKeyIsNowhereInMemoryOnceItHasBeenSent) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers keep freed memory on purpose";
+#endif
+  constexpr char kMask = 0x5a;
+  std::array<char, 43> masked{};
+  for (const std::string target : {"/keys", "/pairings"}) {
+    const std::string body = target == "/keys" ? R"({"tenant":"acme","user":"ada","create":true})" : "{}";
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    gateway.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const std::string request = "POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    ASSERT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+    static std::array<char, 8192> answer;
+    std::size_t size = 0;
+    for (ssize_t got; (got = ::recv(fd, answer.data() + size, answer.size() - size, 0)) > 0;) size += static_cast<std::size_t>(got);
+    ::close(fd);
+    gateway.on_control([] {});  // the connection's coroutine has ended
+    const std::string_view text(answer.data(), size);
+    const std::size_t at = text.find(target == "/keys" ? identity::kApiKeyPrefix : identity::kPairingKeyPrefix);
+    ASSERT_NE(at, std::string_view::npos) << target;
+    std::transform(answer.begin() + at, answer.begin() + at + 43, masked.begin(), [](char c) { return static_cast<char>(c ^ kMask); });
+    EXPECT_EQ(copies_in_memory(masked, kMask), 1u) << "the copy that was received is found";
+    wipe(answer.data(), answer.size());
+    EXPECT_EQ(copies_in_memory(masked, kMask), 0u) << target;
+  }
 }
 
 TEST(AdminClient, SaysWhatToDoWhenNobodyAnswers) {
