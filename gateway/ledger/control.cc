@@ -80,6 +80,10 @@ void Ledger::set_model(std::uint32_t index, std::string_view name, const ModelSp
   terms_.slot(index).store(owned_terms_.back().get(), std::memory_order_release);
 }
 
+void Ledger::know_model(std::uint32_t index, std::string_view name) {
+  if (terms_.find(index) == nullptr) set_model(index, name, {});
+}
+
 void Ledger::set_user_model(std::uint32_t user, std::uint64_t user_id, std::string_view user_name, std::uint32_t model,
                             const std::vector<BudgetSpec>& budgets) {
   const std::lock_guard lock(control_mutex_);

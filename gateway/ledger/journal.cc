@@ -159,6 +159,7 @@ void Journal::record(AuditRecord&& record) noexcept {
   char text[kMaxTextBytes];
   const std::size_t size = write_text(record, text);
   const bool admitted = record.admit_segment != 0;
+  ended_.fetch_add(1, std::memory_order_relaxed);
   if (!append(slot, {text, size}, admitted ? Room::kKept : Room::kSpare)) left_out_.fetch_add(1, std::memory_order_relaxed);
   if (admitted) open_.fetch_sub(1, std::memory_order_acq_rel);
 }
@@ -323,6 +324,7 @@ absl::Status Journal::deliver() {
       if (read == kept->read) break;
       if (!batch_.empty()) {
         if (absl::Status status = store_->add(batch_); !status.ok()) return status;
+        delivered_.fetch_add(batch_.size(), std::memory_order_relaxed);
       }
       kept->read = read;
       kept->segment->header().delivered_slots = std::max(kept->already, read);

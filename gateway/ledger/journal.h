@@ -100,6 +100,9 @@ class Journal final : public AuditSink {
   void sync_now();
   [[nodiscard]] const Recovery& recovery() const noexcept { return recovery_; }
 
+  // Ends of calls of this process, and how many ends have gone to the store (those of processes before it too).
+  [[nodiscard]] std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t delivered() const noexcept { return delivered_.load(std::memory_order_relaxed); }
   // Records that found no room and were left out: ends of refused calls, progress.
   [[nodiscard]] std::uint64_t left_out() const noexcept { return left_out_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t unjournalled() const noexcept { return unjournalled_.load(std::memory_order_relaxed); }
@@ -148,7 +151,7 @@ class Journal final : public AuditSink {
   alignas(64) std::atomic<Segment*> active_{nullptr};
   std::atomic<Segment*> next_{nullptr};
   alignas(64) std::atomic<std::uint64_t> open_{0};  // admitted, not ended
-  std::atomic<std::uint64_t> left_out_{0}, unjournalled_{0};
+  std::atomic<std::uint64_t> ended_{0}, delivered_{0}, left_out_{0}, unjournalled_{0};
   std::atomic<bool> full_{false};
 
   // Segments of this process in order, and before them those that it found undelivered. Never shrunk: a worker may still look at

@@ -149,8 +149,10 @@ class Ledger final {
     Price price;
   };
   void set_model(std::uint32_t index, std::string_view name, const ModelSpec& spec);
+  // Makes counters for a model that has none yet, held to nothing, so that budgets of users on it can be set.
+  void know_model(std::uint32_t index, std::string_view name);
   // Budgets of one user on one model, in place of the model's user_budgets. Empty: those apply again.
-  // REQUIRES: set_model(model) was called; the user need not have limits or budgets of its own.
+  // REQUIRES: the model is known; the user need not have limits or budgets of its own.
   void set_user_model(std::uint32_t user, std::uint64_t user_id, std::string_view user_name, std::uint32_t model,
                       const std::vector<BudgetSpec>& budgets);
   void set_slice(std::uint64_t tokens) noexcept { slice_.store(tokens == 0 ? 1 : tokens, std::memory_order_relaxed); }

@@ -50,6 +50,10 @@ ledger::AuditSink& Accounting::sink() noexcept {
   return *queue_;
 }
 
+std::uint64_t Accounting::recorded() const noexcept { return journal_ ? journal_->ended() : queue_->recorded(); }
+std::uint64_t Accounting::stored() const noexcept { return journal_ ? journal_->delivered() : queue_->stored(); }
+std::uint64_t Accounting::dropped() const noexcept { return journal_ ? journal_->left_out() : queue_->dropped(); }
+
 absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Settings& settings, const Clock& clock,
                                                              std::uint64_t boot_id, observe::Log& log) {
   std::unique_ptr<Accounting> accounting(new Accounting);

@@ -47,6 +47,11 @@ class Accounting final {
   [[nodiscard]] ledger::AuditSink& sink() noexcept;
   [[nodiscard]] ledger::Journal* journal() noexcept { return journal_.get(); }  // null: the conf turned it off
 
+  // Ends of calls: handed over, in the store, lost for want of room.
+  [[nodiscard]] std::uint64_t recorded() const noexcept;
+  [[nodiscard]] std::uint64_t stored() const noexcept;
+  [[nodiscard]] std::uint64_t dropped() const noexcept;
+
  private:
   class Told;
   Accounting();

@@ -27,6 +27,7 @@ namespace sluice::server {
 namespace {
 
 constexpr std::chrono::milliseconds kDrainStep{20};
+constexpr std::chrono::minutes kSweepInterval{10};
 constexpr std::chrono::milliseconds kCutTime{2'000};  // for the last errors to leave
 
 std::vector<std::string_view> endpoint_names() {
@@ -87,6 +88,7 @@ class Gateway final : private admin::GatewayControl {
   absl::Status open_front();
   absl::Status apply();
   void hear_signals();
+  void sweep_later();
   void begin_stop();
   Task<void> stop();
   void announce();
@@ -119,6 +121,7 @@ class Gateway final : private admin::GatewayControl {
   net::Loop control_;
   net::TaskGroup control_tasks_;
   asio::basic_signal_set<Executor> signals_;
+  asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> sweep_timer_;
   std::unique_ptr<net::ServerTls> tls_;
   Workers workers_;
   // Callers and agents, for the admin API.
@@ -151,6 +154,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                        log_.error("fault in a control task", {{"what", what}});
                      }),
       signals_(control_.executor(), SIGTERM, SIGINT, SIGHUP),
+      sweep_timer_(control_.executor()),
       workers_(worker_count(settings_), {.directory = directory_,
                                          .clock = clock_,
                                          .meters = meters_,
@@ -252,7 +256,13 @@ absl::Status Gateway::apply() {
   if (!chain.ok()) return chain.status();
   apply_models(settings_, numbers_, ledger_);
   accounts_->set_models(
-      [this](std::string_view model) -> std::optional<std::uint32_t> { return numbers_.of(std::string(model)); });
+      [this](std::string_view model) -> std::optional<std::uint32_t> {
+        const std::uint32_t number = numbers_.of(std::string(model));
+        ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
+        return number;
+      });
+  ledger_.set_slice(settings_.ledger.slice);
+  ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());
   connections_.cap = settings_.http.max_connections;
   buffered_.set_cap(settings_.http.buffered_limit);
@@ -294,7 +304,12 @@ json::object Gateway::status() {
       {"agents_connected", registry_->list().size()},
       {"reserved", ledger_.reserved()}};
   if (const ledger::Journal* journal = accounting_->journal())
-    status["journal"] = {{"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
+    status["journal"] = {{"open_calls", journal->open_calls()},
+                         {"unjournalled", journal->unjournalled()},
+                         {"full", journal->full()}};
+  status["audit"] = {{"recorded", accounting_->recorded()},
+                     {"stored", accounting_->stored()},
+                     {"dropped", accounting_->dropped()}};
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(text_of(address));
   status["addresses"] = std::move(addresses);
@@ -348,6 +363,7 @@ void Gateway::announce() {
 
 int Gateway::run() {
   hear_signals();
+  sweep_later();
   workers_.start();
   announce();
   const auto work = asio::make_work_guard(control_.io());
@@ -364,6 +380,16 @@ void Gateway::hear_signals() {
     if (const absl::Status reloaded = reload(); !reloaded.ok())
       log_.error("conf not reloaded, the old one stays",
                  {{"why", std::string_view(reloaded.message().data(), reloaded.message().size())}});
+  });
+}
+
+// Counters of days and months gone by.
+void Gateway::sweep_later() {
+  sweep_timer_.expires_after(kSweepInterval);
+  sweep_timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) return;
+    ledger_.sweep();
+    sweep_later();
   });
 }
 
