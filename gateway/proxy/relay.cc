@@ -94,10 +94,11 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
   net::Deadline ping = net::Deadline::after(settings.ping_interval);
   net::Deadline silence = net::Deadline::after(settings.upstream_silence);
   Buffer out;
+  std::size_t held = 0;  // of an unfinished event; has its credit already, or one larger than the window would never end
   for (;;) {
     const std::size_t arrived = upstream_->body().size();
     const openai::StreamState state = filter_arrived(filter, out);
-    const std::size_t taken = arrived - upstream_->body().size();
+    const std::size_t rest = upstream_->body().size();
     if (state == openai::StreamState::kBroken) co_return kEndedEarly;
     if (state != openai::StreamState::kOpen) co_return ok();
     if (client_.pending_bytes() != 0) {
@@ -106,10 +107,9 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
       ping = net::Deadline::after(settings.ping_interval);
       silence = net::Deadline::after(settings.upstream_silence);
     }
-    if (taken != 0) {
-      upstream_->taken(taken);
-      if (!upstream_->body().empty()) continue;
-    }
+    if (arrived != held) upstream_->taken(arrived - held);
+    held = rest;
+    if (upstream_->body().size() != rest) continue;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});
     if (!woken) co_return woken.error();
