@@ -1,90 +1,155 @@
 #include "http/answer_parser.h"
 
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <optional>
+#include <algorithm>
 
-#include "http/appended_body.h"
+#include "http/field_text.h"
 
 namespace sluice::http {
 namespace {
-
-namespace beast_http = boost::beast::http;
 
 // Names that go on to the client, beside those with a place of their own in AnswerHead.
 constexpr std::string_view kKept[] = {"openai-processing-ms", "openai-version"};
 
 }  // namespace
 
-struct AnswerParser::State {
-  explicit State(std::size_t head_bytes_) : head_bytes(head_bytes_) { begin(); }
-  void begin() {
-    parser.emplace();
-    parser->header_limit(static_cast<std::uint32_t>(head_bytes));
-    parser->body_limit(boost::none);
-    parser->eager(true);
-  }
-  std::size_t head_bytes;
-  std::optional<beast_http::response_parser<AppendedBody>> parser;
-  bool extra = false;  // bytes behind the answer: whose they are, nobody knows
+// What the fields of one head say about where the answer ends.
+struct AnswerParser::Fields {
+  bool length = false;
+  bool chunked = false;
+  bool close = false;
+  bool keep_alive = false;
 };
 
-AnswerParser::AnswerParser(std::size_t head_bytes) : state_(std::make_unique<State>(head_bytes)) {}
-AnswerParser::~AnswerParser() = default;
+bool AnswerParser::read_status_line(std::string_view line) noexcept {
+  http_1_0_ = line.starts_with("HTTP/1.0 ");
+  if (!http_1_0_ && !line.starts_with("HTTP/1.1 ")) return false;
+  const std::optional<std::uint64_t> status = parse_length(line.substr(9, 3));
+  if (!status || *status < 100 || *status > 599 || (line.size() > 12 && line[12] != ' ')) return false;
+  answer_.status = static_cast<std::uint16_t>(*status);
+  return is_field_value(line);
+}
 
-AnswerParser::Step AnswerParser::feed(std::span<const char> bytes, std::size_t size, Buffer& rest,
-                                      Buffer& body) noexcept {
-  const bool kept = !rest.empty();
-  if (kept) rest.append({bytes.data(), size});
-  std::string_view input = kept ? rest.view() : std::string_view(bytes.data(), size);
-  for (;;) {
-    auto& parser = *state_->parser;
-    parser.get().body().into = &body;
-    boost::system::error_code ec;
-    const std::size_t used = input.empty() ? 0 : parser.put(boost::asio::buffer(input.data(), input.size()), ec);
-    input.remove_prefix(used);
-    if (ec && ec != beast_http::error::need_more) return Step::kBad;
-    if (parser.is_header_done() && parser.get().result_int() / 100 == 1) {
-      state_->begin();
-      continue;
+bool AnswerParser::read_field(std::string_view line, Fields& fields) {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return false;
+  const std::string_view name = line.substr(0, colon);
+  const std::string_view value = trimmed(line.substr(colon + 1));
+  if (!is_token(name) || !is_field_value(value)) return false;
+  const auto is = [&](std::string_view lower) { return same_ignoring_case(name, lower); };
+  if (is("content-length")) {
+    const std::optional<std::uint64_t> length = parse_length(value);
+    if (!length || std::exchange(fields.length, true)) return false;
+    answer_.content_length = *length;
+  } else if (is("transfer-encoding")) {
+    if (!same_ignoring_case(value, "chunked") || std::exchange(fields.chunked, true)) return false;
+  } else if (is("connection")) {
+    fields.close |= list_has(value, "close");
+    fields.keep_alive |= list_has(value, "keep-alive");
+  } else if (is("content-type")) {
+    answer_.content_type = value;
+  } else if (is("content-encoding")) {
+    answer_.content_encoding = value;
+  } else if (is("retry-after")) {
+    answer_.retry_after = value;
+  } else {
+    for (const std::string_view kept : kKept) {
+      if (is(kept)) answer_.others.emplace_back(kept, value);
     }
-    if (parser.is_done()) {
-      state_->extra = !input.empty();
-      return Step::kDone;
+  }
+  return true;
+}
+
+// RFC 9112, 6.3.
+AnswerParser::Stage AnswerParser::begin_body(const Fields& fields) noexcept {
+  if (fields.length && fields.chunked) return Stage::kBad;
+  if (fields.chunked && http_1_0_) return Stage::kBad;
+  keep_alive_ = !fields.close && (!http_1_0_ || fields.keep_alive);
+  if (answer_.status == 204 || answer_.status == 304) return Stage::kDone;
+  if (fields.chunked) return Stage::kChunks;
+  if (fields.length) {
+    left_ = *answer_.content_length;
+    return left_ == 0 ? Stage::kDone : Stage::kLength;
+  }
+  keep_alive_ = false;
+  return Stage::kUntilClose;
+}
+
+// A whole head with its empty line.
+AnswerParser::Stage AnswerParser::read_lines(std::string_view head) {
+  answer_ = {};
+  Fields fields;
+  bool first = true;
+  while (!head.empty()) {
+    const std::size_t end = head.find('\n');
+    const std::string_view line = head.substr(0, end - 1);  // HeadScan has seen the CR before it
+    head.remove_prefix(end + 1);
+    if (line.empty()) break;
+    if (!(first ? read_status_line(line) : read_field(line, fields))) return Stage::kBad;
+    first = false;
+  }
+  if (first || answer_.status == 101) return Stage::kBad;  // nobody asked for another protocol
+  if (answer_.status < 200) return fields.length || fields.chunked ? Stage::kBad : Stage::kHead;
+  return begin_body(fields);
+}
+
+// Reads heads until one is not 1xx. `used`: how many of `bytes` belonged to heads.
+AnswerParser::Step AnswerParser::read_head(std::string_view bytes, std::size_t& used) {
+  while (stage_ == Stage::kHead) {
+    const std::string_view given = bytes.substr(used);
+    const std::size_t kept = head_.size();
+    if (kept != 0) head_.append(given);
+    const std::string_view input = kept != 0 ? head_.view() : given;
+    const HeadScan::Found found = scan_.scan(input);
+    const std::size_t size = found == HeadScan::Found::kWhole ? scan_.size_bytes() : input.size();
+    if (found == HeadScan::Found::kBad || size > head_limit_) {
+      stage_ = Stage::kBad;
+    } else if (found == HeadScan::Found::kMore) {
+      if (kept == 0) head_.append(given);
+      used = bytes.size();
+      return Step::kMore;
+    } else {
+      stage_ = read_lines(input.substr(0, size));
+      used += size - kept;
+      head_.clear();
+      scan_ = {};
     }
-    if (ec == beast_http::error::need_more || used == 0 || input.empty()) break;
   }
-  Buffer left;
-  left.append(input);
-  rest = std::move(left);
-  return Step::kMore;
+  head_.release();
+  return stage_ == Stage::kBad ? Step::kBad : Step::kMore;
 }
 
-AnswerParser::Step AnswerParser::end(Buffer& body) noexcept {
-  auto& parser = *state_->parser;
-  if (!parser.got_some()) return Step::kBad;
-  parser.get().body().into = &body;
-  boost::system::error_code ec;
-  parser.put_eof(ec);
-  return ec ? Step::kBad : Step::kDone;
-}
-
-bool AnswerParser::has_head() const noexcept { return state_->parser->is_header_done(); }
-
-void AnswerParser::take_head(AnswerHead& into) {
-  const auto& answer = state_->parser->get();
-  into.status = static_cast<std::uint16_t>(answer.result_int());
-  into.content_type = answer[beast_http::field::content_type];
-  into.content_encoding = answer[beast_http::field::content_encoding];
-  into.retry_after = answer[beast_http::field::retry_after];
-  if (const auto length = state_->parser->content_length()) into.content_length = *length;
-  for (const std::string_view name : kKept) {
-    if (const auto field = answer.find(name); field != answer.end()) into.others.emplace_back(name, field->value());
+AnswerParser::Step AnswerParser::take_body(std::span<char> bytes, Buffer& body) {
+  std::size_t used = bytes.size();
+  if (stage_ == Stage::kDone) {
+    used = 0;
+  } else if (stage_ == Stage::kChunks) {
+    const ChunkDecoder::Out out = chunks_.decode(bytes.data(), bytes.size());
+    body.append({bytes.data(), out.payload});
+    used = out.used;
+    if (out.step == ChunkDecoder::Step::kDone) stage_ = Stage::kDone;
+    if (out.step == ChunkDecoder::Step::kBad) stage_ = Stage::kBad;
+  } else {
+    if (stage_ == Stage::kLength) used = static_cast<std::size_t>(std::min<std::uint64_t>(left_, used));
+    body.append({bytes.data(), used});
+    left_ -= stage_ == Stage::kLength ? used : 0;
+    if (stage_ == Stage::kLength && left_ == 0) stage_ = Stage::kDone;
   }
+  extra_ |= used != bytes.size();
+  if (stage_ == Stage::kBad) return Step::kBad;
+  return stage_ == Stage::kDone ? Step::kDone : Step::kMore;
 }
 
-bool AnswerParser::keeps_alive() const noexcept {
-  return !state_->extra && state_->parser->is_done() && !state_->parser->need_eof() && state_->parser->keep_alive();
+AnswerParser::Step AnswerParser::feed(std::span<char> bytes, Buffer& body) {
+  began_ |= !bytes.empty();
+  std::size_t used = 0;
+  if (stage_ == Stage::kHead && read_head({bytes.data(), bytes.size()}, used) == Step::kBad) return Step::kBad;
+  if (stage_ == Stage::kHead) return Step::kMore;
+  return take_body(bytes.subspan(used), body);
+}
+
+AnswerParser::Step AnswerParser::end(End how) const noexcept {
+  if (stage_ == Stage::kDone) return Step::kDone;
+  return stage_ == Stage::kUntilClose && how == End::kClean ? Step::kDone : Step::kBad;
 }
 
 }  // namespace sluice::http

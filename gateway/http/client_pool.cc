@@ -6,12 +6,15 @@
 #include <charconv>
 
 #include "http/answer_parser.h"
+#include "http/field_text.h"
+#include "http/host_addresses.h"
 
 namespace sluice::http {
 namespace {
 
-constexpr std::chrono::seconds kResolvedFor{30};
 constexpr std::size_t kReadBytes = 64u << 10;
+constexpr std::size_t kOneWriteBytes = 16u << 10;  // one TLS record
+constexpr std::chrono::seconds kSweepInterval{1};
 
 constexpr Error kNoConnection = {
     ErrorKind::kConnect, Origin::kUpstream, Retry::kYes, 0, 0, "the model server cannot be reached"};
@@ -52,27 +55,34 @@ struct Progress {
 
 }  // namespace
 
-struct ClientPool::State {
+// Closes idle connections that are too old or that the server ended, once a second while there are any.
+struct ClientPool::State final : private net::Alarm {
   State(net::Loop& loop_, net::TaskGroup& tasks_, ClientPoolOptions options_)
-      : loop(loop_), tasks(tasks_), options(std::move(options_)), resolver(loop.executor()) {}
+      : Alarm(loop_.wheel()),
+        loop(loop_),
+        tasks(tasks_),
+        options(std::move(options_)),
+        addresses(HostAddresses::create(loop, tasks, options.url.host, options.url.port)) {}
 
   net::Loop& loop;
   net::TaskGroup& tasks;
   ClientPoolOptions options;
-  asio::ip::basic_resolver<asio::ip::tcp, Executor> resolver;
-  std::vector<net::Endpoint> endpoints;
-  MonoTime resolved_until{};
-  std::list<Idle> idle;  // the last used first
+  std::shared_ptr<HostAddresses> addresses;  // kept by a look-up under way, too
+  std::list<Idle> idle;                      // the last used first
   bool closed = false;
   std::array<char, kReadBytes> scratch;  // filled and emptied between two awaits
 
   std::unique_ptr<net::Stream> take_idle() noexcept;
   void give_back(std::unique_ptr<net::Stream> stream);
-  Task<Status> resolve(net::Deadline deadline);
   Task<Result<std::unique_ptr<net::Stream>>> connect();
-  std::string write_head(const OutgoingRequest& request) const;
+  Task<Result<std::unique_ptr<net::Stream>>> connect_to(net::Endpoint endpoint, net::Deadline deadline);
+  void write_head(const OutgoingRequest& request, Buffer& into) const;
   Task<Status> send(net::Stream& stream, Progress& progress);
   Task<Status> receive(net::Stream& stream, Progress& progress, AnswerParser& parser, net::Deadline head_deadline);
+
+ private:
+  [[nodiscard]] bool usable(const Idle& connection) noexcept;
+  void expired() noexcept override;
 };
 
 namespace {
@@ -101,31 +111,56 @@ class PooledCall final : public OutgoingCall {
   std::shared_ptr<Progress> progress_;  // shared: the coroutine ends a turn after the call
 };
 
+enum class Tried : std::uint8_t { kEnded, kFailed, kStale };
+
+// One attempt on one connection. kStale: a pooled connection had been closed before the request was whole, so that the
+// server cannot have begun with it.
+Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream, Progress& progress,
+                    net::Deadline head_deadline) {
+  progress.stream = stream.get();
+  AnswerParser parser(pool.options.head_bytes);
+  const Status sent = co_await pool.send(*stream, progress);
+  Status done = sent;
+  // A server may answer and close before it has read the whole request: its answer counts.
+  if (sent || sent.error().kind == ErrorKind::kClosed)
+    done = co_await pool.receive(*stream, progress, parser, head_deadline);
+  progress.stream = nullptr;
+  if (done) {
+    if (sent && parser.keeps_alive() && !progress.abandoned()) {
+      pool.give_back(std::move(stream));
+    } else {
+      stream->close();
+    }
+    co_return Tried::kEnded;
+  }
+  stream->close();
+  if (!sent && !parser.began()) {
+    progress.error = sent.error();
+    co_return Tried::kStale;
+  }
+  progress.error = done.error();
+  co_return Tried::kFailed;
+}
+
 // Drives one call to its end. Everything that it needs is in its own frame.
 Task<void> drive(std::shared_ptr<ClientPool::State> pool, std::shared_ptr<Progress> progress,
                  net::Deadline head_deadline) {
-  std::unique_ptr<net::Stream> stream = pool->take_idle();
-  if (!stream) {
-    Result<std::unique_ptr<net::Stream>> connected = co_await pool->connect();
-    if (!connected) co_return progress->fail(connected.error());
-    stream = std::move(*connected);
+  for (;;) {
+    if (progress->abandoned()) co_return;
+    std::unique_ptr<net::Stream> stream = pool->take_idle();
+    const bool pooled = stream != nullptr;
+    if (!pooled) {
+      Result<std::unique_ptr<net::Stream>> connected = co_await pool->connect();
+      if (!connected) co_return progress->fail(connected.error());
+      stream = std::move(*connected);
+    }
+    if (progress->abandoned()) co_return stream->close();
+    const Tried tried = co_await attempt(*pool, std::move(stream), *progress, head_deadline);
+    if (tried == Tried::kStale && pooled) continue;
+    if (tried != Tried::kEnded) co_return progress->fail(progress->error);
+    progress->state = CallState::kEnded;
+    co_return progress->changed();
   }
-  if (progress->abandoned()) co_return stream->close();
-  progress->stream = stream.get();
-  AnswerParser parser(pool->options.head_bytes);
-  Status done = co_await pool->send(*stream, *progress);
-  // A server may answer and close before it has read the whole request: its answer counts.
-  if (done || done.error().retry == Retry::kNo)
-    done = co_await pool->receive(*stream, *progress, parser, head_deadline);
-  progress->stream = nullptr;
-  if (done && parser.keeps_alive() && !progress->abandoned()) {
-    pool->give_back(std::move(stream));
-  } else {
-    stream->close();
-  }
-  if (!done) co_return progress->fail(done.error());
-  progress->state = CallState::kEnded;
-  progress->changed();
 }
 
 }  // namespace
@@ -145,103 +180,98 @@ std::unique_ptr<OutgoingCall> ClientPool::start(const OutgoingRequest& request, 
   return std::make_unique<PooledCall>(std::move(progress));
 }
 
-// A connection that is still good: nothing to read, not closed, not too old.
+bool ClientPool::State::usable(const Idle& connection) noexcept {
+  return Mono::now() - connection.since < options.idle_time && connection.stream->is_quiet();
+}
+
 std::unique_ptr<net::Stream> ClientPool::State::take_idle() noexcept {
   while (!idle.empty()) {
     Idle next = std::move(idle.front());
     idle.pop_front();
-    std::array<char, 1> byte;
-    const Result<std::size_t> read = next.stream->try_read(byte);
-    const bool quiet = !read && read.error().kind == ErrorKind::kWouldBlock;
-    if (quiet && Mono::now() - next.since < options.idle_time) return std::move(next.stream);
+    if (usable(next)) return std::move(next.stream);
     next.stream->close();
   }
   return nullptr;
 }
 
 void ClientPool::State::give_back(std::unique_ptr<net::Stream> stream) {
-  if (closed) return stream->close();
+  if (closed || options.most_idle == 0) return stream->close();
+  if (idle.size() == options.most_idle) idle.pop_back();
   idle.push_front({std::move(stream), Mono::now()});
-  while (idle.size() > options.most_idle || Mono::now() - idle.back().since > options.idle_time) {
-    idle.back().stream->close();
-    idle.pop_back();
-  }
+  if (!armed()) arm(net::Deadline::after(kSweepInterval));
 }
 
-// Addresses of the host, asked again every half minute; the last good ones serve while the name server does not.
-Task<Status> ClientPool::State::resolve(net::Deadline) {
-  if (Mono::now() < resolved_until) co_return ok();
-  boost::system::error_code ec;
-  if (const auto literal = asio::ip::make_address(options.url.host, ec); !ec) {
-    endpoints.assign(1, {literal, options.url.port});
-    resolved_until = MonoTime::max();
-    co_return ok();
-  }
-  auto [error, results] = co_await resolver.async_resolve(options.url.host, std::to_string(options.url.port), use_task);
-  if (!error) endpoints.assign(results.begin(), results.end());
-  if (endpoints.empty()) co_return kNoConnection;
-  resolved_until = Mono::now() + kResolvedFor;
-  co_return ok();
+void ClientPool::State::expired() noexcept {
+  std::erase_if(idle, [this](const Idle& connection) { return !usable(connection); });
+  if (!idle.empty()) arm(net::Deadline::after(kSweepInterval));
 }
 
 Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect() {
   const net::Deadline deadline = net::Deadline::after(options.connect_time);
-  SLUICE_CO_TRY(co_await resolve(deadline));
-  const std::vector<net::Endpoint> candidates = endpoints;
+  const Result<std::vector<net::Endpoint>> candidates = co_await addresses->get(deadline);
+  if (!candidates) co_return candidates.error();
   Error last = kNoConnection;
-  for (const net::Endpoint& endpoint : candidates) {
-    Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(loop, endpoint, deadline);
-    if (stream && options.url.tls) {
-      if (const Status secured =
-              co_await (*stream)->handshake_as_client(options.context.get(), options.url.host, deadline);
-          !secured)
-        stream = secured.error();
-    }
+  for (std::size_t i = 0; i < candidates->size(); ++i) {
+    // A silent address leaves the others their share of the time.
+    const auto left = std::max(deadline.at - Mono::now(), Mono::duration::zero());
+    const net::Deadline share = net::Deadline::after(left / static_cast<long>(candidates->size() - i));
+    Result<std::unique_ptr<net::Stream>> stream = co_await connect_to((*candidates)[i], share);
     if (stream) co_return stream;
     last.os_code = stream.error().os_code;
   }
   co_return last;
 }
 
-std::string ClientPool::State::write_head(const OutgoingRequest& request) const {
-  std::string head;
-  head.reserve(512);
-  head.append(request.method).append(" ").append(options.url.prefix).append(request.path).append(" HTTP/1.1\r\nhost: ");
-  head.append(options.url.authority).append("\r\n");
-  for (const Header& header : request.headers)
-    head.append(header.name).append(": ").append(header.value).append("\r\n");
-  std::size_t length = 0;
-  for (const std::string_view part : request.body) length += part.size();
-  if (length != 0 || request.method != "GET")
-    head.append("content-length: ").append(std::to_string(length)).append("\r\n");
-  return head.append("\r\n");
+Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect_to(net::Endpoint endpoint,
+                                                                         net::Deadline deadline) {
+  Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(loop, endpoint, deadline);
+  if (!stream || !options.url.tls) co_return stream;
+  const Status secured = co_await (*stream)->handshake_as_client(options.context.get(), options.url.host, deadline);
+  if (!secured) co_return secured.error();
+  co_return stream;
 }
 
-// Errors: retry yes as long as no byte has left.
+// Into a buffer that is wiped: the head carries the upstream's key.
+void ClientPool::State::write_head(const OutgoingRequest& request, Buffer& into) const {
+  char digits[24];
+  const auto put = [&](const auto&... parts) { (into.append(std::string_view(parts)), ...); };
+  put(request.method, " ", options.url.prefix, request.path, " HTTP/1.1\r\nhost: ", options.url.authority, "\r\n");
+  for (const Header& header : request.headers) {
+    if (is_field_value(header.value)) put(header.name, ": ", header.value, "\r\n");
+  }
+  std::size_t length = 0;
+  for (const std::string_view part : request.body) length += part.size();
+  if (length != 0 || request.method != "GET") {
+    const char* const end = std::to_chars(digits, digits + sizeof digits, length).ptr;
+    put("content-length: ", std::string_view(digits, static_cast<std::size_t>(end - digits)), "\r\n");
+  }
+  put("\r\n");
+}
+
+// Errors: kClosed, retry yes: the server has not got the whole request. kTimeout: it takes nothing.
 Task<Status> ClientPool::State::send(net::Stream& stream, Progress& progress) {
-  constexpr std::size_t kOneWriteBytes = 16u << 10;
+  constexpr Error kCut = upstream_error(ErrorKind::kClosed, "the model server closed the connection", Retry::kYes);
+  constexpr Error kStuck = upstream_error(ErrorKind::kTimeout, "the model server takes nothing");
+  const std::span<const std::string_view> body = progress.request.body;
   Buffer first;
-  first.append(write_head(progress.request));
+  std::size_t together = 0;
   std::size_t part = 0;
+  for (; part < body.size() && together + body[part].size() <= kOneWriteBytes; ++part) together += body[part].size();
+  (void)first.prepare(together + 1024);
+  write_head(progress.request, first);
+  for (std::size_t i = 0; i < part; ++i) first.append(body[i]);
   // Head and small parts leave together: one record, one system call.
-  for (; part < progress.request.body.size(); ++part) {
-    if (first.size() + progress.request.body[part].size() > kOneWriteBytes) break;
-    first.append(progress.request.body[part]);
+  for (std::string_view next = first.view();;) {
+    const Status written = co_await stream.write(next, net::Deadline::after(options.gap));
+    if (!written) co_return written.error().kind == ErrorKind::kTimeout ? kStuck : kCut;
+    if (progress.abandoned()) co_return kCut;
+    if (part == body.size()) co_return ok();
+    next = body[part++];
   }
-  const net::Deadline first_deadline = net::Deadline::after(options.gap);
-  Status written = co_await stream.write(first.view(), first_deadline);
-  if (!written) co_return upstream_error(ErrorKind::kClosed, "the model server closed the connection");
-  for (; !progress.abandoned() && part < progress.request.body.size(); ++part) {
-    const net::Deadline deadline = net::Deadline::after(options.gap);
-    written = co_await stream.write(progress.request.body[part], deadline);
-    if (!written) co_return upstream_error(ErrorKind::kClosed, "the model server closed the connection");
-  }
-  co_return ok();
 }
 
 Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress, AnswerParser& parser,
                                         net::Deadline head_deadline) {
-  Buffer rest;  // what the parser could not use yet: part of a head or of a chunk's frame
   for (;;) {
     if (progress.abandoned()) co_return kBrokeOff;
     if (progress.untaken > options.read_ahead_bytes) {
@@ -260,8 +290,10 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
     }
     const std::size_t before = progress.body.size();
     const std::size_t size = read ? *read : 0;
+    const bool cut = !read || stream.truncated();
     const AnswerParser::Step step =
-        size == 0 ? parser.end(progress.body) : parser.feed(scratch, size, rest, progress.body);
+        size == 0 ? parser.end(cut ? AnswerParser::End::kTruncated : AnswerParser::End::kClean)
+                  : parser.feed(std::span(scratch).first(size), progress.body);
     wipe(scratch.data(), size);
     if (step == AnswerParser::Step::kBad) co_return kBrokeOff;
     if (!progress.has_head && parser.has_head()) {

@@ -1,6 +1,10 @@
 #include "http/request_check.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
+
+#include "http/field_text.h"
 
 namespace sluice::http {
 namespace {
@@ -9,58 +13,10 @@ constexpr std::size_t kMostFields = 256;
 
 constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
-// RFC 9110, 5.6.2.
-constexpr bool is_token_char(unsigned char c) noexcept {
-  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  switch (c) {
-    case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+':
-    case '-': case '.': case '^': case '_': case '`': case '|': case '~':
-      return true;
-    default:
-      return false;
-  }
-}
-
-struct CharTable {
-  bool token[256] = {};
-  bool value[256] = {};  // visible, space, tab, and bytes beyond ASCII
-  constexpr CharTable() {
-    for (int c = 0; c < 256; ++c) {
-      token[c] = is_token_char(static_cast<unsigned char>(c));
-      value[c] = c == '\t' || (c >= ' ' && c != 0x7f);
-    }
-  }
-};
-constexpr CharTable kChars;
-
-constexpr unsigned char byte(char c) noexcept { return static_cast<unsigned char>(c); }
-
-bool all_token(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (!kChars.token[byte(c)]) return false;
-  }
-  return !text.empty();
-}
-
-bool same_ignoring_case(std::string_view text, std::string_view lower) noexcept {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c) != lower[i]) return false;
-  }
-  return true;
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 // host[:port], nothing that could be read as another part of a URL. Empty is allowed by RFC 9112, 3.2.
 bool host_is_plain(std::string_view host) noexcept {
   for (const char c : host) {
-    const unsigned char b = byte(c);
+    const auto b = static_cast<unsigned char>(c);
     if (b <= ' ' || b >= 0x7f || std::strchr("/\\?#@,<>\"", c) != nullptr) return false;
   }
   return true;
@@ -70,7 +26,8 @@ bool host_is_plain(std::string_view host) noexcept {
 Status split_target(std::string_view method, CheckedHead& head) noexcept {
   std::string_view rest = head.target;
   for (const char c : rest) {
-    if (byte(c) <= ' ' || byte(c) >= 0x7f) return bad("request target holds a byte that it may not");
+    const auto b = static_cast<unsigned char>(c);
+    if (b <= ' ' || b >= 0x7f) return bad("request target holds a byte that it may not");
   }
   if (rest == "*") {
     if (method != "OPTIONS") return bad("request target");
@@ -102,7 +59,7 @@ Status check_request_line(std::string_view line, CheckedHead& head) noexcept {
   const std::string_view method = line.substr(0, first);
   const std::string_view version = line.substr(last + 1);
   head.target = line.substr(first + 1, last - first - 1);
-  if (!all_token(method) || method.size() > 32) return bad("request method");
+  if (!is_token(method) || method.size() > 32) return bad("request method");
   if (version == "HTTP/1.0") {
     head.http_1_0 = true;
   } else if (version != "HTTP/1.1") {
@@ -122,11 +79,9 @@ Status check_field(std::string_view line, CheckedHead& head, Seen& seen) noexcep
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return bad("header field without a colon");
   const std::string_view name = line.substr(0, colon);
-  if (!all_token(name)) return bad("header field name");  // a space before the colon, too; and a folded line
+  if (!is_token(name)) return bad("header field name");  // a space before the colon, too; and a folded line
   const std::string_view raw = line.substr(colon + 1);
-  for (const char c : raw) {
-    if (!kChars.value[byte(c)]) return bad("header field holds a control character");
-  }
+  if (!is_field_value(raw)) return bad("header field holds a control character");
   switch (name.size()) {
     case 4:
       if (same_ignoring_case(name, "host")) {
@@ -164,7 +119,7 @@ Status check_field(std::string_view line, CheckedHead& head, Seen& seen) noexcep
 
 HeadScan::Found HeadScan::scan(std::string_view bytes) noexcept {
   // TLS on a plain port would never send a line end.
-  if (!bytes.empty() && !kChars.token[byte(bytes.front())]) return Found::kBad;
+  if (!bytes.empty() && !is_token(bytes.substr(0, 1))) return Found::kBad;
   for (;;) {
     const std::size_t end = bytes.find('\n', line_);
     if (end == std::string_view::npos) return Found::kMore;
@@ -173,16 +128,6 @@ HeadScan::Found HeadScan::scan(std::string_view bytes) noexcept {
     line_ = end + 1;
     if (empty) return Found::kWhole;
   }
-}
-
-std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept {
-  if (digits.empty() || digits.size() > 18) return std::nullopt;
-  std::uint64_t value = 0;
-  for (const char c : digits) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + static_cast<std::uint64_t>(c - '0');
-  }
-  return value;
 }
 
 Result<CheckedHead> check_head(std::string_view head) noexcept {

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "base/result.h"
@@ -43,8 +42,5 @@ struct CheckedHead {
 
 // `head`: a whole head with its empty line. Views point into it. Errors: kBadRequest, kHeadTooLarge (too many fields).
 [[nodiscard]] Result<CheckedHead> check_head(std::string_view head) noexcept;
-
-// A whole decimal number of at most 18 digits, nothing else.
-[[nodiscard]] std::optional<std::uint64_t> parse_length(std::string_view digits) noexcept;
 
 }  // namespace sluice::http

@@ -156,7 +156,7 @@ Result<std::size_t> Stream::send(const char* from, std::size_t size_bytes) noexc
       writable_ = false;
       return kWouldBlockError;
     }
-    if (state_ == State::kOpen) state_ = State::kBroken;
+    writing_failed_ = true;  // not more: the peer's last words may still be there to read
     return broken("write failed", errno);
   }
 }
@@ -231,6 +231,10 @@ Result<std::size_t> Stream::tls_failed(int outcome, Side side) noexcept {
       }
       break;
   }
+  if (side == Side::kWrite && writing_failed_) {
+    ERR_clear_error();
+    return broken("connection was reset", 0);
+  }
   const bool by_socket = state_ == State::kBroken;
   if (state_ == State::kOpen) state_ = State::kBroken;
   const int code = static_cast<int>(ERR_GET_REASON(ERR_peek_error()));
@@ -260,7 +264,7 @@ Result<std::size_t> Stream::try_read(std::span<char> into) noexcept {
 
 Result<std::size_t> Stream::try_write(std::string_view bytes) noexcept {
   if (state_ == State::kClosed) return kClosedError;
-  if (state_ == State::kBroken) return broken("connection was reset", 0);
+  if (state_ == State::kBroken || writing_failed_) return broken("connection was reset", 0);
   if (bytes.empty()) return std::size_t{0};
   if (!ssl_) return send(bytes.data(), bytes.size());
   ERR_clear_error();
@@ -412,7 +416,7 @@ Task<Status> Stream::handshake(Deadline deadline) {
 
 void Stream::say_goodbye() noexcept {
   const bool possible = ssl_ && (state_ == State::kOpen || state_ == State::kEnded) && !write_pending_ &&
-                        SSL_is_init_finished(ssl_.get()) != 0 &&
+                        !writing_failed_ && SSL_is_init_finished(ssl_.get()) != 0 &&
                         (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0;
   if (!possible) return;
   ERR_clear_error();
@@ -447,6 +451,13 @@ void Stream::abort() noexcept {
   boost::system::error_code ignored;
   socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   shut();
+}
+
+bool Stream::is_quiet() noexcept {
+  readable_ = true;
+  std::array<char, 1> byte;
+  const Result<std::size_t> read = try_read(byte);
+  return !read && read.error().kind == ErrorKind::kWouldBlock;
 }
 
 bool Stream::is_open() const noexcept { return state_ != State::kClosed; }

@@ -21,7 +21,7 @@ namespace sluice::test {
 //   class MyTest : public test::LoopTest {};
 //   TEST_F(MyTest, Reads) { run(reads(*this)); }
 class LoopTest : public ::testing::Test {
- protected:
+ public:  // for the coroutines of a test, which are functions of their own
   LoopTest() { std::signal(SIGPIPE, SIG_IGN); }
   void TearDown() override { drain(); }  // before the members of the test go away
 

@@ -20,13 +20,13 @@ struct Parsed {
 // Feeds `raw` in pieces of `piece_bytes`; an answer that is not done then ends with the connection.
 Parsed parse(std::string_view raw, std::size_t piece_bytes) {
   AnswerParser parser(1024);
-  Buffer rest, body;
+  Buffer body;
   Parsed parsed;
   for (std::size_t at = 0; at < raw.size() && parsed.step == Step::kMore; at += piece_bytes) {
-    const std::string_view piece = raw.substr(at, piece_bytes);
-    parsed.step = parser.feed(piece, piece.size(), rest, body);
+    std::string piece(raw.substr(at, piece_bytes));
+    parsed.step = parser.feed(piece, body);
   }
-  if (parsed.step == Step::kMore) parsed.step = parser.end(body);
+  if (parsed.step == Step::kMore) parsed.step = parser.end(AnswerParser::End::kClean);
   if (parser.has_head()) {
     AnswerHead head;
     parser.take_head(head);
@@ -60,6 +60,30 @@ const Row kRows[] = {
     {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Step::kBad, 0, "", false},
     {"length and chunks", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
      Step::kBad, 0, "", false},
+    {"chunks and length", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+     Step::kBad, 0, "", false},
+    {"no reason", "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "", true},
+    {"HTTP/1.0", "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", Step::kDone, 200, "ok", false},
+    {"HTTP/1.0, kept", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", Step::kDone, 200,
+     "ok", true},
+    {"close among others", "HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "",
+     false},
+    {"304 with a length", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", Step::kDone, 304, "", true},
+    {"several 1xx", "HTTP/1.1 103 Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: "
+     "2\r\n\r\nok", Step::kDone, 200, "ok", true},
+    {"another protocol", "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", Step::kBad, 0, "", false},
+    {"two codings", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", Step::kBad, 0, "", false},
+    {"chunked twice", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n", Step::kBad, 0,
+     "", false},
+    {"two equal lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello", Step::kBad, 0, "",
+     false},
+    {"a list of lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello", Step::kBad, 0, "", false},
+    {"a folded field", "HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\n", Step::kBad, 0, "", false},
+    {"a space before the colon", "HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\nhello", Step::kBad, 0, "", false},
+    {"bare LF", "HTTP/1.1 200 OK\ncontent-length: 5\n\nhello", Step::kBad, 0, "", false},
+    {"a bare CR", "HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n", Step::kBad, 0, "", false},
+    {"HTTP/2", "HTTP/2 200 OK\r\n\r\n", Step::kBad, 0, "", false},
+    {"a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", Step::kBad, 0, "", false},
     {"two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", Step::kBad, 0, "", false},
 };
 
@@ -80,6 +104,30 @@ TEST(AnswerParser, BytesBehindAnAnswerEndTheConnection) {
   const Parsed parsed = parse("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK", 1024);
   EXPECT_EQ(parsed.step, Step::kDone);
   EXPECT_FALSE(parsed.keeps_alive);
+}
+
+TEST(AnswerParser, ACutConnectionDoesNotEndAnAnswerThatEndsWithIt) {
+  AnswerParser parser(1024);
+  Buffer body;
+  std::string raw = "HTTP/1.1 200 OK\r\n\r\nhal";
+  EXPECT_EQ(parser.feed(raw, body), Step::kMore);
+  EXPECT_EQ(parser.end(AnswerParser::End::kTruncated), Step::kBad);
+  EXPECT_EQ(parser.end(AnswerParser::End::kClean), Step::kDone);
+}
+
+TEST(AnswerParser, KeepsWhatIsOnTheListAlone) {
+  AnswerParser parser(1024);
+  Buffer body;
+  std::string raw =
+      "HTTP/1.1 429 Slow\r\nContent-Type: a/b\r\nRetry-After: 3\r\nSet-Cookie: c\r\nOpenAI-Version: v\r\ncontent-length: "
+      "0\r\n\r\n";
+  EXPECT_EQ(parser.feed(raw, body), Step::kDone);
+  AnswerHead head;
+  parser.take_head(head);
+  EXPECT_EQ(head.content_type, "a/b");
+  EXPECT_EQ(head.retry_after, "3");
+  ASSERT_EQ(head.others.size(), 1U);
+  EXPECT_EQ(head.others[0].first, "openai-version");
 }
 
 TEST(AnswerParser, AHeadBeyondItsLimitIsBad) {
