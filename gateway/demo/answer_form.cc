@@ -25,7 +25,8 @@ class ChunkForm : public AnswerForm {
       : plan_(plan), reason_before_(plan.faults.has(Fault::kEmptyFinish) ? "\"\"" : "null") {
     const bool chat = plan.ask.kind == Kind::kChat;
     head_ = std::string("{\"id\":\"") + (chat ? "chatcmpl-" : "cmpl-") + plan.id + "\",\"object\":\"" +
-            (chat ? "chat.completion.chunk" : "text_completion") + "\",\"created\":" + std::to_string(plan.created) + ",\"model\":\"";
+            (chat ? "chat.completion.chunk" : "text_completion") + "\",\"created\":" + std::to_string(plan.created) +
+            ",\"model\":\"";
     append_escaped(head_, plan.ask.model);
     head_ += "\",\"system_fingerprint\":\"fp_demo\"";
     if (plan.faults.has(Fault::kErrorNull)) head_ += ",\"error\":null";
@@ -61,7 +62,8 @@ class ChunkForm : public AnswerForm {
     body_.clear();
     for (const std::string_view part : parts) body_ += part;
     const std::string usage = usage_member(last);
-    out.event({}, {head_, "{\"index\":", Digits(choice), ",", body_, ",\"logprobs\":null,\"finish_reason\":", reason, "}]", usage, "}"});
+    out.event({}, {head_, "{\"index\":", Digits(choice), ",", body_, ",\"logprobs\":null,\"finish_reason\":", reason,
+                   "}]", usage, "}"});
   }
 
   [[nodiscard]] virtual std::string_view finish_reason() const noexcept {
@@ -90,7 +92,8 @@ class ChunkForm : public AnswerForm {
 class ChatForm final : public ChunkForm {
  public:
   explicit ChatForm(const Plan& plan) : ChunkForm(plan) {
-    before_ = plan.ask.tool.empty() ? "\"delta\":{\"content\":\"" : "\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"";
+    before_ = plan.ask.tool.empty() ? "\"delta\":{\"content\":\""
+                                    : "\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"";
     after_ = plan.ask.tool.empty() ? "\"}" : "\"}}]}";
     empty_ = "\"delta\":{}";
   }
@@ -105,8 +108,8 @@ class ChatForm final : public ChunkForm {
       append_escaped(name, plan_.ask.tool);
       chunk(out, choice, {"\"delta\":{\"role\":\"assistant\",\"content\":null}"}, "null", false);
       chunk(out, choice,
-            {"\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_", plan_.id, "\",\"type\":\"function\",\"function\":{\"name\":\"", name,
-             "\",\"arguments\":\"\"}}]}"},
+            {"\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_", plan_.id,
+             "\",\"type\":\"function\",\"function\":{\"name\":\"", name, "\",\"arguments\":\"\"}}]}"},
             "null", false);
     }
   }
@@ -146,7 +149,8 @@ class ResponseForm final : public AnswerForm {
   }
 
   void token(EventText& out, std::uint64_t index) override {
-    event(out, "response.output_text.delta", {place_, ",\"delta\":\"", choice_token(plan_, 0, index), "\",\"logprobs\":[]"});
+    event(out, "response.output_text.delta",
+          {place_, ",\"delta\":\"", choice_token(plan_, 0, index), "\",\"logprobs\":[]"});
   }
 
   void big(EventText& out, std::uint64_t size_bytes) override {
@@ -158,7 +162,8 @@ class ResponseForm final : public AnswerForm {
     const std::string text = choice_text(plan_, 0);
     event(out, "response.output_text.done", {place_, ",\"text\":\"", text, "\",\"logprobs\":[]"});
     event(out, "response.content_part.done", {place_, ",\"part\":", part(text)});
-    event(out, "response.output_item.done", {",\"output_index\":0,\"item\":", item("completed", "[" + part(text) + "]")});
+    event(out, "response.output_item.done",
+          {",\"output_index\":0,\"item\":", item("completed", "[" + part(text) + "]")});
     event(out, plan_.hit_cap ? "response.incomplete" : "response.completed", {",\"response\":", whole()});
   }
 
@@ -196,9 +201,12 @@ class ResponseForm final : public AnswerForm {
 
 std::unique_ptr<AnswerForm> make_form(const Plan& plan) {
   switch (plan.ask.kind) {
-    case Kind::kCompletion: return std::make_unique<CompletionForm>(plan);
-    case Kind::kResponse: return std::make_unique<ResponseForm>(plan);
-    default: return std::make_unique<ChatForm>(plan);
+    case Kind::kCompletion:
+      return std::make_unique<CompletionForm>(plan);
+    case Kind::kResponse:
+      return std::make_unique<ResponseForm>(plan);
+    default:
+      return std::make_unique<ChatForm>(plan);
   }
 }
 

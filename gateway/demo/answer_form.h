@@ -16,10 +16,10 @@ namespace sluice::demo {
 struct Plan {
   Ask ask;
   Faults faults;
-  std::string id;                // digits and letters
-  std::uint64_t created = 0;     // seconds since 1970
-  std::uint64_t tokens = 0;      // of each choice
-  bool hit_cap = false;          // finish_reason "length"
+  std::string id;             // digits and letters
+  std::uint64_t created = 0;  // seconds since 1970
+  std::uint64_t tokens = 0;   // of each choice
+  bool hit_cap = false;       // finish_reason "length"
   [[nodiscard]] std::uint64_t completion_tokens() const noexcept { return tokens * ask.choices; }
 };
 

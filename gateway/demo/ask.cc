@@ -44,14 +44,18 @@ void read_tool(const object& body, Ask& ask) {
   if (!choice.is_object() && (choice.get(word) != simdjson::SUCCESS || word != "required")) return;
   std::string_view name;
   const auto tool = body["tools"].at(0);
-  if (tool["function"]["name"].get(name) == simdjson::SUCCESS || tool["name"].get(name) == simdjson::SUCCESS) ask.tool = name;
+  if (tool["function"]["name"].get(name) == simdjson::SUCCESS || tool["name"].get(name) == simdjson::SUCCESS)
+    ask.tool = name;
 }
 
 const char* prompt_member(Kind kind) noexcept {
   switch (kind) {
-    case Kind::kChat: return "messages";
-    case Kind::kCompletion: return "prompt";
-    default: return "input";
+    case Kind::kChat:
+      return "messages";
+    case Kind::kCompletion:
+      return "prompt";
+    default:
+      return "input";
   }
 }
 

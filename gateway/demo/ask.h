@@ -28,6 +28,7 @@ struct Ask {
 };
 
 // Nothing: the body is not a request that a model server would take; `wrong` says why (static text).
-[[nodiscard]] std::optional<Ask> read_ask(simdjson::dom::parser& parser, Kind kind, std::string_view body, const char*& wrong);
+[[nodiscard]] std::optional<Ask> read_ask(simdjson::dom::parser& parser, Kind kind, std::string_view body,
+                                          const char*& wrong);
 
 }  // namespace sluice::demo

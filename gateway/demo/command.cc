@@ -9,7 +9,9 @@ namespace sluice::demo {
 namespace {
 
 std::string fault_help() {
-  std::string text = "Faults, for --fault, the header x-demo-fault: NAME[=ARG][,NAME...] or a model named MODEL:fault=NAME[=ARG][+NAME...]:\n";
+  std::string text =
+      "Faults, for --fault, the header x-demo-fault: NAME[=ARG][,NAME...] or a model named "
+      "MODEL:fault=NAME[=ARG][+NAME...]:\n";
   for (const FaultRow& row : fault_rows()) {
     std::string name(row.name);
     if (!row.argument.empty()) name += "=" + std::string(row.argument);
@@ -25,15 +27,24 @@ void add_demo_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("demo-model", "Run a small OpenAI-compatible model server that needs no GPU");
   const auto options = std::make_shared<DemoOptions>();
   const auto pace = std::make_shared<double>(20.0);
-  command->add_option("--listen", options->listen, "HOST:PORT to listen on; port 0: the system picks one")->capture_default_str();
-  command->add_option("--models", options->models, "Names of the models served, separated by commas")->delimiter(',')->capture_default_str();
-  command->add_option("--pace", *pace, "Milliseconds between tokens; 0: as fast as they are taken")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_option("--tokens", options->tokens, "Tokens of an answer whose request has no smaller cap")->capture_default_str();
+  command->add_option("--listen", options->listen, "HOST:PORT to listen on; port 0: the system picks one")
+      ->capture_default_str();
+  command->add_option("--models", options->models, "Names of the models served, separated by commas")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--pace", *pace, "Milliseconds between tokens; 0: as fast as they are taken")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--tokens", options->tokens, "Tokens of an answer whose request has no smaller cap")
+      ->capture_default_str();
   command->add_flag("--ignore-caps", options->ignore_caps, "Generate --tokens tokens whatever cap a request has");
   command->add_flag("--record", options->record, "Keep the last request's body for GET /demo/stats");
-  command->add_flag("--list-faults", options->list_faults, "List every model once more with each fault: MODEL:fault=NAME");
+  command->add_flag("--list-faults", options->list_faults,
+                    "List every model once more with each fault: MODEL:fault=NAME");
   command->add_option("--fault", options->faults, "Faults for every request: NAME[=ARG][,NAME...]");
-  command->add_option("--threads", options->threads, "Threads that serve")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("--threads", options->threads, "Threads that serve")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   command->footer(fault_help());
   command->callback([options, pace, &exit_code] {
     options->pace = std::chrono::microseconds(static_cast<std::int64_t>(*pace * 1000));

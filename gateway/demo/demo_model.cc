@@ -19,7 +19,9 @@ namespace {
 class Server final {
  public:
   Server(Service& service, unsigned index)
-      : service_(service), loop_(index), tasks_(loop_, [](const char* what) { std::cerr << "demo-model: " << what << '\n'; }) {}
+      : service_(service),
+        loop_(index),
+        tasks_(loop_, [](const char* what) { std::cerr << "demo-model: " << what << '\n'; }) {}
 
   absl::Status open(const net::Endpoint& endpoint) {
     auto listener = net::Listener::open(loop_, endpoint);

@@ -1,5 +1,5 @@
-// `sluice demo-model`: a small OpenAI-compatible model server that needs no GPU. It is the upstream of the tests and of the
-// benchmarks, and a tool for trying an SDK.
+// `sluice demo-model`: a small OpenAI-compatible model server that needs no GPU. It is the upstream of the tests and of
+// the benchmarks, and a tool for trying an SDK.
 #pragma once
 
 #include <absl/status/status.h>
@@ -33,8 +33,8 @@ class DemoModel final {
   std::unique_ptr<State> state_;
 };
 
-// Serves until SIGINT or SIGTERM. Prints "listening on http://HOST:PORT" when ready, or to stderr what is wrong; returns
-// the program's exit code.
+// Serves until SIGINT or SIGTERM. Prints "listening on http://HOST:PORT" when ready, or to stderr what is wrong;
+// returns the program's exit code.
 int run_demo_model(const DemoOptions& options);
 
 }  // namespace sluice::demo

@@ -1,6 +1,6 @@
 // The faults of real model servers, by name: what CONTRACT §2 lists, each to be switched on by a request header
-// ("x-demo-fault: NAME[=ARG][,NAME…]"), by a suffix of the model's name ("demo-model:fault=NAME+NAME"; gateways drop headers
-// that they do not know), or for all requests on the command line.
+// ("x-demo-fault: NAME[=ARG][,NAME…]"), by a suffix of the model's name ("demo-model:fault=NAME+NAME"; gateways drop
+// headers that they do not know), or for all requests on the command line.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// A gzip stream of stored blocks (RFC 1951, 3.2.4): compressed in form alone, which is all that a test of refusing it needs.
+// A gzip stream of stored blocks (RFC 1951, 3.2.4): compressed in form alone, which is all that a test of refusing it
+// needs.
 #pragma once
 
 #include <boost/crc.hpp>

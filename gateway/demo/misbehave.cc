@@ -9,12 +9,16 @@ constexpr std::string_view kLlamaOverflow =
     R"({"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}})";
 constexpr std::string_view kVllmOverflow =
     R"({"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens in the messages, Please reduce the length of the messages.","type":"BadRequestError","param":null,"code":400})";
-constexpr std::string_view kFlat = R"({"object":"error","message":"demo: flat error","type":"BadRequestError","param":null,"code":400})";
+constexpr std::string_view kFlat =
+    R"({"object":"error","message":"demo: flat error","type":"BadRequestError","param":null,"code":400})";
 constexpr std::string_view kString = R"({"error":"demo: string error"})";
-constexpr std::string_view kNested = R"({"error":{"message":"demo: nested error","type":"server_error","param":null,"code":"demo_error"}})";
-constexpr std::string_view kInteger = R"({"error":{"message":"demo: integer code","type":"BadRequestError","param":null,"code":400}})";
+constexpr std::string_view kNested =
+    R"({"error":{"message":"demo: nested error","type":"server_error","param":null,"code":"demo_error"}})";
+constexpr std::string_view kInteger =
+    R"({"error":{"message":"demo: integer code","type":"BadRequestError","param":null,"code":400}})";
 constexpr std::string_view kChoicesNull = R"({"choices":null,"error":"demo: error beside choices"})";
-constexpr std::string_view kPage = "<html><head><title>502 Bad Gateway</title></head><body>demo: HTML error</body></html>";
+constexpr std::string_view kPage =
+    "<html><head><title>502 Bad Gateway</title></head><body>demo: HTML error</body></html>";
 
 std::string_view error_of(std::string_view form) noexcept {
   if (form == "flat") return kFlat;
@@ -36,8 +40,9 @@ Task<Session::Next> Session::refuse(const Plan& plan) {
     std::string_view body;
     std::string_view content_type = "application/json";
   };
-  constexpr Row kByStatus[] = {{Fault::kFlatError, kFlat},       {Fault::kStringError, kString}, {Fault::kHtmlError, kPage, "text/html"},
-                               {Fault::kEmptyError, ""},         {Fault::kIntegerCode, kInteger}, {Fault::kStatus, kNested}};
+  constexpr Row kByStatus[] = {
+      {Fault::kFlatError, kFlat}, {Fault::kStringError, kString},  {Fault::kHtmlError, kPage, "text/html"},
+      {Fault::kEmptyError, ""},   {Fault::kIntegerCode, kInteger}, {Fault::kStatus, kNested}};
   const Faults& faults = plan.faults;
   if (faults.has(Fault::kRefuse)) {
     connection_.stream().close();

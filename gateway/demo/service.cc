@@ -30,7 +30,9 @@ Service::Service(DemoOptions options)
 }
 
 bool Service::knows(std::string_view model) const noexcept {
-  const auto is_listed = [&](std::string_view name) { return std::find(models_.begin(), models_.end(), name) != models_.end(); };
+  const auto is_listed = [&](std::string_view name) {
+    return std::find(models_.begin(), models_.end(), name) != models_.end();
+  };
   return is_listed(model) || is_listed(model.substr(0, model.find(kFaultMark)));
 }
 

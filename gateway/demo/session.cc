@@ -35,7 +35,8 @@ std::string decoded(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() && std::sscanf(std::string(text.substr(i + 1, 2)).c_str(), "%2x", &value) == 1) {
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::sscanf(std::string(text.substr(i + 1, 2)).c_str(), "%2x", &value) == 1) {
       out += static_cast<char>(value);
       i += 2;
     } else {
@@ -51,7 +52,8 @@ MonoTime after(double seconds) noexcept {
 
 std::chrono::microseconds pace_of(const Plan& plan, const DemoOptions& options) noexcept {
   if (!plan.faults.has(Fault::kPace)) return options.pace;
-  return duration_cast<std::chrono::microseconds>(std::chrono::duration<double, std::milli>(plan.faults.seconds(Fault::kPace)));
+  return duration_cast<std::chrono::microseconds>(
+      std::chrono::duration<double, std::milli>(plan.faults.seconds(Fault::kPace)));
 }
 
 }  // namespace
@@ -69,7 +71,8 @@ Task<void> Session::run() {
   while (!stopped_) {
     const Result<const http::RequestHead*> head = co_await connection_.read_head();
     if (!head) {
-      if (head.error().kind != ErrorKind::kClosed) (void)co_await send(400, error_object(head.error().what, "invalid_request_error", {}));
+      if (head.error().kind != ErrorKind::kClosed)
+        (void)co_await send(400, error_object(head.error().what, "invalid_request_error", {}));
       break;
     }
     const Next next = co_await handle(**head);
@@ -82,7 +85,8 @@ Task<void> Session::run() {
 Task<Session::Next> Session::handle(const http::RequestHead& head) {
   const std::optional<Kind> kind = kind_of(head.path);
   if (!kind) co_return co_await look(head);
-  if (head.method != http::Verb::post) co_return co_await send(405, error_object("POST only", "invalid_request_error", {}));
+  if (head.method != http::Verb::post)
+    co_return co_await send(405, error_object("POST only", "invalid_request_error", {}));
   co_return co_await call(head, *kind);
 }
 
@@ -96,7 +100,8 @@ Task<Session::Next> Session::look(const http::RequestHead& head) {
     if (head.path.starts_with(kModelPath)) {
       const std::string name = decoded(head.path.substr(kModelPath.size()));
       if (service_.knows(name)) co_return co_await send(200, model_object(name));
-      co_return co_await send(404, error_object("The model '" + name + "' does not exist", "invalid_request_error", "model_not_found"));
+      co_return co_await send(
+          404, error_object("The model '" + name + "' does not exist", "invalid_request_error", "model_not_found"));
     }
   }
   co_return co_await send(404, error_object("Not found", "invalid_request_error", {}));
@@ -107,7 +112,8 @@ Task<Session::Next> Session::call(const http::RequestHead& head, Kind kind) {
   NoReserve reserve;
   if (const Status read = co_await connection_.read_body(body, kMostBodyBytes, reserve); !read) {
     if (read.error().kind == ErrorKind::kClosed) co_return Next::kClose;
-    co_return co_await send(read.error().kind == ErrorKind::kTooLarge ? 413 : 400, error_object(read.error().what, "invalid_request_error", {}));
+    co_return co_await send(read.error().kind == ErrorKind::kTooLarge ? 413 : 400,
+                            error_object(read.error().what, "invalid_request_error", {}));
   }
   service_.stats().started(head, body.view());
   connection_.watch_client(&wake_);
@@ -118,7 +124,8 @@ Task<Session::Next> Session::call(const http::RequestHead& head, Kind kind) {
   if (!ask) {
     next = co_await send(400, error_object(wrong, "invalid_request_error", {}));
   } else if (!service_.knows(ask->model)) {
-    next = co_await send(404, error_object("The model '" + ask->model + "' does not exist", "invalid_request_error", "model_not_found"));
+    next = co_await send(
+        404, error_object("The model '" + ask->model + "' does not exist", "invalid_request_error", "model_not_found"));
   } else {
     const Plan plan = plan_of(std::move(*ask), head);
     next = co_await answer(plan);
@@ -136,7 +143,8 @@ Plan Session::plan_of(Ask ask, const http::RequestHead& head) {
   plan.faults = service_.faults();
   (void)plan.faults.add((*head.fields)["x-demo-fault"]);
   (void)plan.faults.add(fault_suffix(ask.model));
-  plan.created = static_cast<std::uint64_t>(duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  plan.created = static_cast<std::uint64_t>(
+      duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
   char id[32];
   std::snprintf(id, sizeof id, "%016llx", static_cast<unsigned long long>(spread(service_.next_id())));
   plan.id = id;
@@ -178,8 +186,9 @@ Task<Session::Next> Session::answer_whole(const Plan& plan) {
 }
 
 Task<Session::Next> Session::answer_stream(const Plan& plan) {
-  constexpr http::Header kHeaders[] = {
-      {"content-type", "text/event-stream; charset=utf-8"}, {"cache-control", "no-cache"}, {"content-encoding", "gzip"}};
+  constexpr http::Header kHeaders[] = {{"content-type", "text/event-stream; charset=utf-8"},
+                                       {"cache-control", "no-cache"},
+                                       {"content-encoding", "gzip"}};
   const std::size_t headers = plan.faults.has(Fault::kGzip) ? 3 : 2;
   connection_.begin(200, std::span(kHeaders).first(headers));
   EventText text(plan.faults);
@@ -209,7 +218,8 @@ Task<Session::Next> Session::run_tokens(const Plan& plan, AnswerForm& form, Even
   co_return co_await end(text);
 }
 
-Task<Session::Next> Session::send(unsigned status, std::string_view body, std::string_view content_type, std::span<const http::Header> more) {
+Task<Session::Next> Session::send(unsigned status, std::string_view body, std::string_view content_type,
+                                  std::span<const http::Header> more) {
   std::array<http::Header, 4> headers{{{"content-type", content_type}}};
   std::size_t count = 1;
   for (const http::Header& header : more) headers[count++] = header;

@@ -57,7 +57,8 @@ void Stats::cancelled() {
 
 std::string Stats::json() const {
   const std::lock_guard lock(mutex_);
-  std::string text = "{\"started\":" + std::to_string(started_) + ",\"running\":" + std::to_string(started_ - finished_ - cancelled_) +
+  std::string text = "{\"started\":" + std::to_string(started_) +
+                     ",\"running\":" + std::to_string(started_ - finished_ - cancelled_) +
                      ",\"finished\":" + std::to_string(finished_) + ",\"cancelled\":" + std::to_string(cancelled_) +
                      ",\"last_cancel_us\":" + std::to_string(last_cancel_micros_) + ",\"last_request\":{\"method\":";
   append_string(text, last_method_);

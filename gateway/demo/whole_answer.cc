@@ -13,8 +13,8 @@ std::string whole_response(const Plan& plan);  // answer_form.cc
 namespace {
 
 std::string head(const Plan& plan, std::string_view prefix, std::string_view object) {
-  std::string text = "{\"id\":\"" + std::string(prefix) + plan.id + "\",\"object\":\"" + std::string(object) + "\",\"created\":" +
-                     std::to_string(plan.created) + ",\"model\":\"";
+  std::string text = "{\"id\":\"" + std::string(prefix) + plan.id + "\",\"object\":\"" + std::string(object) +
+                     "\",\"created\":" + std::to_string(plan.created) + ",\"model\":\"";
   append_escaped(text, plan.ask.model);
   text += "\"";
   if (plan.faults.has(Fault::kErrorNull)) text += ",\"error\":null";
@@ -104,19 +104,25 @@ std::string usage_object(const Plan& plan, std::uint64_t generated) {
   const std::uint64_t prompt = zero ? 0 : plan.ask.prompt_tokens;
   if (zero) generated = 0;
   const std::string total = ",\"total_tokens\":" + std::to_string(prompt + generated) + "}";
-  if (plan.ask.kind == Kind::kEmbedding) return "{\"prompt_tokens\":" + std::to_string(prompt) + ",\"total_tokens\":" + std::to_string(prompt) + "}";
+  if (plan.ask.kind == Kind::kEmbedding)
+    return "{\"prompt_tokens\":" + std::to_string(prompt) + ",\"total_tokens\":" + std::to_string(prompt) + "}";
   if (response)
-    return "{\"input_tokens\":" + std::to_string(prompt) + ",\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":" +
-           std::to_string(generated) + ",\"output_tokens_details\":{\"reasoning_tokens\":0}" + total;
+    return "{\"input_tokens\":" + std::to_string(prompt) +
+           ",\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":" + std::to_string(generated) +
+           ",\"output_tokens_details\":{\"reasoning_tokens\":0}" + total;
   return "{\"prompt_tokens\":" + std::to_string(prompt) + ",\"completion_tokens\":" + std::to_string(generated) + total;
 }
 
 std::string whole_answer(const Plan& plan) {
   switch (plan.ask.kind) {
-    case Kind::kChat: return head(plan, "chatcmpl-", "chat.completion") + choices(plan) + tail(plan);
-    case Kind::kCompletion: return head(plan, "cmpl-", "text_completion") + choices(plan) + tail(plan);
-    case Kind::kEmbedding: return embeddings(plan);
-    case Kind::kResponse: break;
+    case Kind::kChat:
+      return head(plan, "chatcmpl-", "chat.completion") + choices(plan) + tail(plan);
+    case Kind::kCompletion:
+      return head(plan, "cmpl-", "text_completion") + choices(plan) + tail(plan);
+    case Kind::kEmbedding:
+      return embeddings(plan);
+    case Kind::kResponse:
+      break;
   }
   return whole_response(plan);
 }

@@ -7,12 +7,13 @@ namespace sluice::demo {
 namespace {
 
 constexpr std::array<std::string_view, 64> kWords{
-    " the",    " river",  " carries", " light",  " over",   " stone",  " and",    " under",  " bridges", " where",  " old",
-    " boats",  " wait",   " for",     " wind",   " while",  " birds",  " count",  " slow",   " hours",   " between", " two",
-    " shores", " of",     " quiet",   " water",  " a",      " gate",   " opens",  " when",   " rain",    " has",    " filled",
-    " each",   " basin",  " evenly",  " then",   " closes", " without", " sound", " so",     " that",    " nothing", " spills",
-    " beyond", " what",   " was",     " given",  " every",  " drop",   " is",     " known",  " by",      " its",    " weight",
-    " not",    " shape",  " in",      " this",   " valley", " measure", " comes", " before", " mercy"};
+    " the",     " river", " carries", " light",  " over",   " stone",  " and",   " under",  " bridges", " where",
+    " old",     " boats", " wait",    " for",    " wind",   " while",  " birds", " count",  " slow",    " hours",
+    " between", " two",   " shores",  " of",     " quiet",  " water",  " a",     " gate",   " opens",   " when",
+    " rain",    " has",   " filled",  " each",   " basin",  " evenly", " then",  " closes", " without", " sound",
+    " so",      " that",  " nothing", " spills", " beyond", " what",   " was",   " given",  " every",   " drop",
+    " is",      " known", " by",      " its",    " weight", " not",    " shape", " in",     " this",    " valley",
+    " measure", " comes", " before",  " mercy"};
 
 }  // namespace
 

@@ -40,31 +40,32 @@ enum class StreamState : std::uint8_t {
 class StreamFilter final {
  public:
   struct Options {
-    bool client_wants_usage = false;  // pass the one usage chunk on
-    std::uint64_t choices = 1;         // as CallBody::choices: these end the stream together
+    bool client_wants_usage = false;    // pass the one usage chunk on
+    std::uint64_t choices = 1;          // as CallBody::choices: these end the stream together
     std::uint64_t prompt_estimate = 0;  // for the usage that cut() tells the client
     std::size_t event_limit_bytes = 32 * 1024 * 1024;
   };
   StreamFilter(const Endpoint& endpoint, Options options);
   ~StreamFilter();
 
-  // Consumes what it can of `in` (an unfinished event stays there) and appends what the client gets to `out`. Events behind the end are dropped.
-  // "data: [DONE]" is held back: finish() gives it, so that it leaves together with the last chunk of the transfer.
+  // Consumes what it can of `in` (an unfinished event stays there) and appends what the client gets to `out`. Events
+  // behind the end are dropped. "data: [DONE]" is held back: finish() gives it, so that it leaves together with the
+  // last chunk of the transfer.
   StreamState filter(Buffer& in, Buffer& out) noexcept;
 
   // The upstream has ended. Appends the held-back [DONE] and answers kDone where the stream had an end of its dialect
   // (or every choice had its finish_reason); else kBroken: an end without an end.
   StreamState finish(Buffer& out) noexcept;
 
-  // A clean end of our own making (a budget is used up): every open choice ends with finish_reason "length", then the usage chunk if asked for,
-  // then [DONE]; for Responses a response.incomplete event.
+  // A clean end of our own making (a budget is used up): every open choice ends with finish_reason "length", then the
+  // usage chunk if asked for, then [DONE]; for Responses a response.incomplete event.
   void cut(Buffer& out) noexcept;
 
   [[nodiscard]] std::uint64_t events() const noexcept;             // data events passed on
   [[nodiscard]] std::uint64_t completion_tokens() const noexcept;  // counted: one a delta at least, by text length else
   // Measured if the upstream said so, else estimated from what passed and `prompt_estimate`, none if nothing passed.
   [[nodiscard]] Usage usage(std::uint64_t prompt_estimate) const noexcept;
-  [[nodiscard]] std::string_view model() const noexcept;           // as the upstream named it
+  [[nodiscard]] std::string_view model() const noexcept;  // as the upstream named it
 
  private:
   struct State;

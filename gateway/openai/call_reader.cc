@@ -11,9 +11,9 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-constexpr unsigned kDeepest = 128;             // nesting that a model server's own parser is sure to take
+constexpr unsigned kDeepest = 128;  // nesting that a model server's own parser is sure to take
 constexpr std::size_t kModelBytes = 256;
-constexpr std::uint64_t kMostChoices = 128;    // the API's bound for n
+constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
 constexpr std::uint64_t kMostPrompts = 2048;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
 constexpr std::size_t kKeptParserBytes = 4 * 1024 * 1024;  // a parser that grew beyond is not kept
@@ -23,8 +23,24 @@ constexpr const char* kTooDeep = "The request body nests too deeply; the bound i
 
 // The members that some endpoint reads or edits.
 enum class Name : std::uint8_t {
-  kModel, kStream, kStreamOptions, kMaxCompletionTokens, kMaxTokens, kMaxOutputTokens, kPredict, kChoices, kBestOf,
-  kMessages, kPrompt, kSuffix, kInput, kInstructions, kTools, kBackground, kPreviousResponse, kCount,
+  kModel,
+  kStream,
+  kStreamOptions,
+  kMaxCompletionTokens,
+  kMaxTokens,
+  kMaxOutputTokens,
+  kPredict,
+  kChoices,
+  kBestOf,
+  kMessages,
+  kPrompt,
+  kSuffix,
+  kInput,
+  kInstructions,
+  kTools,
+  kBackground,
+  kPreviousResponse,
+  kCount,
 };
 
 struct NameRow {
@@ -33,15 +49,29 @@ struct NameRow {
   const char* miscased;  // the error when it is spelt in another case
 };
 
-#define SLUICE_MEMBER(name)                                                                    \
-  {name, "The member '" name "' occurs twice in the request body; give it once.",              \
-   "A member differs from '" name "' in case alone; names are case-sensitive, use '" name "'."}
+#define SLUICE_MEMBER(name)                                                                         \
+  {                                                                                                 \
+    name, "The member '" name "' occurs twice in the request body; give it once.",                  \
+        "A member differs from '" name "' in case alone; names are case-sensitive, use '" name "'." \
+  }
 constexpr std::array<NameRow, static_cast<std::size_t>(Name::kCount)> kNames{{
-    SLUICE_MEMBER("model"), SLUICE_MEMBER("stream"), SLUICE_MEMBER("stream_options"),
-    SLUICE_MEMBER("max_completion_tokens"), SLUICE_MEMBER("max_tokens"), SLUICE_MEMBER("max_output_tokens"),
-    SLUICE_MEMBER("n_predict"), SLUICE_MEMBER("n"), SLUICE_MEMBER("best_of"), SLUICE_MEMBER("messages"),
-    SLUICE_MEMBER("prompt"), SLUICE_MEMBER("suffix"), SLUICE_MEMBER("input"), SLUICE_MEMBER("instructions"),
-    SLUICE_MEMBER("tools"), SLUICE_MEMBER("background"), SLUICE_MEMBER("previous_response_id"),
+    SLUICE_MEMBER("model"),
+    SLUICE_MEMBER("stream"),
+    SLUICE_MEMBER("stream_options"),
+    SLUICE_MEMBER("max_completion_tokens"),
+    SLUICE_MEMBER("max_tokens"),
+    SLUICE_MEMBER("max_output_tokens"),
+    SLUICE_MEMBER("n_predict"),
+    SLUICE_MEMBER("n"),
+    SLUICE_MEMBER("best_of"),
+    SLUICE_MEMBER("messages"),
+    SLUICE_MEMBER("prompt"),
+    SLUICE_MEMBER("suffix"),
+    SLUICE_MEMBER("input"),
+    SLUICE_MEMBER("instructions"),
+    SLUICE_MEMBER("tools"),
+    SLUICE_MEMBER("background"),
+    SLUICE_MEMBER("previous_response_id"),
 }};
 #undef SLUICE_MEMBER
 
@@ -122,7 +152,8 @@ enum class Count : std::uint8_t {
 
 // Members of a message whose strings are not text that a model reads.
 bool is_text_member(std::string_view name) noexcept {
-  constexpr std::string_view kOthers[] = {"role", "type", "id", "data", "file_data", "b64_json", "tool_call_id", "call_id"};
+  constexpr std::string_view kOthers[] = {"role",      "type",     "id",           "data",
+                                          "file_data", "b64_json", "tool_call_id", "call_id"};
   return std::find(std::begin(kOthers), std::end(kOthers), name) == std::end(kOthers);
 }
 
@@ -184,27 +215,41 @@ class Walk final {
 
   Status read_known(Name which, ondemand::value& value) {
     switch (which) {
-      case Name::kModel: return read_model(value);
-      case Name::kStream: return read_flag(value, call_.stream, "'stream' must be true or false.");
-      case Name::kStreamOptions: return read_stream_options(value);
+      case Name::kModel:
+        return read_model(value);
+      case Name::kStream:
+        return read_flag(value, call_.stream, "'stream' must be true or false.");
+      case Name::kStreamOptions:
+        return read_stream_options(value);
       case Name::kMaxCompletionTokens:
         return read_cap(which, value, "'max_completion_tokens' must be a whole number.");
-      case Name::kMaxTokens: return read_cap(which, value, "'max_tokens' must be a whole number.");
-      case Name::kMaxOutputTokens: return read_cap(which, value, "'max_output_tokens' must be a whole number.");
-      case Name::kPredict: return read_cap(which, value, "'n_predict' must be a whole number.");
+      case Name::kMaxTokens:
+        return read_cap(which, value, "'max_tokens' must be a whole number.");
+      case Name::kMaxOutputTokens:
+        return read_cap(which, value, "'max_output_tokens' must be a whole number.");
+      case Name::kPredict:
+        return read_cap(which, value, "'n_predict' must be a whole number.");
       case Name::kChoices:
         call_.n_present = true;
         return read_choices(value, choices_, "'n' must be a whole number from 1 to 128.");
-      case Name::kBestOf: return read_choices(value, best_of_, "'best_of' must be a whole number from 1 to 128.");
-      case Name::kMessages: return read_list(value, "'messages' must be an array.");
+      case Name::kBestOf:
+        return read_choices(value, best_of_, "'best_of' must be a whole number from 1 to 128.");
+      case Name::kMessages:
+        return read_list(value, "'messages' must be an array.");
       case Name::kPrompt:
-      case Name::kInput: return read_prompt(which, value);
+      case Name::kInput:
+        return read_prompt(which, value);
       case Name::kSuffix:
-      case Name::kInstructions: return walk(value, 2, Count::kText);
-      case Name::kTools: return read_tools(value);
-      case Name::kBackground: return read_background(value);
-      case Name::kPreviousResponse: return read_previous_response(value);
-      case Name::kCount: break;
+      case Name::kInstructions:
+        return walk(value, 2, Count::kText);
+      case Name::kTools:
+        return read_tools(value);
+      case Name::kBackground:
+        return read_background(value);
+      case Name::kPreviousResponse:
+        return read_previous_response(value);
+      case Name::kCount:
+        break;
     }
     return walk(value, 2, Count::kNothing);
   }
@@ -383,9 +428,12 @@ class Walk final {
     const Result<ondemand::json_type> type = type_of(value);
     if (!type) return type.error();
     switch (*type) {
-      case ondemand::json_type::array: return walk_array(value, depth, count);
-      case ondemand::json_type::object: return walk_object(value, depth, count);
-      default: return walk_scalar(value, *type, count);
+      case ondemand::json_type::array:
+        return walk_array(value, depth, count);
+      case ondemand::json_type::object:
+        return walk_object(value, depth, count);
+      default:
+        return walk_scalar(value, *type, count);
     }
   }
 
@@ -428,7 +476,8 @@ class Walk final {
     last_token_end_ = token.data() + token.size();
     switch (type) {
       case ondemand::json_type::string:
-        if (count != Count::kNothing && !is_base64_url(token)) text_bytes_ += token.size() - std::min<std::size_t>(2, token.size());
+        if (count != Count::kNothing && !is_base64_url(token))
+          text_bytes_ += token.size() - std::min<std::size_t>(2, token.size());
         return ok();
       case ondemand::json_type::number:
         if (count == Count::kTokens) text_bytes_ += 4;

@@ -1,5 +1,5 @@
-// Reads what a call asks for out of its JSON body, and edits the body by splices: what is not edited reaches the upstream
-// byte for byte.
+// Reads what a call asks for out of its JSON body, and edits the body by splices: what is not edited reaches the
+// upstream byte for byte.
 #pragma once
 
 #include <array>
@@ -32,13 +32,15 @@ struct OutputCap {
 };
 
 struct CallBody {
-  WipedString model;           // unescaped
+  WipedString model;  // unescaped
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
   bool n_present = false;
-  std::uint64_t choices = 1;   // max(n, best_of) × number of prompts (completions), inputs do not count
-  std::optional<std::uint64_t> output_cap;  // the smallest cap given: max_completion_tokens, max_tokens or max_output_tokens
-  std::uint64_t prompt_estimate = 0;        // tokens: text bytes of the prompt ÷ 4 rounded up, base64 data not counted as text
+  std::uint64_t choices = 1;  // max(n, best_of) × number of prompts (completions), inputs do not count
+  std::optional<std::uint64_t>
+      output_cap;  // the smallest cap given: max_completion_tokens, max_tokens or max_output_tokens
+  std::uint64_t prompt_estimate =
+      0;  // tokens: text bytes of the prompt ÷ 4 rounded up, base64 data not counted as text
 
   // Where edits go. Offsets count from the first byte of the body.
   std::size_t object_begin = 0;  // of '{'
@@ -55,10 +57,10 @@ struct CallBody {
 // One simdjson On-Demand walk over all top-level members, unescaping each name.
 // REQUIRES: simdjson::SIMDJSON_PADDING readable bytes behind `body` (Buffer::prepare gives them).
 // Errors (all kBadRequest, static text): not an object, a member that we read or edit occurs twice (unescaped, ASCII
-// case-folded), wrong type, bytes other than white space behind the object, model missing, a value that this endpoint does not support
-// (responses: background true, previous_response_id).
-// A name that differs from one of ours in case alone is refused too: a server that folds case would read it.
-// Thread:   one at a time; a worker keeps its own, because the parser's memory is reused.
+// case-folded), wrong type, bytes other than white space behind the object, model missing, a value that this endpoint
+// does not support (responses: background true, previous_response_id). A name that differs from one of ours in case
+// alone is refused too: a server that folds case would read it. Thread:   one at a time; a worker keeps its own,
+// because the parser's memory is reused.
 class CallReader final {
  public:
   CallReader();
@@ -72,9 +74,9 @@ class CallReader final {
 
 // What to change in a body.
 struct Edits {
-  bool add_include_usage = false;              // set stream_options.include_usage to true
+  bool add_include_usage = false;                               // set stream_options.include_usage to true
   std::optional<std::uint64_t> clamp_output_to = std::nullopt;  // per choice
-  std::string_view model = {};                 // the upstream's name of the model; empty: as asked
+  std::string_view model = {};                                  // the upstream's name of the model; empty: as asked
 };
 
 // The edited body as parts: views into `body`, and into `scratch` for what was put in. At most kMaxParts.
@@ -84,8 +86,9 @@ struct EditedBody {
   std::size_t count = 0;
   WipedString scratch;  // REQUIRES: not moved or changed while the parts are in use
 };
-// Every cap present ends at or below the clamp; a value that is already there stays as it was spelt. With no cap present the
-// endpoint's own is inserted. Lifetime: `body` and `into` outlive the use of the parts.
-void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits, EditedBody& into);
+// Every cap present ends at or below the clamp; a value that is already there stays as it was spelt. With no cap
+// present the endpoint's own is inserted. Lifetime: `body` and `into` outlive the use of the parts.
+void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,
+               EditedBody& into);
 
 }  // namespace sluice::openai

@@ -8,7 +8,14 @@ namespace {
 
 constexpr std::uint64_t kMostChoices = 1 << 18;  // 128 × 2,048 prompts
 
-// Bytes between quotes, with an escape counted as the one or two bytes that it mostly stands for.
+bool is_text_member(std::string_view name) noexcept { return name != "role" && name != "id" && name != "type"; }
+
+void append_range(Buffer& out, const char* begin, const char* end) {
+  if (end > begin) out.append({begin, static_cast<std::size_t>(end - begin)});
+}
+
+}  // namespace
+
 std::uint64_t string_bytes(std::string_view inside) noexcept {
   if (std::memchr(inside.data(), '\\', inside.size()) == nullptr) return inside.size();
   std::uint64_t bytes = 0;
@@ -23,14 +30,6 @@ std::uint64_t string_bytes(std::string_view inside) noexcept {
   }
   return bytes;
 }
-
-bool is_text_member(std::string_view name) noexcept { return name != "role" && name != "id" && name != "type"; }
-
-void append_range(Buffer& out, const char* begin, const char* end) {
-  if (end > begin) out.append({begin, static_cast<std::size_t>(end - begin)});
-}
-
-}  // namespace
 
 Choices Chunk::has_choices() const noexcept {
   if (choices.empty()) return Choices::kAbsent;
@@ -76,7 +75,12 @@ ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
   return ChunkForm::kObject;
 }
 
-void append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit error) {
+std::size_t append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit error, const char* mark) {
+  std::size_t marked = 0;
+  const auto keep = [&](const char* begin, const char* end) {
+    if (mark >= begin && mark < end) marked = out.size() + static_cast<std::size_t>(mark - begin);
+    append_range(out, begin, end);
+  };
   std::array<ChunkEdit, 2> edits{usage, error};
   if (edits[1].removed != nullptr && (edits[0].removed == nullptr || edits[1].removed->index < edits[0].removed->index))
     std::swap(edits[0], edits[1]);
@@ -86,19 +90,20 @@ void append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit e
     if (edit.removed == nullptr) continue;
     const Removable& removed = *edit.removed;
     if (edit.to_null) {
-      append_range(out, at, removed.member.value.data());
+      keep(at, removed.member.value.data());
       out.append("null");
       at = removed.member.end();
     } else if (removed.index > kept_from) {
-      append_range(out, at, removed.previous_end);
+      keep(at, removed.previous_end);
       at = removed.member.end();
     } else {
-      append_range(out, at, removed.member.begin);
+      keep(at, removed.member.begin);
       at = removed.next_begin != nullptr ? removed.next_begin : removed.member.end();
       kept_from = removed.index + 1;
     }
   }
-  append_range(out, at, chunk.text.data() + chunk.text.size());
+  keep(at, chunk.text.data() + chunk.text.size());
+  return marked;
 }
 
 void append_without_choices(Buffer& out, const Chunk& chunk) {
@@ -125,11 +130,11 @@ void ChoiceTable::mark(std::uint64_t index, bool ended) {
   ++ended_count_;
 }
 
-std::uint64_t ChoiceTable::read(std::string_view choices) {
-  std::uint64_t bytes = 0;
+ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
+  Seen seen;
   Skimmer list(choices);
   std::string_view choice;
-  if (list.open('[') != Skim::kMember) return 0;
+  if (list.open('[') != Skim::kMember) return seen;
   while (list.element(choice) == Skim::kMember) {
     Skimmer members(choice);
     if (members.open('{') != Skim::kMember) continue;
@@ -142,30 +147,35 @@ std::uint64_t ChoiceTable::read(std::string_view choices) {
       } else if (member.name == "finish_reason") {
         ended = is_string(member.value) && member.value.size() > 2;  // "" is a bug of old SGLang, and no end
       } else if (member.name == "delta" || member.name == "text") {
-        bytes += text_bytes(member.value);
+        add_text(member.value, seen.text);
       }
     }
+    ++seen.choices;
+    seen.ended = seen.ended || ended;
     mark(index, ended);
   }
-  return bytes;
+  return seen;
 }
 
-std::uint64_t text_bytes(std::string_view value, unsigned depth) noexcept {
+void add_text(std::string_view value, DeltaText& into, unsigned depth) noexcept {
   constexpr unsigned kDeepest = 6;
-  if (is_string(value)) return string_bytes(unquoted(value));
-  if (depth == kDeepest || value.empty()) return 0;
-  std::uint64_t bytes = 0;
+  if (is_string(value)) {
+    into.last = unquoted(value);
+    into.bytes += string_bytes(into.last);
+    ++into.strings;
+    return;
+  }
+  if (depth == kDeepest || value.empty()) return;
   Skimmer skimmer(value);
   if (value.front() == '{' && skimmer.open('{') == Skim::kMember) {
     SkimMember member;
     while (skimmer.member(member) == Skim::kMember) {
-      if (is_text_member(member.name)) bytes += text_bytes(member.value, depth + 1);
+      if (is_text_member(member.name)) add_text(member.value, into, depth + 1);
     }
   } else if (value.front() == '[' && skimmer.open('[') == Skim::kMember) {
     std::string_view element;
-    while (skimmer.element(element) == Skim::kMember) bytes += text_bytes(element, depth + 1);
+    while (skimmer.element(element) == Skim::kMember) add_text(element, into, depth + 1);
   }
-  return bytes;
 }
 
 }  // namespace sluice::openai

@@ -46,10 +46,23 @@ struct ChunkEdit {
   const Removable* removed = nullptr;
   bool to_null = false;  // keep the member, with the value null
 };
-void append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit error);
+// Returns where `mark`, a place in the chunk that is kept, stands in `out`.
+std::size_t append_edited(Buffer& out, const Chunk& chunk, ChunkEdit usage, ChunkEdit error,
+                          const char* mark = nullptr);
 
 // The chunk with "choices":[] in place of its choices: a usage chunk made from one that carried both.
 void append_without_choices(Buffer& out, const Chunk& chunk);
+
+// The strings of deltas that are text, at any depth; roles, ids and types are not.
+struct DeltaText {
+  std::uint64_t bytes = 0;  // escapes counted as what they stand for
+  std::size_t strings = 0;
+  std::string_view last;  // the last string, without its quotes
+};
+void add_text(std::string_view value, DeltaText& into, unsigned depth = 0) noexcept;
+
+// Bytes between quotes, with an escape counted as the one or two bytes that it mostly stands for.
+[[nodiscard]] std::uint64_t string_bytes(std::string_view inside) noexcept;
 
 // Which choices of a stream are known, and which have ended.
 class ChoiceTable final {
@@ -57,8 +70,13 @@ class ChoiceTable final {
   // `expected`: how many the call asked for, which end the stream together.
   explicit ChoiceTable(std::uint64_t expected) : expected_(expected) {}
 
-  // Looks at each choice: marks those that end, and returns the bytes of text in the deltas.
-  std::uint64_t read(std::string_view choices);
+  struct Seen {
+    DeltaText text;
+    std::size_t choices = 0;
+    bool ended = false;  // one of them at least
+  };
+  // Looks at each choice: marks those that end, and finds the text in the deltas.
+  Seen read(std::string_view choices);
   [[nodiscard]] bool all_ended() const noexcept { return ended_count_ != 0 && ended_count_ >= size(); }
   [[nodiscard]] bool ended(std::size_t index) const noexcept { return index < ended_.size() && ended_[index] != 0; }
   [[nodiscard]] std::size_t size() const noexcept;
@@ -70,8 +88,5 @@ class ChoiceTable final {
   std::vector<std::uint8_t> ended_;  // by index; 0: seen or not, and open
   std::size_t ended_count_ = 0;
 };
-
-// Bytes of the strings in a delta, at any depth, escapes counted as what they stand for; roles, ids and types are not text.
-[[nodiscard]] std::uint64_t text_bytes(std::string_view value, unsigned depth = 0) noexcept;
 
 }  // namespace sluice::openai

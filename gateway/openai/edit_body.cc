@@ -57,7 +57,8 @@ class Splicer final {
     if (!part.empty()) into.parts[into.count++] = part;
   }
 
-  // By insertion: there are a handful at most, and std::sort's part for more than 16 draws a warning where it is inlined.
+  // By insertion: there are a handful at most, and std::sort's part for more than 16 draws a warning where it is
+  // inlined.
   void sort_by_offset() noexcept {
     for (std::size_t i = 1; i < count_; ++i) {
       const Splice splice = splices_[i];
@@ -94,9 +95,12 @@ class Splicer final {
 
   static std::string_view own_cap(Dialect dialect) noexcept {
     switch (dialect) {
-      case Dialect::kChat: return "\"max_completion_tokens\":";
-      case Dialect::kResponse: return "\"max_output_tokens\":";
-      default: return "\"max_tokens\":";
+      case Dialect::kChat:
+        return "\"max_completion_tokens\":";
+      case Dialect::kResponse:
+        return "\"max_output_tokens\":";
+      default:
+        return "\"max_tokens\":";
     }
   }
 
@@ -134,7 +138,8 @@ class Splicer final {
 
 }  // namespace
 
-void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits, EditedBody& into) {
+void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,
+               EditedBody& into) {
   into.scratch.clear();
   Splicer splicer(call, edits, into.scratch);
   splicer.collect(endpoint);

@@ -21,7 +21,7 @@ struct Endpoint {
   std::string_view method;  // "POST"
   std::string_view path;    // "/v1/chat/completions"; of kModel the prefix "/v1/models/"
   Dialect dialect;
-  bool asks_for_usage;      // stream_options.include_usage exists here
+  bool asks_for_usage;  // stream_options.include_usage exists here
 };
 
 struct Route {
@@ -35,7 +35,8 @@ struct Route {
 // Errors: kNotFound, kMethodNotAllowed.
 [[nodiscard]] Result<Route> find_endpoint(std::string_view method, std::string_view path) noexcept;
 
-// Decodes %XX once. Error kNotFound: a bad escape, a NUL or more than `into` holds. Returns what was written into `into`.
+// Decodes %XX once. Error kNotFound: a bad escape, a NUL or more than `into` holds. Returns what was written into
+// `into`.
 [[nodiscard]] Result<std::string_view> percent_decode(std::string_view text, std::span<char> into) noexcept;
 
 }  // namespace sluice::openai

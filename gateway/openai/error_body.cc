@@ -21,7 +21,8 @@ struct Row {
   const char* param = nullptr;
 };
 
-// The status, type and code that OpenAI itself uses where it has the case (CONTRACT: errors); the SDKs' exception classes hang on them.
+// The status, type and code that OpenAI itself uses where it has the case (CONTRACT: errors); the SDKs' exception
+// classes hang on them.
 Row row_of(const Error& error) noexcept {
   const bool client = error.origin == Origin::kClient;
   switch (error.kind) {
@@ -43,7 +44,8 @@ Row row_of(const Error& error) noexcept {
       return {404, kInvalidRequest, "model_not_found", ShouldRetry::kUnsaid,
               "The model does not exist or you do not have access to it. GET /v1/models lists those you may call."};
     case ErrorKind::kMethodNotAllowed:
-      return {405, kInvalidRequest, "method_not_supported", ShouldRetry::kUnsaid, "This path does not take this method."};
+      return {405, kInvalidRequest, "method_not_supported", ShouldRetry::kUnsaid,
+              "This path does not take this method."};
     case ErrorKind::kUnsupportedEncoding:
       return {415, kInvalidRequest, "unsupported_content_encoding", ShouldRetry::kUnsaid,
               "The request body is compressed. Send it without Content-Encoding."};
@@ -53,8 +55,12 @@ Row row_of(const Error& error) noexcept {
     case ErrorKind::kHeadTooLarge:
       return {431, kInvalidRequest, "header_too_large", ShouldRetry::kUnsaid, "The request's headers are too large."};
     case ErrorKind::kContextLength:
-      return {400, kInvalidRequest, "context_length_exceeded", ShouldRetry::kUnsaid,
-              "The prompt is longer than the model's context. Shorten it.", "messages"};
+      return {400,
+              kInvalidRequest,
+              "context_length_exceeded",
+              ShouldRetry::kUnsaid,
+              "The prompt is longer than the model's context. Shorten it.",
+              "messages"};
     case ErrorKind::kRateLimited:
       return {429, "requests", "rate_limit_exceeded", ShouldRetry::kUnsaid,
               "Rate limit reached. Wait as long as Retry-After says, then try again."};
@@ -62,31 +68,42 @@ Row row_of(const Error& error) noexcept {
       return {429, "insufficient_quota", "insufficient_quota", ShouldRetry::kNo,
               "You exceeded your current budget. Ask your administrator to raise it, or wait for the next period."};
     case ErrorKind::kOverloaded:
-      return {503, kUnavailable, "server_is_overloaded", ShouldRetry::kYes, "There is no room for this call now. Try again soon."};
+      return {503, kUnavailable, "server_is_overloaded", ShouldRetry::kYes,
+              "There is no room for this call now. Try again soon."};
     case ErrorKind::kUnavailable:
-      return {503, kUnavailable, "service_unavailable", ShouldRetry::kYes, "The model cannot be reached now. Try again soon."};
+      return {503, kUnavailable, "service_unavailable", ShouldRetry::kYes,
+              "The model cannot be reached now. Try again soon."};
     case ErrorKind::kConnect:
-      return {502, kServer, "upstream_unreachable", ShouldRetry::kYes, "The model server could not be reached. Try again soon."};
+      return {502, kServer, "upstream_unreachable", ShouldRetry::kYes,
+              "The model server could not be reached. Try again soon."};
     case ErrorKind::kRefused:
-      return {503, kUnavailable, "server_is_overloaded", ShouldRetry::kYes, "The model server took no more calls. Try again soon."};
+      return {503, kUnavailable, "server_is_overloaded", ShouldRetry::kYes,
+              "The model server took no more calls. Try again soon."};
     case ErrorKind::kTimeout:
-      if (client) return {408, kInvalidRequest, "request_timeout", ShouldRetry::kUnsaid, "The request took too long to arrive."};
+      if (client)
+        return {408, kInvalidRequest, "request_timeout", ShouldRetry::kUnsaid, "The request took too long to arrive."};
       return {504, kServer, "upstream_timeout", ShouldRetry::kUnsaid, "The model server did not answer in time."};
     case ErrorKind::kClosed:
-      if (client) return {499, kInvalidRequest, "client_closed_request", ShouldRetry::kUnsaid, "The client closed the connection."};
-      return {502, kServer, "upstream_closed", ShouldRetry::kUnsaid, "The model server broke off before its answer was whole."};
+      if (client)
+        return {499, kInvalidRequest, "client_closed_request", ShouldRetry::kUnsaid,
+                "The client closed the connection."};
+      return {502, kServer, "upstream_closed", ShouldRetry::kUnsaid,
+              "The model server broke off before its answer was whole."};
     case ErrorKind::kCancelled:
-      return {503, kUnavailable, "call_cancelled", ShouldRetry::kUnsaid, "The call was ended by the gateway before its answer was whole."};
+      return {503, kUnavailable, "call_cancelled", ShouldRetry::kUnsaid,
+              "The call was ended by the gateway before its answer was whole."};
     case ErrorKind::kProtocol:
       if (client) return {400, kInvalidRequest, nullptr, ShouldRetry::kUnsaid, "The request is malformed."};
-      return {502, kServer, "upstream_protocol_error", ShouldRetry::kUnsaid, "The model server's answer could not be understood."};
+      return {502, kServer, "upstream_protocol_error", ShouldRetry::kUnsaid,
+              "The model server's answer could not be understood."};
     case ErrorKind::kUpstream:
       return {502, kServer, "upstream_error", ShouldRetry::kUnsaid, "The model server failed."};
     case ErrorKind::kWouldBlock:
     case ErrorKind::kInternal:
       break;
   }
-  return {500, kServer, nullptr, ShouldRetry::kUnsaid, "The gateway failed to handle the request. It has been counted; try again."};
+  return {500, kServer, nullptr, ShouldRetry::kUnsaid,
+          "The gateway failed to handle the request. It has been counted; try again."};
 }
 
 }  // namespace
@@ -100,7 +117,10 @@ ErrorAnswer error_answer(const Error& error, std::string_view message, const cha
   if (message.empty()) message = error.what;
   if (message.empty()) message = row.message;
   const auto text = [](const char* value) { return value == nullptr ? std::string_view() : std::string_view(value); };
-  answer.body = error_object({.message = message, .type = type != nullptr ? type : row.type, .param = text(row.param), .code = text(row.code)});
+  answer.body = error_object({.message = message,
+                              .type = type != nullptr ? type : row.type,
+                              .param = text(row.param),
+                              .code = text(row.code)});
   return answer;
 }
 

@@ -1,4 +1,5 @@
-// The one place where an Error becomes what the client sees: status, OpenAI error object, and the headers that steer SDKs.
+// The one place where an Error becomes what the client sees: status, OpenAI error object, and the headers that steer
+// SDKs.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +22,13 @@ struct ErrorAnswer {
 [[nodiscard]] ErrorAnswer error_answer(const Error& error, std::string_view message = {}, const char* type = nullptr);
 
 // The error that an upstream answered with, in any form (nested, flat, a string, HTML, empty, integer code), as the
-// nested form with four keys; code a string or null. Knows context overflows (400 context_length_exceeded). The upstream's
-// words are kept for the client where they are JSON text, bounded, and never logged. 401 and 403 of an upstream become 502:
-// the caller's key is not at fault. REQUIRES: padding as CallReader::read.
+// nested form with four keys; code a string or null. Knows context overflows (400 context_length_exceeded). The
+// upstream's words are kept for the client where they are JSON text, bounded, and never logged. 401 and 403 of an
+// upstream become 502: the caller's key is not at fault. REQUIRES: padding as CallReader::read.
 [[nodiscard]] ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type, std::string_view body);
 
-// The error in a whole answer that came under a 2xx status, as some servers do; none: it has no error. Its integer code is
-// taken for the status where it is one.
+// The error in a whole answer that came under a 2xx status, as some servers do; none: it has no error. Its integer code
+// is taken for the status where it is one.
 [[nodiscard]] std::optional<ErrorAnswer> error_in_answer(std::string_view body);
 
 // The same as an SSE event: "data: {…}\n\n".

@@ -82,12 +82,19 @@ struct Defaults {
 
 Defaults defaults_of(std::uint16_t status) noexcept {
   switch (status) {
-    case 404: return {"The model server does not know this path or model.", "invalid_request_error", {}};
-    case 413: return {"The model server says that the request is too large.", "invalid_request_error", "request_too_large"};
-    case 429: return {"The model server is at its rate limit. Try again later.", "rate_limit_error", "rate_limit_exceeded"};
-    case 503: return {"The model server is overloaded or loading. Try again soon.", "service_unavailable_error", "server_is_overloaded"};
-    case 504: return {"The model server did not answer in time.", "server_error", "upstream_timeout"};
-    default: break;
+    case 404:
+      return {"The model server does not know this path or model.", "invalid_request_error", {}};
+    case 413:
+      return {"The model server says that the request is too large.", "invalid_request_error", "request_too_large"};
+    case 429:
+      return {"The model server is at its rate limit. Try again later.", "rate_limit_error", "rate_limit_exceeded"};
+    case 503:
+      return {"The model server is overloaded or loading. Try again soon.", "service_unavailable_error",
+              "server_is_overloaded"};
+    case 504:
+      return {"The model server did not answer in time.", "server_error", "upstream_timeout"};
+    default:
+      break;
   }
   if (status < 500) return {"The model server refused the request.", "invalid_request_error", {}};
   return {"The model server failed.", "server_error", "upstream_error"};
@@ -157,12 +164,29 @@ WipedString error_object(const UpstreamError& error, std::uint16_t status) {
 
 std::uint16_t client_status(std::uint16_t upstream_status) noexcept {
   switch (upstream_status) {
-    case 400: case 404: case 405: case 406: case 410: case 411: case 413: case 414: case 415: case 416: case 422: case 429:
-    case 500: case 502: case 503: case 504:
+    case 400:
+    case 404:
+    case 405:
+    case 406:
+    case 410:
+    case 411:
+    case 413:
+    case 414:
+    case 415:
+    case 416:
+    case 422:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
       return upstream_status;
-    case 408: return 504;
-    case 529: return 503;  // Anthropic: overloaded
-    default: return 502;
+    case 408:
+      return 504;
+    case 529:
+      return 503;  // Anthropic: overloaded
+    default:
+      return 502;
   }
 }
 
@@ -185,10 +209,11 @@ ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type,
   answer.status = client_status(status);
   // These talk about the gateway's own credential or account with the provider, and may quote it.
   if (status == 401 || status == 402 || status == 403) {
-    answer.body = error_object({.message = "The model server refused the gateway's credentials. Tell your administrator.",
-                                .type = "server_error",
-                                .param = {},
-                                .code = "upstream_refused_credentials"});
+    answer.body =
+        error_object({.message = "The model server refused the gateway's credentials. Tell your administrator.",
+                      .type = "server_error",
+                      .param = {},
+                      .code = "upstream_refused_credentials"});
     answer.should_retry = ErrorAnswer::ShouldRetry::kNo;
     return answer;
   }

@@ -31,7 +31,8 @@ struct UpstreamError {
 // What has none of these forms (HTML, plain text, nothing) leaves all fields empty.
 [[nodiscard]] UpstreamError read_error(std::string_view body);
 
-// Whether the prompt did not fit the model's context, in the words of llama.cpp, vLLM, SGLang, Ollama, LM Studio and TGI.
+// Whether the prompt did not fit the model's context, in the words of llama.cpp, vLLM, SGLang, Ollama, LM Studio and
+// TGI.
 [[nodiscard]] bool is_context_overflow(const UpstreamError& error) noexcept;
 
 // The same error for the client: fields that are missing are filled in by `status`, the one that the client gets.

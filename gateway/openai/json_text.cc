@@ -14,10 +14,14 @@ int hex4(std::string_view text) noexcept {
   int value = 0;
   for (const char c : text.substr(0, 4)) {
     int digit = 0;
-    if (c >= '0' && c <= '9') digit = c - '0';
-    else if (c >= 'a' && c <= 'f') digit = c - 'a' + 10;
-    else if (c >= 'A' && c <= 'F') digit = c - 'A' + 10;
-    else return -1;
+    if (c >= '0' && c <= '9')
+      digit = c - '0';
+    else if (c >= 'a' && c <= 'f')
+      digit = c - 'a' + 10;
+    else if (c >= 'A' && c <= 'F')
+      digit = c - 'A' + 10;
+    else
+      return -1;
     value = value * 16 + digit;
   }
   return value;
@@ -57,7 +61,8 @@ std::uint32_t unicode_escape(std::string_view text, std::size_t& used) noexcept 
   const int second = hex4(text.substr(6));
   if (second < 0xDC00 || second > 0xDFFF) return kReplacement;
   used = 10;
-  return 0x10000U + ((static_cast<std::uint32_t>(first) - 0xD800U) << 10) + (static_cast<std::uint32_t>(second) - 0xDC00U);
+  return 0x10000U + ((static_cast<std::uint32_t>(first) - 0xD800U) << 10) +
+         (static_cast<std::uint32_t>(second) - 0xDC00U);
 }
 
 // Decodes the escape behind a backslash into `out` (at most 4 bytes); `used` counts what stood behind the backslash.
@@ -65,14 +70,26 @@ std::size_t decode_escape(std::string_view text, char* out, std::size_t& used) n
   used = 1;
   const char c = text.empty() ? '\0' : text[0];
   switch (c) {
-    case 'n': out[0] = '\n'; return 1;
-    case 't': out[0] = '\t'; return 1;
-    case 'r': out[0] = '\r'; return 1;
-    case 'b': out[0] = '\b'; return 1;
-    case 'f': out[0] = '\f'; return 1;
+    case 'n':
+      out[0] = '\n';
+      return 1;
+    case 't':
+      out[0] = '\t';
+      return 1;
+    case 'r':
+      out[0] = '\r';
+      return 1;
+    case 'b':
+      out[0] = '\b';
+      return 1;
+    case 'f':
+      out[0] = '\f';
+      return 1;
     case '"':
     case '\\':
-    case '/': out[0] = c; return 1;
+    case '/':
+      out[0] = c;
+      return 1;
     case 'u': {
       std::size_t digits = 0;
       const std::uint32_t character = unicode_escape(text.substr(1), digits);

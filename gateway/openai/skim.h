@@ -53,9 +53,8 @@ namespace sluice::openai {
   while (end - at >= 16) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     const __m128i folded = _mm_or_si128(block, low_case);
-    auto hits = static_cast<unsigned>(_mm_movemask_epi8(
-        _mm_or_si128(_mm_cmpeq_epi8(block, quote),
-                     _mm_or_si128(_mm_cmpeq_epi8(folded, opening), _mm_cmpeq_epi8(folded, closing)))));
+    auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(
+        _mm_cmpeq_epi8(block, quote), _mm_or_si128(_mm_cmpeq_epi8(folded, opening), _mm_cmpeq_epi8(folded, closing)))));
     const char* next = at + 16;
     for (; hits != 0; hits &= hits - 1) {
       const char* hit = at + std::countr_zero(hits);

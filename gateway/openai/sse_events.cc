@@ -20,8 +20,8 @@ const char* find_line_end(const char* at, const char* end) noexcept {
   const __m128i carriage_return = _mm_set1_epi8('\r');
   for (; end - at >= 16; at += 16) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(
-        _mm_or_si128(_mm_cmpeq_epi8(block, line_feed), _mm_cmpeq_epi8(block, carriage_return))));
+    const auto hits = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, line_feed), _mm_cmpeq_epi8(block, carriage_return))));
     if (hits != 0) return at + std::countr_zero(hits);
   }
 #endif

@@ -25,8 +25,8 @@ class EventSplitter final {
  public:
   enum class Found : std::uint8_t { kEvent, kMore };
 
-  // Moves `rest` behind the next whole event and gives its lines; kMore: what is left in `rest` must be shown again with
-  // more behind it. Nothing is looked at twice.
+  // Moves `rest` behind the next whole event and gives its lines; kMore: what is left in `rest` must be shown again
+  // with more behind it. Nothing is looked at twice.
   [[nodiscard]] Found next(std::string_view& rest, RawEvent& event) noexcept;
 
  private:
@@ -38,14 +38,14 @@ class EventSplitter final {
   std::size_t line_begin_ = 0;
   std::size_t lines_ = 0;
   std::size_t first_line_bytes_ = 0;
-  bool mark_checked_ = false;   // a byte order mark can stand at the very start alone
-  bool skip_line_feed_ = false; // the CR that ended the last event may be half of a CRLF
+  bool mark_checked_ = false;    // a byte order mark can stand at the very start alone
+  bool skip_line_feed_ = false;  // the CR that ended the last event may be half of a CRLF
 };
 
 // What an event says. id: and retry: are left out on purpose (CONTRACT §1: SDKs trip over them).
 struct SseEvent {
-  std::string_view name;  // of event:, empty: none
-  std::string_view data;  // lines joined by LF; empty: nothing to hand on
+  std::string_view name;    // of event:, empty: none
+  std::string_view data;    // lines joined by LF; empty: nothing to hand on
   bool stray_json = false;  // `data` is a line that starts with a brace and has no field name: native errors of Ollama
 };
 

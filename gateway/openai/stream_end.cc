@@ -75,7 +75,8 @@ void StreamFilter::State::append_choice_end(std::size_t index, Buffer& out) {
   edited.clear();
   edited.append("{\"id\":");
   append_or(edited, id, "\"cut\"");
-  edited.append(chat ? ",\"object\":\"chat.completion.chunk\",\"created\":" : ",\"object\":\"text_completion\",\"created\":");
+  edited.append(chat ? ",\"object\":\"chat.completion.chunk\",\"created\":"
+                     : ",\"object\":\"text_completion\",\"created\":");
   append_or(edited, created, "0");
   edited.append(",\"model\":");
   append_or(edited, model_value, "\"\"");
@@ -108,11 +109,13 @@ void StreamFilter::State::append_incomplete_response(Buffer& out) {
   append_or(edited, id, "\"resp_cut\"");
   edited.append(",\"object\":\"response\",\"created_at\":");
   append_or(edited, created, "0");
-  edited.append(",\"status\":\"incomplete\",\"error\":null,\"incomplete_details\":{\"reason\":\"max_output_tokens\"},\"model\":");
+  edited.append(
+      ",\"status\":\"incomplete\",\"error\":null,\"incomplete_details\":{\"reason\":\"max_output_tokens\"},\"model\":");
   append_or(edited, model_value, "\"\"");
   edited.append(",\"output\":[],\"usage\":{");
   append_counts(edited, estimate(options.prompt_estimate), "input_tokens", "output_tokens");
-  edited.append(",\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens_details\":{\"reasoning_tokens\":0}}}}");
+  edited.append(
+      ",\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens_details\":{\"reasoning_tokens\":0}}}}");
   pass("response.incomplete", edited.view(), out);
 }
 

@@ -14,6 +14,7 @@ namespace sluice::openai {
 namespace {
 
 constexpr std::string_view kDone = "[DONE]";
+constexpr std::string_view kDataField = "data: ";
 constexpr std::size_t kHeadFieldBytes = 320;  // of id, created, model: what cut() will say again
 
 bool is_terminal(std::string_view type) noexcept {
@@ -50,6 +51,14 @@ StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
 
 void StreamFilter::State::take(const SseEvent& event, Buffer& out) {
   if (event.stray_json) return take_error(event.data, out);
+  if (event.name.empty()) {
+    if (const std::optional<std::uint64_t> bytes = repeated.pass(event.data, out)) {
+      note_text(*bytes);
+      ++events;
+      fruitless = 0;
+      return;
+    }
+  }
   const std::string_view data = without_space(event.data);
   if (data.empty()) return;
   if (data.starts_with(kDone)) {
@@ -116,7 +125,8 @@ void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, 
   const Choices has_choices = chunk.has_choices();
   if (has_choices != Choices::kSome && has_usage) return take_usage_chunk(chunk);
   if (has_choices == Choices::kEmpty) return;  // SDK users index into choices
-  note_text(choices.read(chunk.choices));
+  const ChoiceTable::Seen seen = choices.read(chunk.choices);
+  note_text(seen.text.bytes);
   if (has_usage) {
     const bool counted_now = note_usage(chunk.usage.member.value, false);
     if (options.client_wants_usage && (counted_now || held_usage.empty())) {
@@ -125,8 +135,26 @@ void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, 
     }
   }
   const bool keep_usage = options.client_wants_usage && !has_usage;
-  if ((!chunk.usage.present() || keep_usage) && !chunk.error.present()) return pass(name, chunk.text, out);
-  pass_edited(name, chunk, options.client_wants_usage && has_usage, out);
+  const char* mark = seen.text.last.data();
+  const std::size_t begin = out.size();
+  std::size_t at = 0;
+  if ((!chunk.usage.present() || keep_usage) && !chunk.error.present()) {
+    pass(name, chunk.text, out);
+    if (mark != nullptr) at = kDataField.size() + static_cast<std::size_t>(mark - chunk.text.data());
+  } else {
+    at = pass_edited(name, chunk, options.client_wants_usage && has_usage, out, mark);
+  }
+  if (name.empty() && !has_usage) learn(chunk, seen, out.view().substr(begin), at);
+}
+
+// Only where nothing but the one text can be told from the chunk: no end, no usage, no second string.
+void StreamFilter::State::learn(const Chunk& chunk, const ChoiceTable::Seen& seen, std::string_view event,
+                                std::size_t at) {
+  constexpr unsigned kMostFruitless = 16;
+  if (seen.choices != 1 || seen.ended || seen.text.strings != 1 || fruitless == kMostFruitless) return;
+  if (chunk.text.find('\n') != std::string_view::npos) return;
+  ++fruitless;
+  repeated.learn(chunk.text, seen.text.last, event, at);
 }
 
 // Held back until [DONE], so that the client gets exactly one whatever the upstream sends.
@@ -154,7 +182,9 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
   if (const std::string_view number = skim_find(chunk.text, "sequence_number"); !number.empty())
     sequence_number = skim_count(number) + 1;
   if (type.ends_with(".delta")) {
-    note_text(text_bytes(skim_find(chunk.text, "delta")));
+    DeltaText text;
+    add_text(skim_find(chunk.text, "delta"), text);
+    note_text(text.bytes);
   } else if (model_value.empty() || is_terminal(type)) {
     Chunk response;
     if (read_chunk(skim_find(chunk.text, "response"), response) == ChunkForm::kObject) {
@@ -164,7 +194,7 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
     }
   }
   if (chunk.error.present()) {
-    pass_edited(name, chunk, false, out);
+    (void)pass_edited(name, chunk, false, out, nullptr);
   } else {
     pass(name, chunk.text, out);
   }
@@ -203,13 +233,16 @@ void StreamFilter::State::pass(std::string_view name, std::string_view data, Buf
   ++events;
 }
 
-void StreamFilter::State::pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out) {
-  const bool remove_usage = chunk.usage.present() && endpoint.dialect != Dialect::kResponse &&
-                            (usage_to_null || !options.client_wants_usage);
+std::size_t StreamFilter::State::pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out,
+                                             const char* mark) {
+  const bool remove_usage =
+      chunk.usage.present() && endpoint.dialect != Dialect::kResponse && (usage_to_null || !options.client_wants_usage);
   edited.clear();
-  append_edited(edited, chunk, {.removed = remove_usage ? &chunk.usage : nullptr, .to_null = usage_to_null},
-                {.removed = chunk.error.present() ? &chunk.error : nullptr});
+  const std::size_t at =
+      append_edited(edited, chunk, {.removed = remove_usage ? &chunk.usage : nullptr, .to_null = usage_to_null},
+                    {.removed = chunk.error.present() ? &chunk.error : nullptr}, mark);
   pass(name, edited.view(), out);
+  return kDataField.size() + at;
 }
 
 std::uint64_t StreamFilter::State::counted() const noexcept {

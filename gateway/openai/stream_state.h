@@ -5,6 +5,7 @@
 
 #include "openai/answer.h"
 #include "openai/chunk.h"
+#include "openai/repeated_chunk.h"
 #include "openai/sse_events.h"
 
 namespace sluice::openai {
@@ -27,7 +28,9 @@ struct StreamFilter::State {
   // False: it says nothing, and what is known stays.
   bool note_usage(std::string_view object, bool final) noexcept;
   void pass(std::string_view name, std::string_view data, Buffer& out);
-  void pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out);
+  // Returns where `mark`, a place in the chunk, stands in its event.
+  std::size_t pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out, const char* mark);
+  void learn(const Chunk& chunk, const ChoiceTable::Seen& seen, std::string_view event, std::size_t at);
 
   [[nodiscard]] Usage estimate(std::uint64_t prompt_estimate) const noexcept;
   [[nodiscard]] std::uint64_t counted() const noexcept;
@@ -41,9 +44,12 @@ struct StreamFilter::State {
   StreamState state = StreamState::kOpen;
   EventSplitter splitter;
   ChoiceTable choices;
-  Buffer joined;   // data of an event with several lines
-  Buffer edited;   // an event being edited
-  Buffer repaired; // an event whose bytes were not UTF-8
+  Buffer joined;    // data of an event with several lines
+  Buffer edited;    // an event being edited
+  Buffer repaired;  // an event whose bytes were not UTF-8
+
+  RepeatedChunk repeated;
+  unsigned fruitless = 0;  // times that something was learnt since the last repetition
 
   bool done_seen = false;      // [DONE]
   bool terminal_seen = false;  // a terminal event of Responses

@@ -9,8 +9,8 @@
 namespace sluice::openai {
 
 // `object` is the text of a usage object: chat and completions (prompt_tokens, …), Responses, images and audio
-// (input_tokens, …), Anthropic (whose cached tokens are not part of its input_tokens). None: null, not an object, audio by
-// duration, or all zero, which is how some servers say that they have not counted.
+// (input_tokens, …), Anthropic (whose cached tokens are not part of its input_tokens). None: null, not an object, audio
+// by duration, or all zero, which is how some servers say that they have not counted.
 [[nodiscard]] std::optional<Usage> read_usage(std::string_view object) noexcept;
 
 }  // namespace sluice::openai

@@ -94,11 +94,34 @@ inline void stream(const Endpoint& endpoint, bool wants_usage, std::string_view 
     const std::string_view event = rest.substr(0, end);
     rest.remove_prefix(end + 2);
     ASSERT_EQ(event.find('\r'), std::string_view::npos);
-    ASSERT_TRUE(event.starts_with("data: ") || (event.starts_with("event: ") && event.find("\ndata: ") != std::string_view::npos)) << event;
+    ASSERT_TRUE(event.starts_with("data: ") ||
+                (event.starts_with("event: ") && event.find("\ndata: ") != std::string_view::npos))
+        << event;
     ends += event == "data: [DONE]" ? 1 : 0;
     ASSERT_TRUE(ends == 0 || rest.empty()) << whole.out;
   }
   ASSERT_EQ(ends, whole.state == StreamState::kDone && endpoint.dialect != Dialect::kResponse ? 1u : 0u);
+}
+
+// A chunk leaves the same whether or not one like it went before: nothing learnt from the first changes the second.
+inline void repeated(const Endpoint& endpoint, bool wants_usage, std::string_view first, std::string_view second) {
+  const auto send = [](StreamFilter& filter, std::string_view data, Buffer& out) {
+    Buffer arrived;
+    arrived.append("data: ");
+    arrived.append(data);
+    arrived.append("\n\n");
+    return filter.filter(arrived, out);
+  };
+  StreamFilter both(endpoint, {.client_wants_usage = wants_usage});
+  StreamFilter alone(endpoint, {.client_wants_usage = wants_usage});
+  Buffer out_both, out_alone;
+  if (send(both, first, out_both) != StreamState::kOpen) return;
+  const std::uint64_t counted = both.completion_tokens();
+  out_both.clear();
+  const StreamState state = send(both, second, out_both);
+  ASSERT_EQ(state, send(alone, second, out_alone)) << first << "\n" << second;
+  ASSERT_EQ(out_both.view(), out_alone.view()) << first << "\n" << second;
+  ASSERT_GE(both.completion_tokens() + 1, counted + alone.completion_tokens());  // parts of four bytes round down
 }
 
 // Whatever an upstream says, the client gets an error object with four members.
@@ -107,7 +130,8 @@ inline void error(std::uint16_t status, std::string_view text) {
   ASSERT_GE(answer.status, 400);
   simdjson::dom::parser parser;
   simdjson::dom::object object;
-  ASSERT_EQ(parser.parse(answer.body.data(), answer.body.size())["error"].get(object), simdjson::SUCCESS) << answer.body;
+  ASSERT_EQ(parser.parse(answer.body.data(), answer.body.size())["error"].get(object), simdjson::SUCCESS)
+      << answer.body;
   ASSERT_EQ(object.size(), 4u);
 }
 

@@ -23,8 +23,9 @@ class Client final {
   explicit Client(const net::Endpoint& endpoint) : socket_(io_) { socket_.connect(endpoint); }
 
   void send(std::string_view method, std::string_view path, std::string_view body, std::string_view headers = {}) {
-    const std::string request = std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n" +
-                                std::string(headers) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+    const std::string request = std::string(method) + " " + std::string(path) +
+                                " HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n" + std::string(headers) +
+                                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
     asio::write(socket_, asio::buffer(request));
   }
 
@@ -81,7 +82,9 @@ class Demo : public testing::Test {
     return client.read();
   }
   Client::Answer chat(std::string_view more = {}, std::string_view headers = {}) {
-    return ask("/v1/chat/completions", R"({"model":"demo-model","messages":[{"role":"user","content":"hi"}])" + std::string(more) + "}", headers);
+    return ask("/v1/chat/completions",
+               R"({"model":"demo-model","messages":[{"role":"user","content":"hi"}])" + std::string(more) + "}",
+               headers);
   }
   static std::string fault(std::string_view name) { return "X-Demo-Fault: " + std::string(name) + "\r\n"; }
 
@@ -117,7 +120,8 @@ std::string text_of(const std::vector<std::string>& stream, std::uint64_t choice
     if (chunk["choices"].at(0)["index"].get(index) != simdjson::SUCCESS || index != choice) continue;
     if (chunk["choices"].at(0)["delta"]["content"].get(delta) == simdjson::SUCCESS) text += delta;
     if (chunk["choices"].at(0)["text"].get(delta) == simdjson::SUCCESS) text += delta;
-    if (chunk["choices"].at(0)["delta"]["tool_calls"].at(0)["function"]["arguments"].get(delta) == simdjson::SUCCESS) text += delta;
+    if (chunk["choices"].at(0)["delta"]["tool_calls"].at(0)["function"]["arguments"].get(delta) == simdjson::SUCCESS)
+      text += delta;
   }
   return text;
 }
@@ -146,7 +150,9 @@ TEST_F(Demo, AnswersTheSameStreamedAndWhole) {
 
 TEST_F(Demo, HonoursCapsUnlessTold) {
   start();
-  EXPECT_NE(chat(R"(,"max_tokens":3)").body.find(R"("finish_reason":"length"}],"usage":{"prompt_tokens":8,"completion_tokens":3,)"), std::string::npos);
+  EXPECT_NE(chat(R"(,"max_tokens":3)")
+                .body.find(R"("finish_reason":"length"}],"usage":{"prompt_tokens":8,"completion_tokens":3,)"),
+            std::string::npos);
   DemoOptions options;
   options.ignore_caps = true;
   start(options);
@@ -159,21 +165,25 @@ TEST_F(Demo, SendsOneUsageChunkWhereItIsAskedFor) {
   EXPECT_EQ(plain[plain.size() - 2].find("usage"), std::string::npos);
   const auto stream = events(chat(R"(,"stream":true,"stream_options":{"include_usage":true})").body);
   EXPECT_NE(stream[0].find("\"usage\":null"), std::string::npos);
-  EXPECT_NE(stream[stream.size() - 2].find(R"("choices":[],"usage":{"prompt_tokens":8,"completion_tokens":24,"total_tokens":32}})"), std::string::npos);
+  EXPECT_NE(stream[stream.size() - 2].find(
+                R"("choices":[],"usage":{"prompt_tokens":8,"completion_tokens":24,"total_tokens":32}})"),
+            std::string::npos);
 }
 
 TEST_F(Demo, StreamsManyChoicesAndCompletions) {
   start();
   const auto stream = events(chat(R"(,"stream":true,"n":2)").body);
   EXPECT_NE(text_of(stream, 0), text_of(stream, 1));
-  const auto completion = events(ask("/v1/completions", R"({"model":"demo-model","prompt":["a","b"],"stream":true,"max_tokens":2})").body);
+  const auto completion =
+      events(ask("/v1/completions", R"({"model":"demo-model","prompt":["a","b"],"stream":true,"max_tokens":2})").body);
   EXPECT_EQ(completion.size(), 2u * 3 + 1);
   EXPECT_NE(completion[0].find("\"object\":\"text_completion\""), std::string::npos);
 }
 
 TEST_F(Demo, CallsAToolWhereItMust) {
   start();
-  const std::string tools = R"(,"tools":[{"type":"function","function":{"name":"look_up","parameters":{}}}],"tool_choice":"required")";
+  const std::string tools =
+      R"(,"tools":[{"type":"function","function":{"name":"look_up","parameters":{}}}],"tool_choice":"required")";
   const Client::Answer streamed = chat(tools + R"(,"stream":true)");
   EXPECT_NE(streamed.body.find(R"("name":"look_up","arguments":"")"), std::string::npos);
   EXPECT_NE(streamed.body.find(R"("finish_reason":"tool_calls")"), std::string::npos);
@@ -198,17 +208,21 @@ TEST_F(Demo, StreamsResponsesWithRisingNumbers) {
   EXPECT_TRUE(stream.back().starts_with("event: response.completed\n"));
   EXPECT_NE(stream.back().find("\"output_tokens\":24"), std::string::npos);
   const Client::Answer whole = ask("/v1/responses", R"({"model":"demo-model","input":"hi","max_output_tokens":2})");
-  EXPECT_NE(whole.body.find(R"("status":"incomplete","incomplete_details":{"reason":"max_output_tokens"})"), std::string::npos);
+  EXPECT_NE(whole.body.find(R"("status":"incomplete","incomplete_details":{"reason":"max_output_tokens"})"),
+            std::string::npos);
 }
 
 TEST_F(Demo, EmbedsAsNumbersAndAsBase64) {
   start();
   simdjson::dom::parser parser;
-  const auto floats = json(parser, ask("/v1/embeddings", R"({"model":"demo-model","input":["a","b"],"dimensions":4})").body);
+  const auto floats =
+      json(parser, ask("/v1/embeddings", R"({"model":"demo-model","input":["a","b"],"dimensions":4})").body);
   EXPECT_EQ(floats["data"].get_array().size(), 2u);
   EXPECT_EQ(floats["data"].at(1)["embedding"].get_array().size(), 4u);
   simdjson::dom::parser other;
-  const auto coded = json(other, ask("/v1/embeddings", R"({"model":"demo-model","input":"a","dimensions":3,"encoding_format":"base64"})").body);
+  const auto coded = json(
+      other,
+      ask("/v1/embeddings", R"({"model":"demo-model","input":"a","dimensions":3,"encoding_format":"base64"})").body);
   EXPECT_EQ(std::string_view(coded["data"].at(0)["embedding"]).size(), 16u);
 }
 
@@ -261,13 +275,16 @@ TEST_F(Demo, MisbehavesAsTold) {
       {"error-in-stream=choices-null", "HTTP/1.1 200", "data: {\"choices\":null"},
       {"pings", "HTTP/1.1 200", "\n\n:\n\ndata:"},
       {"ids", "HTTP/1.1 200", "retry: 3000\n\nid: 1\ndata:"},
-      {"bom", "HTTP/1.1 200", "\xEF\xBB\xBF" "data: {"},
+      {"bom", "HTTP/1.1 200",
+       "\xEF\xBB\xBF"
+       "data: {"},
       {"crlf", "HTTP/1.1 200", "\r\n\r\ndata: [DONE]\r\n\r\n"},
       {"cr", "HTTP/1.1 200", "\r\rdata: [DONE]\r\r"},
       {"cumulative-usage", "HTTP/1.1 200", R"("usage":{"prompt_tokens":8,"completion_tokens":2,)"},
       {"usage-on-last-chunk", "HTTP/1.1 200", R"("finish_reason":"stop"}],"usage":{"prompt_tokens":8)"},
       {"unasked-usage", "HTTP/1.1 200", R"("choices":[],"usage":{)"},
-      {"unasked-usage,zero-usage", "HTTP/1.1 200", R"("usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0})"},
+      {"unasked-usage,zero-usage", "HTTP/1.1 200",
+       R"("usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0})"},
       {"not-json", "HTTP/1.1 200", "data: <html>"},
       {"empty-finish", "HTTP/1.1 200", R"("finish_reason":"")"},
       {"gzip", "HTTP/1.1 200", "\x1F\x8B\x08"},
@@ -298,7 +315,8 @@ TEST_F(Demo, EndsStreamsWrongAsTold) {
 
 TEST_F(Demo, TakesFaultsFromTheModelsNameAndTheCommandLine) {
   start();
-  const Client::Answer answer = ask("/v1/chat/completions", R"({"model":"demo-model:fault=status=503+ids","messages":[]})");
+  const Client::Answer answer =
+      ask("/v1/chat/completions", R"({"model":"demo-model:fault=status=503+ids","messages":[]})");
   EXPECT_TRUE(answer.head.starts_with("HTTP/1.1 503"));
   DemoOptions options;
   options.faults = "status=504";

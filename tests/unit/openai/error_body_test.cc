@@ -129,7 +129,8 @@ TEST(UpstreamAnswer, C8EveryFormLeavesNested) {
     EXPECT_EQ(answer.body.find("sk-operator"), std::string::npos);
     simdjson::dom::parser parser;
     simdjson::dom::object error;
-    ASSERT_EQ(parser.parse(answer.body.data(), answer.body.size())["error"].get(error), simdjson::SUCCESS) << answer.body;
+    ASSERT_EQ(parser.parse(answer.body.data(), answer.body.size())["error"].get(error), simdjson::SUCCESS)
+        << answer.body;
     EXPECT_EQ(error.size(), 4u);
     EXPECT_TRUE(error["message"].is_string());
     EXPECT_TRUE(error["type"].is_string());

@@ -114,6 +114,17 @@ TEST(Fuzz, AStreamLeavesTheSameWhateverItsSplit) {
   }
 }
 
+TEST(Fuzz, AChunkLeavesTheSameAfterOneLikeIt) {
+  Mutator mutator(corpus("chunk"));
+  const std::vector<std::string> chunks = corpus("chunk");
+  for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
+    const std::string second = mutator.next();
+    for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kCompletions}) {
+      for (const std::string& first : chunks) fuzz::repeated(endpoint_of(id), i % 2 == 0, first, second);
+    }
+  }
+}
+
 TEST(Fuzz, EveryErrorLeavesNested) {
   Mutator mutator(corpus("error"));
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i)

@@ -285,6 +285,30 @@ TEST(StreamFilter, CountsADeltaOfManyTokensByItsLength) {
   EXPECT_EQ(outcome.counted, 100u);
 }
 
+TEST(StreamFilter, ARepeatedChunkIsTreatedAsTheFirst) {
+  const auto chunk = [](const std::string& text, const std::string& end) {
+    return event(R"({"error":null,"model":"m","choices":[{"index":0,"delta":{"content":")" + text +
+                 R"("},"finish_reason":)" + end + R"(}],"usage":null})");
+  };
+  const auto left = [](const std::string& text, const std::string& end) {
+    return event(R"({"model":"m","choices":[{"index":0,"delta":{"content":")" + text + R"("},"finish_reason":)" + end +
+                 "}]}");
+  };
+  std::string in, out;
+  for (const std::string text :
+       {"a", "bc", "", R"(\"\u0041\\)", R"("},"finish_reason":null}],"x":[{"y":{"z":")", "d"}) {
+    in += chunk(text, "null");
+    out += left(text, "null");
+  }
+  // The fifth is no repetition but another chunk in disguise: it has no text.
+  in += chunk("e", "\"stop\"") + std::string(kDoneEvent);
+  out += left("e", "\"stop\"") + std::string(kDoneEvent);
+  const Outcome outcome = run(EndpointId::kChatCompletions, in, {}, 0);
+  EXPECT_EQ(outcome.out, out);
+  EXPECT_EQ(outcome.state, StreamState::kDone);
+  EXPECT_EQ(outcome.counted, 5u);
+}
+
 TEST(StreamFilter, NothingPassedIsNoUsage) {
   EXPECT_EQ(run(EndpointId::kChatCompletions, "", {}, 0).usage.source, UsageSource::kNone);
 }
