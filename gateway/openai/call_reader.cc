@@ -4,158 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
+
+#include "openai/members.h"
+#include "openai/text_walk.h"
 
 namespace sluice::openai {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
-
-constexpr unsigned kDeepest = 128;  // nesting that a model server's own parser is sure to take
 constexpr std::size_t kModelBytes = 256;
 constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
 constexpr std::uint64_t kMostPrompts = 2048;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
 constexpr std::size_t kKeptParserBytes = 4 * 1024 * 1024;  // a parser that grew beyond is not kept
-
-constexpr const char* kNotJson = "The request body is not valid JSON.";
-constexpr const char* kTooDeep = "The request body nests too deeply; the bound is 128 levels.";
-
-// The members that some endpoint reads or edits.
-enum class Name : std::uint8_t {
-  kModel,
-  kStream,
-  kStreamOptions,
-  kMaxCompletionTokens,
-  kMaxTokens,
-  kMaxOutputTokens,
-  kPredict,
-  kChoices,
-  kBestOf,
-  kMessages,
-  kPrompt,
-  kSuffix,
-  kInput,
-  kInstructions,
-  kTools,
-  kBackground,
-  kPreviousResponse,
-  kCount,
-};
-
-struct NameRow {
-  std::string_view text;
-  const char* twice;     // the error when it occurs twice
-  const char* miscased;  // the error when it is spelt in another case
-};
-
-#define SLUICE_MEMBER(name)                                                                         \
-  {                                                                                                 \
-    name, "The member '" name "' occurs twice in the request body; give it once.",                  \
-        "A member differs from '" name "' in case alone; names are case-sensitive, use '" name "'." \
-  }
-constexpr std::array<NameRow, static_cast<std::size_t>(Name::kCount)> kNames{{
-    SLUICE_MEMBER("model"),
-    SLUICE_MEMBER("stream"),
-    SLUICE_MEMBER("stream_options"),
-    SLUICE_MEMBER("max_completion_tokens"),
-    SLUICE_MEMBER("max_tokens"),
-    SLUICE_MEMBER("max_output_tokens"),
-    SLUICE_MEMBER("n_predict"),
-    SLUICE_MEMBER("n"),
-    SLUICE_MEMBER("best_of"),
-    SLUICE_MEMBER("messages"),
-    SLUICE_MEMBER("prompt"),
-    SLUICE_MEMBER("suffix"),
-    SLUICE_MEMBER("input"),
-    SLUICE_MEMBER("instructions"),
-    SLUICE_MEMBER("tools"),
-    SLUICE_MEMBER("background"),
-    SLUICE_MEMBER("previous_response_id"),
-}};
-#undef SLUICE_MEMBER
-
-constexpr std::uint32_t bit(Name name) noexcept { return 1U << static_cast<unsigned>(name); }
-
-template <class... Names>
-constexpr std::uint32_t bits(Names... names) noexcept {
-  return (bit(names) | ...);
-}
-
-// What each dialect reads. n_predict is llama.cpp's own, which it prefers to max_tokens: a clamp that passed it by
-// would bound nothing.
-constexpr std::uint32_t members_of(Dialect dialect) noexcept {
-  switch (dialect) {
-    case Dialect::kChat:
-      return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxCompletionTokens, Name::kMaxTokens,
-                  Name::kPredict, Name::kChoices, Name::kMessages, Name::kTools);
-    case Dialect::kCompletion:
-      return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxTokens, Name::kPredict, Name::kChoices,
-                  Name::kBestOf, Name::kPrompt, Name::kSuffix);
-    case Dialect::kEmbedding:
-      return bits(Name::kModel, Name::kInput);
-    case Dialect::kResponse:
-      return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kInput,
-                  Name::kInstructions, Name::kTools, Name::kBackground, Name::kPreviousResponse);
-    case Dialect::kNone:
-      break;
-  }
-  return bit(Name::kModel);
-}
-
-// The next character of `text` with ASCII case folded, and with the two letters beyond ASCII that Unicode folds into
-// it: Go's JSON decoder, which Ollama uses, matches "\u017Ftream" with "stream".
-char folded(std::string_view& text) noexcept {
-  constexpr std::string_view kLongS = "\xC5\xBF";
-  constexpr std::string_view kKelvin = "\xE2\x84\xAA";
-  if (text.starts_with(kLongS)) {
-    text.remove_prefix(kLongS.size());
-    return 's';
-  }
-  if (text.starts_with(kKelvin)) {
-    text.remove_prefix(kKelvin.size());
-    return 'k';
-  }
-  const char c = text.front();
-  text.remove_prefix(1);
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-bool equals_folded(std::string_view text, std::string_view lower_case) noexcept {
-  while (!text.empty() && !lower_case.empty()) {
-    if (folded(text) != lower_case.front()) return false;
-    lower_case.remove_prefix(1);
-  }
-  return text.empty() && lower_case.empty();
-}
-
-// A token ends where the next one starts; what stands between is white space.
-std::string_view trimmed(std::string_view token) noexcept {
-  const std::size_t last = token.find_last_not_of(" \t\r\n");
-  return token.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
-Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
-
-// Whether a string's token carries bytes in base64 rather than text.
-bool is_base64_url(std::string_view token) noexcept {
-  constexpr std::size_t kLongestMediaType = 160;
-  return token.starts_with("\"data:") && token.substr(0, kLongestMediaType).find(";base64,") != std::string_view::npos;
-}
-
-// What a walk over nested values counts.
-enum class Count : std::uint8_t {
-  kNothing,  // walked for its structure alone
-  kText,     // the bytes of strings
-  kTokens,   // the same, and numbers are tokens
-};
-
-// Members of a message whose strings are not text that a model reads.
-bool is_text_member(std::string_view name) noexcept {
-  constexpr std::string_view kOthers[] = {"role",      "type",     "id",           "data",
-                                          "file_data", "b64_json", "tool_call_id", "call_id"};
-  return std::find(std::begin(kOthers), std::end(kOthers), name) == std::end(kOthers);
-}
 
 }  // namespace
 
@@ -183,7 +43,7 @@ class Walk final {
       return bad("Bytes follow the JSON object in the request body.");
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
     call_.choices = std::max(choices_, best_of_) * prompts_;
-    call_.prompt_estimate = (text_bytes_ + 3) / 4;
+    call_.prompt_estimate = (text_.bytes() + 3) / 4;
     return std::move(call_);
   }
 
@@ -202,15 +62,16 @@ class Walk final {
   }
 
   Status read_member(std::string_view name, ondemand::value& value) {
-    for (std::size_t i = 0; i < kNames.size(); ++i) {
+    for (std::size_t i = 0; i < kNameCount; ++i) {
       const auto which = static_cast<Name>(i);
-      if ((members_ & bit(which)) == 0 || !equals_folded(name, kNames[i].text)) continue;
-      if ((seen_ & bit(which)) != 0) return bad(kNames[i].twice);
-      if (name != kNames[i].text) return bad(kNames[i].miscased);
+      const NameRow& row = row_of(which);
+      if ((members_ & bit(which)) == 0 || !equals_folded(name, row.text)) continue;
+      if ((seen_ & bit(which)) != 0) return bad(row.twice);
+      if (name != row.text) return bad(row.miscased);
       seen_ |= bit(which);
       return read_known(which, value);
     }
-    return walk(value, 2, Count::kNothing);
+    return text_.walk(value, 2, Count::kNothing);
   }
 
   Status read_known(Name which, ondemand::value& value) {
@@ -241,9 +102,10 @@ class Walk final {
         return read_prompt(which, value);
       case Name::kSuffix:
       case Name::kInstructions:
-        return walk(value, 2, Count::kText);
+        return text_.walk(value, 2, Count::kText);
       case Name::kTools:
-        return read_tools(value);
+        // Definitions of tools reach the model as text, names and all.
+        return text_.walk_whole(value, 2);
       case Name::kBackground:
         return read_background(value);
       case Name::kPreviousResponse:
@@ -251,22 +113,7 @@ class Walk final {
       case Name::kCount:
         break;
     }
-    return walk(value, 2, Count::kNothing);
-  }
-
-  static Result<ondemand::json_type> type_of(ondemand::value& value) noexcept {
-    ondemand::json_type type{};
-    if (value.type().get(type)) return bad(kNotJson);
-    return type;
-  }
-
-  static Result<bool> is_null(ondemand::value& value) noexcept {
-    const Result<ondemand::json_type> type = type_of(value);
-    if (!type) return type.error();
-    if (*type != ondemand::json_type::null) return false;
-    bool null = false;
-    if (value.is_null().get(null) || !null) return bad(kNotJson);
-    return true;
+    return text_.walk(value, 2, Count::kNothing);
   }
 
   [[nodiscard]] Member member_of(std::string_view text) const noexcept {
@@ -315,7 +162,7 @@ class Walk final {
     if (!number) return number.error();
     if (number->has_value() && **number > static_cast<double>(kGreatestCap)) return bad(wrong);
     OutputCap& cap = call_.caps[call_.cap_count++];
-    cap.name = kNames[static_cast<std::size_t>(which)].text;
+    cap.name = row_of(which).text;
     cap.member = member_of(token);
     if (!number->has_value() || **number < 1) return ok();
     cap.value = static_cast<std::uint64_t>(**number);
@@ -358,7 +205,7 @@ class Walk final {
 
   Status read_stream_option(std::string_view name, ondemand::value& value) {
     constexpr std::string_view kIncludeUsage = "include_usage";
-    if (!equals_folded(name, kIncludeUsage)) return walk(value, 3, Count::kNothing);
+    if (!equals_folded(name, kIncludeUsage)) return text_.walk(value, 3, Count::kNothing);
     if (call_.include_usage_member.present())
       return bad("'stream_options.include_usage' occurs twice in the request body; give it once.");
     if (name != kIncludeUsage)
@@ -371,24 +218,15 @@ class Walk final {
     const Result<ondemand::json_type> type = type_of(value);
     if (!type) return type.error();
     if (*type != ondemand::json_type::array) return bad(wrong);
-    return walk(value, 2, Count::kText);
-  }
-
-  // Definitions of tools reach the model as text, names and all: their length is counted as it stands.
-  Status read_tools(ondemand::value& value) {
-    const char* begin = value.raw_json_token().data();
-    last_token_end_ = begin;
-    SLUICE_TRY(walk(value, 2, Count::kNothing));
-    text_bytes_ += static_cast<std::size_t>(last_token_end_ - begin);
-    return ok();
+    return text_.walk(value, 2, Count::kText);
   }
 
   // A string, an array of strings, of tokens, or of arrays of tokens; for responses an array of items.
   Status read_prompt(Name which, ondemand::value& value) {
     const Result<ondemand::json_type> type = type_of(value);
     if (!type) return type.error();
-    if (*type != ondemand::json_type::array) return walk(value, 2, Count::kText);
-    if (endpoint_.dialect == Dialect::kResponse) return walk(value, 2, Count::kText);
+    if (*type != ondemand::json_type::array) return text_.walk(value, 2, Count::kText);
+    if (endpoint_.dialect == Dialect::kResponse) return text_.walk(value, 2, Count::kText);
     ondemand::array array;
     if (value.get_array().get(array)) return bad(kNotJson);
     std::uint64_t prompts = 0;
@@ -400,7 +238,7 @@ class Walk final {
       if (!element_type) return element_type.error();
       tokens = tokens || *element_type == ondemand::json_type::number;
       ++prompts;
-      SLUICE_TRY(walk(element, 3, Count::kTokens));
+      SLUICE_TRY(text_.walk(element, 3, Count::kTokens));
     }
     if (which == Name::kInput || tokens) return ok();
     if (prompts > kMostPrompts) return bad("'prompt' holds too many prompts; the bound is 2048.");
@@ -423,78 +261,6 @@ class Walk final {
     return ok();
   }
 
-  // Steps over a value and all that is in it. Recursion is bounded by kDeepest.
-  Status walk(ondemand::value& value, unsigned depth, Count count) {
-    const Result<ondemand::json_type> type = type_of(value);
-    if (!type) return type.error();
-    switch (*type) {
-      case ondemand::json_type::array:
-        return walk_array(value, depth, count);
-      case ondemand::json_type::object:
-        return walk_object(value, depth, count);
-      default:
-        return walk_scalar(value, *type, count);
-    }
-  }
-
-  Status walk_array(ondemand::value& value, unsigned depth, Count count) {
-    if (depth > kDeepest) return bad(kTooDeep);
-    ondemand::array array;
-    if (value.get_array().get(array)) return bad(kNotJson);
-    for (auto step : array) {
-      ondemand::value element;
-      if (std::move(step).get(element)) return bad(kNotJson);
-      SLUICE_TRY(walk(element, depth + 1, count));
-    }
-    return ok();
-  }
-
-  Status walk_object(ondemand::value& value, unsigned depth, Count count) {
-    if (depth > kDeepest) return bad(kTooDeep);
-    ondemand::object object;
-    if (value.get_object().get(object)) return bad(kNotJson);
-    for (auto step : object) {
-      ondemand::field field;
-      if (std::move(step).get(field)) return bad(kNotJson);
-      const bool text = count != Count::kNothing && is_text_member(name_of(field));
-      SLUICE_TRY(walk(field.value(), depth + 1, text ? count : Count::kNothing));
-    }
-    return ok();
-  }
-
-  // As it stands in the text: an escaped spelling only changes the estimate.
-  static std::string_view name_of(ondemand::field& field) noexcept {
-    const char* begin = field.key().raw();
-    constexpr std::size_t kLongest = 16;
-    std::size_t length = 0;
-    while (length < kLongest && begin[length] != '"') ++length;
-    return {begin, length};
-  }
-
-  Status walk_scalar(ondemand::value& value, ondemand::json_type type, Count count) {
-    const std::string_view token = trimmed(value.raw_json_token());
-    last_token_end_ = token.data() + token.size();
-    switch (type) {
-      case ondemand::json_type::string:
-        if (count != Count::kNothing && !is_base64_url(token))
-          text_bytes_ += token.size() - std::min<std::size_t>(2, token.size());
-        return ok();
-      case ondemand::json_type::number:
-        if (count == Count::kTokens) text_bytes_ += 4;
-        return ok();
-      case ondemand::json_type::boolean: {
-        bool flag = false;
-        if (value.get_bool().get(flag)) return bad(kNotJson);
-        return ok();
-      }
-      default: {
-        const Result<bool> null = is_null(value);
-        if (!null) return null.error();
-        return ok();
-      }
-    }
-  }
-
   ondemand::parser& parser_;
   const Endpoint& endpoint_;
   std::string_view body_;
@@ -503,8 +269,7 @@ class Walk final {
   std::uint64_t choices_ = 1;
   std::uint64_t best_of_ = 1;
   std::uint64_t prompts_ = 1;
-  std::size_t text_bytes_ = 0;
-  const char* last_token_end_ = nullptr;
+  TextWalk text_;
   CallBody call_;
 };
 

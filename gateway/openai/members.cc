@@ -1,0 +1,90 @@
+#include "openai/members.h"
+
+#include <array>
+
+namespace sluice::openai {
+namespace {
+
+#define SLUICE_MEMBER(name)                                                                         \
+  {                                                                                                 \
+    name, "The member '" name "' occurs twice in the request body; give it once.",                  \
+        "A member differs from '" name "' in case alone; names are case-sensitive, use '" name "'." \
+  }
+constexpr std::array<NameRow, kNameCount> kNames{{
+    SLUICE_MEMBER("model"),
+    SLUICE_MEMBER("stream"),
+    SLUICE_MEMBER("stream_options"),
+    SLUICE_MEMBER("max_completion_tokens"),
+    SLUICE_MEMBER("max_tokens"),
+    SLUICE_MEMBER("max_output_tokens"),
+    SLUICE_MEMBER("n_predict"),
+    SLUICE_MEMBER("n"),
+    SLUICE_MEMBER("best_of"),
+    SLUICE_MEMBER("messages"),
+    SLUICE_MEMBER("prompt"),
+    SLUICE_MEMBER("suffix"),
+    SLUICE_MEMBER("input"),
+    SLUICE_MEMBER("instructions"),
+    SLUICE_MEMBER("tools"),
+    SLUICE_MEMBER("background"),
+    SLUICE_MEMBER("previous_response_id"),
+}};
+#undef SLUICE_MEMBER
+
+template <class... Names>
+constexpr std::uint32_t bits(Names... names) noexcept {
+  return (bit(names) | ...);
+}
+
+// The next character of `text` with ASCII case folded, and with the two letters beyond ASCII that Unicode folds into
+// it: Go's JSON decoder, which Ollama uses, matches "\u017Ftream" with "stream".
+char folded(std::string_view& text) noexcept {
+  constexpr std::string_view kLongS = "\xC5\xBF";
+  constexpr std::string_view kKelvin = "\xE2\x84\xAA";
+  if (text.starts_with(kLongS)) {
+    text.remove_prefix(kLongS.size());
+    return 's';
+  }
+  if (text.starts_with(kKelvin)) {
+    text.remove_prefix(kKelvin.size());
+    return 'k';
+  }
+  const char c = text.front();
+  text.remove_prefix(1);
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+}  // namespace
+
+const NameRow& row_of(Name name) noexcept { return kNames[static_cast<std::size_t>(name)]; }
+
+// What each dialect reads. n_predict is llama.cpp's own, which it prefers to max_tokens: a clamp that passed it by
+// would bound nothing.
+std::uint32_t members_of(Dialect dialect) noexcept {
+  switch (dialect) {
+    case Dialect::kChat:
+      return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxCompletionTokens, Name::kMaxTokens,
+                  Name::kPredict, Name::kChoices, Name::kMessages, Name::kTools);
+    case Dialect::kCompletion:
+      return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxTokens, Name::kPredict, Name::kChoices,
+                  Name::kBestOf, Name::kPrompt, Name::kSuffix);
+    case Dialect::kEmbedding:
+      return bits(Name::kModel, Name::kInput);
+    case Dialect::kResponse:
+      return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kInput,
+                  Name::kInstructions, Name::kTools, Name::kBackground, Name::kPreviousResponse);
+    case Dialect::kNone:
+      break;
+  }
+  return bit(Name::kModel);
+}
+
+bool equals_folded(std::string_view text, std::string_view lower_case) noexcept {
+  while (!text.empty() && !lower_case.empty()) {
+    if (folded(text) != lower_case.front()) return false;
+    lower_case.remove_prefix(1);
+  }
+  return text.empty() && lower_case.empty();
+}
+
+}  // namespace sluice::openai
