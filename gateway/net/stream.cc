@@ -373,10 +373,12 @@ Task<Status> Stream::handshake_as_server(SSL_CTX* context, Deadline deadline) {
   co_return co_await handshake(deadline);
 }
 
-Task<Status> Stream::handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline) {
+Task<Status> Stream::handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
+                                         SSL_SESSION* session) {
   SslPtr ssl(SSL_new(context));
   if (!ssl) co_return self_error(ErrorKind::kInternal, "no TLS session");
   SSL_set_connect_state(ssl.get());
+  if (session != nullptr) SSL_set_session(ssl.get(), session);
   if (!host.empty()) {
     boost::system::error_code not_an_address;
     (void)asio::ip::make_address(host, not_an_address);

@@ -45,8 +45,9 @@ class Stream final {
 
   // Puts TLS on the connection. `context` outlives the stream or is kept by SSL's own count.
   Task<Status> handshake_as_server(SSL_CTX* context, Deadline deadline);
-  // Sends `host` as SNI and checks the certificate against it, if not empty.
-  Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline);
+  // Sends `host` as SNI and checks the certificate against it, if not empty. `session`: one to resume, or null.
+  Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
+                                   SSL_SESSION* session = nullptr);
 
   // Reads what is there, or waits for it. 0 bytes: the peer ended its side (FIN or close_notify); see truncated().
   Task<Result<std::size_t>> read_some(std::span<char> into, Deadline deadline);

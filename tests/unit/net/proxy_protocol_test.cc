@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace sluice::net {
 namespace {
 
@@ -55,6 +57,32 @@ TEST(ProxyProtocol, NonsenseIsBad) {
         "PROXY " + std::string(200, 'a'), v2(1, 0x11, "short"), v2(2, 0x11, kV4Addresses),
         v2(1, 0x11, std::string(3'000, 'a')), std::string("\x16\x03\x01")})
     EXPECT_EQ(parse_proxy_header(text).state, State::kBad) << text.substr(0, 40);
+}
+
+// Whatever the bytes: never beyond the input, and once there is a verdict, more bytes do not change it.
+TEST(ProxyProtocol, MutatedHeadersGetOneVerdict) {
+  std::mt19937 random(3);
+  const std::string seeds[] = {"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", "PROXY TCP6 2001:db8::1 ::1 1 2\r\n",
+                               "PROXY UNKNOWN\r\n", v2(1, 0x11, kV4Addresses), v2(1, 0x21, std::string(36, 'a')),
+                               v2(0, 0, "")};
+  for (int round = 0; round < 50'000; ++round) {
+    std::string bytes = seeds[random() % std::size(seeds)];
+    for (unsigned changes = random() % 4; changes != 0 && !bytes.empty(); --changes) {
+      const std::size_t at = random() % bytes.size();
+      switch (random() % 3) {
+        case 0: bytes[at] = static_cast<char>(random()); break;
+        case 1: bytes.erase(at, 1); break;
+        default: bytes.insert(at, 1, static_cast<char>(random())); break;
+      }
+    }
+    const ProxyHeader whole = parse_proxy_header(bytes);
+    EXPECT_LE(whole.size_bytes, bytes.size());
+    const ProxyHeader part = parse_proxy_header(std::string_view(bytes).substr(0, random() % (bytes.size() + 1)));
+    if (part.state != State::kMore) {
+      EXPECT_EQ(part.state, whole.state);
+      EXPECT_EQ(part.source, whole.source);
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,244 @@
+// Whom the server's TLS lets in as what: ALPN, client certificates, tickets; and certificates of our own making.
+#include "net/tls_context.h"
+
+#include <gtest/gtest.h>
+
+#include "net/certificates.h"
+#include "net/stream.h"
+#include "support/loop_runner.h"
+#include "support/tls_files.h"
+
+namespace sluice::net {
+namespace {
+
+using std::chrono::hours;
+
+Deadline soon() { return Deadline::after(std::chrono::seconds(10)); }
+
+using SessionPtr = std::unique_ptr<SSL_SESSION, decltype([](SSL_SESSION* s) { SSL_SESSION_free(s); })>;
+
+struct Shaken {
+  bool client_ok = false;
+  bool server_ok = false;
+  std::string alpn;
+  bool reused = false;
+  std::string peer;  // common name of the client's certificate, as the server sees it
+  SessionPtr session;
+};
+
+struct TlsContextTest : test::LoopTest {
+  TlsContextTest() { tls = ServerTls::create(options()).value(); }
+
+  ServerTlsOptions options() const {
+    return {.certificate_file = files.certificate_file, .key_file = files.key_file, .tunnel_ca = files.ca.certificate};
+  }
+  std::shared_ptr<SSL_CTX> client(std::vector<std::string> alpn, bool with_certificate = false) const {
+    ClientTlsOptions made{.ca_file = files.ca_file, .alpn = std::move(alpn)};
+    if (with_certificate) {
+      made.certificate_file = files.client_certificate_file;
+      made.key_file = files.client_key_file;
+    }
+    auto context = create_client_tls(made).value();
+    SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT);
+    SSL_CTX_set_app_data(context.get(), &got_session);
+    SSL_CTX_sess_set_new_cb(context.get(), [](SSL* ssl, SSL_SESSION* session) {
+      static_cast<SessionPtr*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)))->reset(session);
+      return 1;
+    });
+    return context;
+  }
+
+  // A handshake, then one byte each way, so that tickets arrive and an alert for the certificate is seen.
+  Shaken shake(SSL_CTX* client_context, SSL_SESSION* session = nullptr) {
+    Shaken shaken;
+    test::StreamPair pair = test::connected_pair(loop);
+    got_session.reset();
+    group.spawn(serve(*pair.server, tls->context().get(), shaken));
+    run(dial(*pair.client, client_context, session, shaken));
+    drain();
+    shaken.session = std::move(got_session);
+    return shaken;
+  }
+  static Task<void> serve(Stream& stream, SSL_CTX* context, Shaken& shaken) {
+    const Status done = co_await stream.handshake_as_server(context, soon());
+    shaken.server_ok = static_cast<bool>(done);
+    if (done) {
+      shaken.alpn = stream.alpn();
+      shaken.reused = SSL_session_reused(stream.ssl()) != 0;
+      if (const auto peer = peer_certificate(stream.ssl()); peer.ok()) shaken.peer = peer->common_name;
+      (void)co_await stream.write("x", soon());
+    }
+    stream.close();
+  }
+  static Task<void> dial(Stream& stream, SSL_CTX* context, SSL_SESSION* session, Shaken& shaken) {
+    const Status done = co_await stream.handshake_as_client(context, "localhost", soon(), session);
+    std::array<char, 8> byte;
+    const Result<std::size_t> read = done ? co_await stream.read_some(byte, soon()) : Result<std::size_t>(Error{});
+    shaken.client_ok = done && read && *read == 1;
+    stream.close();
+  }
+
+  test::TlsFiles files;
+  std::unique_ptr<ServerTls> tls;
+  mutable SessionPtr got_session;
+};
+
+TEST_F(TlsContextTest, ChoosesTheProtocolAndRefusesOthers) {
+  EXPECT_EQ(shake(client({"http/1.1"}).get()).alpn, "http/1.1");
+  EXPECT_EQ(shake(client({"h3", "http/1.1"}).get()).alpn, "http/1.1");
+  const Shaken silent = shake(client({}).get());
+  EXPECT_TRUE(silent.client_ok);
+  EXPECT_EQ(silent.alpn, "");
+  const Shaken other = shake(client({"h3"}).get());
+  EXPECT_FALSE(other.server_ok);
+  EXPECT_FALSE(other.client_ok);
+}
+
+TEST_F(TlsContextTest, ATunnelNeedsACertificateOfOurCa) {
+  const Shaken with = shake(client({"sluice-tunnel/1"}, true).get());
+  EXPECT_TRUE(with.client_ok);
+  EXPECT_EQ(with.alpn, "sluice-tunnel/1");
+  EXPECT_EQ(with.peer, "agent-1");
+  const Shaken without = shake(client({"sluice-tunnel/1"}).get());
+  EXPECT_FALSE(without.server_ok);
+  EXPECT_FALSE(without.client_ok);
+  const Shaken mixed = shake(client({"http/1.1", "sluice-tunnel/1"}).get());
+  EXPECT_FALSE(mixed.server_ok);
+
+  const auto stranger = create_ca("another CA", hours(1)).value();
+  const auto request = create_request("agent-1").value();
+  files.put("client.pem", sign_client_request(stranger, request.request, "agent-1", hours(1)).value());
+  files.put("client.key", request.key);
+  EXPECT_FALSE(shake(client({"sluice-tunnel/1"}, true).get()).server_ok);
+}
+
+TEST_F(TlsContextTest, AnApiConnectionIsNotAskedForACertificate) {
+  const Shaken shaken = shake(client({"http/1.1"}, true).get());
+  EXPECT_TRUE(shaken.client_ok);
+  EXPECT_EQ(shaken.peer, "");
+}
+
+TEST_F(TlsContextTest, AServerCertificateIsNoAgent) {
+  const std::vector<std::string> names{"localhost"};
+  const auto server = create_server_certificate(files.ca, names, hours(1)).value();
+  files.put("client.pem", server.certificate);
+  files.put("client.key", server.key);
+  EXPECT_FALSE(shake(client({"sluice-tunnel/1"}, true).get()).server_ok);
+}
+
+TEST_F(TlsContextTest, TicketsResumeAlsoAfterAReload) {
+  const auto context = client({"http/1.1"});
+  Shaken first = shake(context.get());
+  ASSERT_TRUE(first.session);
+  EXPECT_FALSE(first.reused);
+  EXPECT_TRUE(tls->reload(options()).ok());
+  const Shaken second = shake(context.get(), first.session.get());
+  EXPECT_TRUE(second.client_ok);
+  EXPECT_TRUE(second.reused);
+}
+
+TEST_F(TlsContextTest, ATicketOfAnApiConnectionOpensNoTunnel) {
+  Shaken first = shake(client({"http/1.1"}).get());
+  ASSERT_TRUE(first.session);
+  const Shaken stolen = shake(client({"sluice-tunnel/1"}).get(), first.session.get());
+  EXPECT_FALSE(stolen.server_ok);
+  EXPECT_FALSE(stolen.client_ok);
+  const Shaken honest = shake(client({"sluice-tunnel/1"}, true).get(), first.session.get());
+  EXPECT_TRUE(honest.client_ok);
+  EXPECT_FALSE(honest.reused);
+  EXPECT_EQ(honest.peer, "agent-1");
+}
+
+TEST_F(TlsContextTest, ATunnelGetsNoTicket) {
+  EXPECT_FALSE(shake(client({"sluice-tunnel/1"}, true).get()).session);
+}
+
+TEST_F(TlsContextTest, TicketsCanBeOff) {
+  ServerTlsOptions off = options();
+  off.tickets = Tickets::kOff;
+  ASSERT_TRUE(tls->reload(off).ok());
+  EXPECT_FALSE(shake(client({"http/1.1"}).get()).session);
+}
+
+TEST_F(TlsContextTest, Tls12OnlyWhereAllowed) {
+  const auto old = client({"http/1.1"});
+  SSL_CTX_set_max_proto_version(old.get(), TLS1_2_VERSION);
+  EXPECT_FALSE(shake(old.get()).server_ok);
+  ServerTlsOptions allowed = options();
+  allowed.floor = TlsFloor::k12;
+  ASSERT_TRUE(tls->reload(allowed).ok());
+  EXPECT_TRUE(shake(old.get()).client_ok);
+}
+
+TEST_F(TlsContextTest, ABadReloadSaysWhyAndChangesNothing) {
+  const auto before = tls->context();
+  const auto why = [&](const std::string& certificate, const std::string& key) {
+    ServerTlsOptions bad = options();
+    bad.certificate_file = certificate;
+    bad.key_file = key;
+    return std::string(tls->reload(bad).message());
+  };
+  const std::string junk = files.put("junk.pem", "junk");
+  EXPECT_NE(why("/nowhere.pem", files.key_file).find("cannot read certificate /nowhere.pem"), std::string::npos);
+  EXPECT_NE(why(junk, files.key_file).find("junk.pem holds no usable certificate"), std::string::npos);
+  EXPECT_NE(why(files.certificate_file, junk).find("junk.pem holds no usable key"), std::string::npos);
+  EXPECT_NE(why(files.certificate_file, files.client_key_file).find("is not the key of"), std::string::npos)
+      << why(files.certificate_file, files.client_key_file);
+  EXPECT_EQ(tls->context(), before);
+}
+
+TEST(TicketKeys, AreKeptForTwoLifetimesAndThenForgotten) {
+  TicketKeys keys(hours(2));
+  const MonoTime start = Mono::now();
+  TicketKeys::Key sealed, opened;
+  ASSERT_TRUE(keys.seal_key(sealed, start));
+  EXPECT_EQ(keys.open_key(sealed.name, opened, start + hours(1)), TicketKeys::Found::kCurrent);
+  EXPECT_EQ(keys.open_key(sealed.name, opened, start + hours(3)), TicketKeys::Found::kPrevious);
+  EXPECT_EQ(opened.cipher, sealed.cipher);
+  EXPECT_EQ(keys.open_key(sealed.name, opened, start + hours(5)), TicketKeys::Found::kNo);
+  TicketKeys::Key next;
+  ASSERT_TRUE(keys.seal_key(next, start + hours(9)));
+  EXPECT_NE(next.name, sealed.name);
+}
+
+TEST(Certificates, SayWhatTheyWereMadeFor) {
+  const auto ca = create_ca("our CA", hours(24)).value();
+  const std::vector<std::string> names{"gateway.example", "127.0.0.1", "::1"};
+  const auto server = read_certificate(create_server_certificate(ca, names, hours(2)).value().certificate).value();
+  EXPECT_EQ(server.names, names);
+  EXPECT_EQ(server.issuer_common_name, "our CA");
+  const auto now = SystemClock().wall();
+  EXPECT_LT(server.not_before, now);
+  EXPECT_NEAR(std::chrono::duration<double>(server.not_after - now).count(), 2 * 3600, 60);
+
+  const auto request = create_request("as it wishes").value();
+  const auto agent = read_certificate(sign_client_request(ca, request.request, "as we say", hours(720)).value()).value();
+  EXPECT_EQ(agent.common_name, "as we say");
+  EXPECT_EQ(agent.fingerprint.size(), 64U);
+}
+
+TEST(Certificates, RefuseNonsense) {
+  const auto ca = create_ca("our CA", hours(24)).value();
+  EXPECT_FALSE(sign_client_request(ca, "junk", "a", hours(1)).ok());
+  EXPECT_FALSE(sign_client_request(ca, std::string(100'000, 'x'), "a", hours(1)).ok());
+  EXPECT_FALSE(read_certificate("junk").ok());
+  const std::vector<std::string> none, odd{"a,DNS:evil"};
+  EXPECT_FALSE(create_server_certificate(ca, none, hours(1)).ok());
+  EXPECT_FALSE(create_server_certificate(ca, odd, hours(1)).ok());
+  auto other = create_ca("another", hours(1)).value();
+  other.certificate = ca.certificate;
+  EXPECT_FALSE(create_server_certificate(other, std::vector<std::string>{"a"}, hours(1)).ok());
+
+  // A request whose signature is not its key's.
+  std::string request = create_request("a").value().request;
+  const std::size_t middle = request.size() / 2;
+  for (std::size_t at = middle; at < middle + 40; ++at) {
+    std::string broken = request;
+    broken[at] = broken[at] == 'A' ? 'B' : 'A';
+    const auto made = sign_client_request(ca, broken, "a", hours(1));
+    EXPECT_FALSE(made.ok() && broken != request);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::net
