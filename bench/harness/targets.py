@@ -142,7 +142,7 @@ class Sluice(Target):
         if not self.direct:
             self.agent = Process(
                 OTHER_CORE, [self.sluice, "agent", "run", "--dir", self.dir / "agent", "--backend",
-                             f"http://127.0.0.1:{self.stage.model_port}"], self.dir / "agent.log")
+                             f"http://127.0.0.1:{self.stage.model_port}", "--slots", 10_000], self.dir / "agent.log")
         self.wait_for_model()
 
     def create_key(self):
