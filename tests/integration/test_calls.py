@@ -152,7 +152,8 @@ def test_contract_23_parallel_calls_on_one_budget_overshoot_no_more_than_was_in_
         answers = list(pool.map(one, range(120)))
     assert {status for status, _ in answers} <= {200, 429}
     served = [request_id for status, request_id in answers if status == 200]
-    assert 1 <= len(served) <= 34  # 60 measured each; what was reserved bounds what is spent
+    # 60 measured each. The prompt's estimate may fall short of its 10 tokens, for each of the 32 in flight: limit + Σ (measured − reserved).
+    assert 1 <= len(served) and 60 * len(served) <= 2000 + 32 * 10
     ids = set(served)
     records = until(lambda: (r := [x for x in gateway.audit() if x["request_id"] in ids]) and len(r) >= len(ids) and r, what="all records")
     assert len(records) == len(ids)
