@@ -184,6 +184,20 @@ absl::StatusOr<std::vector<BudgetStanding>> Accounts::budgets() {
   return all;
 }
 
+absl::StatusOr<std::vector<ledger::Explanation>> Accounts::explain(std::uint64_t key_id, const std::string& model) {
+  const identity::Key* key = directory_.key(key_id);
+  if (key == nullptr) return absl::NotFoundError("no key " + format_id(Scope::kKey, key_id) + "; see: sluice key list");
+  const identity::User& user = *key->user;
+  ledger::Scopes scopes{.key = key->index, .user = user.index, .tenant = user.tenant->index, .user_id = user.id,
+                        .user_name = user.name};
+  if (!model.empty()) {
+    const auto index = model_index_ ? model_index_(model) : std::nullopt;
+    if (!index) return absl::NotFoundError("no model " + model + " is known; see: sluice models");
+    scopes.model = *index;
+  }
+  return ledger_.explain(scopes);
+}
+
 std::optional<ledger::Explanation> Accounts::standing(const store::BudgetRecord& budget) {
   ledger::Scopes scopes;
   const Scope owner = budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope;

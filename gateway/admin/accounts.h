@@ -81,6 +81,9 @@ class Accounts final {
   absl::Status set_budget(const store::BudgetRecord& budget);
   absl::Status remove_budget(const store::BudgetRecord& budget);
   absl::StatusOr<std::vector<BudgetStanding>> budgets();
+  // Every limit and budget that a call with this key on this model would meet, and how it stands. `model` may be empty: those of
+  // models are left out. kNotFound: no such key, or the conf has no such model.
+  absl::StatusOr<std::vector<ledger::Explanation>> explain(std::uint64_t key_id, const std::string& model);
 
   // For lists: "acme" and "ada" of a user's id. Nothing: unknown.
   [[nodiscard]] std::optional<SubjectName> names_of_user(std::uint64_t user_id);

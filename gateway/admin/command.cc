@@ -128,6 +128,10 @@ class Commands final {
       change.add_option("--model", o_->model_one, "with --user: of that user on this model");
       change.add_option("--budget,budget", o_->budget, "tokens:N/month, usd:X/day, …/total; 'soft' behind it only warns")->required();
     }
+    CLI::App& explain = command(budget, "explain", "Show every limit and budget that a call would meet, and how it stands",
+                                [](Commands& c) { c.call("GET", "/explain" + c.query({{"key", c.o_->key}, {"model", c.o_->model_one}})); });
+    explain.add_option("--key", o_->key, "the key's id")->required();
+    explain.add_option("--model", o_->model_one, "the model; without it, limits of models are left out");
     command(budget, "list", "List budgets and what is used of them", [](Commands& c) { c.call("GET", "/budgets"); });
   }
 

@@ -5,6 +5,7 @@
 //   sluice key create --tenant T --user U [--model M]… [--rpm N] [--tpm N] [--concurrency N] [--budget B]… [--expires D] [--create]
 //   sluice key list [--tenant T [--user U]] | show ID | update ID [--rpm N|none] … | revoke ID
 //   sluice budget set | unset (--key ID | --tenant T [--user U [--model M]]) --budget B     sluice budget list
+//   sluice budget explain --key ID [--model M]
 //   sluice pair create      sluice agent list | revoke ID      sluice models | status | metrics | reload | drain
 //   sluice audit export --format csv|jsonl [--from --to --tenant --user --model]
 #pragma once

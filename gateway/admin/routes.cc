@@ -5,7 +5,6 @@
 
 #include "admin/fields.h"
 #include "admin/text.h"
-#include "config/values.h"
 
 namespace sluice::admin {
 namespace {
@@ -31,18 +30,6 @@ absl::StatusOr<std::uint64_t> key_id(const std::string& text) {
   if (const auto id = parse_id(Scope::kKey, text)) return *id;
   return absl::InvalidArgumentError("keys are named by their id, such as key_12; see: sluice key list");
 }
-
-json::value time_or_null(const std::optional<WallTime>& time) {
-  return time ? json::value(format_time(*time)) : json::value();
-}
-json::value count_or_null(const std::optional<std::uint64_t>& count) { return count ? json::value(*count) : json::value(); }
-
-json::object show_limits(const LimitSpec& limits) {
-  return {{"rpm", count_or_null(limits.requests_per_minute)}, {"tpm", count_or_null(limits.tokens_per_minute)},
-          {"concurrency", count_or_null(limits.concurrency)}};
-}
-
-json::array show_texts(const std::vector<std::string>& texts) { return json::array(texts.begin(), texts.end()); }
 
 std::optional<int> hex_digit(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -166,70 +153,8 @@ Routes::Made Routes::dispatch(const Request& request) {
   if (is("GET", "keys")) return list_keys(request);
   if (what == "budgets" && !one) return budgets(request);
   if (what == "agents") return agents(request);
+  if (is("GET", "explain")) return explain(request);
   return no_such_route(request);
-}
-
-void Routes::add_allowance(json::object& into, Scope scope, std::uint64_t id, const LimitSpec& limits) {
-  into["limits"] = show_limits(limits);
-  json::array budgets;
-  if (const auto own = backend_.store.budgets_of(scope, id); own.ok())
-    for (const store::BudgetRecord& budget : *own) budgets.emplace_back(config::format_budget(budget.spec));
-  into["budgets"] = std::move(budgets);
-}
-
-json::object Routes::show(const store::TenantRecord& tenant) {
-  json::object shown{{"id", format_id(Scope::kTenant, tenant.id)}, {"name", tenant.name}};
-  add_allowance(shown, Scope::kTenant, tenant.id, tenant.limits);
-  shown["created"] = format_time(tenant.created);
-  shown["revoked"] = time_or_null(tenant.revoked);
-  return shown;
-}
-
-json::object Routes::show(const store::UserRecord& user) {
-  const auto names = backend_.accounts.names_of_user(user.id);
-  json::object shown{{"id", format_id(Scope::kUser, user.id)}, {"name", user.name}, {"tenant", names ? names->tenant : ""}};
-  add_allowance(shown, Scope::kUser, user.id, user.limits);
-  shown["created"] = format_time(user.created);
-  shown["revoked"] = time_or_null(user.revoked);
-  return shown;
-}
-
-json::object Routes::show(const store::KeyRecord& key) {
-  const auto names = backend_.accounts.names_of_user(key.user_id).value_or(SubjectName{});
-  json::object shown{{"id", format_id(Scope::kKey, key.id)}, {"hint", key.hint}, {"tenant", names.tenant},
-                     {"user", names.user}, {"models", show_texts(key.models)}, {"expires", time_or_null(key.expires)}};
-  add_allowance(shown, Scope::kKey, key.id, key.limits);
-  shown["created"] = format_time(key.created);
-  shown["revoked"] = time_or_null(key.revoked);
-  return shown;
-}
-
-json::object Routes::show(const BudgetStanding& standing) {
-  const store::BudgetRecord& budget = standing.budget;
-  const bool of_user = budget.scope == Scope::kUser || budget.scope == Scope::kUserModel;
-  const Scope owner = of_user ? Scope::kUser : budget.scope;
-  json::object shown{{"scope", to_string(budget.scope)}, {"id", format_id(owner, budget.subject)}};
-  if (of_user) {
-    const auto names = backend_.accounts.names_of_user(budget.subject).value_or(SubjectName{});
-    shown["tenant"] = names.tenant;
-    shown["user"] = names.user;
-  } else if (budget.scope == Scope::kTenant) {
-    const identity::Tenant* tenant = backend_.directory.tenant(budget.subject);
-    shown["tenant"] = tenant == nullptr ? "" : tenant->name;
-  } else if (const identity::Key* key = backend_.directory.key(budget.subject)) {
-    shown["tenant"] = key->user->tenant->name;
-    shown["user"] = key->user->name;
-  }
-  if (budget.scope == Scope::kUserModel) shown["model"] = budget.model;
-  shown["budget"] = config::format_budget(budget.spec);
-  shown["unit"] = budget.spec.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd";
-  shown["amount"] = budget.spec.amount;
-  shown["soft"] = budget.spec.soft;
-  const std::uint64_t used = standing.now ? standing.now->used : 0, reserved = standing.now ? standing.now->reserved : 0;
-  shown["used"] = used;
-  shown["reserved"] = reserved;
-  shown["left"] = budget.spec.amount - std::min(budget.spec.amount, used + reserved);
-  return shown;
 }
 
 absl::Status Routes::update_limits(const Request& request, Scope scope, std::uint64_t id, const LimitSpec& now) {
@@ -423,6 +348,16 @@ Routes::Made Routes::budgets(const Request& request) {
   const absl::Status done = request.method == "PUT" ? backend_.accounts.set_budget(budget) : backend_.accounts.remove_budget(budget);
   if (!done.ok()) return done;
   return show(BudgetStanding{.budget = budget, .now = {}});
+}
+
+Routes::Made Routes::explain(const Request& request) {
+  const auto id = key_id(query_of(request, "key"));
+  if (!id.ok()) return id.status();
+  const auto lines = backend_.accounts.explain(*id, query_of(request, "model"));
+  if (!lines.ok()) return lines.status();
+  json::array all;
+  for (const ledger::Explanation& line : *lines) all.push_back(show(line, backend_.clock.wall()));
+  return all;
 }
 
 Routes::Shown Routes::create_pairing_key(const Request& request) {

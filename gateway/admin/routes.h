@@ -4,7 +4,7 @@
 //   GET    /tenants        POST /tenants           GET | PATCH | DELETE /tenants/{name or id}
 //   GET    /users?tenant=  POST /users             GET | PATCH | DELETE /users/{id, or name with ?tenant=}
 //   GET    /keys?tenant=&user=&after=&limit=  POST /keys      GET | PATCH | DELETE /keys/{id}
-//   GET    /budgets        PUT /budgets   DELETE /budgets
+//   GET    /budgets        PUT /budgets   DELETE /budgets     GET /explain?key=&model=
 //   POST   /pairings       GET /agents    DELETE /agents/{id}
 //   GET    /audit?format=csv|jsonl&from=&to=&tenant=&user=&model=
 //
@@ -65,6 +65,7 @@ class Routes final {
   Shown create_key(const Request& request);
   Made list_keys(const Request& request);
   Made budgets(const Request& request);
+  Made explain(const Request& request);
   Shown create_pairing_key(const Request& request);
   Made agents(const Request& request);
 
@@ -72,6 +73,7 @@ class Routes final {
   [[nodiscard]] json::object show(const store::UserRecord& user);
   [[nodiscard]] json::object show(const store::KeyRecord& key);
   [[nodiscard]] json::object show(const BudgetStanding& budget);
+  [[nodiscard]] static json::object show(const ledger::Explanation& line, WallTime now);
   void add_allowance(json::object& into, Scope scope, std::uint64_t id, const LimitSpec& limits);
   absl::Status update_limits(const Request& request, Scope scope, std::uint64_t id, const LimitSpec& now);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "admin/table.h"
 #include "admin/text.h"
 #include "identity/secret_key.h"
@@ -120,6 +122,22 @@ TEST_F(CommandTest, BudgetsPairingAndOperations) {
   EXPECT_EQ(run({"drain"}).code, 0);
   EXPECT_TRUE(gateway.gateway.drained);
   EXPECT_EQ(std::ranges::count(run({"audit", "export", "--format", "csv"}).out, '\n'), 1);
+}
+
+TEST_F(CommandTest, ExplainShowsEverythingThatApplies) {
+  run({"tenant", "create", "acme", "--budget", "usd:9/month"});
+  const std::string id(text_of(run_json({"key", "create", "--tenant", "acme", "--user", "ada", "--create", "--rpm", "60",
+                                         "--concurrency", "2", "--budget", "tokens:100/total", "--budget", "tokens:80/total soft"}).as_object(),
+                               "id"));
+  const json::value lines = run_json({"budget", "explain", "--key", id});
+  std::set<std::string> seen;
+  for (const json::value& line : lines.as_array())
+    seen.insert(std::string(text_of(line.as_object(), "scope")) + " " + std::string(text_of(line.as_object(), "what")) + " " +
+                json::serialize(line.at("limit")));
+  EXPECT_EQ(seen, (std::set<std::string>{"key requests per minute 60", "key concurrent requests 2", "key tokens in all 100",
+                                         "tenant micro_usd per month 9000000"}));
+  refused({"budget", "explain", "--key", "key_99"}, "no key key_99");
+  refused({"budget", "explain", "--key", id, "--model", "nobody"}, "no model nobody");
 }
 
 TEST_F(CommandTest, NoGatewayIsSaidAndExitIsNotZero) {
