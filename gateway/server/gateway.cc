@@ -28,6 +28,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kDrainStep{20};
 constexpr std::chrono::minutes kSweepInterval{10};
+constexpr std::chrono::seconds kPruneGap{1};
+constexpr std::size_t kPruneBatch = 5'000;
 constexpr std::chrono::milliseconds kCutTime{2'000};  // for the last errors to leave
 
 std::vector<std::string_view> endpoint_names() {
@@ -88,7 +90,9 @@ class Gateway final : private admin::GatewayControl {
   absl::Status open_front();
   absl::Status apply();
   void hear_signals();
-  void sweep_later();
+  void sweep_later(std::chrono::seconds after = kSweepInterval);
+  enum class Pruned : std::uint8_t { kAll, kSome };
+  Pruned prune_audit();
   void begin_stop();
   Task<void> stop();
   void announce();
@@ -384,13 +388,22 @@ void Gateway::hear_signals() {
 }
 
 // Counters of days and months gone by.
-void Gateway::sweep_later() {
-  sweep_timer_.expires_after(kSweepInterval);
+void Gateway::sweep_later(std::chrono::seconds after) {
+  sweep_timer_.expires_after(after);
   sweep_timer_.async_wait([this](boost::system::error_code ec) {
     if (ec) return;
     ledger_.sweep();
-    sweep_later();
+    sweep_later(prune_audit() == Pruned::kAll ? kSweepInterval : kPruneGap);
   });
+}
+
+// Audit records that were kept for as long as the conf says: a batch at a time, so that the store is free in between.
+Gateway::Pruned Gateway::prune_audit() {
+  const auto gone = store_->prune_audit(clock_.wall() - settings_.audit.keep, kPruneBatch);
+  if (gone.ok()) return *gone < kPruneBatch ? Pruned::kAll : Pruned::kSome;
+  log_.warn("old audit records could not be deleted; will try again",
+            {{"why", std::string_view(gone.status().message().data(), gone.status().message().size())}});
+  return Pruned::kAll;
 }
 
 void Gateway::begin_stop() {
