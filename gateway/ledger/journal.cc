@@ -120,8 +120,10 @@ Journal::Admission Journal::admit(const JournalAdmit& call) noexcept {
   slot.admit.price_cached = price32(call.price.cached);
   slot.admit.price_completion = price32(call.price.completion);
   slot.admit.price_reasoning = price32(call.price.reasoning);
+  char text[kMaxAdmitText];
+  const std::size_t size = write_admit_text(call.request_id, call.model, text);
   Admission admission{Admission::Outcome::kJournalled, 0};
-  if (append(slot, call.model, Room::kSpare, &admission.segment)) return admission;
+  if (append(slot, {text, size}, Room::kSpare, &admission.segment)) return admission;
   open_.fetch_sub(1, std::memory_order_acq_rel);
   return no_room();
 }

@@ -60,6 +60,7 @@ struct JournalAdmit {
   Price price{};
   bool stream = false;
   std::string_view model{};
+  std::string_view request_id{};
 };
 
 // Thread:   admit(), progress() and record() from any worker: no lock, no allocation, no system call. The rest from the owner's thread.

@@ -29,6 +29,22 @@ std::uint64_t text_checksum(std::string_view bytes, std::uint64_t salt) noexcept
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), salt);
 }
 
+std::size_t write_admit_text(std::string_view request_id, std::string_view model, char* into) noexcept {
+  request_id = request_id.substr(0, decltype(AuditRecord::request_id)::capacity());
+  model = model.substr(0, decltype(AuditRecord::model)::capacity());
+  std::memcpy(into, request_id.data(), request_id.size());
+  into[request_id.size()] = 0;
+  std::memcpy(into + request_id.size() + 1, model.data(), model.size());
+  return request_id.size() + 1 + model.size();
+}
+
+void read_admit_text(std::string_view text, AuditRecord& record) noexcept {
+  const std::size_t zero = text.find('\0');
+  if (zero == std::string_view::npos) return;
+  record.request_id = text.substr(0, zero);
+  record.model = text.substr(zero + 1);
+}
+
 std::size_t write_text(const AuditRecord& record, char* into) noexcept {
   const TextHead head{record.ttft.count(), record.duration.count(), record.bytes_in, record.bytes_out};
   std::memcpy(into, &head, sizeof(head));

@@ -27,7 +27,7 @@
 //   progress: 96 completion tokens (8)
 //   settle:   96 prompt (5) 101 cached (5) 106 completion (5) 111 reasoning (5) 116 micro-dollars (8) 124 0 (4)
 //
-// (boot id, number) names a call. A text belongs to its admit (the model's name) or its settle (all that an audit record holds beside).
+// (boot id, number) names a call. A text belongs to its admit (request id, a zero byte, the model's name) or its settle (all that an audit record holds beside).
 #pragma once
 
 #include <array>
@@ -120,6 +120,11 @@ static_assert(sizeof(SlotBytes) == kSlotBytes && offsetof(SlotBytes, admit) == 9
 
 [[nodiscard]] std::uint64_t slot_checksum(const SlotBytes& slot, std::uint64_t salt, std::uint64_t index) noexcept;
 [[nodiscard]] std::uint64_t text_checksum(std::string_view bytes, std::uint64_t salt) noexcept;
+
+// The text of an admit: what a record of a crashed call is named by. `into` must hold kMaxAdmitText.
+inline constexpr std::size_t kMaxAdmitText = 1 + decltype(AuditRecord::request_id)::capacity() + decltype(AuditRecord::model)::capacity();
+[[nodiscard]] std::size_t write_admit_text(std::string_view request_id, std::string_view model, char* into) noexcept;
+void read_admit_text(std::string_view text, AuditRecord& record) noexcept;
 
 // The part of an audit record that a settle slot has no room for. `into` must hold kMaxTextBytes.
 inline constexpr std::size_t kMaxTextBytes = 48 + sizeof(AuditRecord);

@@ -27,7 +27,7 @@ using CallId = std::pair<std::uint64_t, std::uint64_t>;  // boot id, number
 // A call without an end.
 struct OpenCall {
   SlotBytes admit{};
-  std::string model;
+  std::string text;
   std::uint64_t completion_tokens = 0;
 };
 
@@ -55,7 +55,7 @@ AuditRecord crashed(const OpenCall& call) {
   record.usage.prompt_tokens = call.admit.admit.prompt_estimate;
   record.usage.completion_tokens = stream ? call.completion_tokens : call.admit.admit.reserved_output;
   record.cost_micros = cost(price_of(call.admit.admit), record.usage);
-  record.model = call.model;
+  read_admit_text(call.text, record);
   return record;
 }
 
@@ -129,7 +129,7 @@ absl::Status Journal::recover() {
       if (slot.kind == RecordKind::kAdmit) {
         OpenCall& call = open[id];
         call.admit = slot;
-        call.model = (*segment)->text(slot);
+        call.text = (*segment)->text(slot);
       } else if (slot.kind == RecordKind::kProgress) {
         const auto at = open.find(id);
         if (at != open.end()) at->second.completion_tokens = std::max<std::uint64_t>(at->second.completion_tokens, slot.progress.completion_tokens);

@@ -26,7 +26,8 @@ class Journal final : public policy::Policy {
                                            .reserved_output = ticket.reserved_output,
                                            .price = ticket.price,
                                            .stream = call.stream,
-                                           .model = call.model});
+                                           .model = call.model,
+                                           .request_id = call.request_id});
     ticket.journal_segment = admission.segment;
     if (call.stream) ticket.next_progress_ns = ledger::to_ns(ledger_.clock().mono()) + kProgressNs;
     if (admission.outcome != ledger::Journal::Admission::Outcome::kNoRoom) return policy::Decision::go_on();

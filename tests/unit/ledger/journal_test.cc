@@ -69,7 +69,7 @@ class JournalTest : public ::testing::Test {
   std::uint32_t admit(std::uint64_t number, std::uint64_t prompt = 10, std::uint64_t reserved = 100, bool stream = false) {
     const auto admission = journal->admit({.number = number, .day_us = 1, .began_us = 2, .tenant_id = 3, .user_id = 4, .key_id = 5,
                                            .prompt_estimate = prompt, .reserved_output = reserved, .price = {.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 0},
-                                           .stream = stream, .model = "m"});
+                                           .stream = stream, .model = "m", .request_id = "req_" + std::to_string(number)});
     EXPECT_EQ(admission.outcome, Journal::Admission::Outcome::kJournalled);
     return admission.segment;
   }
@@ -147,6 +147,7 @@ TEST_F(JournalTest, ACallWithoutAnEndIsChargedAtTheNextStartOnce) {
   EXPECT_EQ(stored(1, 3).cost_micros, 10u + 140u);
   EXPECT_EQ(stored(1, 4).usage.total(), 10u);
   EXPECT_EQ(stored(1, 2).model, "m");
+  EXPECT_EQ(stored(1, 2).request_id, "req_2");
   EXPECT_EQ(stored(1, 2).usage.source, UsageSource::kEstimated);
   // Again, and once more: nothing is charged twice.
   crash();

@@ -1,0 +1,110 @@
+"""The ledger from outside: kill -9 under load, and budgets that many callers press on at once."""
+import concurrent.futures
+import json
+import os
+import random
+import signal
+import threading
+import time
+
+from fake_model import whole_answer
+from harness import SLOW, Client, until
+
+ROUNDS = int(os.environ.get("SLUICE_TORTURE_ROUNDS", "3"))  # the long form: scripts/torture
+
+
+def budget_of(gateway, user):
+    shown = json.loads(gateway.cli("budget", "list", "--json").stdout)
+    rows = shown if isinstance(shown, list) else next(v for v in shown.values() if isinstance(v, list))
+    return next(row for row in rows if user in json.dumps(row))
+
+
+def tokens(record):
+    return (record["prompt_tokens"] or 0) + (record["completion_tokens"] or 0)
+
+
+def test_kill_nine_under_load_loses_no_call_and_counts_none_twice(make_gateway, fake, mark):
+    gateway = make_gateway(via="direct")
+    key = gateway.key("--budget", "tokens:1000000000/month", user=f"user-{mark}")
+
+    def slowly(connection):
+        time.sleep(random.random() * 0.05)
+        connection.answer(200, whole_answer(prompt=10, completion=5))
+
+    fake.on(mark, slowly)
+    attempted, finished, heads = [], [], []
+    lock = threading.Lock()
+    dice = random.Random(1)
+    for _ in range(ROUNDS):
+        dying = threading.Event()
+
+        def load():
+            while not dying.is_set():
+                try:
+                    with Client(gateway, key, timeout=5) as client:
+                        while not dying.is_set():
+                            with lock:
+                                attempted.append(1)
+                            status, headers, _ = client.chat(mark, max_tokens=20)
+                            if status == 200:
+                                with lock:
+                                    finished.append(headers["x-request-id"])
+                except (OSError, ConnectionError):
+                    pass
+
+        threads = [threading.Thread(target=load) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        before = len(finished)
+        until(lambda: len(finished) > before, what="load runs")
+        time.sleep(dice.random() * 0.5)
+        gateway.process.popen.send_signal(signal.SIGKILL)
+        gateway.process.stop()
+        dying.set()
+        for thread in threads:
+            thread.join()
+        gateway.start()
+        heads.append(len(finished))
+
+    records = gateway.audit()
+    mine = [r for r in records if r["user"] == f"user-{mark}" or r["end_reason"] == "crashed"]
+    seen = len(fake.seen(mark))
+    ids = [r["request_id"] for r in mine]
+    assert len(ids) == len(set(ids)), "a call was recorded twice"
+    assert set(finished) <= set(ids), f"lost {len(set(finished) - set(ids))} calls that had their answer"
+    assert seen <= len(mine) <= len(attempted), "every call that went upstream has its record"
+    assert {r["end_reason"] for r in mine} <= {"completed", "crashed", "client_gone"}
+    budget = budget_of(gateway, f"user-{mark}")
+    assert int(budget["used"]) == sum(tokens(r) for r in mine), "budget and records agree"
+    assert int(budget["reserved"]) == 0
+
+
+def test_a_small_budget_serves_all_that_it_can_and_overspends_nothing(gateway, fake, mark):
+    """Every call measures 20 + 30 tokens, or less where the gateway has clamped its cap; the budget is for 100 of them."""
+    prompt = mark + "x" * 160  # estimated at more than the 20 that it measures
+    key = gateway.key("--budget", "tokens:5000/month", user=f"user-{mark}")
+
+    def honours_its_cap(connection):
+        time.sleep(0.01)
+        connection.answer(200, whole_answer(prompt=20, completion=connection.request.json["max_tokens"]))
+
+    fake.on(mark, honours_its_cap)
+
+    def one(_):
+        with Client(gateway, key) as client:
+            for _ in range(3):  # as the SDKs do
+                status, headers, _ = client.chat(prompt, max_tokens=30)
+                if status != 429 or headers.get("x-should-retry") == "false":
+                    break
+                time.sleep(float(headers["retry-after-ms"]) / 1000)
+            return status
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(one, range(300)))
+    served = answers.count(200)
+    assert set(answers) <= {200, 429}
+    assert served >= 95
+    mine = until(lambda: (r := [x for x in gateway.audit(user=f"user-{mark}") if x["status"] == 200]) and len(r) == served and r, what="all records")
+    budget = budget_of(gateway, f"user-{mark}")
+    assert int(budget["reserved"]) == 0
+    assert int(budget["used"]) == sum(tokens(r) for r in mine) <= 5000
