@@ -33,9 +33,12 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
   if (draining_ || counted.number > count_.cap.load(std::memory_order_relaxed)) co_return;
   auto stream = std::make_unique<net::Stream>(worker_.loop, std::move(socket));
   net::Address peer = stream->peer().address();
-  if (const Status secured = co_await secure(*stream, *settings, peer); !secured) co_return stream->close();
+  const auto handshake = handshakes_.insert(handshakes_.end(), stream.get());
+  const Status secured = co_await secure(*stream, *settings, peer);
+  handshakes_.erase(handshake);
+  if (!secured || draining_) co_return stream->close();
   if (stream->alpn() == kTunnelProtocol) {
-    if (!settings->tunnels || draining_ || !tunnels_) co_return stream->close();
+    if (!settings->tunnels || !tunnels_) co_return stream->close();
     co_return tunnels_(std::move(stream));
   }
   co_await serve_requests(std::move(stream), *settings, peer);
@@ -110,6 +113,7 @@ void Front::drain() noexcept {
 }
 
 void Front::cut() noexcept {
+  for (net::Stream* stream : handshakes_) stream->close();
   for (Connection* connection : connections_) connection->http->stream().close();
 }
 

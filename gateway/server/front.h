@@ -68,6 +68,7 @@ class Front final {
   net::TaskGroup& tasks_;
   ConnectionCount& count_;
   TunnelHandler tunnels_;
+  std::list<net::Stream*> handshakes_;
   std::list<Connection*> connections_;
   bool draining_ = false;
 };

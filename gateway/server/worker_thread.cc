@@ -1,5 +1,7 @@
 #include "server/worker_thread.h"
 
+#include <algorithm>
+
 namespace sluice::server {
 
 WorkerThread::WorkerThread(unsigned index, const Shared& shared)
@@ -35,10 +37,19 @@ void WorkerThread::set_front_settings(std::size_t listener, std::shared_ptr<cons
   listening_[listener]->settings = std::move(settings);
 }
 
+void WorkerThread::set_conf(std::shared_ptr<const proxy::Conf> conf, Learned learned) {
+  learned_ = std::move(learned);
+  worker_.conf = std::move(conf);
+  const std::vector<std::string_view> known = worker_.pool.models();
+  for (const std::string_view model : known) learn(std::string(model));
+}
+
 void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places) {
   for (const auto& old : upstreams_) {
     old->stop();
-    catalog_.withdraw(std::string(old->name()));
+    // One that stays under its name serves as it did until the new place has asked for its models.
+    const bool stays = std::ranges::any_of(places, [&](const auto& place) { return place->name() == old->name(); });
+    if (!stays) catalog_.withdraw(std::string(old->name()));
   }
   upstreams_ = std::move(places);
   for (const auto& place : upstreams_) {

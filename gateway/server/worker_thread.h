@@ -46,7 +46,9 @@ class WorkerThread final {
   void listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings);
   void set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings);
   void set_tunnel_handler(Front::TunnelHandler handler) { front_.set_tunnel_handler(std::move(handler)); }
-  void set_conf(std::shared_ptr<const proxy::Conf> conf) { worker_.conf = std::move(conf); }
+  // Called, on the worker, with a model that is known and not configured; returns its settings.
+  using Learned = std::function<proxy::ModelSettings(const std::string& model)>;
+  void set_conf(std::shared_ptr<const proxy::Conf> conf, Learned learned);
   // The direct upstreams from now on; calls on others run to their end.
   void set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places);
 
@@ -60,11 +62,8 @@ class WorkerThread final {
   [[nodiscard]] net::TaskGroup& tasks() noexcept { return tasks_; }
   [[nodiscard]] proxy::Worker& worker() noexcept { return worker_; }
   [[nodiscard]] upstream::Catalog& catalog() noexcept { return catalog_; }
-  // Called, on the worker, with a model that became known and has no settings yet; returns them.
-  using Learned = std::function<proxy::ModelSettings(const std::string& model)>;
   // Awaited on the worker before its tasks are waited for: what else has to end.
   void set_closing(std::function<Task<void>()> closing) { closing_ = std::move(closing); }
-  void set_learned(Learned learned) { learned_ = std::move(learned); }
 
  private:
   struct Listening {

@@ -66,8 +66,7 @@ absl::Status Workers::apply(const config::Settings& settings, const net::ServerT
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     auto conf = make_worker_conf(settings, numbers, meters, chain);
     workers_[i]->post([conf, upstreams, known, aliases, fronts = fronts[i], &numbers](WorkerThread& worker) {
-      worker.set_conf(conf);
-      worker.set_learned([&numbers](const std::string& model) {
+      worker.set_conf(conf, [&numbers](const std::string& model) {
         proxy::ModelSettings learned;
         learned.index = numbers.of(model);
         return learned;

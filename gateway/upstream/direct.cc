@@ -53,8 +53,9 @@ Task<void> DirectPlace::watch(Changed changed) {
     if (stopped_) co_return;
     // A server without the list is reachable all the same; only a failed connection says that it is not.
     reachable_ = asked || asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream;
-    if (!settings_.models.empty()) models = settings_.models;
-    changed(models);
+    // What an upstream served it will serve again: a model does not become unknown because its server is away.
+    if (asked) models_ = std::move(models);
+    changed(settings_.models.empty() ? models_ : settings_.models);
     const net::Deadline pause = net::Deadline::after(reachable_ ? settings_.health_interval : kRetryPause);
     while (!stopped_ && co_await wake_.wait(pause) != net::Wake::kDeadline) {
     }

@@ -29,7 +29,8 @@ class DirectPlace final : public Place {
   DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings settings, std::shared_ptr<Slots> slots);
 
   // Asks for the models now and every health_interval (each second while unreachable), until stop(). `changed` hears of
-  // each answer: the models served, or none while unreachable. Models of the conf are served whatever the answer.
+  // each answer: the models served, or while it is unreachable those last served. Models of the conf are served whatever
+  // the answer.
   using Changed = std::function<void(const std::vector<std::string>& models)>;
   Task<void> watch(Changed changed);
   void stop() noexcept;
@@ -54,6 +55,7 @@ class DirectPlace final : public Place {
   std::array<http::Header, 1> headers_;
   http::ClientPool pool_;
   net::Signal wake_;
+  std::vector<std::string> models_;  // as last listed
   bool reachable_ = true;
   bool stopped_ = false;
 };
