@@ -61,7 +61,10 @@ Task<void> Exchange::refuse(Error error) {
   if (error.kind == ErrorKind::kInvalidKey && outcome_.reason == EndReason::kRevoked) client_.close_after_answer();
   const std::string_view text =
       error.kind == ErrorKind::kModelNotFound ? kModelNotFound : std::string_view(decision_.message);
-  const openai::ErrorAnswer answer = openai::error_answer(error, text, decision_.type);
+  openai::ErrorAnswer answer = openai::error_answer(error, text, decision_.type);
+  // A policy that names no time says that no retry helps: a prompt above what its budget has left.
+  if (decision_.verdict == policy::Verdict::kRefuse && decision_.retry_after.count() == 0 && answer.status == 429)
+    answer.should_retry = openai::ErrorAnswer::ShouldRetry::kNo;
   const bool soon = decision_.retry_after.count() == 0 && answer.status == 503;
   co_await answer_error(answer, soon ? kRetrySoon : decision_.retry_after);
 }
