@@ -34,9 +34,8 @@ void Catalog::publish() {
     const auto places = served.find(upstream_name);
     served[name] = places == served.end() ? std::vector<std::shared_ptr<Place>>{} : places->second;
   }
-  for (const auto& [model, places] : served) {
-    if (!pool_.knows(model)) learned_(model);
-  }
+  // All of them each time: a conf that was replaced meanwhile has forgotten the ones that only agents know.
+  for (const auto& [model, places] : served) learned_(model);
   pool_.replace(std::move(served));
 }
 

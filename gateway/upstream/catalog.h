@@ -18,7 +18,7 @@ namespace sluice::upstream {
 class Catalog final {
  public:
   using Offer = std::pair<std::string, std::shared_ptr<Place>>;  // model as the place calls it, and the place
-  // Hears the name of each model that becomes known, before the pool does.
+  // Hears the names of all known models at each change, before the pool does.
   using Learned = std::function<void(const std::string& model)>;
 
   Catalog(Pool& pool, Learned learned) : pool_(pool), learned_(std::move(learned)) {}

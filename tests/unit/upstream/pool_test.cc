@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "upstream/catalog.h"
 
 namespace sluice::upstream {
@@ -94,8 +96,8 @@ TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
 }
 
 TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
-  std::vector<std::string> learned;
-  Catalog catalog(pool, [&](const std::string& model) { learned.push_back(model); });
+  std::set<std::string> learned;
+  Catalog catalog(pool, [&](const std::string& model) { learned.insert(model); });
   catalog.set_configured({}, {{"alias", "real"}});
   catalog.set_remembered({"kept"});
   catalog.offer("agent-1", {{"real", small}});
@@ -106,7 +108,11 @@ TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
   catalog.withdraw("agent-1");
   EXPECT_EQ(take("real", lease), Supply::kUnknown);
   EXPECT_EQ(take("alias", lease), Supply::kUnreachable);
-  EXPECT_EQ(learned, (std::vector<std::string>{"alias", "kept", "real"}));
+  EXPECT_EQ(learned, (std::set<std::string>{"alias", "kept", "real"}));
+  // A reload has put another conf in place, which must hear of what only agents know.
+  learned.clear();
+  catalog.set_configured({}, {{"alias", "real"}});
+  EXPECT_EQ(learned, (std::set<std::string>{"alias", "kept"}));
 }
 
 }  // namespace
