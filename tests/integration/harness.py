@@ -26,7 +26,7 @@ def until(condition, timeout=20.0, what="condition"):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout * SLOW:.0f} s")
+            raise AssertionError(f"{what() if callable(what) else what}: not within {timeout * SLOW:.0f} s")
         time.sleep(0.02)
 
 
@@ -71,12 +71,15 @@ class Process:
         """Returns the exit code. A program that has to be killed, or that a sanitizer complains of, is a failure."""
         if self.running():
             self.popen.send_signal(sig)
+        return self.wait(timeout)
+
+    def wait(self, timeout=20):
         try:
             code = self.popen.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             self.popen.wait()
-            raise AssertionError(f"{self.name} did not end within {timeout * SLOW} s of {sig}") from None
+            raise AssertionError(f"{self.name} did not end within {timeout * SLOW} s of being told to") from None
         finally:
             if self in Process.all:
                 Process.all.remove(self)

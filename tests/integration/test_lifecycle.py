@@ -68,7 +68,7 @@ def test_contract_40_sigterm_lets_streams_finish(make_gateway, fake, mark, via):
     gate.set()
     thread.join(20 * SLOW)
     assert events_of(got["body"])[-1] == "[DONE]"
-    assert gateway.stop() == 0
+    assert gateway.process.wait() == 0
     running.close()
     idle.close()
 
@@ -135,7 +135,7 @@ def test_a_restart_under_load_never_says_404(make_gateway, fake, mark):
         gateway.stop()
         before = statuses.count(200)
         gateway.start()
-        until(lambda: statuses.count(200) > before + 20, 30, "load runs again")
+        until(lambda: statuses.count(200) > before + 20, 30, lambda: f"load runs again: {statuses[-40:]}")
     finally:
         stop.set()
         for thread in threads:
@@ -306,7 +306,7 @@ def test_cors_preflight_is_answered_before_authentication(make_gateway):
 
 
 def test_a_forwarded_address_is_believed_from_trusted_networks_only(make_gateway):
-    for trusted, expected in (('trust_forwarded_for = ["127.0.0.0/8"]', "203.0.113.0/24"), ("", "127.0.0.0/24")):
+    for trusted, expected in (('trust_forwarded_for = ["127.0.0.0/8"]', "203.0.113.0"), ("", "127.0.0.0")):
         gateway = make_gateway(listener=trusted)
         with Client(gateway, gateway.ready_key) as client:
             _, headers, _ = client.chat("x", headers=[("X-Forwarded-For", "203.0.113.7")])

@@ -3,10 +3,9 @@ import json
 import os
 import pathlib
 import re
-import selectors
 import signal
 import subprocess
-import time
+import threading
 
 import pytest
 
@@ -30,18 +29,25 @@ class Served:
             raise
 
     def _read(self):
-        deadline = time.monotonic() + 60 * SLOW
         lines = []
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            while "ready" not in lines or not lines[-1].startswith("curl"):
-                assert selector.select(deadline - time.monotonic()), f"not ready in time: {lines}"
-                line = self.process.stdout.readline()
-                assert line, self.process.stderr.read()
+
+        def read():
+            for line in self.process.stdout:
                 lines.append(line.rstrip("\n"))
+                if line.startswith("curl"):
+                    return
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(90 * SLOW)
+        assert lines and lines[-1].startswith("curl"), (lines, self.process.poll(), self._errors())
         self.lines = lines
         self.values = dict(line.split("=", 1) for line in lines[:lines.index("ready")])
         self.curl = lines[-1]
+
+    def _errors(self):
+        self.stop()
+        return self.process.stderr.read()
 
     def stop(self, sig=signal.SIGINT):
         if self.process.poll() is None:
