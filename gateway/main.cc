@@ -1,6 +1,10 @@
 // The `sluice` program: one binary, its subcommands wired to the parts that carry them out.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 
 #include "admin/command.h"
 #include "agent/command.h"
@@ -37,9 +41,22 @@ void add_gateway_commands(CLI::App& app, std::string& conf_path, int& exit_code)
   });
 }
 
+// Starts the program again with every symbol of every library bound. A symbol that is bound at its first call passes
+// through the dynamic loader, which saves the vector registers on the stack, and after a memcpy they hold a piece of a
+// prompt or an answer. -z now does this for the program itself, but not for libraries that were linked without it.
+void bind_all_symbols(int argc, char** argv) {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if ((command != "serve" && command != "agent") || std::getenv("LD_BIND_NOW") != nullptr) return;
+  std::error_code none;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", none);
+  ::setenv("LD_BIND_NOW", "1", 1);
+  if (!none) ::execv(self.c_str(), argv);  // returns only where it fails: then go on as we are
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  bind_all_symbols(argc, argv);
   // Before the first socket: a peer that closed early must not end the process.
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{"Sluice: a reverse proxy and API gateway for language models"};
