@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include "store/sqlite_parts.h"
 
@@ -62,14 +64,24 @@ absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
   Statement count(database_, "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
                              " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"
                              " cost_micros = cost_micros + excluded.cost_micros");
+  // Summed here first: a batch has few users, and each change of a row costs as much as an insert.
+  struct Used {
+    std::uint64_t tokens = 0, cost_micros = 0;
+  };
+  std::map<std::tuple<std::int64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::string_view>, Used> used;
   for (const ledger::AuditRecord& record : records) {
     bind_record(insert, record);
     if (absl::Status done = insert.run(); !done.ok()) return done;
     const bool is_new = database_.changes() != 0;
     insert.rewind();
     if (!is_new || (record.usage.total() == 0 && record.cost_micros == 0)) continue;
-    count.bind(record.day_us, record.tenant_id, record.user_id, record.key_id, record.model.view(), record.usage.total(),
-               record.cost_micros);
+    Used& sum = used[{record.day_us, record.tenant_id, record.user_id, record.key_id, record.model.view()}];
+    sum.tokens += record.usage.total();
+    sum.cost_micros += record.cost_micros;
+  }
+  for (const auto& [whose, sum] : used) {
+    const auto& [day_us, tenant_id, user_id, key_id, model] = whose;
+    count.bind(day_us, tenant_id, user_id, key_id, model, sum.tokens, sum.cost_micros);
     if (absl::Status done = count.run(); !done.ok()) return done;
     count.rewind();
   }
