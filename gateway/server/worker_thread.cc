@@ -40,8 +40,6 @@ void WorkerThread::set_front_settings(std::size_t listener, std::shared_ptr<cons
 void WorkerThread::set_conf(std::shared_ptr<const proxy::Conf> conf, Learned learned) {
   learned_ = std::move(learned);
   worker_.conf = std::move(conf);
-  const std::vector<std::string_view> known = worker_.pool.models();
-  for (const std::string_view model : known) learn(std::string(model));
 }
 
 void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places) {

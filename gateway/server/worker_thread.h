@@ -46,7 +46,8 @@ class WorkerThread final {
   void listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings);
   void set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings);
   void set_tunnel_handler(Front::TunnelHandler handler) { front_.set_tunnel_handler(std::move(handler)); }
-  // Called, on the worker, with a model that is known and not configured; returns its settings.
+  // `learned` is called, on the worker, with a model that is known and not configured; returns its settings. The
+  // catalog says which those are at its next change.
   using Learned = std::function<proxy::ModelSettings(const std::string& model)>;
   void set_conf(std::shared_ptr<const proxy::Conf> conf, Learned learned);
   // The direct upstreams from now on; calls on others run to their end.
