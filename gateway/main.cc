@@ -23,7 +23,8 @@ sluice::server::PolicyMaker policy_maker() {
           .make = [](std::span<const std::string> names, sluice::ledger::Ledger& ledger,
                      sluice::server::Accounting& accounting, std::uint64_t boot_id) {
             return sluice::plugins::make_chain(
-                names, {.ledger = ledger, .audit = accounting.sink(), .boot_id = boot_id, .journal = accounting.journal()});
+                names,
+                {.ledger = ledger, .audit = accounting.sink(), .boot_id = boot_id, .journal = accounting.journal()});
           }};
 }
 

@@ -39,17 +39,20 @@ std::vector<std::string_view> available() {
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::string> names, const PluginServices& services) {
+absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::string> names,
+                                                          const PluginServices& services) {
   std::vector<std::unique_ptr<policy::Policy>> policies;
   std::set<std::string_view> seen;
   for (const std::string& name : names) {
-    const auto* entry = std::find_if(kPolicies.begin(), kPolicies.end(), [&](const Entry& e) { return e.name == name; });
+    const auto* entry =
+        std::find_if(kPolicies.begin(), kPolicies.end(), [&](const Entry& e) { return e.name == name; });
     if (entry == kPolicies.end()) return absl::InvalidArgumentError("no policy '" + name + "'; there are " + allowed());
     if (!seen.insert(name).second) return absl::InvalidArgumentError("policy '" + name + "' is listed twice");
     policies.push_back(entry->make(services));
   }
   // Last, so that it journals what all others have admitted, with what they have reserved.
-  if (services.journal != nullptr) policies.push_back(make_journal(services, seen.contains("audit") ? Ends::kByAudit : Ends::kByJournal));
+  if (services.journal != nullptr)
+    policies.push_back(make_journal(services, seen.contains("audit") ? Ends::kByAudit : Ends::kByJournal));
   return std::make_unique<policy::Chain>(std::move(policies));
 }
 

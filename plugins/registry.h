@@ -18,6 +18,7 @@ namespace sluice::plugins {
 [[nodiscard]] std::vector<std::string_view> available();
 
 // Errors: InvalidArgument that names an unknown or repeated policy and what is allowed.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::string> names, const PluginServices& services);
+[[nodiscard]] absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::string> names,
+                                                                        const PluginServices& services);
 
 }  // namespace sluice::plugins

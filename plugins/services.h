@@ -12,7 +12,7 @@ namespace sluice::plugins {
 // Lifetime: everything outlives every chain made from it.
 struct PluginServices {
   ledger::Ledger& ledger;
-  ledger::AuditSink& audit;            // with a journal: the journal itself
+  ledger::AuditSink& audit;  // with a journal: the journal itself
   std::uint64_t boot_id = 0;
   ledger::Journal* journal = nullptr;  // null: calls are not journalled
 };

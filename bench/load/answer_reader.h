@@ -17,7 +17,7 @@ class EventCounter final {
   void reset() noexcept { *this = EventCounter(); }
 
  private:
-  char begin_[12] = {};      // of the event under way
+  char begin_[12] = {};  // of the event under way
   std::uint8_t length_ = 0;
   bool line_ended_ = false;  // the byte before was a line end
   bool done_ = false;
@@ -47,8 +47,8 @@ class AnswerReader final {
   void take_payload(std::string_view bytes) noexcept;
 
   Place place_ = Place::kHead;
-  std::string head_;             // bytes of a head that came in parts
-  std::uint64_t left_ = 0;       // of the body, or of the chunk
+  std::string head_;               // bytes of a head that came in parts
+  std::uint64_t left_ = 0;         // of the body, or of the chunk
   std::uint32_t line_length_ = 0;  // of the trailer line under way
   unsigned status_ = 0;
   bool keep_alive_ = true;

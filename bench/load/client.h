@@ -1,5 +1,5 @@
-// One connection of the load generator: connects, shakes hands, sends a request, reads the answer. Never waits: advance()
-// does what can be done now, and the edge-triggered epoll of its Driver calls it again.
+// One connection of the load generator: connects, shakes hands, sends a request, reads the answer. Never waits:
+// advance() does what can be done now, and the edge-triggered epoll of its Driver calls it again.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -17,10 +17,10 @@ class Client;
 // What a Client tells its Driver. Called from within advance(); the client may be closed or started in the call.
 class ClientEvents {
  public:
-  virtual void opened(Client& client) = 0;                        // connected, hands shaken
+  virtual void opened(Client& client) = 0;                          // connected, hands shaken
   virtual void received(Client& client, std::uint32_t events) = 0;  // payload came, with so many whole events
-  virtual void answered(Client& client) = 0;                      // the whole answer is there
-  virtual void failed(Client& client, Fault fault) = 0;           // it is closed now
+  virtual void answered(Client& client) = 0;                        // the whole answer is there
+  virtual void failed(Client& client, Fault fault) = 0;             // it is closed now
 
  protected:
   ~ClientEvents() = default;
@@ -36,7 +36,10 @@ class Client final {
   enum class State : std::uint8_t { kClosed, kConnecting, kHandshake, kReady, kSending, kReading };
 
   Client(ClientEvents& owner, SSL_CTX* tls, int epoll) noexcept : owner_(&owner), tls_(tls), epoll_(epoll) {}
-  ~Client() { forget_session(); close(Farewell::kNone); }
+  ~Client() {
+    forget_session();
+    close(Farewell::kNone);
+  }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -86,8 +89,8 @@ class Client final {
   AnswerReader reader_;
 };
 
-// A client context: TLS 1.3 with one cipher suite, so that every server does the same work; certificates are not checked,
-// what is measured stands on the other side.
+// A client context: TLS 1.3 with one cipher suite, so that every server does the same work; certificates are not
+// checked, what is measured stands on the other side.
 SSL_CTX* make_client_tls();
 
 }  // namespace sluice::bench

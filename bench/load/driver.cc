@@ -181,7 +181,8 @@ void Driver::received(Client& client, std::uint32_t events) {
   if (stream && events == 0) return;
   if (client.last_event == 0) {
     if (counts(client.intended)) tally_.first.record(now - client.intended);
-    if (window) for (std::uint32_t i = 1; i < events; ++i) tally_.gap.record(0);
+    if (window)
+      for (std::uint32_t i = 1; i < events; ++i) tally_.gap.record(0);
   } else if (window && stream) {
     tally_.gap.record(now - client.last_event);
     for (std::uint32_t i = 1; i < events; ++i) tally_.gap.record(0);
@@ -205,7 +206,8 @@ void Driver::answered(Client& client) {
   const std::uint64_t now = now_ns();
   --under_way_;
   const AnswerReader& answer = client.answer();
-  const bool whole = !options_.stream || (answer.stream_done() && (options_.events == 0 || answer.events() == options_.events));
+  const bool whole =
+      !options_.stream || (answer.stream_done() && (options_.events == 0 || answer.events() == options_.events));
   if (answer.status() == 200 && whole) {
     record(client, now);
   } else if (starting()) {

@@ -23,10 +23,9 @@ class WindowEvents {
   ~WindowEvents() = default;
 };
 
-// Open loop: call number i is due at start + i / rate, whatever became of the calls before it, and its latency counts from
-// there. A call that finds no free connection waits for one with its clock running, so a server that stalls is charged
-// with every call that it kept waiting: no coordinated omission.
-// Thread: run() is the thread.
+// Open loop: call number i is due at start + i / rate, whatever became of the calls before it, and its latency counts
+// from there. A call that finds no free connection waits for one with its clock running, so a server that stalls is
+// charged with every call that it kept waiting: no coordinated omission. Thread: run() is the thread.
 class Driver final : public ClientEvents {
  public:
   Driver(const Options& options, const std::vector<std::string>& requests, SSL_CTX* tls, WindowEvents* window);
@@ -69,14 +68,14 @@ class Driver final : public ClientEvents {
   WindowEvents* window_;
   int epoll_;
   std::vector<std::unique_ptr<Client>> clients_;
-  std::deque<Client*> closed_;        // to be opened, each at its wake_at
-  std::vector<Client*> free_;         // open loop: ready, with nothing to do
+  std::deque<Client*> closed_;         // to be opened, each at its wake_at
+  std::vector<Client*> free_;          // open loop: ready, with nothing to do
   std::deque<std::uint64_t> overdue_;  // open loop: due, with no connection free
   Phase phase_ = Phase::kOpening;
   std::uint64_t phase_until_ = 0;
   std::uint64_t window_from_ = 0;
   std::uint64_t window_to_ = 0;
-  double interval_ns_ = 0;            // open loop
+  double interval_ns_ = 0;  // open loop
   double next_due_ = 0;
   std::size_t next_request_ = 0;
   std::uint64_t started_ = 0;

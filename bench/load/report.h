@@ -15,7 +15,7 @@ struct Window {
   std::vector<Watched> at_start;  // before the first connection
   std::vector<Watched> at_begin;
   std::vector<Watched> at_end;
-  double own_cpu_s = 0;           // of the load generator, within the window
+  double own_cpu_s = 0;  // of the load generator, within the window
 };
 
 std::string report(const Options& options, const Tally& tally, const Window& window);

@@ -15,19 +15,19 @@ inline constexpr std::array<const char*, kFaults> kFaultNames{"connect", "handsh
                                                               "closed",  "events",    "unfinished"};
 
 struct Tally {
-  Histogram latency;    // from the intended start to the last byte
-  Histogram first;      // to the first byte of the answer, or to its first event
-  Histogram gap;        // between events of one stream
-  Histogram handshake;  // from connect() to the end of the handshake
-  std::uint64_t calls = 0;    // that ended well within the window
+  Histogram latency;        // from the intended start to the last byte
+  Histogram first;          // to the first byte of the answer, or to its first event
+  Histogram gap;            // between events of one stream
+  Histogram handshake;      // from connect() to the end of the handshake
+  std::uint64_t calls = 0;  // that ended well within the window
   std::uint64_t events = 0;
-  std::uint64_t reads = 0;    // with payload
+  std::uint64_t reads = 0;  // with payload
   std::uint64_t bytes_in = 0;
   std::uint64_t aborts = 0;
   std::uint64_t connects = 0;
   std::uint64_t resumed = 0;
   std::array<std::uint64_t, kFaults> faults{};
-  unsigned last_status = 0;   // of an answer that was not 200
+  unsigned last_status = 0;  // of an answer that was not 200
   std::string cipher;
 
   void merge(const Tally& other) {

@@ -8,7 +8,7 @@ namespace sluice::bench {
 
 struct Watched {
   int pid = 0;
-  std::uint64_t cpu_ns = 0;     // all threads, also those that have ended; the clock is the scheduler's, not the tick
+  std::uint64_t cpu_ns = 0;  // all threads, also those that have ended; the clock is the scheduler's, not the tick
   std::uint64_t rss_bytes = 0;
 };
 

@@ -45,8 +45,13 @@ void BM_JournalCall(benchmark::State& state) {
     if (!journal.ok()) return state.SkipWithError("the journal could not be opened");
     std::uint64_t number = 0;
     for (auto _ : state) {
-      const auto admitted = (*journal)->admit({.number = ++number, .tenant_id = 1, .user_id = 1, .key_id = 1,
-                                               .prompt_estimate = 25, .reserved_output = 256, .model = "bench-json"});
+      const auto admitted = (*journal)->admit({.number = ++number,
+                                               .tenant_id = 1,
+                                               .user_id = 1,
+                                               .key_id = 1,
+                                               .prompt_estimate = 25,
+                                               .reserved_output = 256,
+                                               .model = "bench-json"});
       (*journal)->record(record_of(number, admitted.segment));
     }
     if ((*journal)->unjournalled() != 0) state.SkipWithError("the journal ran out of room");

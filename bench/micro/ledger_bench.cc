@@ -1,6 +1,5 @@
 // What one call costs in limits and budgets.
 #include <benchmark/benchmark.h>
-
 #include <unistd.h>
 
 #include <filesystem>
@@ -21,7 +20,8 @@ struct Bench {
   ledger::Scopes scopes{.key = 0, .user = 0, .tenant = 0, .model = 0, .user_id = 21, .user_name = "ada"};
 
   Bench() {
-    const LimitSpec limits{.requests_per_minute = 1'000'000'000, .tokens_per_minute = 1'000'000'000'000, .concurrency = 1'000'000};
+    const LimitSpec limits{
+        .requests_per_minute = 1'000'000'000, .tokens_per_minute = 1'000'000'000'000, .concurrency = 1'000'000};
     const std::vector<BudgetSpec> budgets{
         {.unit = BudgetUnit::kTokens, .period = BudgetPeriod::kMonth, .amount = 1'000'000'000'000'000, .soft = false}};
     for (const Scope scope : {Scope::kKey, Scope::kUser, Scope::kTenant}) {
@@ -36,8 +36,8 @@ void BM_AdmitAndSettle(benchmark::State& state) {
   for (auto _ : state) {
     ledger::Ticket ticket;
     const auto refusal = bench.ledger.take_limits(ticket, bench.scopes, 25);
-    const auto grant = bench.ledger.reserve(ticket, bench.scopes,
-                                            {.prompt = 25, .output_cap = 256, .choices = 1, .streamed = true, .cap_given = true});
+    const auto grant = bench.ledger.reserve(
+        ticket, bench.scopes, {.prompt = 25, .output_cap = 256, .choices = 1, .streamed = true, .cap_given = true});
     bench.ledger.settle(ticket, usage);
     bench.ledger.release_limits(ticket, usage);
     if (refusal.refused() || grant.refusal.refused()) return state.SkipWithError("refused");
@@ -50,7 +50,8 @@ void BM_CountAndExtend(benchmark::State& state) {
   Bench bench;
   ledger::Ticket ticket;
   static_cast<void>(bench.ledger.take_limits(ticket, bench.scopes, 25));
-  static_cast<void>(bench.ledger.reserve(ticket, bench.scopes, {.prompt = 25, .output_cap = 1'000'000'000, .streamed = true}));
+  static_cast<void>(
+      bench.ledger.reserve(ticket, bench.scopes, {.prompt = 25, .output_cap = 1'000'000'000, .streamed = true}));
   std::uint64_t tokens = 0;
   for (auto _ : state) {
     ++tokens;
@@ -65,21 +66,23 @@ BENCHMARK(BM_CountAndExtend);
 // The worst that a call is held to: six budgets in both units, four scopes with every limit.
 void BM_AdmitAndSettleSixBudgetsFourLimits(benchmark::State& state) {
   Bench bench;
-  const LimitSpec limits{.requests_per_minute = 1'000'000'000, .tokens_per_minute = 1'000'000'000'000, .concurrency = 1'000'000};
+  const LimitSpec limits{
+      .requests_per_minute = 1'000'000'000, .tokens_per_minute = 1'000'000'000'000, .concurrency = 1'000'000};
   const BudgetSpec tokens{.unit = BudgetUnit::kTokens, .period = BudgetPeriod::kMonth, .amount = 1'000'000'000'000'000};
   const BudgetSpec money{.unit = BudgetUnit::kMicroUsd, .period = BudgetPeriod::kDay, .amount = 1'000'000'000'000'000};
   bench.ledger.set_scope(Scope::kKey, 0, 21, "ada", limits, {tokens, money});
-  bench.ledger.set_model(0, "m",
-                         {.limits = limits,
-                          .budgets = {tokens},
-                          .user_budgets = {money},
-                          .price = {.prompt = 2'500'000, .cached = 1'250'000, .completion = 10'000'000, .reasoning = 10'000'000}});
+  bench.ledger.set_model(
+      0, "m",
+      {.limits = limits,
+       .budgets = {tokens},
+       .user_budgets = {money},
+       .price = {.prompt = 2'500'000, .cached = 1'250'000, .completion = 10'000'000, .reasoning = 10'000'000}});
   const Usage usage{.source = UsageSource::kMeasured, .prompt_tokens = 25, .completion_tokens = 16};
   for (auto _ : state) {
     ledger::Ticket ticket;
     const auto refusal = bench.ledger.take_limits(ticket, bench.scopes, 25);
-    const auto grant = bench.ledger.reserve(ticket, bench.scopes,
-                                            {.prompt = 25, .output_cap = 256, .choices = 1, .streamed = true, .cap_given = true});
+    const auto grant = bench.ledger.reserve(
+        ticket, bench.scopes, {.prompt = 25, .output_cap = 256, .choices = 1, .streamed = true, .cap_given = true});
     if (ticket.budget_count != 6 || ticket.limit_count != 4) return state.SkipWithError("not what it says");
     bench.ledger.settle(ticket, usage);
     bench.ledger.release_limits(ticket, usage);
@@ -90,7 +93,8 @@ BENCHMARK(BM_AdmitAndSettleSixBudgetsFourLimits);
 
 // One call in the journal: its admit and its end with all texts, two records. The journal's own threads run beside it.
 struct JournalBench {
-  std::string dir = (std::filesystem::temp_directory_path() / ("sluice_bench_journal_" + std::to_string(::getpid()))).string();
+  std::string dir =
+      (std::filesystem::temp_directory_path() / ("sluice_bench_journal_" + std::to_string(::getpid()))).string();
   SystemClock clock;
   std::unique_ptr<ledger::Journal> journal;
 

@@ -65,7 +65,8 @@ BENCHMARK(BM_EditCall);
 
 std::string event_of(const char* delta) {
   return joined({R"(data: {"id":"chatcmpl-bench0000000000","object":"chat.completion.chunk","created":1760000000,)",
-                 R"("model":"bench-sse","choices":[{"index":0,"delta":)", delta, R"(,"finish_reason":null}]})", "\n\n"});
+                 R"("model":"bench-sse","choices":[{"index":0,"delta":)", delta, R"(,"finish_reason":null}]})",
+                 "\n\n"});
 }
 
 // One stream of `range(0)` events, each arriving alone: time is per event.
@@ -87,8 +88,10 @@ BENCHMARK(BM_FilterEvent);
 void BM_FilterBurst(benchmark::State& state) {
   std::string stream;
   for (int i = 0; i < 63; ++i) stream += event_of(R"({"content":" word"})");
-  stream += R"(data: {"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})" "\n\n";
-  stream += R"(data: {"id":"x","choices":[],"usage":{"prompt_tokens":25,"completion_tokens":64,"total_tokens":89}})" "\n\n";
+  stream += R"(data: {"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})"
+            "\n\n";
+  stream += R"(data: {"id":"x","choices":[],"usage":{"prompt_tokens":25,"completion_tokens":64,"total_tokens":89}})"
+            "\n\n";
   stream += "data: [DONE]\n\n";
   const openai::Endpoint& endpoint = openai::endpoint_of(EndpointId::kChatCompletions);
   Buffer in, out;

@@ -34,9 +34,8 @@ class Pipe final : public CallHandler {
   AgentTunnel agent{loop, options, BodyLimits{}, buffered, *this};
 };
 
-const std::array<http::Header, 3> kHeaders{{{"content-type", "application/json"},
-                                            {"accept", "application/json"},
-                                            {"x-request-id", "req_0123456789abcdef"}}};
+const std::array<http::Header, 3> kHeaders{
+    {{"content-type", "application/json"}, {"accept", "application/json"}, {"x-request-id", "req_0123456789abcdef"}}};
 
 // Both ends of one call: a request of 1 KiB, an answer of 2 KiB.
 void TunnelJsonCall(benchmark::State& state) {

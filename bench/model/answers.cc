@@ -16,15 +16,16 @@ std::string chunk(const std::string& payload) {
 }
 
 std::string event(std::string_view model, const std::string& delta, const std::string& finish) {
-  return chunk(R"(data: {"id":"chatcmpl-bench0000000000","object":"chat.completion.chunk","created":1760000000,"model":")" +
-               std::string(model) + R"(","choices":[{"index":0,"delta":)" + delta + R"(,"finish_reason":)" + finish +
-               "}]}\n\n");
+  return chunk(
+      R"(data: {"id":"chatcmpl-bench0000000000","object":"chat.completion.chunk","created":1760000000,"model":")" +
+      std::string(model) + R"(","choices":[{"index":0,"delta":)" + delta + R"(,"finish_reason":)" + finish + "}]}\n\n");
 }
 
 std::string usage_event(std::string_view model, std::uint32_t tokens) {
-  return chunk(R"(data: {"id":"chatcmpl-bench0000000000","object":"chat.completion.chunk","created":1760000000,"model":")" +
-               std::string(model) + R"(","choices":[],"usage":{"prompt_tokens":25,"completion_tokens":)" +
-               std::to_string(tokens) + R"(,"total_tokens":)" + std::to_string(tokens + 25) + "}}\n\n");
+  return chunk(
+      R"(data: {"id":"chatcmpl-bench0000000000","object":"chat.completion.chunk","created":1760000000,"model":")" +
+      std::string(model) + R"(","choices":[],"usage":{"prompt_tokens":25,"completion_tokens":)" +
+      std::to_string(tokens) + R"(,"total_tokens":)" + std::to_string(tokens + 25) + "}}\n\n");
 }
 
 void make_stream(std::string_view model, Answer& into) {

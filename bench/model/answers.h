@@ -21,7 +21,7 @@ struct Answer {
   std::string middle;          // one event in its HTTP chunk
   std::string last;            // the last event, [DONE] and the end of the transfer
   std::string last_with_usage;
-  std::string burst;           // pace 0: everything in one
+  std::string burst;  // pace 0: everything in one
   std::string burst_with_usage;
 };
 

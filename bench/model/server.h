@@ -14,8 +14,8 @@ namespace sluice::bench {
 
 struct Connection {
   int socket = -1;
-  std::uint32_t generation = 0;   // an entry of the wheel that names another is stale
-  std::string head;               // request head and the first bytes of its body
+  std::uint32_t generation = 0;  // an entry of the wheel that names another is stale
+  std::string head;              // request head and the first bytes of its body
   std::uint64_t body_left = 0;
   bool in_body = false;
   bool chunked = false;
@@ -32,7 +32,7 @@ class Server final {
   struct Options {
     std::uint16_t port = 0;
     std::uint32_t tick_us = 1000;
-    std::uint32_t models = 0;        // bench-json-0 … bench-json-(n-1) are listed as well
+    std::uint32_t models = 0;  // bench-json-0 … bench-json-(n-1) are listed as well
     std::vector<std::string> listed;
   };
   explicit Server(Options options);

@@ -47,12 +47,17 @@ absl::StatusOr<store::UserRecord> Accounts::create_user(const SubjectName& name,
   if (absl::Status good = check_name("user", name.user); !good.ok()) return good;
   if (absl::Status good = check_amounts(terms.limits, terms.budgets); !good.ok()) return good;
   auto owner = tenant(name.tenant);
-  const bool gone = owner.ok() && owner->revoked.has_value() && owner->name == name.tenant;  // a revoked name is free again
+  const bool gone =
+      owner.ok() && owner->revoked.has_value() && owner->name == name.tenant;  // a revoked name is free again
   if ((absl::IsNotFound(owner.status()) || gone) && missing == Missing::kCreate) owner = create_tenant(name.tenant, {});
   if (!owner.ok()) return owner.status();
   if (owner->revoked) return absl::FailedPreconditionError("tenant " + owner->name + " is revoked");
-  store::UserRecord record{.id = 0, .tenant_id = owner->id, .name = name.user, .limits = terms.limits,
-                           .created = clock_.wall(), .revoked = {}};
+  store::UserRecord record{.id = 0,
+                           .tenant_id = owner->id,
+                           .name = name.user,
+                           .limits = terms.limits,
+                           .created = clock_.wall(),
+                           .revoked = {}};
   const auto id = store_.add_user(record);
   if (!id.ok()) return id.status();
   record.id = *id;
@@ -77,7 +82,8 @@ absl::StatusOr<store::UserRecord> Accounts::user(const SubjectName& name) {
     return absl::IsNotFound(found.status()) ? no_user(name) : found;
   }
   if (name.tenant.empty())
-    return absl::InvalidArgumentError("say whose user " + name.user + " is: --tenant NAME, or give an id such as user_12");
+    return absl::InvalidArgumentError("say whose user " + name.user +
+                                      " is: --tenant NAME, or give an id such as user_12");
   const auto owner = tenant(name.tenant);
   if (!owner.ok()) return owner.status();
   auto found = store_.find_user(owner->id, name.user);
@@ -89,7 +95,8 @@ absl::StatusOr<store::UserRecord> Accounts::user_for(const SubjectName& name, Mi
   const identity::User* known = found.ok() ? directory_.user(found->id) : nullptr;
   const bool gone = known != nullptr && (known->revoked || known->tenant->revoked);
   if ((absl::IsNotFound(found.status()) || gone) && missing == Missing::kCreate) return create_user(name, {}, missing);
-  if (absl::IsNotFound(found.status())) return absl::NotFoundError(std::string(found.status().message()) + ", or add --create");
+  if (absl::IsNotFound(found.status()))
+    return absl::NotFoundError(std::string(found.status().message()) + ", or add --create");
   if (gone) return absl::FailedPreconditionError("user " + name.user + " or its tenant is revoked");
   return found;
 }
@@ -98,14 +105,22 @@ absl::StatusOr<Accounts::CreatedKey> Accounts::create_key(const NewKey& key) {
   if (absl::Status good = check_amounts(key.terms.limits, key.terms.budgets); !good.ok()) return good;
   for (const std::string& model : key.models)
     if (absl::Status good = check_model(model); !good.ok()) return good;
-  if (key.expires && *key.expires <= clock_.wall()) return absl::InvalidArgumentError("the key would have expired already");
+  if (key.expires && *key.expires <= clock_.wall())
+    return absl::InvalidArgumentError("the key would have expired already");
   const auto owner = user_for(key.owner, key.missing);
   if (!owner.ok()) return owner.status();
   identity::User* user = directory_.user(owner->id);
   if (user == nullptr) return absl::UnavailableError("the store is not loaded yet; try again soon");
   identity::NewSecret secret = identity::create_secret(identity::kApiKeyPrefix);
-  CreatedKey made{.record = {.id = 0, .user_id = owner->id, .hash = secret.hash, .hint = secret.hint, .models = key.models,
-                             .expires = key.expires, .limits = key.terms.limits, .created = clock_.wall(), .revoked = {}},
+  CreatedKey made{.record = {.id = 0,
+                             .user_id = owner->id,
+                             .hash = secret.hash,
+                             .hint = secret.hint,
+                             .models = key.models,
+                             .expires = key.expires,
+                             .limits = key.terms.limits,
+                             .created = clock_.wall(),
+                             .revoked = {}},
                   .secret = std::move(secret.text)};
   const auto id = store_.add_key(made.record, key.terms.budgets);
   if (!id.ok()) return id.status();
@@ -114,7 +129,11 @@ absl::StatusOr<Accounts::CreatedKey> Accounts::create_key(const NewKey& key) {
   const identity::Allowance allowance{.limits = key.terms.limits, .budgets = key.terms.budgets, .model_budgets = {}};
   if (allowance != identity::Allowance{})
     ledger_.set_scope(Scope::kKey, directory_.keys(), *id, {}, allowance.limits, allowance.budgets);
-  directory_.add_key({.id = *id, .user = user, .hash = made.record.hash, .expires = key.expires, .models = key.models,
+  directory_.add_key({.id = *id,
+                      .user = user,
+                      .hash = made.record.hash,
+                      .expires = key.expires,
+                      .models = key.models,
                       .allowance = allowance});
   return made;
 }
@@ -188,8 +207,8 @@ absl::StatusOr<std::vector<ledger::Explanation>> Accounts::explain(std::uint64_t
   const identity::Key* key = directory_.key(key_id);
   if (key == nullptr) return absl::NotFoundError("no key " + format_id(Scope::kKey, key_id) + "; see: sluice key list");
   const identity::User& user = *key->user;
-  ledger::Scopes scopes{.key = key->index, .user = user.index, .tenant = user.tenant->index, .user_id = user.id,
-                        .user_name = user.name};
+  ledger::Scopes scopes{
+      .key = key->index, .user = user.index, .tenant = user.tenant->index, .user_id = user.id, .user_name = user.name};
   if (!model.empty()) {
     const auto index = model_index_ ? model_index_(model) : std::nullopt;
     if (!index) return absl::NotFoundError("no model " + model + " is known; see: sluice models");
@@ -203,7 +222,9 @@ std::optional<ledger::Explanation> Accounts::standing(const store::BudgetRecord&
   const Scope owner = budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope;
   if (subject(owner, budget.subject) == nullptr) return std::nullopt;
   switch (owner) {
-    case Scope::kTenant: scopes.tenant = directory_.tenant(budget.subject)->index; break;
+    case Scope::kTenant:
+      scopes.tenant = directory_.tenant(budget.subject)->index;
+      break;
     case Scope::kUser: {
       const identity::User& user = *directory_.user(budget.subject);
       scopes.user = user.index;
@@ -211,7 +232,8 @@ std::optional<ledger::Explanation> Accounts::standing(const store::BudgetRecord&
       scopes.user_name = user.name;
       break;
     }
-    default: scopes.key = directory_.key(budget.subject)->index;
+    default:
+      scopes.key = directory_.key(budget.subject)->index;
   }
   if (budget.scope == Scope::kUserModel) {
     const auto model = model_index_ ? model_index_(budget.model) : std::nullopt;
@@ -219,8 +241,8 @@ std::optional<ledger::Explanation> Accounts::standing(const store::BudgetRecord&
     scopes.model = *model;
   }
   for (ledger::Explanation& line : ledger_.explain(scopes))
-    if (line.what == ledger::Explanation::What::kBudget && line.scope == budget.scope && line.unit == budget.spec.unit &&
-        line.period == budget.spec.period)
+    if (line.what == ledger::Explanation::What::kBudget && line.scope == budget.scope &&
+        line.unit == budget.spec.unit && line.period == budget.spec.period)
       return std::move(line);
   return std::nullopt;
 }

@@ -1,5 +1,5 @@
-// Tenants, users, keys and their budgets: every change goes to the store first, then to the directory and the ledger, so that
-// what a restart would load is what holds now.
+// Tenants, users, keys and their budgets: every change goes to the store first, then to the directory and the ledger,
+// so that what a restart would load is what holds now.
 #pragma once
 
 #include <absl/status/status.h>
@@ -45,8 +45,8 @@ class Accounts final {
   // Fills directory and ledger; from then on the directory answers. After an error it may be called again.
   absl::Status load();
 
-  // Says which models the conf has now: budgets of a user on a model apply to those. To be called after load() and after each
-  // reload. The function gives a model's dense index.
+  // Says which models the conf has now: budgets of a user on a model apply to those. To be called after load() and
+  // after each reload. The function gives a model's dense index.
   using ModelIndex = std::function<std::optional<std::uint32_t>(std::string_view)>;
   void set_models(ModelIndex index);
 
@@ -81,8 +81,8 @@ class Accounts final {
   absl::Status set_budget(const store::BudgetRecord& budget);
   absl::Status remove_budget(const store::BudgetRecord& budget);
   absl::StatusOr<std::vector<BudgetStanding>> budgets();
-  // Every limit and budget that a call with this key on this model would meet, and how it stands. `model` may be empty: those of
-  // models are left out. kNotFound: no such key, or the conf has no such model.
+  // Every limit and budget that a call with this key on this model would meet, and how it stands. `model` may be empty:
+  // those of models are left out. kNotFound: no such key, or the conf has no such model.
   absl::StatusOr<std::vector<ledger::Explanation>> explain(std::uint64_t key_id, const std::string& model);
 
   // For lists: "acme" and "ada" of a user's id. Nothing: unknown.

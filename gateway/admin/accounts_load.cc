@@ -7,13 +7,17 @@ namespace sluice::admin {
 
 identity::Subject* Accounts::subject(Scope scope, std::uint64_t id) noexcept {
   switch (scope) {
-    case Scope::kTenant: return directory_.tenant(id);
-    case Scope::kUser: return directory_.user(id);
-    default: return directory_.key(id);
+    case Scope::kTenant:
+      return directory_.tenant(id);
+    case Scope::kUser:
+      return directory_.user(id);
+    default:
+      return directory_.key(id);
   }
 }
 
-identity::Allowance Accounts::allowance_of(const LimitSpec& limits, const BudgetsOf& budgets, Scope scope, std::uint64_t id) {
+identity::Allowance Accounts::allowance_of(const LimitSpec& limits, const BudgetsOf& budgets, Scope scope,
+                                           std::uint64_t id) {
   identity::Allowance allowance{.limits = limits, .budgets = {}, .model_budgets = {}};
   if (const auto own = budgets.find({scope, id}); own != budgets.end())
     for (const store::BudgetRecord& budget : own->second) allowance.budgets.push_back(budget.spec);
@@ -33,20 +37,25 @@ absl::Status Accounts::load() {
   absl::Status done = store_.each_tenant([&](store::TenantRecord&& record) {
     if (directory_.tenant(record.id) != nullptr) return;
     tell_ledger(directory_.add_tenant(record.id, std::move(record.name),
-                                      allowance_of(record.limits, budgets, Scope::kTenant, record.id), record.revoked.has_value()));
+                                      allowance_of(record.limits, budgets, Scope::kTenant, record.id),
+                                      record.revoked.has_value()));
   });
   if (!done.ok()) return done;
   done = store_.each_user([&](store::UserRecord&& record) {
     const identity::Tenant* tenant = directory_.tenant(record.tenant_id);
     if (tenant == nullptr || directory_.user(record.id) != nullptr) return;
     tell_ledger(directory_.add_user(record.id, *tenant, std::move(record.name),
-                                    allowance_of(record.limits, budgets, Scope::kUser, record.id), record.revoked.has_value()));
+                                    allowance_of(record.limits, budgets, Scope::kUser, record.id),
+                                    record.revoked.has_value()));
   });
   if (!done.ok()) return done;
   done = store_.each_key([&](store::KeyRecord&& record) {
     const identity::User* user = directory_.user(record.user_id);
     if (user == nullptr) return;
-    const auto added = directory_.add_key({.id = record.id, .user = user, .hash = record.hash, .expires = record.expires,
+    const auto added = directory_.add_key({.id = record.id,
+                                           .user = user,
+                                           .hash = record.hash,
+                                           .expires = record.expires,
                                            .models = std::move(record.models),
                                            .allowance = allowance_of(record.limits, budgets, Scope::kKey, record.id),
                                            .revoked = record.revoked.has_value()});
@@ -116,9 +125,14 @@ absl::Status Accounts::refresh(Scope scope, std::uint64_t id, const std::optiona
   }
   identity::Allowance allowance = allowance_of(limits.value_or(known->limits()), budgets, scope, id);
   switch (scope) {
-    case Scope::kTenant: apply(*directory_.tenant(id), std::move(allowance)); break;
-    case Scope::kUser: apply(*directory_.user(id), std::move(allowance)); break;
-    default: apply(*directory_.key(id), std::move(allowance));
+    case Scope::kTenant:
+      apply(*directory_.tenant(id), std::move(allowance));
+      break;
+    case Scope::kUser:
+      apply(*directory_.user(id), std::move(allowance));
+      break;
+    default:
+      apply(*directory_.key(id), std::move(allowance));
   }
   return absl::OkStatus();
 }

@@ -6,15 +6,20 @@ namespace sluice::admin {
 namespace {
 
 absl::Status refused_key() {
-  return absl::PermissionDeniedError("the pairing key is unknown, used or expired; make a new one with: sluice pair create");
+  return absl::PermissionDeniedError(
+      "the pairing key is unknown, used or expired; make a new one with: sluice pair create");
 }
 absl::Status no_agent(std::string_view id) {
   return absl::NotFoundError("no agent " + std::string(id) + "; see: sluice agent list");
 }
 
 identity::Agent in_memory(const store::AgentRecord& record) {
-  return {.id = record.id, .name = record.name, .fingerprint = record.fingerprint, .expires = record.expires,
-          .created = record.created, .revoked = record.revoked.has_value()};
+  return {.id = record.id,
+          .name = record.name,
+          .fingerprint = record.fingerprint,
+          .expires = record.expires,
+          .created = record.created,
+          .revoked = record.revoked.has_value()};
 }
 
 }  // namespace
@@ -34,7 +39,8 @@ absl::StatusOr<Agents::PairingKey> Agents::create_pairing_key() {
 }
 
 absl::StatusOr<Agents::Paired> Agents::pair(std::string_view pairing_key, std::string_view csr, std::string_view name) {
-  if (identity::check_form(pairing_key, identity::kPairingKeyPrefix) != identity::SecretForm::kGood) return refused_key();
+  if (identity::check_form(pairing_key, identity::kPairingKeyPrefix) != identity::SecretForm::kGood)
+    return refused_key();
   if (absl::Status good = check_name("agent", name); !good.ok()) return good;
   // Signed for nobody first: a request that cannot be signed must not cost the pairing key.
   if (const auto tried = ca_.sign(csr, "nobody", std::chrono::seconds(1)); !tried.ok()) return tried.status();

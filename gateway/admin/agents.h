@@ -43,8 +43,8 @@ class Agents final {
     std::string certificate;  // PEM
     std::string ca;           // PEM, of agents' certificates
   };
-  // kPermissionDenied: the pairing key is unknown, used or expired (one message for all). kInvalidArgument: the request or
-  // the name is wrong; the key is not consumed.
+  // kPermissionDenied: the pairing key is unknown, used or expired (one message for all). kInvalidArgument: the request
+  // or the name is wrong; the key is not consumed.
   absl::StatusOr<Paired> pair(std::string_view pairing_key, std::string_view csr, std::string_view name);
   // A new certificate (PEM) for an agent. kPermissionDenied: it is not, or no longer, one of ours.
   absl::StatusOr<std::string> renew(std::string_view agent_id, std::string_view csr);

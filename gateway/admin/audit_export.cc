@@ -11,7 +11,8 @@ namespace sluice::admin {
 namespace {
 
 constexpr std::string_view kColumns =
-    "time,request_id,boot_id,number,tenant,user,tenant_id,user_id,key_id,channel,endpoint,stream,model,model_served,upstream,"
+    "time,request_id,boot_id,number,tenant,user,tenant_id,user_id,key_id,channel,endpoint,stream,model,model_served,"
+    "upstream,"
     "status,end_reason,prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,usage_source,cost_micros,ttft_us,"
     "duration_us,bytes_in,bytes_out,client_ip,labels";
 
@@ -88,29 +89,69 @@ void append_csv_field(std::string& into, std::string_view field) {
 void append_csv_head(std::string& into) { into.append(kColumns).append("\r\n"); }
 
 void append_csv(std::string& into, const ledger::AuditRecord& r) {
-  Line(into).text(format_time(r.began)).text(r.request_id).text(hex(r.boot_id)).number(r.number).text(r.tenant).text(r.user)
-      .text(id_or_none(Scope::kTenant, r.tenant_id)).text(id_or_none(Scope::kUser, r.user_id))
-      .text(id_or_none(Scope::kKey, r.key_id)).text(r.channel).text(r.endpoint).text(r.stream ? "true" : "false")
-      .text(r.model).text(r.model_served).text(r.upstream).number(r.status).text(to_string(r.end_reason))
-      .number(r.usage.prompt_tokens).number(r.usage.cached_tokens).number(r.usage.completion_tokens)
-      .number(r.usage.reasoning_tokens).text(to_string(r.usage.source)).number(r.cost_micros).micros(r.ttft)
-      .micros(r.duration).number(r.bytes_in).number(r.bytes_out).text(r.client_ip).text(r.labels);
+  Line(into)
+      .text(format_time(r.began))
+      .text(r.request_id)
+      .text(hex(r.boot_id))
+      .number(r.number)
+      .text(r.tenant)
+      .text(r.user)
+      .text(id_or_none(Scope::kTenant, r.tenant_id))
+      .text(id_or_none(Scope::kUser, r.user_id))
+      .text(id_or_none(Scope::kKey, r.key_id))
+      .text(r.channel)
+      .text(r.endpoint)
+      .text(r.stream ? "true" : "false")
+      .text(r.model)
+      .text(r.model_served)
+      .text(r.upstream)
+      .number(r.status)
+      .text(to_string(r.end_reason))
+      .number(r.usage.prompt_tokens)
+      .number(r.usage.cached_tokens)
+      .number(r.usage.completion_tokens)
+      .number(r.usage.reasoning_tokens)
+      .text(to_string(r.usage.source))
+      .number(r.cost_micros)
+      .micros(r.ttft)
+      .micros(r.duration)
+      .number(r.bytes_in)
+      .number(r.bytes_out)
+      .text(r.client_ip)
+      .text(r.labels);
   into += "\r\n";
 }
 
 void append_jsonl(std::string& into, const ledger::AuditRecord& r) {
-  const json::object line{
-      {"time", format_time(r.began)}, {"request_id", view(r.request_id)}, {"boot_id", hex(r.boot_id)}, {"number", r.number},
-      {"tenant", view(r.tenant)}, {"user", view(r.user)}, {"tenant_id", id_or_none(Scope::kTenant, r.tenant_id)},
-      {"user_id", id_or_none(Scope::kUser, r.user_id)}, {"key_id", id_or_none(Scope::kKey, r.key_id)},
-      {"channel", view(r.channel)}, {"endpoint", view(r.endpoint)}, {"stream", r.stream}, {"model", view(r.model)},
-      {"model_served", view(r.model_served)}, {"upstream", view(r.upstream)}, {"status", r.status},
-      {"end_reason", to_string(r.end_reason)}, {"prompt_tokens", r.usage.prompt_tokens},
-      {"cached_tokens", r.usage.cached_tokens}, {"completion_tokens", r.usage.completion_tokens},
-      {"reasoning_tokens", r.usage.reasoning_tokens}, {"usage_source", to_string(r.usage.source)},
-      {"cost_micros", r.cost_micros}, {"ttft_us", r.ttft.count() < 0 ? json::value() : json::value(r.ttft.count())},
-      {"duration_us", r.duration.count()}, {"bytes_in", r.bytes_in}, {"bytes_out", r.bytes_out},
-      {"client_ip", view(r.client_ip)}, {"labels", labels_of(r)}};
+  const json::object line{{"time", format_time(r.began)},
+                          {"request_id", view(r.request_id)},
+                          {"boot_id", hex(r.boot_id)},
+                          {"number", r.number},
+                          {"tenant", view(r.tenant)},
+                          {"user", view(r.user)},
+                          {"tenant_id", id_or_none(Scope::kTenant, r.tenant_id)},
+                          {"user_id", id_or_none(Scope::kUser, r.user_id)},
+                          {"key_id", id_or_none(Scope::kKey, r.key_id)},
+                          {"channel", view(r.channel)},
+                          {"endpoint", view(r.endpoint)},
+                          {"stream", r.stream},
+                          {"model", view(r.model)},
+                          {"model_served", view(r.model_served)},
+                          {"upstream", view(r.upstream)},
+                          {"status", r.status},
+                          {"end_reason", to_string(r.end_reason)},
+                          {"prompt_tokens", r.usage.prompt_tokens},
+                          {"cached_tokens", r.usage.cached_tokens},
+                          {"completion_tokens", r.usage.completion_tokens},
+                          {"reasoning_tokens", r.usage.reasoning_tokens},
+                          {"usage_source", to_string(r.usage.source)},
+                          {"cost_micros", r.cost_micros},
+                          {"ttft_us", r.ttft.count() < 0 ? json::value() : json::value(r.ttft.count())},
+                          {"duration_us", r.duration.count()},
+                          {"bytes_in", r.bytes_in},
+                          {"bytes_out", r.bytes_out},
+                          {"client_ip", view(r.client_ip)},
+                          {"labels", labels_of(r)}};
   into += json::serialize(line);
   into += '\n';
 }

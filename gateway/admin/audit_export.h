@@ -14,8 +14,9 @@ namespace sluice::admin {
 enum class ExportFormat : std::uint8_t { kCsv, kJsonl };
 [[nodiscard]] std::optional<ExportFormat> parse_export_format(std::string_view text) noexcept;
 
-// Quotes a CSV field (RFC 4180) where it must be, and defuses one that a spreadsheet would take for a formula: names and labels come
-// from people, and =, +, -, @, tab or CR at the front runs code in Excel. Such a field gets a ' in front.
+// Quotes a CSV field (RFC 4180) where it must be, and defuses one that a spreadsheet would take for a formula: names
+// and labels come from people, and =, +, -, @, tab or CR at the front runs code in Excel. Such a field gets a ' in
+// front.
 void append_csv_field(std::string& into, std::string_view field);
 
 void append_csv_head(std::string& into);

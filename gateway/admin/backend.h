@@ -24,7 +24,8 @@ class GatewayControl {
   [[nodiscard]] virtual json::object agent(const std::string& agent_id) = 0;
   // Prometheus' text form.
   [[nodiscard]] virtual std::string metrics() = 0;
-  // Applies the conf file anew or leaves everything as it is; the message has FILE:LINE:COLUMN, one line for each error.
+  // Applies the conf file anew or leaves everything as it is; the message has FILE:LINE:COLUMN, one line for each
+  // error.
   virtual absl::Status reload() = 0;
   // Begins to drain and returns.
   virtual absl::Status drain() = 0;

@@ -90,8 +90,8 @@ absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink) {
 
 }  // namespace
 
-absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method, std::string_view target,
-                                        const json::object* body, const Sink& sink) {
+absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method,
+                                        std::string_view target, const json::object* body, const Sink& sink) {
   const auto fd = connect_to(socket_path);
   if (!fd.ok()) return fd.status();
   const std::string text = body == nullptr ? std::string() : json::serialize(*body);
@@ -107,7 +107,8 @@ std::string url_encode(std::string_view text) {
   std::string encoded;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.' || c == '~';
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+                       c == '_' || c == '.' || c == '~';
     if (plain) {
       encoded += c;
     } else {

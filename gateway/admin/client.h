@@ -17,8 +17,8 @@ struct ClientAnswer {
   std::string body;  // empty where a sink took it
 };
 
-// Errors say what to do: kUnavailable: no gateway answers there; kPermissionDenied: another user's; kDataLoss: the answer broke off.
-// A body goes to `sink` part by part if one is given and the status is 200.
+// Errors say what to do: kUnavailable: no gateway answers there; kPermissionDenied: another user's; kDataLoss: the
+// answer broke off. A body goes to `sink` part by part if one is given and the status is 200.
 using Sink = std::function<void(std::string_view)>;
 [[nodiscard]] absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method,
                                                       std::string_view target, const json::object* body,

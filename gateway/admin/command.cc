@@ -51,7 +51,9 @@ class Commands final {
   template <class Action>
   CLI::App& command(CLI::App& parent, const std::string& name, const std::string& help, Action action) {
     CLI::App* made = parent.add_subcommand(name, help);
-    made->add_option("--socket", o_->socket, "the gateway's admin socket")->envname("SLUICE_SOCKET")->capture_default_str();
+    made->add_option("--socket", o_->socket, "the gateway's admin socket")
+        ->envname("SLUICE_SOCKET")
+        ->capture_default_str();
     made->add_flag("--json", o_->json, "print JSON");
     made->callback([self = *this, action]() mutable { action(self); });
     return *made;
@@ -77,7 +79,9 @@ class Commands final {
     create_user.add_option("--tenant", o_->tenant, "the tenant's name or id")->required();
     create_user.add_flag("--create", o_->create, "create the tenant if it is missing");
     add_terms(create_user);
-    CLI::App& list = command(user, "list", "List users", [](Commands& c) { c.call("GET", "/users" + c.query({{"tenant", c.o_->tenant}})); });
+    CLI::App& list = command(user, "list", "List users", [](Commands& c) {
+      c.call("GET", "/users" + c.query({{"tenant", c.o_->tenant}}));
+    });
     list.add_option("--tenant", o_->tenant, "only of this tenant");
     add_one(user, "user", true);
   }
@@ -104,7 +108,8 @@ class Commands final {
 
   void add_key() {
     CLI::App& key = group("key", "API keys");
-    CLI::App& create = command(key, "create", "Create a key; it is shown this once", [](Commands& c) { c.create_key(); });
+    CLI::App& create =
+        command(key, "create", "Create a key; it is shown this once", [](Commands& c) { c.create_key(); });
     create.add_option("--tenant", o_->tenant, "the tenant's name or id")->required();
     create.add_option("--user", o_->user, "the user's name or id")->required();
     create.add_flag("--create", o_->create, "create tenant and user if they are missing");
@@ -120,16 +125,21 @@ class Commands final {
   void add_budget() {
     CLI::App& budget = group("budget", "Budgets of tenants, users and keys");
     for (const bool set : {true, false}) {
-      CLI::App& change = command(budget, set ? "set" : "unset", set ? "Set a budget, or change its amount" : "Lift a budget",
-                                 [set](Commands& c) { c.change_budget(set ? "PUT" : "DELETE"); });
+      CLI::App& change =
+          command(budget, set ? "set" : "unset", set ? "Set a budget, or change its amount" : "Lift a budget",
+                  [set](Commands& c) { c.change_budget(set ? "PUT" : "DELETE"); });
       change.add_option("--key", o_->key, "of this key (an id)");
       change.add_option("--tenant", o_->tenant, "of this tenant");
       change.add_option("--user", o_->user, "of this user (of --tenant)");
       change.add_option("--model", o_->model_one, "with --user: of that user on this model");
-      change.add_option("--budget,budget", o_->budget, "tokens:N/month, usd:X/day, …/total; 'soft' behind it only warns")->required();
+      change
+          .add_option("--budget,budget", o_->budget, "tokens:N/month, usd:X/day, …/total; 'soft' behind it only warns")
+          ->required();
     }
-    CLI::App& explain = command(budget, "explain", "Show every limit and budget that a call would meet, and how it stands",
-                                [](Commands& c) { c.call("GET", "/explain" + c.query({{"key", c.o_->key}, {"model", c.o_->model_one}})); });
+    CLI::App& explain = command(
+        budget, "explain", "Show every limit and budget that a call would meet, and how it stands", [](Commands& c) {
+          c.call("GET", "/explain" + c.query({{"key", c.o_->key}, {"model", c.o_->model_one}}));
+        });
     explain.add_option("--key", o_->key, "the key's id")->required();
     explain.add_option("--model", o_->model_one, "the model; without it, limits of models are left out");
     command(budget, "list", "List budgets and what is used of them", [](Commands& c) { c.call("GET", "/budgets"); });
@@ -137,7 +147,8 @@ class Commands final {
 
   void add_agents() {
     CLI::App& pair = group("pair", "Pairing of agents");
-    command(pair, "create", "Make a one-time pairing key; it is good for a quarter of an hour", [](Commands& c) { c.create_pairing_key(); });
+    command(pair, "create", "Make a one-time pairing key; it is good for a quarter of an hour",
+            [](Commands& c) { c.create_pairing_key(); });
     CLI::App& agent = group("agent", "Agents on the machines that serve models");
     command(agent, "list", "List agents", [](Commands& c) { c.call("GET", "/agents"); });
     CLI::App& revoke = command(agent, "revoke", "Revoke an agent and cut its tunnels",
@@ -150,14 +161,19 @@ class Commands final {
     command(app_, "models", "List models and where they are served", [](Commands& c) { c.call("GET", "/models"); });
     command(app_, "metrics", "Print the metrics in Prometheus' form", [](Commands& c) { c.stream("/metrics"); });
     command(app_, "reload", "Apply the changed conf file", [](Commands& c) { c.call("POST", "/reload"); });
-    command(app_, "drain", "Take no new calls, end when the running ones have ended", [](Commands& c) { c.call("POST", "/drain"); });
+    command(app_, "drain", "Take no new calls, end when the running ones have ended",
+            [](Commands& c) { c.call("POST", "/drain"); });
   }
 
   void add_audit() {
     CLI::App& audit = group("audit", "Audit records");
     CLI::App& out = command(audit, "export", "Print audit records, the oldest first", [](Commands& c) {
-      c.stream("/audit" + c.query({{"format", c.o_->format}, {"from", c.o_->from}, {"to", c.o_->to}, {"tenant", c.o_->tenant},
-                                   {"user", c.o_->user}, {"model", c.o_->model_one}}));
+      c.stream("/audit" + c.query({{"format", c.o_->format},
+                                   {"from", c.o_->from},
+                                   {"to", c.o_->to},
+                                   {"tenant", c.o_->tenant},
+                                   {"user", c.o_->user},
+                                   {"model", c.o_->model_one}}));
     });
     out.add_option("--format", o_->format, "csv or jsonl")->required()->check(CLI::IsMember({"csv", "jsonl"}));
     out.add_option("--from", o_->from, "from this time on: 7d (ago), 2027-01-31, 2027-01-31T12:00:00Z (UTC)");
@@ -194,13 +210,17 @@ class Commands final {
   // The gateway judges the numbers; what is no number goes as the text it is, and is refused there.
   [[nodiscard]] json::object limits() const {
     json::object limits;
-    for (const auto& [name, text] : {std::pair("rpm", &o_->rpm), std::pair("tpm", &o_->tpm), std::pair("concurrency", &o_->concurrency)}) {
+    for (const auto& [name, text] :
+         {std::pair("rpm", &o_->rpm), std::pair("tpm", &o_->tpm), std::pair("concurrency", &o_->concurrency)}) {
       if (text->empty()) continue;
       char* end = nullptr;
       const long long number = std::strtoll(text->c_str(), &end, 10);
-      if (*text == "none") limits[name] = nullptr;
-      else if (*end == '\0') limits[name] = number;
-      else limits[name] = *text;
+      if (*text == "none")
+        limits[name] = nullptr;
+      else if (*end == '\0')
+        limits[name] = number;
+      else
+        limits[name] = *text;
     }
     return limits;
   }
@@ -212,7 +232,8 @@ class Commands final {
   }
 
   // The answer's JSON; nothing: it failed, and the reason has been printed.
-  std::optional<json::value> ask(const std::string& method, const std::string& target, const json::object* body = nullptr) {
+  std::optional<json::value> ask(const std::string& method, const std::string& target,
+                                 const json::object* body = nullptr) {
     const auto answer = call_admin(o_->socket, method, target, body);
     if (!answer.ok()) {
       fail({answer.status().message().data(), answer.status().message().size()});
@@ -226,7 +247,8 @@ class Commands final {
     }
     if (answer->status == 200) return value;
     const json::object* object = value.if_object();
-    fail(object == nullptr ? std::string_view("the gateway refused") : text_of(*object, "error", "the gateway refused"));
+    fail(object == nullptr ? std::string_view("the gateway refused")
+                           : text_of(*object, "error", "the gateway refused"));
     return std::nullopt;
   }
 
@@ -255,8 +277,10 @@ class Commands final {
     if (!value) return;
     show(*value);
     if (!o_->json)
-      std::printf("\nOn the agent's machine:\n  sluice agent pair --gateway https://THIS_GATEWAY:PORT --pairing-key %s --dir DIR\n",
-                  std::string(text_of(value->as_object(), "key")).c_str());
+      std::printf(
+          "\nOn the agent's machine:\n  sluice agent pair --gateway https://THIS_GATEWAY:PORT --pairing-key %s --dir "
+          "DIR\n",
+          std::string(text_of(value->as_object(), "key")).c_str());
   }
 
   // All pages; with --json as one object.
@@ -274,8 +298,8 @@ class Commands final {
 
   void change_budget(const std::string& method) {
     json::object body{{"budget", o_->budget}};
-    for (const auto& [name, text] : {std::pair("key", &o_->key), std::pair("tenant", &o_->tenant), std::pair("user", &o_->user),
-                                     std::pair("model", &o_->model_one)})
+    for (const auto& [name, text] : {std::pair("key", &o_->key), std::pair("tenant", &o_->tenant),
+                                     std::pair("user", &o_->user), std::pair("model", &o_->model_one)})
       if (!text->empty()) body[name] = *text;
     call(method, "/budgets", body);
   }

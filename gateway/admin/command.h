@@ -2,20 +2,19 @@
 //
 //   sluice tenant create NAME | list | show NAME | revoke NAME
 //   sluice user create NAME --tenant T | list [--tenant T] | show NAME --tenant T | revoke NAME --tenant T
-//   sluice key create --tenant T --user U [--model M]… [--rpm N] [--tpm N] [--concurrency N] [--budget B]… [--expires D] [--create]
-//   sluice key list [--tenant T [--user U]] | show ID | update ID [--rpm N|none] … | revoke ID
-//   sluice budget set | unset (--key ID | --tenant T [--user U [--model M]]) --budget B     sluice budget list
-//   sluice budget explain --key ID [--model M]
-//   sluice pair create      sluice agent list | revoke ID      sluice models | status | metrics | reload | drain
-//   sluice audit export --format csv|jsonl [--from --to --tenant --user --model]
+//   sluice key create --tenant T --user U [--model M]… [--rpm N] [--tpm N] [--concurrency N] [--budget B]… [--expires
+//   D] [--create] sluice key list [--tenant T [--user U]] | show ID | update ID [--rpm N|none] … | revoke ID sluice
+//   budget set | unset (--key ID | --tenant T [--user U [--model M]]) --budget B     sluice budget list sluice budget
+//   explain --key ID [--model M] sluice pair create      sluice agent list | revoke ID      sluice models | status |
+//   metrics | reload | drain sluice audit export --format csv|jsonl [--from --to --tenant --user --model]
 #pragma once
 
 #include <CLI/CLI.hpp>
 
 namespace sluice::admin {
 
-// Adds them to `app`; they set `exit_code`: 0, or 1 after one line on stderr. A command that is there already (`agent`) gets its
-// subcommands added. Lifetime: `exit_code` outlives the parse.
+// Adds them to `app`; they set `exit_code`: 0, or 1 after one line on stderr. A command that is there already (`agent`)
+// gets its subcommands added. Lifetime: `exit_code` outlives the parse.
 void add_admin_commands(CLI::App& app, int& exit_code);
 
 }  // namespace sluice::admin

@@ -36,8 +36,10 @@ std::vector<std::string> Fields::texts(const char* name) {
   std::vector<std::string> all;
   if (const json::array* array = value->if_array()) {
     for (const json::value& one : *array) {
-      if (one.is_string()) all.emplace_back(one.get_string().data(), one.get_string().size());
-      else wrong(std::string(name) + " must hold texts");
+      if (one.is_string())
+        all.emplace_back(one.get_string().data(), one.get_string().size());
+      else
+        wrong(std::string(name) + " must hold texts");
     }
   } else {
     wrong(std::string(name) + " must be a list of texts");
@@ -76,8 +78,10 @@ std::vector<BudgetSpec> Fields::budgets() {
   std::vector<BudgetSpec> all;
   for (const std::string& text : texts("budgets")) {
     const auto budget = config::parse_budget(text);
-    if (budget.ok()) all.push_back(*budget);
-    else wrong(std::string(budget.status().message()));
+    if (budget.ok())
+      all.push_back(*budget);
+    else
+      wrong(std::string(budget.status().message()));
   }
   return all;
 }

@@ -19,10 +19,11 @@ class Fields final {
  public:
   explicit Fields(const json::object& object) : object_(object) {}
 
-  [[nodiscard]] std::string text(const char* name);                       // empty: absent
-  [[nodiscard]] bool flag(const char* name);                              // false: absent
+  [[nodiscard]] std::string text(const char* name);  // empty: absent
+  [[nodiscard]] bool flag(const char* name);         // false: absent
   [[nodiscard]] std::vector<std::string> texts(const char* name);
-  // "limits": {"rpm": 60, "tpm": null, "concurrency": 4}. Members that are absent keep what `now` says; null lifts the limit.
+  // "limits": {"rpm": 60, "tpm": null, "concurrency": 4}. Members that are absent keep what `now` says; null lifts the
+  // limit.
   [[nodiscard]] LimitSpec limits(const LimitSpec& now = {});
   // "budgets": ["tokens:1000000/month", "usd:25/day soft"]
   [[nodiscard]] std::vector<BudgetSpec> budgets();

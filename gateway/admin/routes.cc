@@ -23,7 +23,11 @@ absl::Status no_such_route(const Request& request) {
 }
 
 Answer json_answer(const json::value& value) {
-  return {.status = 200, .content_type = "application/json", .body = json::serialize(value) + "\n", .secret = {}, .more = {}};
+  return {.status = 200,
+          .content_type = "application/json",
+          .body = json::serialize(value) + "\n",
+          .secret = {},
+          .more = {}};
 }
 
 absl::StatusOr<std::uint64_t> key_id(const std::string& text) {
@@ -92,13 +96,24 @@ std::optional<Request> parse_target(std::string_view method, std::string_view ta
 Answer error_answer(const absl::Status& status) {
   Answer answer;
   switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument: answer.status = 400; break;
-    case absl::StatusCode::kPermissionDenied: answer.status = 403; break;
-    case absl::StatusCode::kNotFound: answer.status = 404; break;
+    case absl::StatusCode::kInvalidArgument:
+      answer.status = 400;
+      break;
+    case absl::StatusCode::kPermissionDenied:
+      answer.status = 403;
+      break;
+    case absl::StatusCode::kNotFound:
+      answer.status = 404;
+      break;
     case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kFailedPrecondition: answer.status = 409; break;
-    case absl::StatusCode::kUnavailable: answer.status = 503; break;
-    default: answer.status = 500;
+    case absl::StatusCode::kFailedPrecondition:
+      answer.status = 409;
+      break;
+    case absl::StatusCode::kUnavailable:
+      answer.status = 503;
+      break;
+    default:
+      answer.status = 500;
   }
   answer.body = json::serialize(json::object{{"error", std::string(status.message())}}) + "\n";
   return answer;
@@ -106,12 +121,17 @@ Answer error_answer(const absl::Status& status) {
 
 Answer Routes::handle(const Request& request) {
   if (request.path.size() == 1 && request.method == "GET" && request.path[0] == "metrics")
-    return {.status = 200, .content_type = "text/plain; version=0.0.4", .body = backend_.gateway.metrics(), .secret = {}, .more = {}};
+    return {.status = 200,
+            .content_type = "text/plain; version=0.0.4",
+            .body = backend_.gateway.metrics(),
+            .secret = {},
+            .more = {}};
   if (request.path.size() == 1 && request.method == "GET" && request.path[0] == "audit") {
     Shown answer = audit(request);
     return answer.ok() ? std::move(*answer) : error_answer(answer.status());
   }
-  if (request.path.size() == 1 && request.method == "POST" && (request.path[0] == "keys" || request.path[0] == "pairings")) {
+  if (request.path.size() == 1 && request.method == "POST" &&
+      (request.path[0] == "keys" || request.path[0] == "pairings")) {
     Shown answer = request.path[0] == "keys" ? create_key(request) : create_pairing_key(request);
     return answer.ok() ? std::move(*answer) : error_answer(answer.status());
   }
@@ -176,7 +196,8 @@ Routes::Made Routes::tenants(const Request& request) {
   }
   if (request.method != "GET") return no_such_route(request);
   std::vector<store::TenantRecord> records;
-  const absl::Status read = backend_.store.each_tenant([&](store::TenantRecord&& one) { records.push_back(std::move(one)); });
+  const absl::Status read =
+      backend_.store.each_tenant([&](store::TenantRecord&& one) { records.push_back(std::move(one)); });
   if (!read.ok()) return read;
   json::array all;
   for (const store::TenantRecord& record : records) all.push_back(show(record));
@@ -187,9 +208,12 @@ Routes::Made Routes::tenant(const Request& request) {
   auto found = backend_.accounts.tenant(request.path[1]);
   if (!found.ok()) return found.status();
   absl::Status done;
-  if (request.method == "DELETE") done = backend_.accounts.revoke(Scope::kTenant, found->id);
-  else if (request.method == "PATCH") done = update_limits(request, Scope::kTenant, found->id, found->limits);
-  else if (request.method != "GET") done = no_such_route(request);
+  if (request.method == "DELETE")
+    done = backend_.accounts.revoke(Scope::kTenant, found->id);
+  else if (request.method == "PATCH")
+    done = update_limits(request, Scope::kTenant, found->id, found->limits);
+  else if (request.method != "GET")
+    done = no_such_route(request);
   if (!done.ok()) return done;
   found = backend_.store.tenant(found->id);
   if (!found.ok()) return found.status();
@@ -228,9 +252,12 @@ Routes::Made Routes::user(const Request& request) {
   auto found = backend_.accounts.user({.tenant = query_of(request, "tenant"), .user = request.path[1]});
   if (!found.ok()) return found.status();
   absl::Status done;
-  if (request.method == "DELETE") done = backend_.accounts.revoke(Scope::kUser, found->id);
-  else if (request.method == "PATCH") done = update_limits(request, Scope::kUser, found->id, found->limits);
-  else if (request.method != "GET") done = no_such_route(request);
+  if (request.method == "DELETE")
+    done = backend_.accounts.revoke(Scope::kUser, found->id);
+  else if (request.method == "PATCH")
+    done = update_limits(request, Scope::kUser, found->id, found->limits);
+  else if (request.method != "GET")
+    done = no_such_route(request);
   if (!done.ok()) return done;
   found = backend_.store.user(found->id);
   if (!found.ok()) return found.status();
@@ -242,7 +269,8 @@ Routes::Shown Routes::create_key(const Request& request) {
   Fields fields(request.body);
   Accounts::NewKey key{.owner = {.tenant = fields.text("tenant"), .user = fields.text("user")},
                        .missing = fields.flag("create") ? Missing::kCreate : Missing::kRefuse,
-                       .models = fields.texts("models"), .expires = {},
+                       .models = fields.texts("models"),
+                       .expires = {},
                        .terms = {.limits = fields.limits(), .budgets = fields.budgets()}};
   const std::string expires = fields.text("expires");
   if (absl::Status good = fields.finish(); !good.ok()) return good;
@@ -300,12 +328,16 @@ Routes::Made Routes::key(const Request& request) {
   const auto id = key_id(request.path[1]);
   if (!id.ok()) return id.status();
   auto found = backend_.store.key(*id);
-  if (absl::IsNotFound(found.status())) return absl::NotFoundError("no key " + request.path[1] + "; see: sluice key list");
+  if (absl::IsNotFound(found.status()))
+    return absl::NotFoundError("no key " + request.path[1] + "; see: sluice key list");
   if (!found.ok()) return found.status();
   absl::Status done;
-  if (request.method == "DELETE") done = backend_.accounts.revoke(Scope::kKey, *id);
-  else if (request.method == "PATCH") done = update_limits(request, Scope::kKey, *id, found->limits);
-  else if (request.method != "GET") done = no_such_route(request);
+  if (request.method == "DELETE")
+    done = backend_.accounts.revoke(Scope::kKey, *id);
+  else if (request.method == "PATCH")
+    done = update_limits(request, Scope::kKey, *id, found->limits);
+  else if (request.method != "GET")
+    done = no_such_route(request);
   if (!done.ok()) return done;
   found = backend_.store.key(*id);
   if (!found.ok()) return found.status();
@@ -324,7 +356,8 @@ Routes::Made Routes::budgets(const Request& request) {
   Fields fields(request.body);
   const SubjectName name{.tenant = fields.text("tenant"), .user = fields.text("user")};
   const std::string key = fields.text("key");
-  store::BudgetRecord budget{.scope = Scope::kTenant, .subject = 0, .model = fields.text("model"), .spec = fields.budget()};
+  store::BudgetRecord budget{
+      .scope = Scope::kTenant, .subject = 0, .model = fields.text("model"), .spec = fields.budget()};
   if (absl::Status good = fields.finish(); !good.ok()) return good;
   if (!key.empty()) {
     const auto id = key_id(key);
@@ -341,11 +374,14 @@ Routes::Made Routes::budgets(const Request& request) {
     if (!tenant.ok()) return tenant.status();
     budget.subject = tenant->id;
   } else {
-    return absl::InvalidArgumentError("say whose budget: --key ID, --tenant T --user U (with --model M: on that model), or --tenant T");
+    return absl::InvalidArgumentError(
+        "say whose budget: --key ID, --tenant T --user U (with --model M: on that model), or --tenant T");
   }
   if (!budget.model.empty() && budget.scope != Scope::kUserModel)
-    return absl::InvalidArgumentError("--model goes with a user; budgets of a model stand in the conf file: [[model]] budgets");
-  const absl::Status done = request.method == "PUT" ? backend_.accounts.set_budget(budget) : backend_.accounts.remove_budget(budget);
+    return absl::InvalidArgumentError(
+        "--model goes with a user; budgets of a model stand in the conf file: [[model]] budgets");
+  const absl::Status done =
+      request.method == "PUT" ? backend_.accounts.set_budget(budget) : backend_.accounts.remove_budget(budget);
   if (!done.ok()) return done;
   return show(BudgetStanding{.budget = budget, .now = {}});
 }
@@ -383,9 +419,13 @@ Routes::Made Routes::agents(const Request& request) {
   for (const identity::Agent& agent : backend_.book.all()) {
     const std::string id = identity::agent_name(agent.id);
     json::object live = agent.revoked ? json::object() : backend_.gateway.agent(id);
-    json::object shown{{"id", id}, {"name", agent.name},
-                       {"state", agent.revoked ? "revoked" : live.empty() ? "away" : "connected"},
-                       {"fingerprint", agent.fingerprint}, {"certificate_expires", format_time(agent.expires)},
+    json::object shown{{"id", id},
+                       {"name", agent.name},
+                       {"state", agent.revoked  ? "revoked"
+                                 : live.empty() ? "away"
+                                                : "connected"},
+                       {"fingerprint", agent.fingerprint},
+                       {"certificate_expires", format_time(agent.expires)},
                        {"paired", format_time(agent.created)}};
     for (auto& member : live) shown.insert(member);
     all.push_back(std::move(shown));
@@ -396,7 +436,10 @@ Routes::Made Routes::agents(const Request& request) {
 Routes::Shown Routes::audit(const Request& request) {
   const auto format = parse_export_format(query_of(request, "format"));
   if (!format) return absl::InvalidArgumentError("the format must be csv or jsonl");
-  store::AuditFilter filter{.from = {}, .to = {}, .tenant = query_of(request, "tenant"), .user = query_of(request, "user"),
+  store::AuditFilter filter{.from = {},
+                            .to = {},
+                            .tenant = query_of(request, "tenant"),
+                            .user = query_of(request, "user"),
                             .model = query_of(request, "model")};
   for (const auto& [name, into] : {std::pair("from", &filter.from), std::pair("to", &filter.to)}) {
     const std::string text = query_of(request, name);
@@ -405,8 +448,11 @@ Routes::Shown Routes::audit(const Request& request) {
     if (!time.ok()) return time.status();
     *into = *time;
   }
-  Answer answer{.status = 200, .content_type = *format == ExportFormat::kCsv ? "text/csv" : "application/x-ndjson", .body = {},
-                .secret = {}, .more = {}};
+  Answer answer{.status = 200,
+                .content_type = *format == ExportFormat::kCsv ? "text/csv" : "application/x-ndjson",
+                .body = {},
+                .secret = {},
+                .more = {}};
   answer.more.emplace(backend_.store, std::move(filter), *format);
   return answer;
 }

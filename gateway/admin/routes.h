@@ -34,7 +34,8 @@ struct Answer {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
-  // A new key: goes out as the first member "key" of the object in `body`. Apart from it, since JSON's own buffers are not wiped.
+  // A new key: goes out as the first member "key" of the object in `body`. Apart from it, since JSON's own buffers are
+  // not wiped.
   identity::SecretText secret;
   std::optional<AuditExport> more;  // goes on behind `body`, part by part
 };

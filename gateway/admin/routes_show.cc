@@ -11,10 +11,13 @@ namespace {
 json::value time_or_null(const std::optional<WallTime>& time) {
   return time ? json::value(format_time(*time)) : json::value();
 }
-json::value count_or_null(const std::optional<std::uint64_t>& count) { return count ? json::value(*count) : json::value(); }
+json::value count_or_null(const std::optional<std::uint64_t>& count) {
+  return count ? json::value(*count) : json::value();
+}
 
 json::object show_limits(const LimitSpec& limits) {
-  return {{"rpm", count_or_null(limits.requests_per_minute)}, {"tpm", count_or_null(limits.tokens_per_minute)},
+  return {{"rpm", count_or_null(limits.requests_per_minute)},
+          {"tpm", count_or_null(limits.tokens_per_minute)},
           {"concurrency", count_or_null(limits.concurrency)}};
 }
 
@@ -23,24 +26,29 @@ json::array show_texts(const std::vector<std::string>& texts) { return json::arr
 const char* text_of_what(const ledger::Explanation& line) {
   using What = ledger::Explanation::What;
   switch (line.what) {
-    case What::kRequests: return "requests per minute";
-    case What::kTokens: return "tokens per minute";
-    case What::kConcurrency: return "concurrent requests";
-    case What::kBudget: break;
+    case What::kRequests:
+      return "requests per minute";
+    case What::kTokens:
+      return "tokens per minute";
+    case What::kConcurrency:
+      return "concurrent requests";
+    case What::kBudget:
+      break;
   }
   const bool tokens = line.unit == BudgetUnit::kTokens;
   switch (line.period) {
-    case BudgetPeriod::kDay: return tokens ? "tokens per day" : "micro_usd per day";
-    case BudgetPeriod::kMonth: return tokens ? "tokens per month" : "micro_usd per month";
-    case BudgetPeriod::kTotal: break;
+    case BudgetPeriod::kDay:
+      return tokens ? "tokens per day" : "micro_usd per day";
+    case BudgetPeriod::kMonth:
+      return tokens ? "tokens per month" : "micro_usd per month";
+    case BudgetPeriod::kTotal:
+      break;
   }
   return tokens ? "tokens in all" : "micro_usd in all";
 }
 
 // A number that is none there is "unlimited": a budget that only warns has no hard amount.
-json::value amount_or_null(std::uint64_t amount) {
-  return amount > INT64_MAX ? json::value() : json::value(amount);
-}
+json::value amount_or_null(std::uint64_t amount) { return amount > INT64_MAX ? json::value() : json::value(amount); }
 
 }  // namespace
 
@@ -62,7 +70,8 @@ json::object Routes::show(const store::TenantRecord& tenant) {
 
 json::object Routes::show(const store::UserRecord& user) {
   const auto names = backend_.accounts.names_of_user(user.id);
-  json::object shown{{"id", format_id(Scope::kUser, user.id)}, {"name", user.name}, {"tenant", names ? names->tenant : ""}};
+  json::object shown{
+      {"id", format_id(Scope::kUser, user.id)}, {"name", user.name}, {"tenant", names ? names->tenant : ""}};
   add_allowance(shown, Scope::kUser, user.id, user.limits);
   shown["created"] = format_time(user.created);
   shown["revoked"] = time_or_null(user.revoked);
@@ -71,8 +80,12 @@ json::object Routes::show(const store::UserRecord& user) {
 
 json::object Routes::show(const store::KeyRecord& key) {
   const auto names = backend_.accounts.names_of_user(key.user_id).value_or(SubjectName{});
-  json::object shown{{"id", format_id(Scope::kKey, key.id)}, {"hint", key.hint}, {"tenant", names.tenant},
-                     {"user", names.user}, {"models", show_texts(key.models)}, {"expires", time_or_null(key.expires)}};
+  json::object shown{{"id", format_id(Scope::kKey, key.id)},
+                     {"hint", key.hint},
+                     {"tenant", names.tenant},
+                     {"user", names.user},
+                     {"models", show_texts(key.models)},
+                     {"expires", time_or_null(key.expires)}};
   add_allowance(shown, Scope::kKey, key.id, key.limits);
   shown["created"] = format_time(key.created);
   shown["revoked"] = time_or_null(key.revoked);
@@ -100,7 +113,8 @@ json::object Routes::show(const BudgetStanding& standing) {
   shown["unit"] = budget.spec.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd";
   shown["amount"] = budget.spec.amount;
   shown["soft"] = budget.spec.soft;
-  const std::uint64_t used = standing.now ? standing.now->used : 0, reserved = standing.now ? standing.now->reserved : 0;
+  const std::uint64_t used = standing.now ? standing.now->used : 0,
+                      reserved = standing.now ? standing.now->reserved : 0;
   shown["used"] = used;
   shown["reserved"] = reserved;
   shown["left"] = budget.spec.amount - std::min(budget.spec.amount, used + reserved);
@@ -108,9 +122,11 @@ json::object Routes::show(const BudgetStanding& standing) {
 }
 
 json::object Routes::show(const ledger::Explanation& line, WallTime now) {
-  json::object shown{{"what", text_of_what(line)}, {"scope", to_string(line.scope)}, {"name", line.name}, {"model", line.model},
-                     {"limit", amount_or_null(line.limit)}, {"warns_at", amount_or_null(line.soft)}, {"used", line.used},
-                     {"reserved", line.reserved}, {"left", amount_or_null(line.left)}, {"resets", nullptr}};
+  json::object shown{
+      {"what", text_of_what(line)}, {"scope", to_string(line.scope)},      {"name", line.name},
+      {"model", line.model},        {"limit", amount_or_null(line.limit)}, {"warns_at", amount_or_null(line.soft)},
+      {"used", line.used},          {"reserved", line.reserved},           {"left", amount_or_null(line.left)},
+      {"resets", nullptr}};
   if (line.what != ledger::Explanation::What::kBudget) {
     if (line.what != ledger::Explanation::What::kConcurrency) shown["resets"] = format_time(now + line.reset);
   } else if (line.period != BudgetPeriod::kTotal) {

@@ -40,13 +40,20 @@ class Cutoff final : private net::Alarm {
 
 const char* reason_of(unsigned status) {
   switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 409: return "Conflict";
-    case 503: return "Service Unavailable";
-    default: return "Internal Server Error";
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 409:
+      return "Conflict";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Internal Server Error";
   }
 }
 
@@ -54,7 +61,8 @@ const char* reason_of(unsigned status) {
 identity::SecretText first_part(const Answer& answer) {
   const std::size_t size = answer.body.size() + (answer.secret.empty() ? 0 : answer.secret.size() + kSecretFrame);
   std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " " + reason_of(answer.status) +
-                     "\r\nContent-Type: " + answer.content_type + "\r\nCache-Control: no-store\r\nConnection: close\r\n";
+                     "\r\nContent-Type: " + answer.content_type +
+                     "\r\nCache-Control: no-store\r\nConnection: close\r\n";
   head += answer.more ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(size);
   identity::SecretText part;
   part.reserve(head.size() + 4 + size);
@@ -88,7 +96,8 @@ absl::Status clear_path(const std::string& path) {
   const bool answered = ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::close(probe);
   if (answered)
-    return absl::FailedPreconditionError("another gateway answers on " + path + "; stop it, or set admin.socket to another path");
+    return absl::FailedPreconditionError("another gateway answers on " + path +
+                                         "; stop it, or set admin.socket to another path");
   ::unlink(path.c_str());
   return absl::OkStatus();
 }
@@ -103,7 +112,8 @@ AdminServer::~AdminServer() = default;
 
 absl::Status AdminServer::listen(const std::string& socket_path) {
   if (socket_path.size() >= sizeof(sockaddr_un::sun_path))
-    return absl::FailedPreconditionError("the path " + socket_path + " is too long for a socket (107 bytes); set admin.socket");
+    return absl::FailedPreconditionError("the path " + socket_path +
+                                         " is too long for a socket (107 bytes); set admin.socket");
   if (absl::Status clear = clear_path(socket_path); !clear.ok()) return clear;
   boost::system::error_code ec;
   auto& acceptor = local_.emplace(loop_.executor());
@@ -134,7 +144,8 @@ absl::Status AdminServer::listen_metrics(const std::string& address) {
   if (!ec) acceptor.listen(128, ec);
   if (ec) {
     metrics_.reset();
-    return absl::FailedPreconditionError("cannot listen on " + address + " for metrics: " + ec.message() + "; set admin.metrics");
+    return absl::FailedPreconditionError("cannot listen on " + address + " for metrics: " + ec.message() +
+                                         "; set admin.metrics");
   }
   metrics_port_ = acceptor.local_endpoint(ec).port();
   tasks_.spawn(accept(acceptor, Surface::kMetrics));
@@ -148,7 +159,8 @@ Task<void> AdminServer::accept(Acceptor& acceptor, Surface surface) {
     auto [ec] = co_await acceptor.async_accept(socket, use_task);
     if (ec == asio::error::operation_aborted || ec == asio::error::bad_descriptor || stopping_) break;
     if (ec) {  // out of descriptors: a moment later there may be one
-      asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> pause(loop_.executor(), std::chrono::milliseconds(100));
+      asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> pause(loop_.executor(),
+                                                                                std::chrono::milliseconds(100));
       co_await pause.async_wait(use_task);
       continue;
     }
@@ -159,8 +171,10 @@ Task<void> AdminServer::accept(Acceptor& acceptor, Surface surface) {
 Task<void> AdminServer::serve(Socket socket, Surface surface) {
   open_.insert(&socket);
   auto request = co_await read(socket);
-  if (request.ok()) co_await write(socket, answer_to(*request, surface));
-  else if (!absl::IsCancelled(request.status())) co_await write(socket, error_answer(request.status()));
+  if (request.ok())
+    co_await write(socket, answer_to(*request, surface));
+  else if (!absl::IsCancelled(request.status()))
+    co_await write(socket, error_answer(request.status()));
   open_.erase(&socket);
 }
 
@@ -187,7 +201,8 @@ Task<absl::StatusOr<Request>> AdminServer::read(Socket& socket) {
     buffer.resize(had + got);
     boost::system::error_code bad;
     const std::size_t used = parser.put(asio::buffer(buffer), bad);
-    if (bad && bad != http::error::need_more) co_return absl::InvalidArgumentError("malformed request: " + bad.message());
+    if (bad && bad != http::error::need_more)
+      co_return absl::InvalidArgumentError("malformed request: " + bad.message());
     buffer.erase(0, used);
   }
   const auto& message = parser.get();
@@ -212,7 +227,8 @@ Task<void> AdminServer::write(Socket& socket, Answer answer) {
     const auto next = answer.more->next();
     // An error in the middle can only be shown by an end that is none: no last chunk.
     if (!next.ok()) {
-      log_.error("an audit export broke off", {{"why", std::string_view(next.status().message().data(), next.status().message().size())}});
+      log_.error("an audit export broke off",
+                 {{"why", std::string_view(next.status().message().data(), next.status().message().size())}});
       co_return;
     }
     if (next->empty()) {

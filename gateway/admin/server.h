@@ -1,6 +1,8 @@
-// The admin API's sockets: a Unix socket that only its owner may open, and, if the conf says so, a TCP endpoint for metrics alone.
+// The admin API's sockets: a Unix socket that only its owner may open, and, if the conf says so, a TCP endpoint for
+// metrics alone.
 //
-// One request a connection. Blocking work (SQLite, waiting for workers) happens right here: nothing else runs on this thread.
+// One request a connection. Blocking work (SQLite, waiting for workers) happens right here: nothing else runs on this
+// thread.
 #pragma once
 
 #include <absl/status/status.h>
@@ -26,8 +28,8 @@ class AdminServer final {
   AdminServer& operator=(const AdminServer&) = delete;
   ~AdminServer();
 
-  // kFailedPrecondition: another gateway answers there, the folder is missing, the path is too long, … A socket file that nobody
-  // listens on is replaced.
+  // kFailedPrecondition: another gateway answers there, the folder is missing, the path is too long, … A socket file
+  // that nobody listens on is replaced.
   absl::Status listen(const std::string& socket_path);
   // GET /metrics and nothing else, on HOST:PORT. Loopback or a management network: it asks for no key.
   absl::Status listen_metrics(const std::string& address);

@@ -19,14 +19,16 @@ std::string joined(const json::object& object) {
   std::string text;
   for (const auto& member : object) {
     if (member.value().is_null()) continue;
-    text += (text.empty() ? "" : ", ") + std::string(member.key().data(), member.key().size()) + " " + cell_of(member.value());
+    text += (text.empty() ? "" : ", ") + std::string(member.key().data(), member.key().size()) + " " +
+            cell_of(member.value());
   }
   return text;
 }
 
 std::string cell_of(const json::value& value) {
   if (value.is_null()) return "-";
-  if (const json::string* text = value.if_string()) return text->empty() ? "-" : std::string(text->data(), text->size());
+  if (const json::string* text = value.if_string())
+    return text->empty() ? "-" : std::string(text->data(), text->size());
   if (const json::array* array = value.if_array()) return array->empty() ? "-" : joined(*array);
   if (const json::object* object = value.if_object()) {
     std::string text = joined(*object);

@@ -14,9 +14,12 @@ using std::chrono::microseconds;
 
 std::string_view prefix_of(Scope scope) noexcept {
   switch (scope) {
-    case Scope::kTenant: return "tenant_";
-    case Scope::kUser: return "user_";
-    default: return "key_";
+    case Scope::kTenant:
+      return "tenant_";
+    case Scope::kUser:
+      return "user_";
+    default:
+      return "key_";
   }
 }
 
@@ -74,11 +77,16 @@ std::optional<WallTime> parse_moment(std::string_view text) noexcept {
 
 const char* to_string(Scope scope) noexcept {
   switch (scope) {
-    case Scope::kKey: return "key";
-    case Scope::kUser: return "user";
-    case Scope::kTenant: return "tenant";
-    case Scope::kModel: return "model";
-    case Scope::kUserModel: return "user_model";
+    case Scope::kKey:
+      return "key";
+    case Scope::kUser:
+      return "user";
+    case Scope::kTenant:
+      return "tenant";
+    case Scope::kModel:
+      return "model";
+    case Scope::kUserModel:
+      return "user_model";
   }
   return "";
 }
@@ -102,15 +110,16 @@ std::string format_time(WallTime time) {
   const hh_mm_ss clock{floor<milliseconds>(time - date)};
   char text[40];
   std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(ymd.year()),
-                static_cast<unsigned>(ymd.month()), static_cast<unsigned>(ymd.day()), static_cast<int>(clock.hours().count()),
-                static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
-                static_cast<int>(clock.subseconds().count()));
+                static_cast<unsigned>(ymd.month()), static_cast<unsigned>(ymd.day()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
   return text;
 }
 
 absl::StatusOr<WallTime> parse_time(std::string_view text) {
   if (const auto moment = parse_moment(text)) return *moment;
-  return absl::InvalidArgumentError("'" + std::string(text) + "' is not a time: give 2027-01-31 or 2027-01-31T12:00:00Z (UTC)");
+  return absl::InvalidArgumentError("'" + std::string(text) +
+                                    "' is not a time: give 2027-01-31 or 2027-01-31T12:00:00Z (UTC)");
 }
 
 absl::StatusOr<WallTime> parse_time(std::string_view text, WallTime now, Counted counted) {
@@ -119,8 +128,9 @@ absl::StatusOr<WallTime> parse_time(std::string_view text, WallTime now, Counted
   // A thousand years bound the sum; beyond it is a slip of the finger.
   if (duration.ok() && duration->count() > 0 && *duration < std::chrono::hours(24 * 365'000))
     return counted == Counted::kFuture ? now + *duration : now - *duration;
-  return absl::InvalidArgumentError("'" + std::string(text) +
-                                    "' is not a time: give a duration such as 30d, or 2027-01-31 or 2027-01-31T12:00:00Z (UTC)");
+  return absl::InvalidArgumentError(
+      "'" + std::string(text) +
+      "' is not a time: give a duration such as 30d, or 2027-01-31 or 2027-01-31T12:00:00Z (UTC)");
 }
 
 absl::Status check_name(std::string_view what, std::string_view name) {

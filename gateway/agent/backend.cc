@@ -36,7 +36,8 @@ Task<void> Backend::watch() {
       reporter_.set_unavailable();
     }
     const std::chrono::milliseconds interval(options_.poll_interval_ms);
-    const std::chrono::milliseconds pause = models ? interval : std::min<std::chrono::milliseconds>(interval, kAwayInterval);
+    const std::chrono::milliseconds pause =
+        models ? interval : std::min<std::chrono::milliseconds>(interval, kAwayInterval);
     (void)co_await wake_.wait(net::Deadline::after(pause));
   }
 }

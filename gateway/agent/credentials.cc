@@ -86,7 +86,8 @@ absl::StatusOr<ContextPtr> make_tunnel_context(const std::string& dir, EVP_PKEY&
         absl::StrCat("cannot use ", certificate, " (", openssl_reason(), "): run `sluice agent pair` again"));
   }
   if (SSL_CTX_use_PrivateKey(ssl, &key) != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(certificate, " does not fit key.pem: run `sluice agent pair` again"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(certificate, " does not fit key.pem: run `sluice agent pair` again"));
   }
   std::string alpn(1, static_cast<char>(tunnel::kAlpn.size()));
   alpn += tunnel::kAlpn;

@@ -23,7 +23,7 @@ struct KeyDeleter {
 using KeyPtr = std::unique_ptr<EVP_PKEY, KeyDeleter>;
 using ContextPtr = std::shared_ptr<SSL_CTX>;  // shared: running handshakes outlive a renewal
 
-[[nodiscard]] absl::StatusOr<KeyPtr> make_key();                                   // P-256
+[[nodiscard]] absl::StatusOr<KeyPtr> make_key();                                                    // P-256
 [[nodiscard]] absl::StatusOr<std::string> make_csr(EVP_PKEY& key, const std::string& common_name);  // PEM
 [[nodiscard]] absl::StatusOr<std::string> key_to_pem(EVP_PKEY& key);
 

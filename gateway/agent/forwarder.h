@@ -27,7 +27,8 @@ class Forwarder final {
   Reporter& reporter_;
 };
 
-// The only calls that reach a model server, whatever the gateway asks for: it may have administrative paths on the port.
+// The only calls that reach a model server, whatever the gateway asks for: it may have administrative paths on the
+// port.
 [[nodiscard]] bool is_forwarded(std::string_view method, std::string_view path) noexcept;
 
 }  // namespace sluice::agent

@@ -128,7 +128,8 @@ Task<Result<std::unique_ptr<net::Stream>>> GatewayLink::connect() {
   if (unresolved) co_return upstream_error(ErrorKind::kConnect, "its name cannot be resolved", Retry::kYes);
   Error last = upstream_error(ErrorKind::kConnect, "it has no address", Retry::kYes);
   for (const auto& entry : endpoints) {
-    Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(context_.loop, entry.endpoint(), deadline);
+    Result<std::unique_ptr<net::Stream>> stream =
+        co_await net::Stream::connect(context_.loop, entry.endpoint(), deadline);
     if (!stream) {
       last = stream.error();
       continue;

@@ -13,8 +13,8 @@
 
 namespace sluice::agent {
 
-// How long to wait before the next attempt: full jitter over a doubling bound, so that a thousand agents do not come back
-// in step. The bound is 5 s at most in the first minute after a loss, then 30 s.
+// How long to wait before the next attempt: full jitter over a doubling bound, so that a thousand agents do not come
+// back in step. The bound is 5 s at most in the first minute after a loss, then 30 s.
 class Backoff final {
  public:
   // `random`: 64 random bits.

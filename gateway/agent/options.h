@@ -18,14 +18,13 @@ struct PairOptions {
 
 struct RunOptions {
   std::string dir;
-  std::string backend;                      // "http://127.0.0.1:8000"
-  std::uint32_t slots = 64;                 // calls that the model server takes at once, per model
-  std::uint32_t most_tunnels = 8;           // to one gateway
-  std::uint32_t grace_ms = 30'000;          // running calls may take so long to end on SIGTERM
+  std::string backend;              // "http://127.0.0.1:8000"
+  std::uint32_t slots = 64;         // calls that the model server takes at once, per model
+  std::uint32_t most_tunnels = 8;   // to one gateway
+  std::uint32_t grace_ms = 30'000;  // running calls may take so long to end on SIGTERM
   std::uint32_t ping_interval_ms = 10'000;
   std::uint32_t poll_interval_ms = 10'000;  // between looks at the model server's list
   std::uint32_t head_time_ms = 600'000;     // from a request to its answer's head
 };
-
 
 }  // namespace sluice::agent

@@ -58,16 +58,17 @@ absl::Status explain(const PairOptions& options, const Answer& answer) {
     const char* const reason = error.kind != ErrorKind::kConnect ? error.what
                                : error.os_code != 0              ? std::strerror(error.os_code)
                                                                  : "no connection";
-    return absl::UnavailableError(absl::StrCat("cannot reach ", options.gateway, ": ", reason,
-                                               "; check the URL, and --ca if the gateway has a certificate of its own"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot reach ", options.gateway, ": ", reason,
+                     "; check the URL, and --ca if the gateway has a certificate of its own"));
   }
   const auto object = parse_object(answer.body, kAnswerBytes);
   const json::value* error = object ? object->if_contains("error") : nullptr;
   std::string reason;
   if (error != nullptr && error->is_string()) reason = error->get_string().c_str();
   if (error != nullptr && error->is_object()) reason = text_of(error->get_object(), "message");
-  return absl::PermissionDeniedError(absl::StrCat("the gateway refused to pair (status ", answer.status, ")",
-                                                  reason.empty() ? "" : ": ", reason));
+  return absl::PermissionDeniedError(
+      absl::StrCat("the gateway refused to pair (status ", answer.status, ")", reason.empty() ? "" : ": ", reason));
 }
 
 absl::StatusOr<Answer> ask_gateway(const PairOptions& options, const http::BaseUrl& url, const std::string& body) {

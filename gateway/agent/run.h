@@ -5,8 +5,8 @@
 
 namespace sluice::agent {
 
-// Runs until SIGTERM or SIGINT; then every tunnel leaves and running calls end within the grace period. Prints "ready" on
-// standard output when the first tunnel is up. Returns the exit code.
+// Runs until SIGTERM or SIGINT; then every tunnel leaves and running calls end within the grace period. Prints "ready"
+// on standard output when the first tunnel is up. Returns the exit code.
 [[nodiscard]] int run(const RunOptions& options);
 
 }  // namespace sluice::agent

@@ -42,12 +42,13 @@ std::uint64_t number(std::string_view text) noexcept {
 
 std::vector<tunnel::GpuHealth> parse_gpus(std::string_view text) {
   std::vector<tunnel::GpuHealth> gpus;
-  for (const absl::string_view line : absl::StrSplit(absl::string_view(text.data(), text.size()), '\n', absl::SkipEmpty())) {
+  for (const absl::string_view line :
+       absl::StrSplit(absl::string_view(text.data(), text.size()), '\n', absl::SkipEmpty())) {
     const std::vector<std::string> fields = absl::StrSplit(line, ", ");
     if (fields.size() != 4) continue;
     constexpr std::uint64_t kMiB = 1024 * 1024;
-    gpus.push_back({fields[0], static_cast<std::uint32_t>(number(fields[1])), number(fields[2]) * kMiB,
-                    number(fields[3]) * kMiB});
+    gpus.push_back(
+        {fields[0], static_cast<std::uint32_t>(number(fields[1])), number(fields[2]) * kMiB, number(fields[3]) * kMiB});
   }
   return gpus;
 }

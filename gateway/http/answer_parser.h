@@ -1,7 +1,7 @@
 // Parses one HTTP/1.1 answer from bytes as they come. 1xx answers are skipped.
 //
-// As strict as request_check: an answer whose end could be seen in two places would hand its tail to the next caller of a
-// pooled connection. The head is read here line by line rather than by Beast, because three of its fields matter.
+// As strict as request_check: an answer whose end could be seen in two places would hand its tail to the next caller of
+// a pooled connection. The head is read here line by line rather than by Beast, because three of its fields matter.
 #pragma once
 
 #include <span>

@@ -28,8 +28,19 @@ class ChunkDecoder final {
 
  private:
   enum class State : std::uint8_t {
-    kSizeFirst, kSize, kExtension, kSizeEnd, kPayload, kPayloadEnd, kPayloadLineEnd, kTrailerFirst, kTrailer, kTrailerEnd,
-    kLastEnd, kDone, kBad
+    kSizeFirst,
+    kSize,
+    kExtension,
+    kSizeEnd,
+    kPayload,
+    kPayloadEnd,
+    kPayloadLineEnd,
+    kTrailerFirst,
+    kTrailer,
+    kTrailerEnd,
+    kLastEnd,
+    kDone,
+    kBad
   };
   State framing(char c) noexcept;
   State size_digit(char c) noexcept;

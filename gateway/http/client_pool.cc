@@ -291,9 +291,9 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
     const std::size_t before = progress.body.size();
     const std::size_t size = read ? *read : 0;
     const bool cut = !read || stream.truncated();
-    const AnswerParser::Step step =
-        size == 0 ? parser.end(cut ? AnswerParser::End::kTruncated : AnswerParser::End::kClean)
-                  : parser.feed(std::span(scratch).first(size), progress.body);
+    const AnswerParser::Step step = size == 0
+                                        ? parser.end(cut ? AnswerParser::End::kTruncated : AnswerParser::End::kClean)
+                                        : parser.feed(std::span(scratch).first(size), progress.body);
     wipe(scratch.data(), size);
     if (step == AnswerParser::Step::kBad) co_return kBrokeOff;
     if (!progress.has_head && parser.has_head()) {

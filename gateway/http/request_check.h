@@ -1,5 +1,5 @@
-// What a request head must look like before anything else looks at it: two programs that read the same bytes differently
-// are how requests get smuggled, so whatever could be read in two ways is refused.
+// What a request head must look like before anything else looks at it: two programs that read the same bytes
+// differently are how requests get smuggled, so whatever could be read in two ways is refused.
 //
 //   request line   METHOD SP TARGET SP HTTP/1.0|1.1 CRLF     (RFC 9112, 3)
 //   fields         NAME ":" OWS VALUE OWS CRLF               (RFC 9112, 5), no folding, no space before the colon
@@ -36,7 +36,7 @@ struct CheckedHead {
   bool http_1_0 = false;
   bool expects_continue = false;
   std::string_view target;
-  std::string_view path;   // of an absolute-form target, too
+  std::string_view path;  // of an absolute-form target, too
   std::string_view query;
 };
 

@@ -1,6 +1,6 @@
 // A head is checked byte by byte (request_check), then parsed by Beast. A body goes straight into the caller's buffer,
-// chunk frames removed in place. Answers are gathered in one buffer, chunk frames written in place, so that what belongs
-// together leaves together.
+// chunk frames removed in place. Answers are gathered in one buffer, chunk frames written in place, so that what
+// belongs together leaves together.
 #include "http/server_connection.h"
 
 #include <algorithm>
@@ -31,10 +31,10 @@ constexpr Error kGone = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, 
 constexpr Error kSlow = {ErrorKind::kTimeout, Origin::kClient, Retry::kNo, 0, 0, "the request did not arrive in time"};
 
 constexpr Error kStuck = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, "the client takes nothing"};
-constexpr Error kNoRoom = {ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0,
-                           "this gateway holds too many request bodies now; retry"};
-constexpr Error kTooLarge = {ErrorKind::kTooLarge, Origin::kClient, Retry::kNo, 0, 0,
-                             "the request's body is too large"};
+constexpr Error kNoRoom = {
+    ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0, "this gateway holds too many request bodies now; retry"};
+constexpr Error kTooLarge = {
+    ErrorKind::kTooLarge, Origin::kClient, Retry::kNo, 0, 0, "the request's body is too large"};
 
 constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
@@ -67,7 +67,7 @@ struct ServerConnection::State {
   std::uint64_t body_left = 0;      // of a known length, not read
   std::uint64_t bytes_in = 0, bytes_out = 0;
   bool http_1_0 = false;
-  bool head_only = false;    // a HEAD request: its answer has no body
+  bool head_only = false;  // a HEAD request: its answer has no body
   bool keep_alive = true;
   bool body_unread = false;  // a body is announced and was not read to its end
   bool continue_due = false;

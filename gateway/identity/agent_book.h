@@ -1,5 +1,5 @@
-// Which agents are ours, in memory. An agent's certificate names it by its id; every certificate of an agent that is not revoked
-// is good until it expires, so that a renewal whose answer was lost locks nobody out.
+// Which agents are ours, in memory. An agent's certificate names it by its id; every certificate of an agent that is
+// not revoked is good until it expires, so that a renewal whose answer was lost locks nobody out.
 #pragma once
 
 #include <cstdint>

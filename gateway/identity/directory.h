@@ -1,8 +1,8 @@
 // Who a caller is: tenants, users and API keys in memory, looked up by the SHA-256 of the key.
 //
-// A request never waits for a database: the control thread loads the directory at start and changes it when the admin API
-// says so; workers read it without a lock. Entries are immutable but for their atomics and live as long as the directory,
-// so a running call may keep a pointer; a revoked key costs its entry's memory until the next start.
+// A request never waits for a database: the control thread loads the directory at start and changes it when the admin
+// API says so; workers read it without a lock. Entries are immutable but for their atomics and live as long as the
+// directory, so a running call may keep a pointer; a revoked key costs its entry's memory until the next start.
 #pragma once
 
 #include <array>
@@ -40,8 +40,8 @@ struct Allowance {
 // Thread: everything from any thread, but for allow(), which the directory alone calls.
 class Subject {
  public:
-  // The allowance of this moment. It changes while calls run, so a caller that reads twice may see two; compare the address
-  // to learn whether it changed. Valid for the directory's life.
+  // The allowance of this moment. It changes while calls run, so a caller that reads twice may see two; compare the
+  // address to learn whether it changed. Valid for the directory's life.
   [[nodiscard]] const Allowance& allowance() const noexcept { return *allowance_.load(std::memory_order_acquire); }
   [[nodiscard]] const LimitSpec& limits() const noexcept { return allowance().limits; }
   [[nodiscard]] const std::vector<BudgetSpec>& budgets() const noexcept { return allowance().budgets; }
@@ -81,7 +81,7 @@ struct Key : Subject {
   std::optional<WallTime> expires;
   std::vector<std::string> models;  // allowed model names; empty: every model
 
-  [[nodiscard]] bool live(WallTime now) const noexcept;      // not revoked (nor its user or tenant), not expired
+  [[nodiscard]] bool live(WallTime now) const noexcept;  // not revoked (nor its user or tenant), not expired
   [[nodiscard]] bool may_use(std::string_view model) const noexcept;
 };
 
@@ -91,8 +91,8 @@ struct Key : Subject {
 class Directory {
  public:
   virtual ~Directory() = default;
-  // `credential` as the caller sent it. Errors: kInvalidKey (wrong form or checksum, unknown, revoked, expired), kUnavailable while
-  // the store has not been loaded.
+  // `credential` as the caller sent it. Errors: kInvalidKey (wrong form or checksum, unknown, revoked, expired),
+  // kUnavailable while the store has not been loaded.
   [[nodiscard]] virtual Result<const Key*> find(std::string_view credential, WallTime now) const noexcept = 0;
 };
 

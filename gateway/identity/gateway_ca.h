@@ -17,14 +17,15 @@ namespace sluice::identity {
 // Thread: control thread; certificate() from any thread.
 class GatewayCa final {
  public:
-  // Reads the CA of `state_dir`, or makes it. A key without its certificate, or one that others may read, is an error: making a new
-  // CA would shut out every agent.
+  // Reads the CA of `state_dir`, or makes it. A key without its certificate, or one that others may read, is an error:
+  // making a new CA would shut out every agent.
   [[nodiscard]] static absl::StatusOr<GatewayCa> open(const std::string& state_dir);
 
   // PEM. Agents' connections are verified against it.
   [[nodiscard]] const std::string& certificate() const noexcept { return ca_.certificate; }
 
-  // A client certificate (PEM) for the key in `request` (PEM). kInvalidArgument: the request is malformed or its key too weak.
+  // A client certificate (PEM) for the key in `request` (PEM). kInvalidArgument: the request is malformed or its key
+  // too weak.
   [[nodiscard]] absl::StatusOr<std::string> sign(std::string_view request, std::string_view common_name,
                                                  std::chrono::seconds lifetime) const;
 

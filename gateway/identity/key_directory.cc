@@ -21,15 +21,19 @@ std::uint64_t tag_of(const Sha256& hash) noexcept {
   return tag;
 }
 
-// One status and code for all of them; a key that is whole but refused gets one text, whether it was never made, revoked or has
-// expired, so that trying keys teaches nothing. A typing mistake shows in the key itself, so saying so gives nothing away.
-constexpr Error kUnknown = client_error(ErrorKind::kInvalidKey,
-                                        "Incorrect API key provided: it is unknown here, revoked or expired. Ask for a new one.");
+// One status and code for all of them; a key that is whole but refused gets one text, whether it was never made,
+// revoked or has expired, so that trying keys teaches nothing. A typing mistake shows in the key itself, so saying so
+// gives nothing away.
+constexpr Error kUnknown = client_error(
+    ErrorKind::kInvalidKey, "Incorrect API key provided: it is unknown here, revoked or expired. Ask for a new one.");
 constexpr Error kMistyped = client_error(
-    ErrorKind::kInvalidKey, "Incorrect API key provided: its checksum does not fit. Check for a copy mistake, such as a missing character.");
-constexpr Error kForeign = client_error(
-    ErrorKind::kInvalidKey, "Incorrect API key provided: it is not a key of this gateway, whose keys begin with sk-sluice-.");
-constexpr Error kNotLoaded = self_error(ErrorKind::kUnavailable, "the gateway's key store is not loaded yet: try again soon");
+    ErrorKind::kInvalidKey,
+    "Incorrect API key provided: its checksum does not fit. Check for a copy mistake, such as a missing character.");
+constexpr Error kForeign =
+    client_error(ErrorKind::kInvalidKey,
+                 "Incorrect API key provided: it is not a key of this gateway, whose keys begin with sk-sluice-.");
+constexpr Error kNotLoaded =
+    self_error(ErrorKind::kUnavailable, "the gateway's key store is not loaded yet: try again soon");
 
 }  // namespace
 
@@ -55,9 +59,12 @@ KeyDirectory::~KeyDirectory() = default;
 Result<const Key*> KeyDirectory::find(std::string_view credential, WallTime now) const noexcept {
   if (!is_loaded()) return kNotLoaded;
   switch (check_form(credential, kApiKeyPrefix)) {
-    case SecretForm::kForeign: return kForeign;
-    case SecretForm::kMistyped: return kMistyped;
-    case SecretForm::kGood: break;
+    case SecretForm::kForeign:
+      return kForeign;
+    case SecretForm::kMistyped:
+      return kMistyped;
+    case SecretForm::kGood:
+      break;
   }
   const Key* key = look_up(*table_.load(std::memory_order_acquire), sha256(credential));
   if (key == nullptr || !key->live(now)) return kUnknown;
@@ -113,7 +120,8 @@ Tenant& KeyDirectory::add_tenant(std::uint64_t id, std::string name, Allowance a
   return tenant;
 }
 
-User& KeyDirectory::add_user(std::uint64_t id, const Tenant& tenant, std::string name, Allowance allowance, bool revoked) {
+User& KeyDirectory::add_user(std::uint64_t id, const Tenant& tenant, std::string name, Allowance allowance,
+                             bool revoked) {
   User& user = users_.add(id);
   user.index = static_cast<std::uint32_t>(users_.all.size() - 1);
   user.tenant = &tenant;

@@ -2,9 +2,9 @@
 //
 //   table: 2^n slots of { first 8 bytes of the SHA-256 | Key* }, open addressing, linear probing, at most half full
 //
-// The hash is uniform, so its own bytes are the slot number; nobody can aim at one slot without inverting SHA-256. Keys are
-// never taken out: a revoked one stays, so that its answer is "revoked" and running calls may look at it. A slot is written
-// once, tag first, then the pointer with release order; a reader that sees the pointer sees the whole key.
+// The hash is uniform, so its own bytes are the slot number; nobody can aim at one slot without inverting SHA-256. Keys
+// are never taken out: a revoked one stays, so that its answer is "revoked" and running calls may look at it. A slot is
+// written once, tag first, then the pointer with release order; a reader that sees the pointer sees the whole key.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,8 @@ namespace sluice::identity {
 class RevocationListener {
  public:
   virtual ~RevocationListener() = default;
-  // Exactly one of the three is not null. Returns when every worker has seen it: none admits the subject any more, and each
-  // has told its running calls of that subject to end. REQUIRES: called on the control thread, never on a worker.
+  // Exactly one of the three is not null. Returns when every worker has seen it: none admits the subject any more, and
+  // each has told its running calls of that subject to end. REQUIRES: called on the control thread, never on a worker.
   virtual void revoked(const Tenant* tenant, const User* user, const Key* key) noexcept = 0;
 };
 

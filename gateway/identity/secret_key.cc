@@ -64,7 +64,8 @@ SecretForm check_form(std::string_view text, std::string_view prefix) noexcept {
     if (!kIsDigit[static_cast<unsigned char>(c)]) return SecretForm::kMistyped;
   const std::string_view body = text.substr(0, text.size() - kChecksumDigits);
   const auto sum = checksum(body);
-  return text.substr(body.size()) == std::string_view(sum.data(), sum.size()) ? SecretForm::kGood : SecretForm::kMistyped;
+  return text.substr(body.size()) == std::string_view(sum.data(), sum.size()) ? SecretForm::kGood
+                                                                              : SecretForm::kMistyped;
 }
 
 }  // namespace sluice::identity

@@ -4,8 +4,9 @@
 //   sp-sluice- 7Gh2…27 characters…Qx4 c0FFee      a pairing key
 //   \_prefix_/ \_______random_______/ \checksum/
 //
-// The random part is 27 base62 digits, 160.7 bits. The checksum is XXH32 of all that stands before it, six base62 digits:
-// it tells a mistyped key from an unknown one without a look-up, and lets a secret scanner be sure of what it found.
+// The random part is 27 base62 digits, 160.7 bits. The checksum is XXH32 of all that stands before it, six base62
+// digits: it tells a mistyped key from an unknown one without a look-up, and lets a secret scanner be sure of what it
+// found.
 #pragma once
 
 #include <cstddef>

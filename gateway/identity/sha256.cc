@@ -5,8 +5,8 @@
 
 namespace sluice::identity {
 
-// The low-level calls, though OpenSSL 3 deprecates them: a key fits one block, and fetching the algorithm through EVP costs
-// several times what the hash itself does.
+// The low-level calls, though OpenSSL 3 deprecates them: a key fits one block, and fetching the algorithm through EVP
+// costs several times what the hash itself does.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 Sha256 sha256(std::string_view bytes) noexcept {

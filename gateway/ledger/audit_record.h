@@ -1,4 +1,5 @@
-// The record of one call: who, what, how much, how it ended. It counts tokens and never holds a word of a prompt or an answer.
+// The record of one call: who, what, how much, how it ended. It counts tokens and never holds a word of a prompt or an
+// answer.
 //
 // Fixed size, so that a worker writes it without allocating; texts that do not fit are cut. (boot_id, number) is the
 // idempotency id: a sink that sees the same pair twice keeps one.
@@ -18,29 +19,31 @@ struct AuditRecord {
   std::uint64_t boot_id = 0;  // random at each start of the gateway
   std::uint64_t number = 0;   // counts calls of that start, from 1
   WallTime began;
-  std::int64_t day_us = 0;    // when the day began, in the budgets' zone, to which the call is charged; µs since the epoch
+  std::int64_t day_us =
+      0;  // when the day began, in the budgets' zone, to which the call is charged; µs since the epoch
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;  // opaque; 0: none
 
-  std::uint32_t admit_segment = 0;  // where the journal holds the call's admit; 0: it was refused, or there is no journal
+  std::uint32_t admit_segment =
+      0;  // where the journal holds the call's admit; 0: it was refused, or there is no journal
 
   EndReason end_reason = EndReason::kFault;
-  std::uint16_t status = 0;                 // as the client saw it; 0: no head was sent
+  std::uint16_t status = 0;  // as the client saw it; 0: no head was sent
   bool stream = false;
-  Usage usage;                              // all three counts and where they come from
-  std::uint64_t cost_micros = 0;            // micro-dollars by the model's price; 0 where it has none
-  std::chrono::microseconds ttft{-1};       // -1: no byte of an answer came
+  Usage usage;                         // all three counts and where they come from
+  std::uint64_t cost_micros = 0;       // micro-dollars by the model's price; 0 where it has none
+  std::chrono::microseconds ttft{-1};  // -1: no byte of an answer came
   std::chrono::microseconds duration{0};
   std::uint64_t bytes_in = 0, bytes_out = 0;
 
-  FixedText<40> request_id;   // "req_…"
-  FixedText<64> tenant, user; // names, for people
-  FixedText<16> channel;      // "api"
-  FixedText<32> endpoint;     // "chat.completions"
-  FixedText<128> model;       // asked for: a configured or served name, or "sha256:…"
+  FixedText<40> request_id;    // "req_…"
+  FixedText<64> tenant, user;  // names, for people
+  FixedText<16> channel;       // "api"
+  FixedText<32> endpoint;      // "chat.completions"
+  FixedText<128> model;        // asked for: a configured or served name, or "sha256:…"
   FixedText<128> model_served;
   FixedText<64> upstream;
-  FixedText<48> client_ip;    // truncated to /24 or /48
-  FixedText<256> labels;      // a JSON object of strings, whole pairs only; empty: none
+  FixedText<48> client_ip;  // truncated to /24 or /48
+  FixedText<256> labels;    // a JSON object of strings, whole pairs only; empty: none
 };
 
 // Where finished records go. The sink is asynchronous: it queues and returns.

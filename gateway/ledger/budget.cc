@@ -34,8 +34,8 @@ PeriodCell* Budget::find(std::int64_t us) const noexcept {
   return nullptr;
 }
 
-// Two threads may both miss the cell and both make one; the compare-and-swap on the head lets one in, and the other looks
-// again. Null: no memory.
+// Two threads may both miss the cell and both make one; the compare-and-swap on the head lets one in, and the other
+// looks again. Null: no memory.
 PeriodCell* Budget::open(Period period) noexcept {
   auto* fresh = new (std::nothrow) PeriodCell(this, period);
   if (fresh == nullptr) return nullptr;
@@ -58,8 +58,10 @@ PeriodCell& Budget::turn(WallTime now) noexcept {
     if (period.begin_us >= closed_before_us_.load(std::memory_order_acquire)) {
       cell = open(period);
     } else {
-      // The clock stands before everything that we know: opening that period would grant it twice. The earliest one goes on.
-      for (PeriodCell* c = head_.load(std::memory_order_acquire); c != nullptr; c = c->next.load(std::memory_order_acquire)) {
+      // The clock stands before everything that we know: opening that period would grant it twice. The earliest one
+      // goes on.
+      for (PeriodCell* c = head_.load(std::memory_order_acquire); c != nullptr;
+           c = c->next.load(std::memory_order_acquire)) {
         if (cell == nullptr || c->period.begin_us < cell->period.begin_us) cell = c;
       }
     }
@@ -120,7 +122,8 @@ void Budget::sweep(MonoTime time) noexcept {
   PeriodCell* const current = current_.load(std::memory_order_acquire);
   PeriodCell* before = head_.load(std::memory_order_acquire);  // the head stays: workers push there
   for (PeriodCell* cell = before->next.load(std::memory_order_acquire); cell != nullptr;) {
-    PeriodCell* const next = cell->next.load(std::memory_order_acquire);  // kept by a retired cell, for those who stand on it
+    PeriodCell* const next =
+        cell->next.load(std::memory_order_acquire);  // kept by a retired cell, for those who stand on it
     const bool unused = cell != current && cell->period.end_us <= current->period.begin_us && unheld(*cell);
     if (!unused) cell->unused_since_ns = -1;
     if (unused && cell->unused_since_ns < 0) cell->unused_since_ns = now;

@@ -1,8 +1,8 @@
 // One budget's counters: what is settled, what is committed (settled and reserved), per period.
 //
-// Each calendar period that was ever opened has one cell and gets one grant, wherever the wall clock jumps: a clock that
-// goes back finds the cell that it left, and one that comes again finds what was used there. A reservation belongs to the
-// cell in which it was taken, also when the month turns while its call runs.
+// Each calendar period that was ever opened has one cell and gets one grant, wherever the wall clock jumps: a clock
+// that goes back finds the cell that it left, and one that comes again finds what was used there. A reservation belongs
+// to the cell in which it was taken, also when the month turns while its call runs.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,8 @@ class Budget;
 struct ScopeCells;
 
 // Invariant at rest: committed == settled + what the tickets in flight have reserved here.
-// A hold reserves at least 1, and settle() touches `settled` last; so committed == settled means that nobody holds the cell.
+// A hold reserves at least 1, and settle() touches `settled` last; so committed == settled means that nobody holds the
+// cell.
 struct alignas(64) PeriodCell {
   PeriodCell(Budget* owner, Period when) noexcept : period(when), budget(owner) {}
 
@@ -58,14 +59,13 @@ struct BudgetCount {
   std::uint64_t hard = kUnlimited, soft = kUnlimited;
   std::uint64_t settled = 0, reserved = 0;
   Period period;
-  [[nodiscard]] std::uint64_t left() const noexcept {
-    return left_of(hard, settled + reserved);
-  }
+  [[nodiscard]] std::uint64_t left() const noexcept { return left_of(hard, settled + reserved); }
 };
 
 // The budget of one scope in one unit and one kind of period; a hard and a soft amount share its counters.
 // Thread:   at(), hard(), soft() any, lock-free; the rest from the control thread.
-// Lifetime: never freed while the ledger lives, also when the conf drops it: calls may hold its cells, and the conf may bring it back.
+// Lifetime: never freed while the ledger lives, also when the conf drops it: calls may hold its cells, and the conf may
+// bring it back.
 class Budget final {
  public:
   Budget(const ScopeCells& owner, BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now);
@@ -96,8 +96,8 @@ class Budget final {
   [[nodiscard]] std::uint64_t reserved() const noexcept;
   // Appends every cell's period and settled use.
   void list(std::vector<std::pair<Period, std::uint64_t>>& into) const;
-  // Takes cells of periods gone by that no call holds out of the list, and frees what was taken out `kGrace` before: a worker that
-  // looked a cell up is between its look and its hold for nanoseconds.
+  // Takes cells of periods gone by that no call holds out of the list, and frees what was taken out `kGrace` before: a
+  // worker that looked a cell up is between its look and its hold for nanoseconds.
   void sweep(MonoTime now) noexcept;
   static constexpr std::chrono::hours kGrace{1};
 
@@ -112,8 +112,8 @@ class Budget final {
   const absl::TimeZone zone_;
   std::atomic<std::uint64_t> hard_{kUnlimited}, soft_{kUnlimited};
   std::atomic<PeriodCell*> current_{nullptr};
-  std::atomic<PeriodCell*> head_{nullptr};     // all cells, the last opened first
-  PeriodCell* retired_ = nullptr;              // control thread: taken out of the list, not yet freed
+  std::atomic<PeriodCell*> head_{nullptr};      // all cells, the last opened first
+  PeriodCell* retired_ = nullptr;               // control thread: taken out of the list, not yet freed
   std::atomic<std::int64_t> closed_before_us_;  // periods that begin before it and have no cell are over, not new
 };
 

@@ -1,5 +1,5 @@
-// Where counters live: one ScopeCells per key, user, tenant, model or user-on-model that has a limit or a budget, found by
-// dense index without a lock.
+// Where counters live: one ScopeCells per key, user, tenant, model or user-on-model that has a limit or a budget, found
+// by dense index without a lock.
 #pragma once
 
 #include <array>
@@ -31,7 +31,8 @@ struct ScopeCells {
   ScopeCells& operator=(const ScopeCells&) = delete;
 
   // Sets amounts in place: counters go on. Budgets that are not in `specs` stop to apply and keep what they counted.
-  void configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs, const absl::TimeZone& zone, WallTime now);
+  void configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs, const absl::TimeZone& zone,
+                 WallTime now);
   // The budget of that kind, made if there is none.
   Budget& budget(BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now);
 
@@ -42,9 +43,9 @@ struct ScopeCells {
   std::array<std::atomic<Budget*>, kBudgetKinds> budgets{};
 
   const Scope scope;
-  const std::uint64_t id;       // opaque; of a user-on-model the user's; of a model 0
-  const std::string name;       // of the key: empty; for people
-  std::string model;            // of a model or user-on-model
+  const std::uint64_t id;  // opaque; of a user-on-model the user's; of a model 0
+  const std::string name;  // of the key: empty; for people
+  std::string model;       // of a model or user-on-model
 };
 
 // T* by dense index, growing without moving.
@@ -86,7 +87,8 @@ struct ModelTerms {
 
 // The cells of one user on one model; made when the user first calls the model.
 struct UserModelCells {
-  UserModelCells(std::uint64_t key_, std::uint64_t user_id, std::string user) : key(key_), cells(Scope::kUserModel, user_id, std::move(user)) {}
+  UserModelCells(std::uint64_t key_, std::uint64_t user_id, std::string user)
+      : key(key_), cells(Scope::kUserModel, user_id, std::move(user)) {}
   const std::uint64_t key;  // user index << 32 | model index
   UserModelCells* next = nullptr;
   std::atomic<const ModelTerms*> applied{nullptr};  // whose user_budgets the cells follow

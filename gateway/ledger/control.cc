@@ -1,5 +1,5 @@
-// Ledger: what the control threads do: amounts, restoring, sweeping; and the cells of a user on a model, which the first
-// call makes.
+// Ledger: what the control threads do: amounts, restoring, sweeping; and the cells of a user on a model, which the
+// first call makes.
 #include <algorithm>
 #include <utility>
 
@@ -15,8 +15,12 @@ std::uint64_t pair_key(std::uint32_t user, std::uint32_t model) noexcept {
 }  // namespace
 
 Ledger::Ledger(const Clock& clock, Options options, LedgerEvents* events)
-    : clock_(clock), zone_(options.zone), events_(events), slice_(std::max<std::uint64_t>(options.slice, 1)),
-      warn_percent_(options.warn_percent), days_(nobody_, BudgetUnit::kTokens, BudgetPeriod::kDay, zone_, clock.wall()) {}
+    : clock_(clock),
+      zone_(options.zone),
+      events_(events),
+      slice_(std::max<std::uint64_t>(options.slice, 1)),
+      warn_percent_(options.warn_percent),
+      days_(nobody_, BudgetUnit::kTokens, BudgetPeriod::kDay, zone_, clock.wall()) {}
 
 Ledger::~Ledger() = default;
 
@@ -41,14 +45,14 @@ void Ledger::configure(ScopeCells& cells, const LimitSpec& limits, const std::ve
     if (budget == nullptr || budget->hard() >= hard_before[kind]) continue;
     const BudgetCount count = budget->count(now);
     if (count.settled >= count.hard && count.settled < hard_before[kind]) {
-      events_->threshold_passed({cells.scope, cells.id, cells.name, cells.model, budget->unit(), budget->period(), count.period,
-                                 false, 100, count.hard, count.settled});
+      events_->threshold_passed({cells.scope, cells.id, cells.name, cells.model, budget->unit(), budget->period(),
+                                 count.period, false, 100, count.hard, count.settled});
     }
   }
 }
 
-void Ledger::set_scope(Scope scope, std::uint32_t index, std::uint64_t id, std::string_view name, const LimitSpec& limits,
-                       const std::vector<BudgetSpec>& budgets) {
+void Ledger::set_scope(Scope scope, std::uint32_t index, std::uint64_t id, std::string_view name,
+                       const LimitSpec& limits, const std::vector<BudgetSpec>& budgets) {
   const std::lock_guard lock(control_mutex_);
   std::atomic<ScopeCells*>* slot = nullptr;
   ScopeCells* cells = tables_[static_cast<std::size_t>(scope)].find(index);
@@ -108,8 +112,10 @@ ScopeCells* Ledger::user_model_cells(const Scopes& scopes) noexcept {
     if (cells == nullptr) return nullptr;
   }
   // After a reload, the first call that comes by sets the new amounts.
-  if (cells->applied.load(std::memory_order_acquire) != terms && !cells->busy.exchange(true, std::memory_order_acquire)) {
-    if (!cells->own.load(std::memory_order_acquire)) cells->cells.configure({}, terms->user_budgets, zone_, clock_.wall());
+  if (cells->applied.load(std::memory_order_acquire) != terms &&
+      !cells->busy.exchange(true, std::memory_order_acquire)) {
+    if (!cells->own.load(std::memory_order_acquire))
+      cells->cells.configure({}, terms->user_budgets, zone_, clock_.wall());
     cells->applied.store(terms, std::memory_order_release);
     cells->busy.store(false, std::memory_order_release);
   }
@@ -122,7 +128,8 @@ UserModelCells* Ledger::make_user_model(const Scopes& scopes) {
   if (model == nullptr) return nullptr;
   const std::lock_guard lock(user_model_mutex_);
   if (UserModelCells* there = user_models_.find(pair_key(scopes.user, scopes.model))) return there;
-  auto fresh = std::make_unique<UserModelCells>(pair_key(scopes.user, scopes.model), scopes.user_id, std::string(scopes.user_name));
+  auto fresh = std::make_unique<UserModelCells>(pair_key(scopes.user, scopes.model), scopes.user_id,
+                                                std::string(scopes.user_name));
   fresh->cells.model = model->model;
   if (terms != nullptr) fresh->cells.configure({}, terms->user_budgets, zone_, clock_.wall());
   fresh->applied.store(terms, std::memory_order_relaxed);
@@ -220,24 +227,43 @@ std::uint64_t Ledger::reserved() const {
 std::vector<Explanation> Ledger::explain(const Scopes& scopes) const {
   std::vector<Explanation> lines;
   const std::int64_t mono = to_ns(clock_.mono());
-  const auto add = [&](const ScopeCells& cells, Explanation::What what, std::uint64_t limit, std::uint64_t left, std::int64_t reset_ns) {
+  const auto add = [&](const ScopeCells& cells, Explanation::What what, std::uint64_t limit, std::uint64_t left,
+                       std::int64_t reset_ns) {
     if (limit == kUnlimited) return;
-    lines.push_back({.what = what, .scope = cells.scope, .name = cells.name, .model = cells.model, .limit = limit,
-                     .used = limit - std::min(left, limit), .left = left, .when = {},
+    lines.push_back({.what = what,
+                     .scope = cells.scope,
+                     .name = cells.name,
+                     .model = cells.model,
+                     .limit = limit,
+                     .used = limit - std::min(left, limit),
+                     .left = left,
+                     .when = {},
                      .reset = std::chrono::milliseconds((reset_ns + 999'999) / 1'000'000)});
   };
   const auto add_all = [&](const ScopeCells* cells) {
     if (cells == nullptr) return;
-    add(*cells, Explanation::What::kRequests, cells->requests.limit(), cells->requests.remaining(mono), cells->requests.debt_ns(mono));
-    add(*cells, Explanation::What::kTokens, cells->tokens.limit(), cells->tokens.remaining(mono), cells->tokens.debt_ns(mono));
-    add(*cells, Explanation::What::kConcurrency, cells->slots.limit(), left_of(cells->slots.limit(), cells->slots.in_use()), 0);
+    add(*cells, Explanation::What::kRequests, cells->requests.limit(), cells->requests.remaining(mono),
+        cells->requests.debt_ns(mono));
+    add(*cells, Explanation::What::kTokens, cells->tokens.limit(), cells->tokens.remaining(mono),
+        cells->tokens.debt_ns(mono));
+    add(*cells, Explanation::What::kConcurrency, cells->slots.limit(),
+        left_of(cells->slots.limit(), cells->slots.in_use()), 0);
     std::uint32_t mask = cells->budget_mask.load(std::memory_order_acquire);
     for (; mask != 0; mask &= mask - 1) {
       Budget* budget = cells->budgets[static_cast<std::size_t>(__builtin_ctz(mask))].load(std::memory_order_acquire);
       const BudgetCount count = budget->count(clock_.wall());
-      lines.push_back({.what = Explanation::What::kBudget, .scope = cells->scope, .name = cells->name, .model = cells->model,
-                       .unit = budget->unit(), .period = budget->period(), .limit = count.hard, .soft = count.soft,
-                       .used = count.settled, .reserved = count.reserved, .left = count.left(), .when = count.period});
+      lines.push_back({.what = Explanation::What::kBudget,
+                       .scope = cells->scope,
+                       .name = cells->name,
+                       .model = cells->model,
+                       .unit = budget->unit(),
+                       .period = budget->period(),
+                       .limit = count.hard,
+                       .soft = count.soft,
+                       .used = count.settled,
+                       .reserved = count.reserved,
+                       .left = count.left(),
+                       .when = count.period});
     }
   };
   for (const ScopeCells* cells : cells_of(scopes)) add_all(cells);

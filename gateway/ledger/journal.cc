@@ -24,17 +24,22 @@ std::uint32_t price32(std::uint64_t micros) noexcept {
 }  // namespace
 
 Journal::Journal(Options options, const Clock& clock, UsageStore* store, JournalEvents* events, JournalDisk* disk)
-    : options_(std::move(options)), clock_(clock), store_(store), events_(events), disk_(disk == nullptr ? own_disk_ : *disk) {}
+    : options_(std::move(options)),
+      clock_(clock),
+      store_(store),
+      events_(events),
+      disk_(disk == nullptr ? own_disk_ : *disk) {}
 
-absl::StatusOr<std::unique_ptr<Journal>> Journal::open(Options options, const Clock& clock, UsageStore* store, JournalEvents* events,
-                                                       JournalDisk* disk) {
+absl::StatusOr<std::unique_ptr<Journal>> Journal::open(Options options, const Clock& clock, UsageStore* store,
+                                                       JournalEvents* events, JournalDisk* disk) {
   std::unique_ptr<Journal> journal(new Journal(std::move(options), clock, store, events, disk));
   if (absl::Status status = journal->recover(); !status.ok()) return status;
   journal->keep_turn();
   journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.sync, &Journal::sync_turn);
   journal->threads_.emplace_back(&Journal::run, journal.get(), std::chrono::milliseconds(5), &Journal::keep_turn);
   if (store != nullptr) {
-    journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.deliver_interval, &Journal::deliver_turn);
+    journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.deliver_interval,
+                                   &Journal::deliver_turn);
   }
   return journal;
 }
@@ -162,7 +167,8 @@ void Journal::record(AuditRecord&& record) noexcept {
   const std::size_t size = write_text(record, text);
   const bool admitted = record.admit_segment != 0;
   ended_.fetch_add(1, std::memory_order_relaxed);
-  if (!append(slot, {text, size}, admitted ? Room::kKept : Room::kSpare)) left_out_.fetch_add(1, std::memory_order_relaxed);
+  if (!append(slot, {text, size}, admitted ? Room::kKept : Room::kSpare))
+    left_out_.fetch_add(1, std::memory_order_relaxed);
   if (admitted) open_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
@@ -190,7 +196,8 @@ void Journal::sync_turn() {
   for (Segment* segment : unsealed) {
     if (const int failed = segment->sync(disk_); failed != 0) error = failed;
   }
-  if (error != 0 && !std::exchange(sync_failed_, true) && events_ != nullptr) events_->disk_failed(std::strerror(error));
+  if (error != 0 && !std::exchange(sync_failed_, true) && events_ != nullptr)
+    events_->disk_failed(std::strerror(error));
   if (error == 0) sync_failed_ = false;
 }
 
@@ -213,8 +220,8 @@ void Journal::keep_turn() {
 
 absl::Status Journal::make_segment(std::atomic<Segment*>& into) {
   const std::uint64_t sequence = next_sequence_;
-  auto segment = Segment::create(segment_path(options_.dir, sequence), options_.segment_bytes, sequence, options_.boot_id,
-                                 clock_.wall(), disk_);
+  auto segment = Segment::create(segment_path(options_.dir, sequence), options_.segment_bytes, sequence,
+                                 options_.boot_id, clock_.wall(), disk_);
   if (!segment.ok()) return segment.status();
   ++next_sequence_;
   Segment* made = segment->get();
@@ -258,7 +265,8 @@ void Journal::seal_closed() {
 
 void Journal::deliver_turn() {
   const absl::Status status = deliver();
-  if (!status.ok() && !std::exchange(store_down_, true) && events_ != nullptr) events_->store_failed(std::string(status.message()));
+  if (!status.ok() && !std::exchange(store_down_, true) && events_ != nullptr)
+    events_->store_failed(std::string(status.message()));
   if (status.ok() && std::exchange(store_down_, false) && events_ != nullptr) events_->store_recovered();
 }
 
@@ -285,8 +293,8 @@ AuditRecord Journal::read_end(const Segment& segment, const SlotBytes& slot) {
   return record;
 }
 
-// Reads on from `position` in `kept`: ends into batch_, and which segments' calls were admitted or have ended into `counts_`.
-// Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
+// Reads on from `position` in `kept`: ends into batch_, and which segments' calls were admitted or have ended into
+// `counts_`. Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
 std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed) {
   SlotBytes slot;
   for (; position < limit && batch_.size() < options_.deliver_batch; ++position) {
@@ -348,8 +356,8 @@ void Journal::count_calls() {
   }
 }
 
-// Marks segments whose every call has ended and is in the store. In order: what a later segment settles must not go before what it
-// settles was read.
+// Marks segments whose every call has ended and is in the store. In order: what a later segment settles must not go
+// before what it settles was read.
 absl::Status Journal::retire() {
   for (;;) {
     Kept* kept = nullptr;
@@ -357,7 +365,8 @@ absl::Status Journal::retire() {
       const std::lock_guard lock(segments_mutex_);
       if (first_undelivered_ == segments_.size()) return absl::OkStatus();
       kept = &segments_[first_undelivered_];
-      if (kept->age != Kept::Age::kSealed || !kept->seal_stored || kept->read < kept->records || kept->open != 0) return absl::OkStatus();
+      if (kept->age != Kept::Age::kSealed || !kept->seal_stored || kept->read < kept->records || kept->open != 0)
+        return absl::OkStatus();
     }
     kept->segment->header().state = SegmentState::kDelivered;
     {

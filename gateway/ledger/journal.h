@@ -1,11 +1,11 @@
-// The usage journal: the truth for accounting. A call is admitted in it before its first byte goes upstream and settled in
-// it at its end; what is in it reaches the store once, however often either side dies.
+// The usage journal: the truth for accounting. A call is admitted in it before its first byte goes upstream and settled
+// in it at its end; what is in it reaches the store once, however often either side dies.
 //
 // kill -9 loses no appended record; power loss loses at most what the last `sync` interval appended. An admit without a
 // settle is charged at the next start.
 //
-// Workers append. Three threads serve: one syncs, one keeps a fresh segment at hand and seals full ones, one moves ended calls
-// to the store. A store that is down makes files wait, and nobody else.
+// Workers append. Three threads serve: one syncs, one keeps a fresh segment at hand and seals full ones, one moves
+// ended calls to the store. A store that is down makes files wait, and nobody else.
 #pragma once
 
 #include <absl/status/status.h>
@@ -34,20 +34,24 @@ namespace sluice::ledger {
 class JournalEvents {
  public:
   virtual ~JournalEvents() = default;
-  virtual void journal_full(std::string_view why) noexcept { (void)why; }       // no room for the next segment; calls are refused or unjournalled
-  virtual void journal_recovered() noexcept {}                                   // there is room again
-  virtual void store_failed(std::string_view why) noexcept { (void)why; }       // records wait in the journal
+  virtual void journal_full(std::string_view why) noexcept {
+    (void)why;
+  }                                             // no room for the next segment; calls are refused or unjournalled
+  virtual void journal_recovered() noexcept {}  // there is room again
+  virtual void store_failed(std::string_view why) noexcept { (void)why; }  // records wait in the journal
   virtual void store_recovered() noexcept {}
-  virtual void disk_failed(std::string_view why) noexcept { (void)why; }        // a sync failed: the promise does not hold now
+  virtual void disk_failed(std::string_view why) noexcept {
+    (void)why;
+  }  // a sync failed: the promise does not hold now
 };
 
 // What a start found and did.
 struct Recovery {
-  std::uint64_t segments = 0;   // not delivered before
-  std::uint64_t records = 0;    // in them
-  std::uint64_t settled = 0;    // ends among them
-  std::uint64_t crashed = 0;    // calls that had no end and were charged now
-  std::uint64_t torn = 0;       // records half written and cut
+  std::uint64_t segments = 0;  // not delivered before
+  std::uint64_t records = 0;   // in them
+  std::uint64_t settled = 0;   // ends among them
+  std::uint64_t crashed = 0;   // calls that had no end and were charged now
+  std::uint64_t torn = 0;      // records half written and cut
 };
 
 // One call as the journal admits it.
@@ -63,25 +67,27 @@ struct JournalAdmit {
   std::string_view request_id{};
 };
 
-// Thread:   admit(), progress() and record() from any worker: no lock, no allocation, no system call. The rest from the owner's thread.
-// Lifetime: outlives every call that it admitted. The destructor settles nothing: it seals what is there.
+// Thread:   admit(), progress() and record() from any worker: no lock, no allocation, no system call. The rest from the
+// owner's thread. Lifetime: outlives every call that it admitted. The destructor settles nothing: it seals what is
+// there.
 class Journal final : public AuditSink {
  public:
   enum class OnFull : std::uint8_t { kRefuse, kContinue };
   struct Options {
-    std::string dir{};                          // made if absent
-    std::uint64_t boot_id = 0;                  // not 0
+    std::string dir{};          // made if absent
+    std::uint64_t boot_id = 0;  // not 0
     std::size_t segment_bytes = 64u << 20;
     std::chrono::milliseconds sync{10};
     OnFull on_full = OnFull::kRefuse;
     std::chrono::milliseconds deliver_interval{200};
     std::size_t deliver_batch = 4'096;
-    std::chrono::hours keep{400 * 24};          // delivered segments
+    std::chrono::hours keep{400 * 24};  // delivered segments
   };
   // Opens the directory, charges what a crash left open, and starts. `store` may be null: then records wait.
   // Errors: AlreadyExists where another process has the directory; what the disk says.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Journal>> open(Options options, const Clock& clock, UsageStore* store,
-                                                                     JournalEvents* events = nullptr, JournalDisk* disk = nullptr);
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Journal>> open(Options options, const Clock& clock,
+                                                                     UsageStore* store, JournalEvents* events = nullptr,
+                                                                     JournalDisk* disk = nullptr);
   ~Journal() override;
 
   struct Admission {
@@ -118,7 +124,8 @@ class Journal final : public AuditSink {
   Journal(Options options, const Clock& clock, UsageStore* store, JournalEvents* events, JournalDisk* disk);
 
   enum class Room : std::uint8_t { kKept, kSpare };  // kSpare: only beside what is kept for ends of admitted calls
-  [[nodiscard]] bool append(SlotBytes& slot, std::string_view text, Room room, std::uint32_t* segment = nullptr) noexcept;
+  [[nodiscard]] bool append(SlotBytes& slot, std::string_view text, Room room,
+                            std::uint32_t* segment = nullptr) noexcept;
   [[nodiscard]] bool spare(const Segment& segment) const noexcept;
 
   struct Kept;
@@ -155,8 +162,8 @@ class Journal final : public AuditSink {
   std::atomic<std::uint64_t> ended_{0}, delivered_{0}, left_out_{0}, unjournalled_{0};
   std::atomic<bool> full_{false};
 
-  // Segments of this process in order, and before them those that it found undelivered. Never shrunk: a worker may still look at
-  // an old one's tail.
+  // Segments of this process in order, and before them those that it found undelivered. Never shrunk: a worker may
+  // still look at an old one's tail.
   struct Kept {
     std::unique_ptr<Segment> segment;
     enum class Age : std::uint8_t { kOpen, kClosed, kSealed } age = Age::kOpen;

@@ -13,8 +13,8 @@ struct [[gnu::packed]] TextHead {
 
 template <class F>
 void for_each_text(F&& f, auto& r) {
-  f(r.request_id), f(r.tenant), f(r.user), f(r.channel), f(r.endpoint), f(r.model), f(r.model_served), f(r.upstream), f(r.client_ip),
-      f(r.labels);
+  f(r.request_id), f(r.tenant), f(r.user), f(r.channel), f(r.endpoint), f(r.model), f(r.model_served), f(r.upstream),
+      f(r.client_ip), f(r.labels);
 }
 
 }  // namespace

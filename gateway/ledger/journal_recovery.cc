@@ -74,7 +74,8 @@ absl::Status Journal::lock_and_key() {
   lock_fd_ = ::open((options_.dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_fd_ < 0) return with_errno("cannot open " + options_.dir + "/lock");
   if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
-    return absl::AlreadyExistsError("another gateway uses the journal in " + options_.dir + "; stop it or set journal.dir");
+    return absl::AlreadyExistsError("another gateway uses the journal in " + options_.dir +
+                                    "; stop it or set journal.dir");
   }
   const std::string path = key_path(options_.dir);
   if (absl::StatusOr<std::string> key = read_seal_key(options_.dir); key.ok()) {
@@ -110,7 +111,12 @@ absl::Status Journal::recover() {
     next_sequence_ = std::max(next_sequence_, header.sequence + 1);
     if (header.state != SegmentState::kOpen) last_mac_ = header.mac;
     if (header.state == SegmentState::kDelivered) continue;
-    Kept kept{.segment = nullptr, .age = Kept::Age::kClosed, .records = header.records, .found = true, .already = 0, .seal = {}};
+    Kept kept{.segment = nullptr,
+              .age = Kept::Age::kClosed,
+              .records = header.records,
+              .found = true,
+              .already = 0,
+              .seal = {}};
     if (header.state == SegmentState::kOpen) {
       kept.records = (*segment)->find_end();
       recovery_.torn += (*segment)->cut_torn(kept.records);
@@ -132,7 +138,9 @@ absl::Status Journal::recover() {
         call.text = (*segment)->text(slot);
       } else if (slot.kind == RecordKind::kProgress) {
         const auto at = open.find(id);
-        if (at != open.end()) at->second.completion_tokens = std::max<std::uint64_t>(at->second.completion_tokens, slot.progress.completion_tokens);
+        if (at != open.end())
+          at->second.completion_tokens =
+              std::max<std::uint64_t>(at->second.completion_tokens, slot.progress.completion_tokens);
       } else {
         ++recovery_.settled;
         open.erase(id);
@@ -166,7 +174,8 @@ absl::Status Journal::recover() {
 void Journal::remove_old() {
   const absl::StatusOr<std::vector<std::string>> files = list_segments(options_.dir);
   if (!files.ok()) return;
-  const std::int64_t before = clock_.wall().time_since_epoch().count() - std::chrono::microseconds(options_.keep).count();
+  const std::int64_t before =
+      clock_.wall().time_since_epoch().count() - std::chrono::microseconds(options_.keep).count();
   // Never the last one: the next to be sealed stands on it.
   for (std::size_t i = 0; i + 1 < files->size(); ++i) {
     const auto state_of = [&](std::size_t which, SegmentHeader& header) {

@@ -1,7 +1,8 @@
 // Limits and budgets of everybody, as counters that every worker changes at once without a lock.
 //
-// A call takes its limits, then reserves on every budget that applies (prompt estimate and a first slice of output), all or
-// nothing; a stream extends slice by slice as it counts; the end gives everything back and charges what was measured. So
+// A call takes its limits, then reserves on every budget that applies (prompt estimate and a first slice of output),
+// all or nothing; a stream extends slice by slice as it counts; the end gives everything back and charges what was
+// measured. So
 //     spend ≤ limit + Σ (measured − reserved) of what is in flight,
 // and a call whose upstream honours its cap never measures more than was reserved for it, or was granted later.
 #pragma once
@@ -56,12 +57,12 @@ enum class Extended : std::uint8_t { kGranted, kUsedUp };
 // A budget has passed a share of its amount.
 struct ThresholdEvent {
   Scope scope = Scope::kKey;
-  std::uint64_t id = 0;    // of the key, user or tenant; 0: a model
+  std::uint64_t id = 0;  // of the key, user or tenant; 0: a model
   std::string_view name, model;
   BudgetUnit unit = BudgetUnit::kTokens;
   BudgetPeriod period = BudgetPeriod::kTotal;
   Period when;
-  bool soft = false;           // passed the soft amount
+  bool soft = false;            // passed the soft amount
   std::uint32_t percent = 100;  // of `amount`
   std::uint64_t amount = 0, settled = 0;
 };
@@ -86,8 +87,8 @@ struct Explanation {
   std::uint64_t used = 0;      // settled, or in use
   std::uint64_t reserved = 0;  // by calls in flight
   std::uint64_t left = 0;
-  Period when;                              // of a budget
-  std::chrono::milliseconds reset{0};       // of a rate: until all of it is back
+  Period when;                         // of a budget
+  std::chrono::milliseconds reset{0};  // of a rate: until all of it is back
 };
 
 // What one budget has settled in one period: what restarts restore.
@@ -101,13 +102,14 @@ struct BudgetState {
   std::uint64_t settled = 0;
 };
 
-// Thread:   the first group from any worker, lock-free and without allocation once warm; the second from control threads.
-// Lifetime: outlives every ticket. Cells stay for the life of the ledger: a reload changes amounts, never counters.
+// Thread:   the first group from any worker, lock-free and without allocation once warm; the second from control
+// threads. Lifetime: outlives every ticket. Cells stay for the life of the ledger: a reload changes amounts, never
+// counters.
 class Ledger final {
  public:
   struct Options {
-    std::uint64_t slice = 2'048;       // output tokens reserved at a time
-    std::uint32_t warn_percent = 80;   // of a budget: passing it is an event; 0 or 100: only the whole is
+    std::uint64_t slice = 2'048;      // output tokens reserved at a time
+    std::uint32_t warn_percent = 80;  // of a budget: passing it is an event; 0 or 100: only the whole is
     absl::TimeZone zone = absl::UTCTimeZone();
   };
   Ledger(const Clock& clock, Options options, LedgerEvents* events = nullptr);
@@ -128,7 +130,8 @@ class Ledger final {
   // Makes sure that `completion_tokens` and some more are reserved. kUsedUp: they are not, and what passed has used the
   // reservation; the stream is to be cut.
   [[nodiscard]] Extended extend(Ticket& ticket, std::uint64_t completion_tokens) noexcept;
-  // Frees the reservations and charges what was measured, in the periods they were taken in. A second call does nothing.
+  // Frees the reservations and charges what was measured, in the periods they were taken in. A second call does
+  // nothing.
   void settle(Ticket& ticket, const Usage& usage) noexcept;
 
   [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
@@ -139,7 +142,8 @@ class Ledger final {
   // --- control ---
 
   // Sets what a key, user or tenant is held to. Counters that exist go on; what is not named any more stops to apply.
-  // `id` is the store's, `name` is for people (of a key: empty). REQUIRES: scope is kKey, kUser or kTenant; index < 2^24.
+  // `id` is the store's, `name` is for people (of a key: empty). REQUIRES: scope is kKey, kUser or kTenant; index <
+  // 2^24.
   void set_scope(Scope scope, std::uint32_t index, std::uint64_t id, std::string_view name, const LimitSpec& limits,
                  const std::vector<BudgetSpec>& budgets);
   struct ModelSpec {
@@ -161,8 +165,8 @@ class Ledger final {
   // Everything that would apply to such a call, and how it stands.
   [[nodiscard]] std::vector<Explanation> explain(const Scopes& scopes) const;
 
-  // What was settled, for every budget and every period that is remembered; and the way back. What belongs to somebody who
-  // has no budget now waits until one is set. Order of restore() and set_…() does not matter.
+  // What was settled, for every budget and every period that is remembered; and the way back. What belongs to somebody
+  // who has no budget now waits until one is set. Order of restore() and set_…() does not matter.
   [[nodiscard]] std::vector<BudgetState> snapshot() const;
   void restore(const std::vector<BudgetState>& states);
   // Frees the cells of periods long gone. To be called every few minutes.

@@ -7,7 +7,9 @@
 namespace sluice::ledger {
 namespace {
 
-std::chrono::milliseconds ceil_ms(std::int64_t ns) noexcept { return std::chrono::milliseconds((ns + 999'999) / 1'000'000); }
+std::chrono::milliseconds ceil_ms(std::int64_t ns) noexcept {
+  return std::chrono::milliseconds((ns + 999'999) / 1'000'000);
+}
 
 // Waiting calls must not all come back at once; and no SDK waits for more than a minute.
 std::chrono::milliseconds retry_in(std::int64_t wait_ns) noexcept {
@@ -62,7 +64,8 @@ Refusal Ledger::take_limits(Ticket& ticket, const Scopes& scopes, std::uint64_t 
     if (at == nullptr) continue;
     // Pushed before it is filled: what it has taken so far is what undo gives back.
     Ticket::LimitHold& hold = ticket.limits[ticket.limit_count++] = {at, 0, false, false, false};
-    const auto refuse = [&](RefusalKind kind, std::uint64_t limit, std::uint64_t left, std::uint64_t needed, std::int64_t wait) {
+    const auto refuse = [&](RefusalKind kind, std::uint64_t limit, std::uint64_t left, std::uint64_t needed,
+                            std::int64_t wait) {
       refusal.kind = kind;
       refusal.scope = at->scope;
       refusal.name = at->name;

@@ -22,13 +22,15 @@ Period period_of(BudgetPeriod period, WallTime now, const absl::TimeZone& zone) 
       const absl::CivilMonth month = absl::ToCivilMonth(time, zone);
       return between(absl::CivilSecond(month), absl::CivilSecond(month + 1), zone);
     }
-    case BudgetPeriod::kTotal: break;
+    case BudgetPeriod::kTotal:
+      break;
   }
   return {};
 }
 
 std::int32_t civil_day(WallTime now, const absl::TimeZone& zone) {
-  return static_cast<std::int32_t>(absl::ToCivilDay(absl::FromUnixMicros(to_us(now)), zone) - absl::CivilDay(1970, 1, 1));
+  return static_cast<std::int32_t>(absl::ToCivilDay(absl::FromUnixMicros(to_us(now)), zone) -
+                                   absl::CivilDay(1970, 1, 1));
 }
 
 }  // namespace sluice::ledger

@@ -17,14 +17,19 @@ inline constexpr std::uint64_t kMaxTokens = std::uint64_t{1} << 40;
   std::uint64_t product = 0;
   return __builtin_mul_overflow(a, b, &product) || product > kMaxAmount ? kMaxAmount : product;
 }
-[[nodiscard]] constexpr std::uint64_t per_million(std::uint64_t value) noexcept { return value / 1'000'000 + (value % 1'000'000 != 0); }
+[[nodiscard]] constexpr std::uint64_t per_million(std::uint64_t value) noexcept {
+  return value / 1'000'000 + (value % 1'000'000 != 0);
+}
 
 [[nodiscard]] constexpr bool is_free(const Price& price) noexcept { return price == Price{}; }
 // A reservation takes the dearest that the tokens may turn out to be.
 [[nodiscard]] constexpr std::uint64_t dearest_prompt(const Price& p) noexcept { return std::max(p.prompt, p.cached); }
-[[nodiscard]] constexpr std::uint64_t dearest_output(const Price& p) noexcept { return std::max(p.completion, p.reasoning); }
+[[nodiscard]] constexpr std::uint64_t dearest_output(const Price& p) noexcept {
+  return std::max(p.completion, p.reasoning);
+}
 
-[[nodiscard]] constexpr std::uint64_t cost_at_most(const Price& p, std::uint64_t prompt, std::uint64_t output) noexcept {
+[[nodiscard]] constexpr std::uint64_t cost_at_most(const Price& p, std::uint64_t prompt,
+                                                   std::uint64_t output) noexcept {
   return per_million(multiply(prompt, dearest_prompt(p)) + multiply(output, dearest_output(p)));
 }
 

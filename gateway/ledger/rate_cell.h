@@ -1,8 +1,8 @@
 // Rate limits as single atomics: a generic cell rate algorithm for what flows, a counter for what runs.
 //
 // A Gcra cell keeps one number, the theoretical arrival time (TAT): the moment at which everything charged so far would
-// have flowed off at the limit's pace. Its distance from now is the debt; a minute's worth of debt is the burst. Time is
-// monotonic, so a jump of the wall clock opens and closes nothing.
+// have flowed off at the limit's pace. Its distance from now is the debt; a minute's worth of debt is the burst. Time
+// is monotonic, so a jump of the wall clock opens and closes nothing.
 #pragma once
 
 #include <algorithm>

@@ -26,14 +26,14 @@ struct Refusal {
   Scope scope = Scope::kKey;
   BudgetUnit unit = BudgetUnit::kTokens;
   BudgetPeriod period = BudgetPeriod::kTotal;
-  std::uint64_t limit = 0;               // a minute, at once, or of the budget
-  std::uint64_t left = 0;                // of it
-  std::uint64_t reserved = 0;            // of a budget, by calls in flight
-  std::uint64_t needed = 0;              // by this call, at least
+  std::uint64_t limit = 0;                   // a minute, at once, or of the budget
+  std::uint64_t left = 0;                    // of it
+  std::uint64_t reserved = 0;                // of a budget, by calls in flight
+  std::uint64_t needed = 0;                  // by this call, at least
   std::chrono::milliseconds retry_after{0};  // when a retry may succeed; 0: none will
-  WallTime resets;                       // of a budget: when its period turns; epoch: never
-  std::string_view name;                 // of the user, tenant or model; valid while the ledger lives
-  std::string_view model;                // of a model or user-on-model
+  WallTime resets;                           // of a budget: when its period turns; epoch: never
+  std::string_view name;                     // of the user, tenant or model; valid while the ledger lives
+  std::string_view model;                    // of a model or user-on-model
 
   [[nodiscard]] bool refused() const noexcept { return kind != RefusalKind::kNone; }
 };
@@ -43,7 +43,7 @@ struct Refusal {
 
 // "12.50 USD", "4000 tokens"
 [[nodiscard]] std::string amount_text(BudgetUnit unit, std::uint64_t amount);
-[[nodiscard]] const char* to_string(Scope scope) noexcept;         // "key" "user" "tenant" "model" "user_on_model"
+[[nodiscard]] const char* to_string(Scope scope) noexcept;          // "key" "user" "tenant" "model" "user_on_model"
 [[nodiscard]] const char* to_string(BudgetPeriod period) noexcept;  // "day" "month" "total"
 [[nodiscard]] const char* to_string(BudgetUnit unit) noexcept;      // "tokens" "usd"
 

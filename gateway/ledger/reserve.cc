@@ -18,7 +18,8 @@ std::uint64_t amount_of(BudgetUnit unit, const Price& price, std::uint64_t promp
 }
 
 // How many output tokens fit into `left` behind the prompt; nothing: not even the prompt does.
-std::optional<std::uint64_t> output_within(BudgetUnit unit, const Price& price, std::uint64_t left, std::uint64_t prompt) noexcept {
+std::optional<std::uint64_t> output_within(BudgetUnit unit, const Price& price, std::uint64_t left,
+                                           std::uint64_t prompt) noexcept {
   if (left == 0) return std::nullopt;
   if (unit == BudgetUnit::kTokens) return left < prompt ? std::nullopt : std::optional(left - prompt);
   const std::uint64_t whole = multiply(left, 1'000'000), taken = multiply(prompt, dearest_prompt(price));
@@ -29,10 +30,14 @@ std::optional<std::uint64_t> output_within(BudgetUnit unit, const Price& price, 
 // Which refusal says most: a spent budget stays spent whoever ends.
 int weight(RefusalKind kind) noexcept {
   switch (kind) {
-    case RefusalKind::kSpent: return 3;
-    case RefusalKind::kTooLarge: return 2;
-    case RefusalKind::kReserved: return 1;
-    default: return 0;
+    case RefusalKind::kSpent:
+      return 3;
+    case RefusalKind::kTooLarge:
+      return 2;
+    case RefusalKind::kReserved:
+      return 1;
+    default:
+      return 0;
   }
 }
 
@@ -90,7 +95,8 @@ void Ledger::gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept
     }
   };
   for (ScopeCells* cells : cells_of(scopes)) add(cells);
-  const bool by_user = terms != nullptr && (!terms->user_budgets.empty() || any_own_user_model_.load(std::memory_order_acquire));
+  const bool by_user =
+      terms != nullptr && (!terms->user_budgets.empty() || any_own_user_model_.load(std::memory_order_acquire));
   if (by_user && scopes.user != kNoIndex) add(user_model_cells(scopes));
 }
 
@@ -123,7 +129,8 @@ Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) no
   ask.prompt = std::min(ask.prompt, kMaxTokens);
   ask.output_cap = std::min(ask.output_cap, kMaxTokens);
   ask.choices = std::clamp<std::uint64_t>(ask.choices, 1, kMaxTokens);
-  const std::uint64_t least = ask.output_cap == 0 ? 0 : std::min(ask.choices, ask.output_cap);  // a token for each choice
+  const std::uint64_t least =
+      ask.output_cap == 0 ? 0 : std::min(ask.choices, ask.output_cap);  // a token for each choice
   ticket.day_us = days_.at(now).period.begin_us;
   gather(ticket, scopes, now);
   Grant grant;
@@ -179,7 +186,8 @@ Extended Ledger::extend(Ticket& ticket, std::uint64_t completion_tokens) noexcep
       left = std::min(left, output_within(cell.budget->unit(), ticket.price, free, 0).value_or(0));
     }
     const std::uint64_t behind = counted > ticket.reserved_output ? counted - ticket.reserved_output : 0;
-    const std::uint64_t more = std::min(left, std::max(behind + 1, std::min(slice, std::max<std::uint64_t>(left / 8, 64))));
+    const std::uint64_t more =
+        std::min(left, std::max(behind + 1, std::min(slice, std::max<std::uint64_t>(left / 8, 64))));
     if (more == 0 || !take_all(ticket, 0, more)) {
       return counted >= ticket.reserved_output ? Extended::kUsedUp : Extended::kGranted;
     }
@@ -207,11 +215,12 @@ void Ledger::settle(Ticket& ticket, const Usage& usage) noexcept {
 void Ledger::passed(const Budget& budget, const Period& when, std::uint64_t before, std::uint64_t after) noexcept {
   const auto tell = [&](std::uint64_t amount, std::uint32_t percent, bool soft) {
     if (amount == kUnlimited) return;
-    const std::uint64_t share = percent == 100 ? amount : static_cast<std::uint64_t>(static_cast<double>(amount) * percent / 100);
+    const std::uint64_t share =
+        percent == 100 ? amount : static_cast<std::uint64_t>(static_cast<double>(amount) * percent / 100);
     if (before >= share || after < share) return;
     const ScopeCells& owner = budget.owner();
-    events_->threshold_passed({owner.scope, owner.id, owner.name, owner.model, budget.unit(), budget.period(), when, soft, percent,
-                               amount, after});
+    events_->threshold_passed({owner.scope, owner.id, owner.name, owner.model, budget.unit(), budget.period(), when,
+                               soft, percent, amount, after});
   };
   const std::uint32_t warn = warn_percent_.load(std::memory_order_relaxed);
   if (warn > 0 && warn < 100) tell(budget.hard(), warn, false);

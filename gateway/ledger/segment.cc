@@ -39,11 +39,16 @@ constexpr std::size_t kPage = 4096;
 
 }  // namespace
 
-int JournalDisk::allocate(int fd, std::size_t size_bytes) noexcept { return ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes)); }
-int JournalDisk::sync(void* begin, std::size_t size_bytes) noexcept { return ::msync(begin, size_bytes, MS_SYNC) == 0 ? 0 : errno; }
+int JournalDisk::allocate(int fd, std::size_t size_bytes) noexcept {
+  return ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
+}
+int JournalDisk::sync(void* begin, std::size_t size_bytes) noexcept {
+  return ::msync(begin, size_bytes, MS_SYNC) == 0 ? 0 : errno;
+}
 
-absl::StatusOr<std::unique_ptr<Segment>> Segment::create(const std::string& path, std::size_t size_bytes, std::uint64_t sequence,
-                                                         std::uint64_t boot_id, WallTime now, JournalDisk& disk) {
+absl::StatusOr<std::unique_ptr<Segment>> Segment::create(const std::string& path, std::size_t size_bytes,
+                                                         std::uint64_t sequence, std::uint64_t boot_id, WallTime now,
+                                                         JournalDisk& disk) {
   // Under another name until its header stands: a file that a crash left half made is not taken for a segment.
   const std::string fresh = path + ".new";
   const Fd fd(::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -106,8 +111,9 @@ absl::StatusOr<std::unique_ptr<Segment>> Segment::open(const std::string& path) 
   if (header.version != kJournalVersion) {
     return absl::FailedPreconditionError("written by a newer version of this program: " + path);
   }
-  const bool fits = header.slots <= (size - kHeaderBytes) / kSlotBytes && header.text_begin >= kHeaderBytes + header.slots * kSlotBytes &&
-                    header.text_begin <= size && header.records <= header.slots;
+  const bool fits = header.slots <= (size - kHeaderBytes) / kSlotBytes &&
+                    header.text_begin >= kHeaderBytes + header.slots * kSlotBytes && header.text_begin <= size &&
+                    header.records <= header.slots;
   if (!fits) return absl::DataLossError("journal segment cut short: " + path);
   segment->sequence_ = header.sequence;
   segment->salt_ = header.salt;
@@ -140,8 +146,8 @@ void Segment::publish(std::uint64_t index, SlotBytes& bytes) noexcept {
   bytes.checksum = 0;
   const std::uint64_t checksum = slot_checksum(bytes, salt_, index);
   SlotBytes* into = slot(index);
-  std::memcpy(reinterpret_cast<char*>(into) + sizeof(checksum), reinterpret_cast<const char*>(&bytes) + sizeof(checksum),
-              kSlotBytes - sizeof(checksum));
+  std::memcpy(reinterpret_cast<char*>(into) + sizeof(checksum),
+              reinterpret_cast<const char*>(&bytes) + sizeof(checksum), kSlotBytes - sizeof(checksum));
   // Last, and after all else is visible: a slot with a checksum is a whole record.
   __atomic_store_n(reinterpret_cast<std::uint64_t*>(into), checksum, __ATOMIC_RELEASE);
 }
@@ -194,8 +200,11 @@ std::uint64_t Segment::cut_torn(std::uint64_t end) noexcept {
 int Segment::sync(JournalDisk& disk) noexcept {
   std::uint64_t published = synced_slots_;
   const std::uint64_t claimed = this->claimed();
-  while (published < claimed && __atomic_load_n(reinterpret_cast<std::uint64_t*>(slot(published)), __ATOMIC_ACQUIRE) != 0) ++published;
-  const std::uint64_t text_end = std::min<std::uint64_t>(text_tail_.load(std::memory_order_acquire), size_bytes_ - text_begin_);
+  while (published < claimed &&
+         __atomic_load_n(reinterpret_cast<std::uint64_t*>(slot(published)), __ATOMIC_ACQUIRE) != 0)
+    ++published;
+  const std::uint64_t text_end =
+      std::min<std::uint64_t>(text_tail_.load(std::memory_order_acquire), size_bytes_ - text_begin_);
   if (published == synced_slots_) return 0;
   const auto flush = [&](std::uint64_t begin, std::uint64_t end) {
     const std::uint64_t first = begin / kPage * kPage;
@@ -203,7 +212,9 @@ int Segment::sync(JournalDisk& disk) noexcept {
   };
   // Texts first: a record that is there has its text.
   if (const int error = flush(text_begin_ + synced_text_, text_begin_ + text_end); error != 0) return error;
-  if (const int error = flush(kHeaderBytes + synced_slots_ * kSlotBytes, kHeaderBytes + published * kSlotBytes); error != 0) return error;
+  if (const int error = flush(kHeaderBytes + synced_slots_ * kSlotBytes, kHeaderBytes + published * kSlotBytes);
+      error != 0)
+    return error;
   synced_slots_ = published;
   synced_text_ = text_end;
   return 0;
@@ -217,7 +228,9 @@ std::array<std::uint8_t, 32> Segment::compute_mac(std::string_view key) const {
   char digest[] = "SHA256";
   const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
   std::size_t size = 0;
-  const auto add = [&](const void* bytes, std::size_t n) { EVP_MAC_update(context, static_cast<const unsigned char*>(bytes), n); };
+  const auto add = [&](const void* bytes, std::size_t n) {
+    EVP_MAC_update(context, static_cast<const unsigned char*>(bytes), n);
+  };
   EVP_MAC_init(context, reinterpret_cast<const unsigned char*>(key.data()), key.size(), params);
   add(&h, kFixedHeaderBytes);
   add(&h.records, sizeof(h.records));
@@ -229,7 +242,8 @@ std::array<std::uint8_t, 32> Segment::compute_mac(std::string_view key) const {
   return mac;
 }
 
-Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac_before, std::uint64_t records, JournalDisk& disk) {
+Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac_before, std::uint64_t records,
+                   JournalDisk& disk) {
   SegmentHeader& h = header();
   Seal seal{.sequence = sequence_, .records = records};
   std::uint64_t text_end = 0;
@@ -237,7 +251,8 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
   for (std::uint64_t i = 0; i < records; ++i) {
     if (read(i, bytes) != Read::kRecord) continue;
     if (bytes.text_bytes != 0 && bytes.text_at != kNoText) {
-      text_end = std::max<std::uint64_t>(text_end, std::uint64_t{bytes.text_at} * 8 + sizeof(std::uint64_t) + bytes.text_bytes);
+      text_end = std::max<std::uint64_t>(text_end,
+                                         std::uint64_t{bytes.text_at} * 8 + sizeof(std::uint64_t) + bytes.text_bytes);
     }
     if (bytes.kind != RecordKind::kSettle) continue;
     seal.tokens += bytes.settle.prompt.value() + bytes.settle.completion.value();
@@ -256,7 +271,8 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
   const auto give_back = [&](std::size_t begin, std::size_t end) {
     begin = (begin + kPage - 1) / kPage * kPage;
     if (fd.get() < 0 || begin >= end) return;
-    (void)::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin), static_cast<off_t>(end - begin));
+    (void)::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
+                      static_cast<off_t>(end - begin));
   };
   give_back(kHeaderBytes + records * kSlotBytes, text_begin_);
   give_back(text_begin_ + text_end, size_bytes_);

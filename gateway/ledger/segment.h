@@ -1,5 +1,5 @@
-// One journal segment: a preallocated file in memory. Writers claim slots by one addition and write them by memcpy; what
-// is written survives the process, and after the next sync also the machine.
+// One journal segment: a preallocated file in memory. Writers claim slots by one addition and write them by memcpy;
+// what is written survives the process, and after the next sync also the machine.
 #pragma once
 
 #include <absl/status/status.h>
@@ -30,14 +30,15 @@ class JournalDisk {
   [[nodiscard]] virtual int sync(void* begin, std::size_t size_bytes) noexcept;
 };
 
-// Thread:   claim(), publish() and claim_text() from any worker; the rest from one control thread at a time (which may run beside them).
-// Lifetime: unmap() only when every claimed slot is published; the object itself stays as long as a worker may look at it.
+// Thread:   claim(), publish() and claim_text() from any worker; the rest from one control thread at a time (which may
+// run beside them). Lifetime: unmap() only when every claimed slot is published; the object itself stays as long as a
+// worker may look at it.
 class Segment final {
  public:
   // A new file at `path`, with blocks for all of it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Segment>> create(const std::string& path, std::size_t size_bytes,
-                                                                       std::uint64_t sequence, std::uint64_t boot_id, WallTime now,
-                                                                       JournalDisk& disk);
+                                                                       std::uint64_t sequence, std::uint64_t boot_id,
+                                                                       WallTime now, JournalDisk& disk);
   // A file that is there. Errors: DataLoss where it is none of ours or cut short.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Segment>> open(const std::string& path);
   ~Segment();
@@ -70,7 +71,9 @@ class Segment final {
   // Ends claims. Returns how many slots were claimed; they are the segment's length.
   std::uint64_t close() noexcept;
   // Slots claimed so far.
-  [[nodiscard]] std::uint64_t claimed() const noexcept { return std::min(tail_.load(std::memory_order_acquire), slots_); }
+  [[nodiscard]] std::uint64_t claimed() const noexcept {
+    return std::min(tail_.load(std::memory_order_acquire), slots_);
+  }
 
   enum class Read : std::uint8_t { kRecord, kEmpty, kTorn };
   // Copies slot `index` out.
@@ -85,7 +88,8 @@ class Segment final {
   // Writes what was published since the last call to the disk. Returns 0 or an errno.
   [[nodiscard]] int sync(JournalDisk& disk) noexcept;
   // Closes the chain over [0, records): see journal_record.h.
-  [[nodiscard]] Seal seal(std::string_view key, const std::array<std::uint8_t, 32>& mac_before, std::uint64_t records, JournalDisk& disk);
+  [[nodiscard]] Seal seal(std::string_view key, const std::array<std::uint8_t, 32>& mac_before, std::uint64_t records,
+                          JournalDisk& disk);
   // The mac that the bytes have now.
   [[nodiscard]] std::array<std::uint8_t, 32> compute_mac(std::string_view key) const;
   void unmap() noexcept;
@@ -107,8 +111,8 @@ class Segment final {
   std::size_t size_bytes_ = 0;
   std::uint64_t sequence_ = 0, salt_ = 0, slots_ = 0, text_begin_ = 0;
   std::uint64_t synced_slots_ = 0, synced_text_ = 0;  // sync thread
-  alignas(64) std::atomic<std::uint64_t> tail_{0};     // slots claimed; beyond slots_: full
-  std::atomic<std::uint64_t> text_tail_{0};            // bytes behind text_begin_
+  alignas(64) std::atomic<std::uint64_t> tail_{0};    // slots claimed; beyond slots_: full
+  std::atomic<std::uint64_t> text_tail_{0};           // bytes behind text_begin_
 };
 
 }  // namespace sluice::ledger

@@ -25,11 +25,12 @@ struct RateView {
 
 // Written by the Ledger alone; others read `requests`, `tokens` and empty().
 // Thread:   the worker of its call.
-// Lifetime: in the call's frame, and not past the ledger. Must be empty when it dies: release_limits() and settle() have
+// Lifetime: in the call's frame, and not past the ledger. Must be empty when it dies: release_limits() and settle()
+// have
 //           run. A build with a sanitizer or without optimisation stops where it is not.
 struct Ticket {
-  static constexpr std::size_t kMaxLimits = 4;         // key, user, tenant, model
-  static constexpr std::size_t kMaxBudgets = 5 * 6;    // those and user-on-model × (tokens, money) × (day, month, total)
+  static constexpr std::size_t kMaxLimits = 4;       // key, user, tenant, model
+  static constexpr std::size_t kMaxBudgets = 5 * 6;  // those and user-on-model × (tokens, money) × (day, month, total)
 
   Ticket() noexcept = default;
   Ticket(const Ticket&) = delete;
@@ -55,14 +56,14 @@ struct Ticket {
   std::size_t limit_count = 0;
   std::size_t budget_count = 0;
   std::uint64_t counted_output = 0;   // completion tokens that the limits have been charged
-  std::int64_t day_us = 0;              // when the budgets' day began that the call is charged to
-  std::uint32_t journal_segment = 0;    // where the journal holds its admit; 0: nowhere
-  std::int64_t next_progress_ns = 0;    // when the journal is told again how far the stream is
+  std::int64_t day_us = 0;            // when the budgets' day began that the call is charged to
+  std::uint32_t journal_segment = 0;  // where the journal holds its admit; 0: nowhere
+  std::int64_t next_progress_ns = 0;  // when the journal is told again how far the stream is
   std::uint64_t reserved_prompt = 0;  // tokens
   std::uint64_t reserved_output = 0;  // tokens
-  Price price;                        // as it was at admission: what is reserved and what is settled are told in one price
-  std::array<LimitHold, kMaxLimits> limits;       // the first limit_count are set
-  std::array<BudgetHold, kMaxBudgets> budgets;    // the first budget_count are set
+  Price price;  // as it was at admission: what is reserved and what is settled are told in one price
+  std::array<LimitHold, kMaxLimits> limits;     // the first limit_count are set
+  std::array<BudgetHold, kMaxBudgets> budgets;  // the first budget_count are set
 };
 
 }  // namespace sluice::ledger

@@ -1,4 +1,5 @@
-// What the ledger asks of a store: it takes ended calls in batches, each once, and gives back the sums that budgets start from.
+// What the ledger asks of a store: it takes ended calls in batches, each once, and gives back the sums that budgets
+// start from.
 #pragma once
 
 #include <absl/status/status.h>
@@ -20,14 +21,14 @@ struct UsageSum {
   Scope scope = Scope::kKey;
   std::uint64_t id = 0;
   std::string model;
-  std::uint64_t tokens = 0;       // prompt + completion
+  std::uint64_t tokens = 0;  // prompt + completion
   std::uint64_t cost_micros = 0;
 };
 
 // The end of one journal segment, in a chain of HMACs.
 struct Seal {
-  std::uint64_t sequence = 0;  // of the segment, rising without gaps
-  std::uint64_t records = 0;   // in it
+  std::uint64_t sequence = 0;                 // of the segment, rising without gaps
+  std::uint64_t records = 0;                  // in it
   std::uint64_t tokens = 0, cost_micros = 0;  // that its settle records charge
   std::array<std::uint8_t, 32> mac{};
   bool operator==(const Seal&) const = default;
@@ -37,8 +38,8 @@ struct Seal {
 class UsageStore {
  public:
   virtual ~UsageStore() = default;
-  // One transaction: adds the records whose (boot_id, number) is not there yet, and for those, and only those, adds tokens
-  // and cost to the sums of (day_us, tenant, user, key, model). A batch that comes twice changes nothing.
+  // One transaction: adds the records whose (boot_id, number) is not there yet, and for those, and only those, adds
+  // tokens and cost to the sums of (day_us, tenant, user, key, model). A batch that comes twice changes nothing.
   [[nodiscard]] virtual absl::Status add(std::span<const AuditRecord> records) = 0;
   // Sums of all five scopes over records whose day_us is not before `since_day_us`.
   [[nodiscard]] virtual absl::StatusOr<std::vector<UsageSum>> sums(std::int64_t since_day_us) = 0;

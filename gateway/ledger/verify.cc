@@ -29,9 +29,11 @@ absl::StatusOr<std::vector<std::string>> list_segments(const std::string& dir) {
 absl::StatusOr<std::string> read_seal_key(const std::string& dir) {
   std::ifstream in(Journal::key_path(dir), std::ios::binary);
   if (!in) return absl::NotFoundError("no seal key in " + dir);
-  absl::StatusOr<std::string> key{std::string(32, '\0')};  // in place: g++ 12 warns of the move of a local one under TSan
+  absl::StatusOr<std::string> key{
+      std::string(32, '\0')};  // in place: g++ 12 warns of the move of a local one under TSan
   in.read(key->data(), 32);
-  if (in.gcount() != 32 || in.peek() != std::ifstream::traits_type::eof()) return absl::DataLossError("the seal key in " + dir + " is not 32 bytes");
+  if (in.gcount() != 32 || in.peek() != std::ifstream::traits_type::eof())
+    return absl::DataLossError("the seal key in " + dir + " is not 32 bytes");
   return key;
 }
 
@@ -69,11 +71,13 @@ absl::StatusOr<Verified> verify_journal(const std::string& dir, const std::vecto
     }
     if (verified.open_segments != 0) fault(sequence, "is sealed behind one that is not");
     // The first that is left stands on the seal of one that was removed.
-    if (const auto before = seals.find(sequence - 1); verified.sealed_segments == 0 && before != seals.end()) mac_before = before->second.mac;
+    if (const auto before = seals.find(sequence - 1); verified.sealed_segments == 0 && before != seals.end())
+      mac_before = before->second.mac;
     const bool first_known = verified.sealed_segments != 0 || sequence == 1 || seals.contains(sequence - 1);
     if (first_known && header.mac_before != mac_before) fault(sequence, "does not follow the one before it");
     if ((*segment)->compute_mac(*key) != header.mac) fault(sequence, "was changed after it was sealed");
-    if (seal != seals.end() && seal->second.mac != header.mac) fault(sequence, "is not the one whose seal the store keeps");
+    if (seal != seals.end() && seal->second.mac != header.mac)
+      fault(sequence, "is not the one whose seal the store keeps");
     if (seal == seals.end() && header.state == SegmentState::kDelivered) fault(sequence, "has no seal in the store");
     mac_before = header.mac;
     ++verified.sealed_segments;

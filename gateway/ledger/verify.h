@@ -19,14 +19,14 @@ namespace sluice::ledger {
 struct Verified {
   std::uint64_t sealed_segments = 0;
   std::uint64_t sealed_records = 0;
-  std::uint64_t open_segments = 0;   // at the end, not sealed yet: nothing is proven of them
+  std::uint64_t open_segments = 0;  // at the end, not sealed yet: nothing is proven of them
   std::uint64_t open_records = 0;
   std::uint64_t tokens = 0, cost_micros = 0;  // that sealed segments charge
   std::vector<std::string> faults;            // one line each; empty: whole
 };
 
-// Reads every segment in `dir` and recomputes the chain; `stored` are the seals that the store keeps. A segment that was removed
-// because it was old is no fault as long as all before it are gone as well. May run beside a gateway.
+// Reads every segment in `dir` and recomputes the chain; `stored` are the seals that the store keeps. A segment that
+// was removed because it was old is no fault as long as all before it are gone as well. May run beside a gateway.
 // Errors: what the disk says.
 [[nodiscard]] absl::StatusOr<Verified> verify_journal(const std::string& dir, const std::vector<Seal>& stored);
 

@@ -76,8 +76,8 @@ class Stream final {
   // Ends our side only: close_notify and FIN; reading goes on. For a last answer to a peer that still sends.
   void end_writing() noexcept;
   [[nodiscard]] bool is_open() const noexcept;
-  // Asks the kernel, whatever the last readiness said: the peer has neither ended nor sent a byte. For a pooled connection
-  // before its next use; one that is not quiet has lost a byte and can only be closed.
+  // Asks the kernel, whatever the last readiness said: the peer has neither ended nor sent a byte. For a pooled
+  // connection before its next use; one that is not quiet has lost a byte and can only be closed.
   [[nodiscard]] bool is_quiet() noexcept;
   // The peer's end was a bare FIN where TLS promises a close_notify: what came before may have been cut off by anyone.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
@@ -154,7 +154,7 @@ class Stream final {
   bool writable_ = true;
   bool read_ended_ = false;
   bool truncated_ = false;
-  bool writing_failed_ = false;      // what the peer sent before can still be read
+  bool writing_failed_ = false;    // what the peer sent before can still be read
   bool holds_bytes_ = false;       // TLS may have received bytes that nobody has asked it for
   Side read_needs_ = Side::kRead;  // TLS may have to write in order to read, and the other way round
   Side write_needs_ = Side::kWrite;

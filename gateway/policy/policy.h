@@ -22,22 +22,22 @@ namespace sluice::policy {
 struct Caller {
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;
   std::uint32_t tenant_index = 0, user_index = 0, key_index = 0;
-  std::string_view tenant, user;                 // valid for the process's life
-  std::span<const std::string> allowed_models;   // empty: every model
+  std::string_view tenant, user;                // valid for the process's life
+  std::span<const std::string> allowed_models;  // empty: every model
 };
 
 // One call as policies see it. Prompt and answer bytes cannot be reached from here.
 // Lifetime: lives in the exchange's frame, from the reading of the call to the end of finish().
 struct Call {
   // Who and what.
-  std::string_view request_id;        // "req_…"
-  std::uint64_t number = 0;           // unique with the boot id: the idempotency id of journal and store
+  std::string_view request_id;  // "req_…"
+  std::uint64_t number = 0;     // unique with the boot id: the idempotency id of journal and store
   Caller caller;
-  std::string_view endpoint;          // "chat.completions"
-  std::string_view channel;           // "api"
-  std::string_view model;             // a configured or served name, or "sha256:…" of one that is neither
-  std::uint32_t model_index = 0;      // dense, for the ledger; kNoModel: not known
-  std::string_view client_ip;         // truncated to /24 or /48
+  std::string_view endpoint;      // "chat.completions"
+  std::string_view channel;       // "api"
+  std::string_view model;         // a configured or served name, or "sha256:…" of one that is neither
+  std::uint32_t model_index = 0;  // dense, for the ledger; kNoModel: not known
+  std::string_view client_ip;     // truncated to /24 or /48
   std::span<const std::pair<std::string, std::string>> labels;
   bool stream = false;
   WallTime began;
@@ -45,9 +45,10 @@ struct Call {
 
   // What it asks for.
   std::uint64_t prompt_estimate = 0;  // tokens
-  std::uint64_t output_cap = 0;       // tokens for the whole call: min(the client's cap, else the model's max_output) × choices
-  bool output_cap_given = false;      // the client named its cap
-  std::uint64_t choices = 1;          // n × prompts
+  std::uint64_t output_cap =
+      0;  // tokens for the whole call: min(the client's cap, else the model's max_output) × choices
+  bool output_cap_given = false;  // the client named its cap
+  std::uint64_t choices = 1;      // n × prompts
   // Set by the budget policy: the cap to splice in, 0: leave the body alone.
   std::uint64_t clamp_output_to = 0;  // tokens per choice
 
@@ -60,11 +61,11 @@ struct Call {
 // What is known at the end.
 struct Outcome {
   EndReason reason = EndReason::kFault;
-  std::uint16_t status = 0;              // as the client saw it; 0: no head was sent
+  std::uint16_t status = 0;  // as the client saw it; 0: no head was sent
   Usage usage;
-  std::string_view model_served;         // empty: none
-  std::string_view upstream;             // name of the upstream or agent; empty: none
-  std::chrono::microseconds ttft{-1};    // head of the request to the first byte of the answer's body; -1: none came
+  std::string_view model_served;       // empty: none
+  std::string_view upstream;           // name of the upstream or agent; empty: none
+  std::chrono::microseconds ttft{-1};  // head of the request to the first byte of the answer's body; -1: none came
   std::chrono::microseconds duration{0};
   std::uint64_t bytes_in = 0, bytes_out = 0;
 };
@@ -74,10 +75,10 @@ enum class Verdict : std::uint8_t { kGoOn, kRefuse };
 // REQUIRES of text: says what to do; holds names and numbers of limits, no bytes of the request.
 struct Decision {
   Verdict verdict = Verdict::kGoOn;
-  Error error;                                   // with kRefuse
-  const char* type = nullptr;                    // OpenAI error type, e.g. "tokens"; null: the kind's own
-  std::string message;                           // with kRefuse; empty: error.what
-  std::chrono::milliseconds retry_after{0};      // 0: not to be retried, x-should-retry: false
+  Error error;                               // with kRefuse
+  const char* type = nullptr;                // OpenAI error type, e.g. "tokens"; null: the kind's own
+  std::string message;                       // with kRefuse; empty: error.what
+  std::chrono::milliseconds retry_after{0};  // 0: not to be retried, x-should-retry: false
   [[nodiscard]] static Decision go_on() noexcept { return {}; }
 };
 
@@ -98,7 +99,8 @@ class Policy {
     return Extension::kGranted;
   }
   virtual void finish(Call& call, const Outcome& outcome) noexcept { (void)call, (void)outcome; }
-  // One record per call of a known caller, also of one that was refused or at fault: after finish(), in the chain's order, once.
+  // One record per call of a known caller, also of one that was refused or at fault: after finish(), in the chain's
+  // order, once.
   virtual void record(const Call& call, const Outcome& outcome) noexcept { (void)call, (void)outcome; }
   // Somebody showed a credential that was refused. `client_ip` is truncated.
   virtual void authentication_failed(std::string_view client_ip) noexcept { (void)client_ip; }

@@ -72,11 +72,10 @@ void Exchange::note_first_byte() noexcept {
 
 Task<Status> Exchange::relay_stream() {
   begin_stream();
-  openai::StreamFilter filter(
-      *route_.endpoint, {.client_wants_usage = asked_.include_usage,
-                             .choices = asked_.choices,
-                             .prompt_estimate = call_.prompt_estimate,
-                             .event_limit_bytes = conf_->settings.event_bytes});
+  openai::StreamFilter filter(*route_.endpoint, {.client_wants_usage = asked_.include_usage,
+                                                 .choices = asked_.choices,
+                                                 .prompt_estimate = call_.prompt_estimate,
+                                                 .event_limit_bytes = conf_->settings.event_bytes});
   const Status passed = co_await pass_events(filter);
   outcome_.usage = filter.usage(call_.prompt_estimate);
   model_served_.assign(filter.model());
@@ -94,7 +93,8 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
   net::Deadline ping = net::Deadline::after(settings.ping_interval);
   net::Deadline silence = net::Deadline::after(settings.upstream_silence);
   Buffer out;
-  std::size_t held = 0;  // of an unfinished event; has its credit already, or one larger than the window would never end
+  std::size_t held =
+      0;  // of an unfinished event; has its credit already, or one larger than the window would never end
   for (;;) {
     const std::size_t arrived = upstream_->body().size();
     const openai::StreamState state = filter_arrived(filter, out);

@@ -259,12 +259,11 @@ absl::Status Gateway::apply() {
   auto chain = policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
   if (!chain.ok()) return chain.status();
   apply_models(settings_, numbers_, ledger_);
-  accounts_->set_models(
-      [this](std::string_view model) -> std::optional<std::uint32_t> {
-        const std::uint32_t number = numbers_.of(std::string(model));
-        ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
-        return number;
-      });
+  accounts_->set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
+    const std::uint32_t number = numbers_.of(std::string(model));
+    ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
+    return number;
+  });
   ledger_.set_slice(settings_.ledger.slice);
   ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());
@@ -308,12 +307,10 @@ json::object Gateway::status() {
       {"agents_connected", registry_->list().size()},
       {"reserved", ledger_.reserved()}};
   if (const ledger::Journal* journal = accounting_->journal())
-    status["journal"] = {{"open_calls", journal->open_calls()},
-                         {"unjournalled", journal->unjournalled()},
-                         {"full", journal->full()}};
-  status["audit"] = {{"recorded", accounting_->recorded()},
-                     {"stored", accounting_->stored()},
-                     {"dropped", accounting_->dropped()}};
+    status["journal"] = {
+        {"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
+  status["audit"] = {
+      {"recorded", accounting_->recorded()}, {"stored", accounting_->stored()}, {"dropped", accounting_->dropped()}};
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(text_of(address));
   status["addresses"] = std::move(addresses);

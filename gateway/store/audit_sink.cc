@@ -103,7 +103,8 @@ void QueuedAuditSink::run() noexcept {
     const bool had = !batch_.empty();
     const bool good = !had || store_batch();
     if (const std::uint64_t lost = dropped(); log_ != nullptr && lost != told_dropped_) {
-      log_->error("audit records were lost: the store is too slow or down", {{"lost", lost - std::exchange(told_dropped_, lost)}});
+      log_->error("audit records were lost: the store is too slow or down",
+                  {{"lost", lost - std::exchange(told_dropped_, lost)}});
     }
     if (stopping && ((good && !had) || Mono::now() >= last)) break;
     if (good && batch_.empty() && had) continue;  // perhaps there is more

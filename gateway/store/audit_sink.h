@@ -2,8 +2,8 @@
 //
 //   workers ──record()──▶ ring of fixed slots ──▶ thread ──add()──▶ store
 //
-// A store that fails is asked again; meanwhile the ring fills, and what finds no room is counted, logged and lost. Asking again
-// is safe: the store keeps one record of each (boot_id, number).
+// A store that fails is asked again; meanwhile the ring fills, and what finds no room is counted, logged and lost.
+// Asking again is safe: the store keeps one record of each (boot_id, number).
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@
 
 namespace sluice::store {
 
-// Thread:   record() from any worker, lock-free, without waiting; counts from any thread; flush() from the control thread.
-// Lifetime: outlives every worker; the destructor stores what it can within Options::last_try.
+// Thread:   record() from any worker, lock-free, without waiting; counts from any thread; flush() from the control
+// thread. Lifetime: outlives every worker; the destructor stores what it can within Options::last_try.
 class QueuedAuditSink final : public ledger::AuditSink {
  public:
   struct Options {

@@ -42,8 +42,8 @@ struct KeyRecord {
   std::optional<WallTime> revoked;
 };
 
-// A budget on a key, user, tenant, model, or on a user's use of a model. One subject has at most one of each unit, period and
-// kind (soft or not).
+// A budget on a key, user, tenant, model, or on a user's use of a model. One subject has at most one of each unit,
+// period and kind (soft or not).
 struct BudgetRecord {
   Scope scope = Scope::kKey;
   std::uint64_t subject = 0;  // id of the key, user or tenant; 0 with kModel
@@ -69,8 +69,8 @@ struct KnownModel {
 };
 
 struct AuditFilter {
-  std::optional<WallTime> from;  // began at or after
-  std::optional<WallTime> to;    // began before
+  std::optional<WallTime> from;     // began at or after
+  std::optional<WallTime> to;       // began before
   std::string tenant, user, model;  // names; empty: all. model: as asked for or as served
 };
 

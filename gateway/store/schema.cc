@@ -6,8 +6,9 @@
 namespace sluice::store {
 namespace {
 
-// Times are microseconds since 1970, ids are rows that are never used twice. Scopes, units, periods and end reasons are the
-// numbers of their enums. kSteps[i] leads from version i to i + 1; a step is never changed once it has been released.
+// Times are microseconds since 1970, ids are rows that are never used twice. Scopes, units, periods and end reasons are
+// the numbers of their enums. kSteps[i] leads from version i to i + 1; a step is never changed once it has been
+// released.
 constexpr std::array<const char*, kSchemaVersion> kSteps = {R"sql(
 CREATE TABLE tenants (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -156,7 +157,8 @@ absl::Status migrate(Database& database, std::string_view path) {
   if (!version.ok()) return version.status();
   if (*version > kSchemaVersion)
     return absl::FailedPreconditionError(std::string(path) + " was written by a newer sluice (store version " +
-                                         std::to_string(*version) + ", this one knows " + std::to_string(kSchemaVersion) +
+                                         std::to_string(*version) + ", this one knows " +
+                                         std::to_string(kSchemaVersion) +
                                          "); run that version, or restore the backup made before it");
   if (*version == kSchemaVersion) return absl::OkStatus();
   for (auto step = static_cast<std::size_t>(*version); step < kSteps.size(); ++step)

@@ -1,4 +1,5 @@
-// SQLite's C interface with owners and Status. A Statement keeps its first error, so that code binds, steps and asks once.
+// SQLite's C interface with owners and Status. A Statement keeps its first error, so that code binds, steps and asks
+// once.
 #pragma once
 
 #include <absl/status/status.h>
@@ -85,9 +86,7 @@ class Statement final {
   void rewind() noexcept { sqlite3_reset(statement_); }
   [[nodiscard]] const absl::Status& status() const noexcept { return status_; }
 
-  [[nodiscard]] bool null(int column) const noexcept {
-    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
-  }
+  [[nodiscard]] bool null(int column) const noexcept { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
   [[nodiscard]] std::int64_t number(int column) const noexcept { return sqlite3_column_int64(statement_, column); }
   [[nodiscard]] std::uint64_t count(int column) const noexcept { return static_cast<std::uint64_t>(number(column)); }
   [[nodiscard]] std::string_view text(int column) const noexcept;

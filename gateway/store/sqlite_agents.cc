@@ -11,16 +11,19 @@ absl::Status SqliteStore::add_pairing_key(const identity::Sha256& hash, WallTime
   return add.bind(std::span<const std::uint8_t>(hash), now, expires).run();
 }
 
-absl::StatusOr<std::uint64_t> SqliteStore::pair_agent(const identity::Sha256& pairing_key, std::string_view name, WallTime now) {
+absl::StatusOr<std::uint64_t> SqliteStore::pair_agent(const identity::Sha256& pairing_key, std::string_view name,
+                                                      WallTime now) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  Statement consume(database_, "UPDATE pairing_keys SET consumed_us = ?1 WHERE hash = ?2 AND consumed_us IS NULL"
-                               " AND expires_us > ?1");
+  Statement consume(database_,
+                    "UPDATE pairing_keys SET consumed_us = ?1 WHERE hash = ?2 AND consumed_us IS NULL"
+                    " AND expires_us > ?1");
   consume.bind(now, std::span<const std::uint8_t>(pairing_key));
   if (absl::Status done = consume.run(); !done.ok()) return done;
   if (absl::Status found = expect_change(database_, "unknown, used or expired pairing key"); !found.ok()) return found;
   const std::uint64_t id = (random_id() >> 1) | 1;  // never 0, and within SQLite's range
-  Statement add(database_, "INSERT INTO agents (id, name, fingerprint, expires_us, created_us) VALUES (?, ?, '', 0, ?)");
+  Statement add(database_,
+                "INSERT INTO agents (id, name, fingerprint, expires_us, created_us) VALUES (?, ?, '', 0, ?)");
   if (absl::Status added = add.bind(id, name, now).run(); !added.ok()) return added;
   if (absl::Status done = transaction.commit(); !done.ok()) return done;
   return id;
@@ -39,11 +42,16 @@ absl::Status SqliteStore::revoke_agent(std::uint64_t id, WallTime now) {
 }
 
 absl::StatusOr<std::vector<AgentRecord>> SqliteStore::agents() {
-  Statement all(database_, "SELECT id, name, fingerprint, expires_us, created_us, revoked_us FROM agents ORDER BY created_us, id");
+  Statement all(database_,
+                "SELECT id, name, fingerprint, expires_us, created_us, revoked_us FROM agents ORDER BY created_us, id");
   std::vector<AgentRecord> agents;
   while (all.next())
-    agents.push_back({.id = all.count(0), .name = std::string(all.text(1)), .fingerprint = std::string(all.text(2)),
-                      .expires = all.time(3), .created = all.time(4), .revoked = all.maybe_time(5)});
+    agents.push_back({.id = all.count(0),
+                      .name = std::string(all.text(1)),
+                      .fingerprint = std::string(all.text(2)),
+                      .expires = all.time(3),
+                      .created = all.time(4),
+                      .revoked = all.maybe_time(5)});
   if (!all.status().ok()) return all.status();
   return agents;
 }
@@ -62,10 +70,12 @@ absl::Status SqliteStore::set_known_models(std::uint64_t agent_id, std::span<con
 }
 
 absl::StatusOr<std::vector<KnownModel>> SqliteStore::known_models() {
-  Statement all(database_, "SELECT agent_id, model, seen_us FROM known_models JOIN agents ON agents.id = agent_id"
-                           " WHERE agents.revoked_us IS NULL ORDER BY agent_id, model");
+  Statement all(database_,
+                "SELECT agent_id, model, seen_us FROM known_models JOIN agents ON agents.id = agent_id"
+                " WHERE agents.revoked_us IS NULL ORDER BY agent_id, model");
   std::vector<KnownModel> models;
-  while (all.next()) models.push_back({.agent_id = all.count(0), .model = std::string(all.text(1)), .seen = all.time(2)});
+  while (all.next())
+    models.push_back({.agent_id = all.count(0), .model = std::string(all.text(1)), .seen = all.time(2)});
   if (!all.status().ok()) return all.status();
   return models;
 }

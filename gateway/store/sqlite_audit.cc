@@ -7,17 +7,20 @@
 namespace sluice::store {
 namespace {
 
-#define AUDIT_COLUMNS                                                                                                     \
-  "boot_id, number, request_id, began_us, day_us, tenant_id, tenant, user_id, user, key_id, channel, endpoint, model, model_served," \
-  " upstream, status, end_reason, stream, usage_source, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens," \
+#define AUDIT_COLUMNS                                                                                            \
+  "boot_id, number, request_id, began_us, day_us, tenant_id, tenant, user_id, user, key_id, channel, endpoint, " \
+  "model, model_served,"                                                                                         \
+  " upstream, status, end_reason, stream, usage_source, prompt_tokens, cached_tokens, completion_tokens, "       \
+  "reasoning_tokens,"                                                                                            \
   " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels"
 
 void bind_record(Statement& add, const ledger::AuditRecord& r) {
-  add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id, r.user.view(), r.key_id,
-           r.channel.view(), r.endpoint.view(), r.model.view(), r.model_served.view(), r.upstream.view(), r.status,
-           static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source), r.usage.prompt_tokens,
-           r.usage.cached_tokens, r.usage.completion_tokens, r.usage.reasoning_tokens, r.cost_micros, r.ttft.count(),
-           r.duration.count(), r.bytes_in, r.bytes_out, r.client_ip.view(), r.labels.view());
+  add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id,
+           r.user.view(), r.key_id, r.channel.view(), r.endpoint.view(), r.model.view(), r.model_served.view(),
+           r.upstream.view(), r.status, static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source),
+           r.usage.prompt_tokens, r.usage.cached_tokens, r.usage.completion_tokens, r.usage.reasoning_tokens,
+           r.cost_micros, r.ttft.count(), r.duration.count(), r.bytes_in, r.bytes_out, r.client_ip.view(),
+           r.labels.view());
 }
 
 ledger::AuditRecord read_record(const Statement& row) {
@@ -41,8 +44,11 @@ ledger::AuditRecord read_record(const Statement& row) {
   r.status = static_cast<std::uint16_t>(row.number(15));
   r.end_reason = static_cast<EndReason>(row.number(16));
   r.stream = row.number(17) != 0;
-  r.usage = {.source = static_cast<UsageSource>(row.number(18)), .prompt_tokens = row.count(19), .cached_tokens = row.count(20),
-             .completion_tokens = row.count(21), .reasoning_tokens = row.count(22)};
+  r.usage = {.source = static_cast<UsageSource>(row.number(18)),
+             .prompt_tokens = row.count(19),
+             .cached_tokens = row.count(20),
+             .completion_tokens = row.count(21),
+             .reasoning_tokens = row.count(22)};
   r.cost_micros = row.count(23);
   r.ttft = microseconds(row.number(24));
   r.duration = microseconds(row.number(25));
@@ -59,11 +65,13 @@ constexpr int kRowColumn = 30;
 absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  Statement insert(database_, "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+  Statement insert(database_, "INSERT INTO audit (" AUDIT_COLUMNS
+                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
                               " ON CONFLICT (boot_id, number) DO NOTHING");
-  Statement count(database_, "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
-                             " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"
-                             " cost_micros = cost_micros + excluded.cost_micros");
+  Statement count(database_,
+                  "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
+                  " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"
+                  " cost_micros = cost_micros + excluded.cost_micros");
   // Summed here first: a batch has few users, and each change of a row costs as much as an insert.
   struct Used {
     std::uint64_t tokens = 0, cost_micros = 0;
@@ -95,8 +103,10 @@ absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t sin
     const char* id;
     const char* model;
   };
-  static constexpr Grouping kGroupings[] = {{Scope::kKey, "key_id", "''"}, {Scope::kUser, "user_id", "''"},
-                                            {Scope::kTenant, "tenant_id", "''"}, {Scope::kModel, "0", "model"},
+  static constexpr Grouping kGroupings[] = {{Scope::kKey, "key_id", "''"},
+                                            {Scope::kUser, "user_id", "''"},
+                                            {Scope::kTenant, "tenant_id", "''"},
+                                            {Scope::kModel, "0", "model"},
                                             {Scope::kUserModel, "user_id", "model"}};
   std::vector<ledger::UsageSum> sums;
   for (const Grouping& by : kGroupings) {
@@ -104,7 +114,10 @@ absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t sin
                                   ", sum(tokens), sum(cost_micros) FROM usage_by_day WHERE day_us >= ? GROUP BY 1, 2");
     rows.bind(since_day_us);
     while (rows.next())
-      sums.push_back({.scope = by.scope, .id = rows.count(0), .model = std::string(rows.text(1)), .tokens = rows.count(2),
+      sums.push_back({.scope = by.scope,
+                      .id = rows.count(0),
+                      .model = std::string(rows.text(1)),
+                      .tokens = rows.count(2),
                       .cost_micros = rows.count(3)});
     if (!rows.status().ok()) return rows.status();
   }
@@ -113,7 +126,8 @@ absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t sin
 
 absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) {
   static constexpr std::string_view kSql =
-      "SELECT " AUDIT_COLUMNS ", seq FROM audit WHERE (began_us, seq) > (?1, ?2) AND (?3 IS NULL OR began_us < ?3)"
+      "SELECT " AUDIT_COLUMNS
+      ", seq FROM audit WHERE (began_us, seq) > (?1, ?2) AND (?3 IS NULL OR began_us < ?3)"
       " AND (?4 = '' OR tenant = ?4) AND (?5 = '' OR user = ?5) AND (?6 = '' OR ?6 IN (model, model_served))"
       " ORDER BY began_us, seq LIMIT ?7";
   AuditPlace from = after;
@@ -130,15 +144,18 @@ absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const Au
 }
 
 absl::StatusOr<std::size_t> SqliteStore::prune_audit(WallTime before, std::size_t limit) {
-  Statement prune(database_, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE began_us < ? ORDER BY began_us LIMIT ?)");
+  Statement prune(
+      database_, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE began_us < ? ORDER BY began_us LIMIT ?)");
   if (absl::Status done = prune.bind(before, limit).run(); !done.ok()) return done;
   return database_.changes();
 }
 
 absl::Status SqliteStore::add_seal(const ledger::Seal& seal) {
-  Statement add(database_, "INSERT INTO seals (sequence, records, tokens, cost_micros, mac) VALUES (?,?,?,?,?)"
-                           " ON CONFLICT DO NOTHING");
-  return add.bind(seal.sequence, seal.records, seal.tokens, seal.cost_micros, std::span<const std::uint8_t>(seal.mac)).run();
+  Statement add(database_,
+                "INSERT INTO seals (sequence, records, tokens, cost_micros, mac) VALUES (?,?,?,?,?)"
+                " ON CONFLICT DO NOTHING");
+  return add.bind(seal.sequence, seal.records, seal.tokens, seal.cost_micros, std::span<const std::uint8_t>(seal.mac))
+      .run();
 }
 
 absl::StatusOr<std::vector<ledger::Seal>> SqliteStore::seals() {

@@ -9,9 +9,12 @@ namespace {
 absl::StatusOr<std::vector<BudgetRecord>> read_budgets(Statement& rows) {
   std::vector<BudgetRecord> budgets;
   while (rows.next())
-    budgets.push_back({.scope = static_cast<Scope>(rows.number(0)), .subject = rows.count(1), .model = std::string(rows.text(2)),
+    budgets.push_back({.scope = static_cast<Scope>(rows.number(0)),
+                       .subject = rows.count(1),
+                       .model = std::string(rows.text(2)),
                        .spec = {.unit = static_cast<BudgetUnit>(rows.number(3)),
-                                .period = static_cast<BudgetPeriod>(rows.number(4)), .amount = rows.count(6),
+                                .period = static_cast<BudgetPeriod>(rows.number(4)),
+                                .amount = rows.count(6),
                                 .soft = rows.number(5) != 0}});
   if (!rows.status().ok()) return rows.status();
   return budgets;
@@ -30,16 +33,20 @@ absl::StatusOr<std::vector<BudgetRecord>> SqliteStore::budgets_of(Scope scope, s
 }
 
 absl::Status SqliteStore::set_budget(const BudgetRecord& budget) {
-  Statement set(database_, "INSERT INTO budgets (scope, subject, model, unit, period, soft, amount) VALUES (?,?,?,?,?,?,?)"
-                           " ON CONFLICT DO UPDATE SET amount = excluded.amount");
+  Statement set(database_,
+                "INSERT INTO budgets (scope, subject, model, unit, period, soft, amount) VALUES (?,?,?,?,?,?,?)"
+                " ON CONFLICT DO UPDATE SET amount = excluded.amount");
   const BudgetSpec& spec = budget.spec;
-  return set.bind(static_cast<int>(budget.scope), budget.subject, budget.model, static_cast<int>(spec.unit),
-                  static_cast<int>(spec.period), spec.soft, spec.amount).run();
+  return set
+      .bind(static_cast<int>(budget.scope), budget.subject, budget.model, static_cast<int>(spec.unit),
+            static_cast<int>(spec.period), spec.soft, spec.amount)
+      .run();
 }
 
 absl::Status SqliteStore::remove_budget(const BudgetRecord& budget) {
-  Statement remove(database_, "DELETE FROM budgets WHERE scope = ? AND subject = ? AND model = ? AND unit = ? AND period = ?"
-                              " AND soft = ?");
+  Statement remove(database_,
+                   "DELETE FROM budgets WHERE scope = ? AND subject = ? AND model = ? AND unit = ? AND period = ?"
+                   " AND soft = ?");
   const BudgetSpec& spec = budget.spec;
   remove.bind(static_cast<int>(budget.scope), budget.subject, budget.model, static_cast<int>(spec.unit),
               static_cast<int>(spec.period), spec.soft);

@@ -11,24 +11,38 @@ namespace {
 #define KEY_COLUMNS "id, user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, revoked_us"
 
 LimitSpec read_limits(const Statement& row, int at) {
-  return {.requests_per_minute = row.maybe_count(at), .tokens_per_minute = row.maybe_count(at + 1),
+  return {.requests_per_minute = row.maybe_count(at),
+          .tokens_per_minute = row.maybe_count(at + 1),
           .concurrency = row.maybe_count(at + 2)};
 }
 
 TenantRecord read_tenant(const Statement& row) {
-  return {.id = row.count(0), .name = std::string(row.text(1)), .limits = read_limits(row, 2), .created = row.time(5),
+  return {.id = row.count(0),
+          .name = std::string(row.text(1)),
+          .limits = read_limits(row, 2),
+          .created = row.time(5),
           .revoked = row.maybe_time(6)};
 }
 
 UserRecord read_user(const Statement& row) {
-  return {.id = row.count(0), .tenant_id = row.count(1), .name = std::string(row.text(2)), .limits = read_limits(row, 3),
-          .created = row.time(6), .revoked = row.maybe_time(7)};
+  return {.id = row.count(0),
+          .tenant_id = row.count(1),
+          .name = std::string(row.text(2)),
+          .limits = read_limits(row, 3),
+          .created = row.time(6),
+          .revoked = row.maybe_time(7)};
 }
 
 // Without its models.
 KeyRecord read_key(const Statement& row) {
-  KeyRecord key{.id = row.count(0), .user_id = row.count(1), .hash = {}, .hint = std::string(row.text(3)), .models = {},
-                .expires = row.maybe_time(4), .limits = read_limits(row, 5), .created = row.time(8),
+  KeyRecord key{.id = row.count(0),
+                .user_id = row.count(1),
+                .hash = {},
+                .hint = std::string(row.text(3)),
+                .models = {},
+                .expires = row.maybe_time(4),
+                .limits = read_limits(row, 5),
+                .created = row.time(8),
                 .revoked = row.maybe_time(9)};
   const std::string_view hash = row.text(2);
   std::copy_n(hash.begin(), std::min(hash.size(), key.hash.size()), key.hash.begin());
@@ -65,9 +79,11 @@ absl::StatusOr<std::uint64_t> SqliteStore::add_tenant(const TenantRecord& tenant
 }
 
 absl::StatusOr<std::uint64_t> SqliteStore::add_user(const UserRecord& user) {
-  Statement add(database_, "INSERT INTO users (tenant_id, name, rpm, tpm, concurrency, created_us) VALUES (?,?,?,?,?,?)");
+  Statement add(database_,
+                "INSERT INTO users (tenant_id, name, rpm, tpm, concurrency, created_us) VALUES (?,?,?,?,?,?)");
   const LimitSpec& limits = user.limits;
-  add.bind(user.tenant_id, user.name, limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency, user.created);
+  add.bind(user.tenant_id, user.name, limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency,
+           user.created);
   if (absl::Status added = add.run(); !added.ok())
     return absl::IsNotFound(added) ? absl::NotFoundError("no such tenant")
                                    : duplicate(added, "user " + user.name + " exists already in this tenant");
@@ -77,8 +93,9 @@ absl::StatusOr<std::uint64_t> SqliteStore::add_user(const UserRecord& user) {
 absl::StatusOr<std::uint64_t> SqliteStore::add_key(const KeyRecord& key, std::span<const BudgetSpec> budgets) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  Statement add(database_, "INSERT INTO keys (user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us)"
-                           " VALUES (?,?,?,?,?,?,?,?)");
+  Statement add(database_,
+                "INSERT INTO keys (user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us)"
+                " VALUES (?,?,?,?,?,?,?,?)");
   const LimitSpec& limits = key.limits;
   add.bind(key.user_id, std::span<const std::uint8_t>(key.hash), key.hint, key.expires, limits.requests_per_minute,
            limits.tokens_per_minute, limits.concurrency, key.created);
@@ -91,7 +108,8 @@ absl::StatusOr<std::uint64_t> SqliteStore::add_key(const KeyRecord& key, std::sp
     scope.rewind();
   }
   for (const BudgetSpec& budget : budgets)
-    if (absl::Status set = set_budget({.scope = Scope::kKey, .subject = id, .model = {}, .spec = budget}); !set.ok()) return set;
+    if (absl::Status set = set_budget({.scope = Scope::kKey, .subject = id, .model = {}, .spec = budget}); !set.ok())
+      return set;
   if (absl::Status done = transaction.commit(); !done.ok()) return done;
   return id;
 }
@@ -149,23 +167,28 @@ absl::Status SqliteStore::fill_models(KeyRecord& key) {
 }
 
 absl::StatusOr<TenantRecord> SqliteStore::find_tenant(std::string_view name) {
-  Statement row(database_, "SELECT " TENANT_COLUMNS " FROM tenants WHERE name = ?"
+  Statement row(database_, "SELECT " TENANT_COLUMNS
+                           " FROM tenants WHERE name = ?"
                            " ORDER BY revoked_us IS NOT NULL, id DESC LIMIT 1");
   return one(row.bind(name), read_tenant, missing_of(Scope::kTenant));
 }
 
 absl::StatusOr<UserRecord> SqliteStore::find_user(std::uint64_t tenant_id, std::string_view name) {
-  Statement row(database_, "SELECT " USER_COLUMNS " FROM users WHERE tenant_id = ? AND name = ?"
+  Statement row(database_, "SELECT " USER_COLUMNS
+                           " FROM users WHERE tenant_id = ? AND name = ?"
                            " ORDER BY revoked_us IS NOT NULL, id DESC LIMIT 1");
   return one(row.bind(tenant_id, name), read_user, missing_of(Scope::kUser));
 }
 
-absl::StatusOr<std::vector<KeyRecord>> SqliteStore::list_keys(std::uint64_t user_id, std::uint64_t after, std::size_t limit) {
-  Statement rows(database_, user_id == 0
-                                ? "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2"
-                                : "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1 AND user_id = ?3 ORDER BY id LIMIT ?2");
-  if (user_id == 0) rows.bind(after, limit);
-  else rows.bind(after, limit, user_id);
+absl::StatusOr<std::vector<KeyRecord>> SqliteStore::list_keys(std::uint64_t user_id, std::uint64_t after,
+                                                              std::size_t limit) {
+  Statement rows(database_, user_id == 0 ? "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2"
+                                         : "SELECT " KEY_COLUMNS
+                                           " FROM keys WHERE id > ?1 AND user_id = ?3 ORDER BY id LIMIT ?2");
+  if (user_id == 0)
+    rows.bind(after, limit);
+  else
+    rows.bind(after, limit, user_id);
   std::vector<KeyRecord> keys;
   while (rows.next()) {
     keys.push_back(read_key(rows));
@@ -176,14 +199,16 @@ absl::StatusOr<std::vector<KeyRecord>> SqliteStore::list_keys(std::uint64_t user
 }
 
 absl::Status SqliteStore::set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) {
-  Statement set(database_, std::string("UPDATE ") + table_of(scope) + " SET rpm = ?, tpm = ?, concurrency = ? WHERE id = ?");
+  Statement set(database_,
+                std::string("UPDATE ") + table_of(scope) + " SET rpm = ?, tpm = ?, concurrency = ? WHERE id = ?");
   set.bind(limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency, id);
   if (absl::Status done = set.run(); !done.ok()) return done;
   return expect_change(database_, missing_of(scope));
 }
 
 absl::Status SqliteStore::revoke(Scope scope, std::uint64_t id, WallTime now) {
-  Statement set(database_, std::string("UPDATE ") + table_of(scope) + " SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?");
+  Statement set(database_,
+                std::string("UPDATE ") + table_of(scope) + " SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?");
   if (absl::Status done = set.bind(now, id).run(); !done.ok()) return done;
   return expect_change(database_, missing_of(scope));
 }

@@ -22,7 +22,8 @@ class SqliteStore final : public Store {
   absl::StatusOr<KeyRecord> key(std::uint64_t id) override;
   absl::StatusOr<TenantRecord> find_tenant(std::string_view name) override;
   absl::StatusOr<UserRecord> find_user(std::uint64_t tenant_id, std::string_view name) override;
-  absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after, std::size_t limit) override;
+  absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after,
+                                                   std::size_t limit) override;
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) override;
   absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;
 
@@ -32,7 +33,8 @@ class SqliteStore final : public Store {
   absl::Status remove_budget(const BudgetRecord& budget) override;
 
   absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) override;
-  absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name, WallTime now) override;
+  absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
+                                           WallTime now) override;
   absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) override;
   absl::Status revoke_agent(std::uint64_t id, WallTime now) override;
   absl::StatusOr<std::vector<AgentRecord>> agents() override;

@@ -1,6 +1,7 @@
 // The store in one SQLite file: the default, no server needed.
 //
-// WAL, so that the audit sink's writes and the control thread's reads do not wait for each other. A committed change is on disk.
+// WAL, so that the audit sink's writes and the control thread's reads do not wait for each other. A committed change is
+// on disk.
 #pragma once
 
 #include <memory>

@@ -25,7 +25,8 @@ namespace sluice::store {
 // Lifetime: views that are passed in are used during the call only.
 class Store : public ledger::UsageStore {
  public:
-  // --- Callers. add_… gives the new id. kAlreadyExists: the name (or hash) is taken; kNotFound: no such tenant or user. ---
+  // --- Callers. add_… gives the new id. kAlreadyExists: the name (or hash) is taken; kNotFound: no such tenant or
+  // user. ---
   virtual absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) = 0;
   virtual absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) = 0;
   // With its budgets (scope and subject are filled in): a key is never live without what was asked to hold it.
@@ -43,7 +44,8 @@ class Store : public ledger::UsageStore {
   virtual absl::StatusOr<TenantRecord> find_tenant(std::string_view name) = 0;
   virtual absl::StatusOr<UserRecord> find_user(std::uint64_t tenant_id, std::string_view name) = 0;
   // At most `limit` with an id above `after`. user_id 0: of everybody.
-  virtual absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after, std::size_t limit) = 0;
+  virtual absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after,
+                                                           std::size_t limit) = 0;
 
   // REQUIRES: scope is kKey, kUser or kTenant. kNotFound: no such id. Revoking twice keeps the first moment.
   virtual absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) = 0;
@@ -59,9 +61,10 @@ class Store : public ledger::UsageStore {
 
   // --- Agents ---
   virtual absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) = 0;
-  // Consumes the pairing key and makes the agent, both or neither; of callers that race, one gets an id. kNotFound: no such key,
-  // consumed already, or expired.
-  virtual absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name, WallTime now) = 0;
+  // Consumes the pairing key and makes the agent, both or neither; of callers that race, one gets an id. kNotFound: no
+  // such key, consumed already, or expired.
+  virtual absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
+                                                   WallTime now) = 0;
   // kNotFound: no such agent, or it is revoked.
   virtual absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) = 0;
   virtual absl::Status revoke_agent(std::uint64_t id, WallTime now) = 0;

@@ -12,10 +12,14 @@ constexpr std::size_t kReserveAtMostBytes = 1024 * 1024;
 
 std::uint32_t code_of(Reset why) noexcept {
   switch (why) {
-    case Reset::kRefused: return NGHTTP2_REFUSED_STREAM;
-    case Reset::kOverloaded: return NGHTTP2_ENHANCE_YOUR_CALM;
-    case Reset::kBackendLost: return NGHTTP2_CONNECT_ERROR;
-    case Reset::kNotForwarded: return NGHTTP2_INADEQUATE_SECURITY;
+    case Reset::kRefused:
+      return NGHTTP2_REFUSED_STREAM;
+    case Reset::kOverloaded:
+      return NGHTTP2_ENHANCE_YOUR_CALM;
+    case Reset::kBackendLost:
+      return NGHTTP2_CONNECT_ERROR;
+    case Reset::kNotForwarded:
+      return NGHTTP2_INADEQUATE_SECURITY;
   }
   return NGHTTP2_INTERNAL_ERROR;
 }
@@ -38,8 +42,8 @@ struct AgentTunnel::Callbacks {
   }
 
   static int on_header(nghttp2_session* session, const nghttp2_frame* frame, const std::uint8_t* name_data,
-                       std::size_t name_length, const std::uint8_t* value_data, std::size_t value_length,
-                       std::uint8_t, void*) noexcept {
+                       std::size_t name_length, const std::uint8_t* value_data, std::size_t value_length, std::uint8_t,
+                       void*) noexcept {
     IncomingCall* call = call_of(session, frame->hd.stream_id);
     if (call == nullptr || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     const std::string_view name = text(name_data, name_length);
@@ -62,7 +66,8 @@ struct AgentTunnel::Callbacks {
                      std::size_t length, void* self) noexcept {
     nghttp2_session_consume_connection(session, length);
     nghttp2_session_consume_stream(session, stream_id, length);  // the body is buffered whole, within its limits
-    if (IncomingCall* call = call_of(session, stream_id)) static_cast<AgentTunnel*>(self)->took(*call, text(data, length));
+    if (IncomingCall* call = call_of(session, stream_id))
+      static_cast<AgentTunnel*>(self)->took(*call, text(data, length));
     return 0;
   }
 

@@ -49,7 +49,9 @@ class IncomingCall final {
   // Bytes of the answer's body; they leave in the next turn as far as the gateway's window allows.
   void write(std::string_view bytes) noexcept;
   // How much may be written now; what comes beyond waits in memory.
-  [[nodiscard]] std::size_t room() const noexcept { return out_.size() < kPendingBytes ? kPendingBytes - out_.size() : 0; }
+  [[nodiscard]] std::size_t room() const noexcept {
+    return out_.size() < kPendingBytes ? kPendingBytes - out_.size() : 0;
+  }
   // The answer is whole: the tunnel keeps the call until its last byte has left.
   static void finish(std::unique_ptr<IncomingCall> call) noexcept;
   // The answer breaks off: what was written still leaves, then the stream is reset.
@@ -80,7 +82,7 @@ class IncomingCall final {
   bool touched_ = false;
   bool ended_ = false;
   std::optional<Reset> breaks_off_;  // once out_ is empty
-  bool deferred_ = false;  // nghttp2 waits for resume()
+  bool deferred_ = false;            // nghttp2 waits for resume()
 };
 
 // Takes requests of one tunnel.

@@ -64,8 +64,7 @@ std::string encode(const Hello& hello) {
 }
 
 std::string encode(const HelloAnswer& answer) {
-  return json::serialize(
-      json::value{{"version", answer.version}, {"boot", answer.boot}, {"tunnels", answer.tunnels}});
+  return json::serialize(json::value{{"version", answer.version}, {"boot", answer.boot}, {"tunnels", answer.tunnels}});
 }
 
 std::string encode(const Health& health) {

@@ -55,13 +55,17 @@ void keep_answer_header(http::AnswerHead& head, std::string_view name, std::stri
 
 Error error_of_reset(std::uint32_t code, Retry if_unknown) noexcept {
   switch (code) {
-    case NGHTTP2_REFUSED_STREAM: return upstream_error(ErrorKind::kRefused, "the agent refused the call", Retry::kYes);
-    case NGHTTP2_ENHANCE_YOUR_CALM: return upstream_error(ErrorKind::kOverloaded, "the agent has no room", Retry::kYes);
+    case NGHTTP2_REFUSED_STREAM:
+      return upstream_error(ErrorKind::kRefused, "the agent refused the call", Retry::kYes);
+    case NGHTTP2_ENHANCE_YOUR_CALM:
+      return upstream_error(ErrorKind::kOverloaded, "the agent has no room", Retry::kYes);
     case NGHTTP2_CONNECT_ERROR:
       return upstream_error(ErrorKind::kUpstream, "the agent lost its model server", if_unknown);
     case NGHTTP2_NO_ERROR:
-    case NGHTTP2_CANCEL: return upstream_error(ErrorKind::kClosed, "the agent ended the call early", if_unknown);
-    default: return upstream_error(ErrorKind::kClosed, "the tunnel broke", if_unknown);
+    case NGHTTP2_CANCEL:
+      return upstream_error(ErrorKind::kClosed, "the agent ended the call early", if_unknown);
+    default:
+      return upstream_error(ErrorKind::kClosed, "the tunnel broke", if_unknown);
   }
 }
 

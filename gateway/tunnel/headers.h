@@ -35,7 +35,8 @@ class HeaderBlock final {
   std::vector<nghttp2_nv> overflow_;
 };
 
-// Puts one field of an answer's head where it belongs; hop-by-hop fields, Set-Cookie and what is not on the allow list are dropped.
+// Puts one field of an answer's head where it belongs; hop-by-hop fields, Set-Cookie and what is not on the allow list
+// are dropped.
 void keep_answer_header(http::AnswerHead& head, std::string_view name, std::string_view value);
 
 // What RST_STREAM with `code` says about a call. REFUSED_STREAM: the agent did nothing, another one may be tried.

@@ -12,7 +12,8 @@ namespace {
 constexpr std::chrono::seconds kAskTime{10};
 constexpr std::chrono::seconds kDutyInterval{10};
 constexpr std::chrono::seconds kSigningTime{30};
-constexpr std::chrono::hours kRenewalPause{1};  // behind one that failed, and for what the other tunnels see of one that did not
+constexpr std::chrono::hours kRenewalPause{
+    1};  // behind one that failed, and for what the other tunnels see of one that did not
 
 // When two thirds of the certificate's life have passed.
 MonoTime renewal_time(const X509* certificate) noexcept {

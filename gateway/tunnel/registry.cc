@@ -13,8 +13,8 @@ struct Registry::Entry {
   std::string version;
   std::string boot;
   std::uint64_t sequence = 0;
-  std::vector<std::uint32_t> assigned;  // tunnels by worker, those before their hello included
-  std::uint32_t up = 0;                 // tunnels behind their hello
+  std::vector<std::uint32_t> assigned;          // tunnels by worker, those before their hello included
+  std::uint32_t up = 0;                         // tunnels behind their hello
   std::map<std::string, AgentModelPtr> models;  // slots are kept while a model is away
   Health health;
 };
@@ -173,8 +173,7 @@ void Registry::health(const AgentPtr& agent, const std::string& boot, Health hea
 
 // --- calls -----------------------------------------------------------------------------------------------------------
 
-std::unique_ptr<http::OutgoingCall> Registry::start(unsigned worker, Agent& agent,
-                                                    const http::OutgoingRequest& request,
+std::unique_ptr<http::OutgoingCall> Registry::start(unsigned worker, Agent& agent, const http::OutgoingRequest& request,
                                                     net::Signal& wake) noexcept {
   if (GatewayTunnel* tunnel = hosts_[worker]->tunnel_to(agent)) return tunnel->start(request, wake);
   for (std::size_t step = 1; step < hosts_.size(); ++step) {
@@ -198,7 +197,8 @@ std::vector<AgentView> Registry::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<AgentView> views;
   for (const auto& [id, entry] : entries_) {
-    AgentView view{id, entry->agent->name(), entry->version, entry->up, {}, entry->health.models, entry->health.telemetry};
+    AgentView view{id, entry->agent->name(), entry->version,         entry->up,
+                   {}, entry->health.models, entry->health.telemetry};
     for (std::size_t worker = 0; worker < hosts_.size(); ++worker) {
       view.tunnels_by_worker.push_back(entry->agent->tunnels(worker).load(std::memory_order_relaxed));
     }

@@ -1,7 +1,7 @@
 // The agents that this gateway knows: who is connected, what they serve, and how a worker reaches them.
 //
-// A tunnel is accepted by any worker and handed to the one that has fewest of its agent. Control messages change the state
-// here, under a lock that no request ever takes; each change is posted to every worker in the same order.
+// A tunnel is accepted by any worker and handed to the one that has fewest of its agent. Control messages change the
+// state here, under a lock that no request ever takes; each change is posted to every worker in the same order.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -83,8 +83,7 @@ struct AgentView {
 // Lifetime: the loops, the directory and the log outlive it; close() and join() on every worker before destruction.
 class Registry final {
  public:
-  Registry(std::vector<net::Loop*> loops, const RegistryOptions& options, AgentDirectory& directory,
-           observe::Log& log);
+  Registry(std::vector<net::Loop*> loops, const RegistryOptions& options, AgentDirectory& directory, observe::Log& log);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
@@ -96,7 +95,8 @@ class Registry final {
   // Takes an accepted connection whose ALPN is kAlpn; it may move to another worker. A connection without a live
   // certificate of its own is closed.
   void accept(unsigned worker, std::unique_ptr<net::Stream> stream) noexcept;
-  // A call to the agent, through this worker's tunnel or else another worker's. Never null; retry yes: nothing was sent.
+  // A call to the agent, through this worker's tunnel or else another worker's. Never null; retry yes: nothing was
+  // sent.
   [[nodiscard]] std::unique_ptr<http::OutgoingCall> start(unsigned worker, Agent& agent,
                                                           const http::OutgoingRequest& request,
                                                           net::Signal& wake) noexcept;

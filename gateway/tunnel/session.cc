@@ -20,8 +20,8 @@ std::unique_ptr<nghttp2_option, OptionDeleter> make_options(const SessionOptions
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_peer_max_concurrent_streams(option, options.max_streams);
-  // By default the 1,001st quick cancel is answered with GOAWAY, and one storm of aborts would cut every stream. The peer
-  // is our own gateway, known by its certificate.
+  // By default the 1,001st quick cancel is answered with GOAWAY, and one storm of aborts would cut every stream. The
+  // peer is our own gateway, known by its certificate.
   nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000'000, 1'000'000'000);
   return std::unique_ptr<nghttp2_option, OptionDeleter>(option);
 }
@@ -36,12 +36,18 @@ std::uint32_t random_number() noexcept {
 
 const char* to_string(SessionEnd end) noexcept {
   switch (end) {
-    case SessionEnd::kOpen: return "open";
-    case SessionEnd::kDrained: return "drained";
-    case SessionEnd::kPeer: return "peer closed the connection";
-    case SessionEnd::kSilent: return "peer did not answer pings";
-    case SessionEnd::kProtocol: return "peer broke the protocol";
-    case SessionEnd::kClosed: return "closed here";
+    case SessionEnd::kOpen:
+      return "open";
+    case SessionEnd::kDrained:
+      return "drained";
+    case SessionEnd::kPeer:
+      return "peer closed the connection";
+    case SessionEnd::kSilent:
+      return "peer did not answer pings";
+    case SessionEnd::kProtocol:
+      return "peer broke the protocol";
+    case SessionEnd::kClosed:
+      return "closed here";
   }
   return "unknown";
 }
@@ -141,7 +147,8 @@ Status Session::receive(std::span<const char> bytes) noexcept {
       nghttp2_session_mem_recv(h2(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   in_batch_ = false;
   deliver();
-  if (taken < 0) return Error{ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, static_cast<int>(taken), "HTTP/2"};
+  if (taken < 0)
+    return Error{ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, static_cast<int>(taken), "HTTP/2"};
   return ok();
 }
 
@@ -161,8 +168,8 @@ void Session::leave() noexcept {
   if (leaving_ || end_ != SessionEnd::kOpen) return;
   set_leaving();
   if (role_ == Role::kAgent) {
-    // First a notice that names no stream: requests already on their way are still taken. What is binding follows once the
-    // gateway has answered a ping, for then it has read the notice (RFC 9113, 6.8).
+    // First a notice that names no stream: requests already on their way are still taken. What is binding follows once
+    // the gateway has answered a ping, for then it has read the notice (RFC 9113, 6.8).
     nghttp2_submit_shutdown_notice(h2());
     nghttp2_submit_ping(h2(), NGHTTP2_FLAG_NONE, nullptr);
     goaway_due_ = true;

@@ -4,8 +4,8 @@
 //   nghttp2 -> one buffer -> one write for each turn of the loop
 //
 // The gateway is the HTTP/2 client and the agent the server, although the agent dialled. Connection credit returns on
-// receipt, stream credit when the receiver has passed the bytes on: a slow stream slows nobody else. Every buffer that held
-// plaintext is wiped as soon as it has been used.
+// receipt, stream credit when the receiver has passed the bytes on: a slow stream slows nobody else. Every buffer that
+// held plaintext is wiped as soon as it has been used.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -139,8 +139,8 @@ class Session {
   SessionEnd end_ = SessionEnd::kOpen;
   Role role_ = Role::kGateway;
   unsigned silent_intervals_ = 0;
-  bool heard_ = true;       // since the last ping
-  bool leaving_ = false;    // GOAWAY was sent or received
+  bool heard_ = true;        // since the last ping
+  bool leaving_ = false;     // GOAWAY was sent or received
   bool goaway_due_ = false;  // the notice is out: the binding GOAWAY follows the next answer to a ping
   bool in_batch_ = false;
   bool waits_to_write_ = false;

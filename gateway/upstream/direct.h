@@ -29,8 +29,8 @@ class DirectPlace final : public Place {
   DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings settings, std::shared_ptr<Slots> slots);
 
   // Asks for the models now and every health_interval (each second while unreachable), until stop(). `changed` hears of
-  // each answer: the models served, or while it is unreachable those last served. Models of the conf are served whatever
-  // the answer.
+  // each answer: the models served, or while it is unreachable those last served. Models of the conf are served
+  // whatever the answer.
   using Changed = std::function<void(const std::vector<std::string>& models)>;
   Task<void> watch(Changed changed);
   void stop() noexcept;

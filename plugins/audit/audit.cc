@@ -7,7 +7,8 @@ namespace {
 
 class Audit final : public policy::Policy {
  public:
-  Audit(ledger::Ledger& ledger, ledger::AuditSink& sink, std::uint64_t boot_id) : ledger_(ledger), sink_(sink), boot_id_(boot_id) {}
+  Audit(ledger::Ledger& ledger, ledger::AuditSink& sink, std::uint64_t boot_id)
+      : ledger_(ledger), sink_(sink), boot_id_(boot_id) {}
   [[nodiscard]] std::string_view name() const noexcept override { return "audit"; }
   [[nodiscard]] policy::Decision admit(policy::Call&) noexcept override { return policy::Decision::go_on(); }
 

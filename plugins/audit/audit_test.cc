@@ -7,7 +7,11 @@ class AuditPolicy : public PolicyTest {};
 
 TEST_F(AuditPolicy, WritesWhatIsKnownOfACall) {
   chain_of({"budget", "audit"});
-  ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {}, .price = {.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 2'000'000}});
+  ledger.set_model(0, "m",
+                   {.limits = {},
+                    .budgets = {},
+                    .user_budgets = {},
+                    .price = {.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 2'000'000}});
   const std::vector<std::pair<std::string, std::string>> labels{{"team", "a\"b"}, {"run", "7"}};
   policy::Call call;
   fill(call);
@@ -58,7 +62,8 @@ TEST_F(AuditPolicy, RecordsARefusalToo) {
 
 TEST_F(AuditPolicy, LabelsThatDoNotFitAreLeftOutWhole) {
   chain_of({"audit"});
-  const std::vector<std::pair<std::string, std::string>> labels{{"a", std::string(200, 'x')}, {"b", std::string(100, 'y')}, {"c", "\n"}};
+  const std::vector<std::pair<std::string, std::string>> labels{
+      {"a", std::string(200, 'x')}, {"b", std::string(100, 'y')}, {"c", "\n"}};
   policy::Call call;
   fill(call);
   call.labels = labels;
@@ -73,7 +78,8 @@ TEST(Registry, NamesWhatIsWrong) {
   Records records;
   const PluginServices services{.ledger = ledger, .audit = records, .boot_id = 1};
   const std::vector<std::string> unknown{"rate_limt"}, twice{"audit", "audit"};
-  EXPECT_NE(make_chain(unknown, services).status().message().find("there are model_access, rate_limit, budget, audit"), absl::string_view::npos);
+  EXPECT_NE(make_chain(unknown, services).status().message().find("there are model_access, rate_limit, budget, audit"),
+            absl::string_view::npos);
   EXPECT_EQ(make_chain(twice, services).status().message(), "policy 'audit' is listed twice");
   EXPECT_EQ(available().size(), 4u);
 }

@@ -50,7 +50,8 @@ class LabelWriter final {
 
 }  // namespace
 
-ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome, std::uint64_t boot_id) noexcept {
+ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome,
+                                std::uint64_t boot_id) noexcept {
   ledger::AuditRecord record;
   record.boot_id = boot_id;
   record.number = call.number;

@@ -7,6 +7,7 @@
 namespace sluice::plugins {
 
 // Numbers, ids and names; allocates nothing.
-[[nodiscard]] ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome, std::uint64_t boot_id) noexcept;
+[[nodiscard]] ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome,
+                                              std::uint64_t boot_id) noexcept;
 
 }  // namespace sluice::plugins

@@ -42,6 +42,8 @@ class Budget final : public policy::Policy {
 
 }  // namespace
 
-std::unique_ptr<policy::Policy> make_budget(const PluginServices& services) { return std::make_unique<Budget>(services.ledger); }
+std::unique_ptr<policy::Policy> make_budget(const PluginServices& services) {
+  return std::make_unique<Budget>(services.ledger);
+}
 
 }  // namespace sluice::plugins

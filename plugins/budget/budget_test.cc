@@ -3,7 +3,9 @@
 namespace sluice::plugins {
 namespace {
 
-BudgetSpec tokens(std::uint64_t amount) { return {.unit = BudgetUnit::kTokens, .period = BudgetPeriod::kMonth, .amount = amount}; }
+BudgetSpec tokens(std::uint64_t amount) {
+  return {.unit = BudgetUnit::kTokens, .period = BudgetPeriod::kMonth, .amount = amount};
+}
 
 class BudgetPolicy : public PolicyTest {};
 
@@ -46,9 +48,9 @@ TEST_F(BudgetPolicy, EveryEndSettlesOnceAndFreesTheReservation) {
   chain_of({"rate_limit", "budget", "audit"});
   key_held_to({.requests_per_minute = {}, .tokens_per_minute = 1'000'000, .concurrency = 1}, {tokens(1'000'000)});
   std::uint64_t used = 0;
-  for (const EndReason reason : {EndReason::kCompleted, EndReason::kClientGone, EndReason::kUpstreamError, EndReason::kUpstreamFailed,
-                                 EndReason::kUnavailable, EndReason::kTimeout, EndReason::kBudgetCut, EndReason::kRevoked,
-                                 EndReason::kDrained, EndReason::kFault}) {
+  for (const EndReason reason : {EndReason::kCompleted, EndReason::kClientGone, EndReason::kUpstreamError,
+                                 EndReason::kUpstreamFailed, EndReason::kUnavailable, EndReason::kTimeout,
+                                 EndReason::kBudgetCut, EndReason::kRevoked, EndReason::kDrained, EndReason::kFault}) {
     policy::Call call;
     fill(call);
     ASSERT_EQ(admit(call).verdict, policy::Verdict::kGoOn) << to_string(reason);

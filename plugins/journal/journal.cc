@@ -34,7 +34,8 @@ class Journal final : public policy::Policy {
     policy::Decision decision;
     decision.verdict = policy::Verdict::kRefuse;
     decision.error = self_error(ErrorKind::kUnavailable, "the usage journal has no room");
-    decision.message = "This gateway cannot account for calls at the moment: its journal's disk is full. Try again later.";
+    decision.message =
+        "This gateway cannot account for calls at the moment: its journal's disk is full. Try again later.";
     decision.retry_after = std::chrono::milliseconds(5'000);
     return decision;
   }
@@ -51,7 +52,8 @@ class Journal final : public policy::Policy {
   }
 
   void record(const policy::Call& call, const policy::Outcome& outcome) noexcept override {
-    if (ends_ == Ends::kByJournal && call.ticket.journal_segment != 0) journal_.record(make_record(call, outcome, boot_id_));
+    if (ends_ == Ends::kByJournal && call.ticket.journal_segment != 0)
+      journal_.record(make_record(call, outcome, boot_id_));
   }
 
  private:

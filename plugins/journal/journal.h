@@ -1,5 +1,5 @@
-// Writes every admitted call into the usage journal before its first byte goes upstream, and again as it streams. Not listed
-// in the conf: where there is a journal, it stands behind the policies that are.
+// Writes every admitted call into the usage journal before its first byte goes upstream, and again as it streams. Not
+// listed in the conf: where there is a journal, it stands behind the policies that are.
 #pragma once
 
 #include <memory>

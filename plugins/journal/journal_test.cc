@@ -19,13 +19,17 @@ struct Store final : ledger::UsageStore {
 };
 
 struct FullDisk final : ledger::JournalDisk {
-  int allocate(int fd, std::size_t size_bytes) noexcept override { return ++calls > 1 ? ENOSPC : JournalDisk::allocate(fd, size_bytes); }
+  int allocate(int fd, std::size_t size_bytes) noexcept override {
+    return ++calls > 1 ? ENOSPC : JournalDisk::allocate(fd, size_bytes);
+  }
   std::atomic<int> calls{0};
 };
 
 class JournalPolicy : public PolicyTest {
  protected:
-  JournalPolicy() : dir((std::filesystem::temp_directory_path() / ("sluice_plugin_journal_" + std::to_string(::getpid()))).string()) {
+  JournalPolicy()
+      : dir((std::filesystem::temp_directory_path() / ("sluice_plugin_journal_" + std::to_string(::getpid())))
+                .string()) {
     std::filesystem::remove_all(dir);
   }
   ~JournalPolicy() override {
@@ -33,7 +37,9 @@ class JournalPolicy : public PolicyTest {
     std::filesystem::remove_all(dir);
   }
   void open(std::vector<std::string> names, ledger::JournalDisk* disk = nullptr) {
-    auto opened = ledger::Journal::open({.dir = dir, .boot_id = 5, .segment_bytes = 64 << 10, .deliver_interval = std::chrono::hours(1)}, clock, &store, nullptr, disk);
+    auto opened = ledger::Journal::open(
+        {.dir = dir, .boot_id = 5, .segment_bytes = 64 << 10, .deliver_interval = std::chrono::hours(1)}, clock, &store,
+        nullptr, disk);
     ASSERT_TRUE(opened.ok()) << opened.status();
     journal = *std::move(opened);
     PluginServices with{.ledger = ledger, .audit = *journal, .boot_id = 5, .journal = journal.get()};

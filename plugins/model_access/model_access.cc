@@ -11,7 +11,8 @@ class ModelAccess final : public policy::Policy {
 
   [[nodiscard]] policy::Decision admit(policy::Call& call) noexcept override {
     const auto allowed = call.caller.allowed_models;
-    if (allowed.empty() || std::find(allowed.begin(), allowed.end(), call.model) != allowed.end()) return policy::Decision::go_on();
+    if (allowed.empty() || std::find(allowed.begin(), allowed.end(), call.model) != allowed.end())
+      return policy::Decision::go_on();
     // The same words as for a model that does not exist; the exchange writes them where `message` is empty.
     policy::Decision decision;
     decision.verdict = policy::Verdict::kRefuse;

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <csignal>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -81,8 +81,8 @@ struct StreamPair {
   std::unique_ptr<net::Stream> server;
 };
 inline StreamPair connected_pair(net::Loop& loop) {
-  asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor(
-      loop.executor(), net::Endpoint(asio::ip::address_v4::loopback(), 0));
+  asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor(loop.executor(),
+                                                                net::Endpoint(asio::ip::address_v4::loopback(), 0));
   net::Socket client(loop.executor());
   client.connect(acceptor.local_endpoint());
   net::Socket server = acceptor.accept();

@@ -57,9 +57,11 @@ struct CommandTest : testing::Test {
 };
 
 TEST_F(CommandTest, AKeyIsCreatedWithEverythingThatItIsHeldTo) {
-  const json::value made = run_json({"key", "create", "--tenant", "acme", "--user", "ada", "--model", "qwen", "--model", "llama",
-                                     "--rpm", "60", "--tpm", "1000", "--concurrency", "4", "--budget", "tokens:500/month",
-                                     "--budget", "usd:2.5/month", "--expires", "2030-01-31", "--create"});
+  const json::value made =
+      run_json({"key",      "create",        "--tenant",      "acme",       "--user",   "ada",
+                "--model",  "qwen",          "--model",       "llama",      "--rpm",    "60",
+                "--tpm",    "1000",          "--concurrency", "4",          "--budget", "tokens:500/month",
+                "--budget", "usd:2.5/month", "--expires",     "2030-01-31", "--create"});
   const auto key = gateway.directory.find(text_of(made.as_object(), "key"), gateway.clock.wall());
   ASSERT_TRUE(key.has_value());
   EXPECT_EQ((*key)->models, (std::vector<std::string>{"qwen", "llama"}));
@@ -126,16 +128,18 @@ TEST_F(CommandTest, BudgetsPairingAndOperations) {
 
 TEST_F(CommandTest, ExplainShowsEverythingThatApplies) {
   run({"tenant", "create", "acme", "--budget", "usd:9/month"});
-  const std::string id(text_of(run_json({"key", "create", "--tenant", "acme", "--user", "ada", "--create", "--rpm", "60",
-                                         "--concurrency", "2", "--budget", "tokens:100/total", "--budget", "tokens:80/total soft"}).as_object(),
-                               "id"));
+  const std::string id(
+      text_of(run_json({"key", "create", "--tenant", "acme", "--user", "ada", "--create", "--rpm", "60",
+                        "--concurrency", "2", "--budget", "tokens:100/total", "--budget", "tokens:80/total soft"})
+                  .as_object(),
+              "id"));
   const json::value lines = run_json({"budget", "explain", "--key", id});
   std::set<std::string> seen;
   for (const json::value& line : lines.as_array())
-    seen.insert(std::string(text_of(line.as_object(), "scope")) + " " + std::string(text_of(line.as_object(), "what")) + " " +
-                json::serialize(line.at("limit")));
-  EXPECT_EQ(seen, (std::set<std::string>{"key requests per minute 60", "key concurrent requests 2", "key tokens in all 100",
-                                         "tenant micro_usd per month 9000000"}));
+    seen.insert(std::string(text_of(line.as_object(), "scope")) + " " + std::string(text_of(line.as_object(), "what")) +
+                " " + json::serialize(line.at("limit")));
+  EXPECT_EQ(seen, (std::set<std::string>{"key requests per minute 60", "key concurrent requests 2",
+                                         "key tokens in all 100", "tenant micro_usd per month 9000000"}));
   refused({"budget", "explain", "--key", "key_99"}, "no key key_99");
   refused({"budget", "explain", "--key", id, "--model", "nobody"}, "no model nobody");
 }
@@ -159,8 +163,8 @@ TEST(AdminText, TimesAndIdsGoThereAndBack) {
   EXPECT_EQ(*parse_time(format_time(now)), now);
   EXPECT_EQ(*parse_time("2h", now, Counted::kFuture), now + std::chrono::hours(2));
   EXPECT_EQ(*parse_time("2h", now, Counted::kPast), now - std::chrono::hours(2));
-  for (const char* bad : {"", "2027", "2027-02-30", "2027-01-01T25:00:00Z", "2027-01-01T10:00:00", "2027-01-01x", "-3d", "0s",
-                          "999999999999999d", "0002-1-1"})
+  for (const char* bad : {"", "2027", "2027-02-30", "2027-01-01T25:00:00Z", "2027-01-01T10:00:00", "2027-01-01x", "-3d",
+                          "0s", "999999999999999d", "0002-1-1"})
     EXPECT_FALSE(parse_time(bad, now, Counted::kFuture).ok()) << bad;
   EXPECT_EQ(parse_id(Scope::kUser, format_id(Scope::kUser, 12)), 12u);
   EXPECT_FALSE(parse_id(Scope::kUser, "key_12").has_value());

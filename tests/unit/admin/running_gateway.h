@@ -1,5 +1,5 @@
-// An admin server over a real Unix socket on a thread of its own, with a real store, and a gateway that only remembers what it was
-// told.
+// An admin server over a real Unix socket on a thread of its own, with a real store, and a gateway that only remembers
+// what it was told.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,7 +19,9 @@ namespace sluice::admin {
 struct FakeGateway final : GatewayControl {
   json::object status() override { return {{"state", "running"}, {"version", "test"}}; }
   json::array models() override { return {json::object{{"name", "qwen"}}}; }
-  json::object agent(const std::string& id) override { return id == connected ? json::object{{"tunnels", 2}} : json::object(); }
+  json::object agent(const std::string& id) override {
+    return id == connected ? json::object{{"tunnels", 2}} : json::object();
+  }
   std::string metrics() override { return "sluice_up 1\n"; }
   absl::Status reload() override { return reloaded; }
   absl::Status drain() override {

@@ -1,13 +1,12 @@
 #include "admin/server.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
-
 #include <boost/asio/connect.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
@@ -20,7 +19,9 @@
 namespace sluice::admin {
 namespace {
 
-std::string text(const json::value& object, std::string_view name) { return std::string(text_of(object.as_object(), name)); }
+std::string text(const json::value& object, std::string_view name) {
+  return std::string(text_of(object.as_object(), name));
+}
 
 struct AdminTest : testing::Test {
   json::value make_key(json::object more = {}) {
@@ -40,8 +41,10 @@ TEST_F(AdminTest, OnlyTheOwnerMayOpenTheSocket) {
 }
 
 TEST_F(AdminTest, ACreatedKeyWorksAtOnceAndIsShownOnce) {
-  const json::value made = make_key({{"models", {"qwen"}}, {"expires", "30d"},
-                                     {"limits", {{"rpm", 60}, {"concurrency", 4}}}, {"budgets", {"tokens:1000/month"}}});
+  const json::value made = make_key({{"models", {"qwen"}},
+                                     {"expires", "30d"},
+                                     {"limits", {{"rpm", 60}, {"concurrency", 4}}},
+                                     {"budgets", {"tokens:1000/month"}}});
   const std::string key = text(made, "key");
   EXPECT_EQ(identity::check_form(key, identity::kApiKeyPrefix), identity::SecretForm::kGood);
   const auto found = gateway.directory.find(key, gateway.clock.wall());
@@ -73,7 +76,8 @@ TEST_F(AdminTest, RevokingReturnsWhenTheDirectoryRefuses) {
 TEST_F(AdminTest, WhatHasChangedHoldsAfterARestart) {
   const json::value kept = make_key({{"limits", {{"rpm", 7}}}, {"budgets", {"usd:5/day"}}}), gone = make_key();
   gateway.good("DELETE", "/keys/" + text(gone, "id"));
-  gateway.good("PUT", "/budgets", {{"tenant", "acme"}, {"user", "ada"}, {"model", "qwen"}, {"budget", "tokens:9/total"}});
+  gateway.good("PUT", "/budgets",
+               {{"tenant", "acme"}, {"user", "ada"}, {"model", "qwen"}, {"budget", "tokens:9/total"}});
   identity::KeyDirectory fresh;
   ledger::Ledger ledger(gateway.clock, {});
   gateway.on_control([&] {
@@ -118,15 +122,18 @@ TEST_F(AdminTest, BudgetsAreSetListedAndLifted) {
   }
   gateway.good("DELETE", "/budgets", {{"tenant", "acme"}, {"user", "ada"}, {"budget", "tokens:0/month"}});
   EXPECT_TRUE(gateway.directory.user(1)->budgets().empty());
-  EXPECT_NE(gateway.error(404, "DELETE", "/budgets", {{"tenant", "acme"}, {"budget", "tokens:0/month"}}).find("budget list"),
-            std::string::npos);
+  EXPECT_NE(
+      gateway.error(404, "DELETE", "/budgets", {{"tenant", "acme"}, {"budget", "tokens:0/month"}}).find("budget list"),
+      std::string::npos);
   EXPECT_NE(gateway.error(400, "PUT", "/budgets", {{"budget", "tokens:0/month"}}).find("whose"), std::string::npos);
-  EXPECT_NE(gateway.error(400, "PUT", "/budgets", {{"tenant", "acme"}, {"model", "m"}, {"budget", "tokens:0/month"}}).find("conf file"),
+  EXPECT_NE(gateway.error(400, "PUT", "/budgets", {{"tenant", "acme"}, {"model", "m"}, {"budget", "tokens:0/month"}})
+                .find("conf file"),
             std::string::npos);
 }
 
 TEST_F(AdminTest, WhatIsWrongIsSaidInOneLine) {
-  const auto said = [&](unsigned status, std::string_view method, std::string_view target, const json::object& body, std::string_view part) {
+  const auto said = [&](unsigned status, std::string_view method, std::string_view target, const json::object& body,
+                        std::string_view part) {
     const std::string error = gateway.error(status, method, target, body);
     EXPECT_NE(error.find(part), std::string::npos) << error;
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;
@@ -146,7 +153,8 @@ TEST_F(AdminTest, WhatIsWrongIsSaidInOneLine) {
   said(400, "POST", "/tenants", {{"name", "x"}, {"limits", {{"rpm", "ten"}}}}, "at least 1");
   said(400, "POST", "/tenants", {{"name", "x"}, {"budgets", {"lots"}}}, "tokens:");
   said(400, "POST", "/keys", {{"tenant", "t"}, {"user", "u"}, {"expires", "soon"}}, "30d");
-  said(400, "POST", "/keys", {{"tenant", "t"}, {"user", "u"}, {"create", true}, {"expires", "2001-01-01"}}, "expired already");
+  said(400, "POST", "/keys", {{"tenant", "t"}, {"user", "u"}, {"create", true}, {"expires", "2001-01-01"}},
+       "expired already");
   gateway.good("POST", "/tenants", {{"name", "acme"}});
   said(409, "POST", "/tenants", {{"name", "acme"}}, "exists already");
   said(400, "GET", "/audit?format=xml", {}, "csv or jsonl");
@@ -167,7 +175,8 @@ TEST_F(AdminTest, AnAgentIsPairedOnceRenewedAndRevoked) {
     EXPECT_EQ(net::read_certificate(paired->certificate)->common_name, id);
     EXPECT_EQ(gateway.agents.pair(key, request.request, "gpu2").status().code(), absl::StatusCode::kPermissionDenied);
     EXPECT_TRUE(gateway.agents.renew(id, request.request).ok());
-    EXPECT_EQ(gateway.agents.renew("agent_0000000000000001", request.request).status().code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_EQ(gateway.agents.renew("agent_0000000000000001", request.request).status().code(),
+              absl::StatusCode::kPermissionDenied);
   });
   gateway.gateway.connected = id;
   EXPECT_EQ(text(gateway.good("GET", "/agents").as_array().at(0), "state"), "connected");
@@ -241,9 +250,10 @@ TEST_F(AdminTest, TheMetricsPortShowsMetricsAndNothingElse) {
 }
 
 TEST_F(AdminTest, BytesThatAreNoRequestGetAClearAnswer) {
-  for (const std::string& bytes : {std::string("nonsense\r\n\r\n"), "GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n" + std::string(),
-                                   std::string("POST /tenants HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n[1,]"),
-                                   "GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"}) {
+  for (const std::string& bytes :
+       {std::string("nonsense\r\n\r\n"), "GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n" + std::string(),
+        std::string("POST /tenants HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n[1,]"),
+        "GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"}) {
     asio::io_context io;
     asio::local::stream_protocol::socket socket(io);
     socket.connect(asio::local::stream_protocol::endpoint(gateway.socket));
@@ -257,13 +267,16 @@ TEST_F(AdminTest, BytesThatAreNoRequestGetAClearAnswer) {
 }
 
 TEST_F(AdminTest, ASocketInUseIsNotTakenAndAnAbandonedOneIsReplaced) {
-  AdminServer second(gateway.loop, {gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book,
-                                    gateway.gateway, gateway.clock}, gateway.log);
+  AdminServer second(gateway.loop,
+                     {gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book,
+                      gateway.gateway, gateway.clock},
+                     gateway.log);
   EXPECT_NE(std::string(second.listen(gateway.socket).message()).find("another gateway answers"), std::string::npos);
   const std::string file = gateway.scratch.file("file");
   std::ofstream(file) << "x";
   EXPECT_NE(std::string(second.listen(file).message()).find("is no socket"), std::string::npos);
-  EXPECT_NE(std::string(second.listen("/no/such/folder/admin.sock").message()).find("cannot listen"), std::string::npos);
+  EXPECT_NE(std::string(second.listen("/no/such/folder/admin.sock").message()).find("cannot listen"),
+            std::string::npos);
   EXPECT_NE(std::string(second.listen("/" + std::string(200, 'x')).message()).find("too long"), std::string::npos);
 }
 
@@ -276,14 +289,17 @@ std::size_t copies_in_memory(const std::array<char, 43>& masked, char mask) {
   for (std::string line; std::getline(maps, line);) {
     unsigned long begin = 0, end = 0;
     char permissions[5] = {};
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' || permissions[1] != 'w')
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' ||
+        permissions[1] != 'w')
       continue;
     for (unsigned long at = begin; at < end; at += chunk.size() - masked.size()) {
-      const ssize_t got = ::pread(memory, chunk.data(), std::min<unsigned long>(chunk.size(), end - at), static_cast<off_t>(at));
+      const ssize_t got =
+          ::pread(memory, chunk.data(), std::min<unsigned long>(chunk.size(), end - at), static_cast<off_t>(at));
       if (got <= 0) break;
       for (ssize_t i = 0; i + static_cast<ssize_t>(masked.size()) <= got; ++i) {
         if (chunk[i] != 's') continue;
-        found += std::equal(masked.begin(), masked.end(), chunk.begin() + i, [&](char m, char c) { return (m ^ mask) == c; });
+        found += std::equal(masked.begin(), masked.end(), chunk.begin() + i,
+                            [&](char m, char c) { return (m ^ mask) == c; });
       }
       std::ranges::fill(chunk, 0);
     }
@@ -305,17 +321,20 @@ TEST_F(AdminTest, ANewKeyIsNowhereInMemoryOnceItHasBeenSent) {
     address.sun_family = AF_UNIX;
     gateway.socket.copy(address.sun_path, sizeof address.sun_path - 1);
     ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    const std::string request = "POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string request =
+        "POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     ASSERT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     static std::array<char, 8192> answer;
     std::size_t size = 0;
-    for (ssize_t got; (got = ::recv(fd, answer.data() + size, answer.size() - size, 0)) > 0;) size += static_cast<std::size_t>(got);
+    for (ssize_t got; (got = ::recv(fd, answer.data() + size, answer.size() - size, 0)) > 0;)
+      size += static_cast<std::size_t>(got);
     ::close(fd);
     gateway.on_control([] {});  // the connection's coroutine has ended
     const std::string_view text(answer.data(), size);
     const std::size_t at = text.find(target == "/keys" ? identity::kApiKeyPrefix : identity::kPairingKeyPrefix);
     ASSERT_NE(at, std::string_view::npos) << target;
-    std::transform(answer.begin() + at, answer.begin() + at + 43, masked.begin(), [](char c) { return static_cast<char>(c ^ kMask); });
+    std::transform(answer.begin() + at, answer.begin() + at + 43, masked.begin(),
+                   [](char c) { return static_cast<char>(c ^ kMask); });
     EXPECT_EQ(copies_in_memory(masked, kMask), 1u) << "the copy that was received is found";
     wipe(answer.data(), answer.size());
     EXPECT_EQ(copies_in_memory(masked, kMask), 0u) << target;

@@ -156,8 +156,8 @@ class AgentTest : public testing::Test {
     const auto backend_url = http::parse_base_url("http://127.0.0.1:" + std::to_string(model_server.port()));
     backend = std::make_unique<Backend>(loop, agent_side, *backend_url, options, reporter);
     forwarder = std::make_unique<Forwarder>(loop, agent_side, *backend, reporter);
-    context = std::make_unique<LineContext>(
-        LineContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});
+    context =
+        std::make_unique<LineContext>(LineContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});
     link = std::make_unique<GatewayLink>(*context, *http::parse_base_url(url), 8);
     agent_side.spawn(backend->watch());
     link->start();

@@ -69,12 +69,14 @@ const Row kRows[] = {
     {"close among others", "HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "",
      false},
     {"304 with a length", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", Step::kDone, 304, "", true},
-    {"several 1xx", "HTTP/1.1 103 Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: "
-     "2\r\n\r\nok", Step::kDone, 200, "ok", true},
+    {"several 1xx",
+     "HTTP/1.1 103 Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: "
+     "2\r\n\r\nok",
+     Step::kDone, 200, "ok", true},
     {"another protocol", "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", Step::kBad, 0, "", false},
     {"two codings", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", Step::kBad, 0, "", false},
-    {"chunked twice", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n", Step::kBad, 0,
-     "", false},
+    {"chunked twice", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n", Step::kBad,
+     0, "", false},
     {"two equal lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello", Step::kBad, 0, "",
      false},
     {"a list of lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello", Step::kBad, 0, "", false},
@@ -119,7 +121,8 @@ TEST(AnswerParser, KeepsWhatIsOnTheListAlone) {
   AnswerParser parser(1024);
   Buffer body;
   std::string raw =
-      "HTTP/1.1 429 Slow\r\nContent-Type: a/b\r\nRetry-After: 3\r\nSet-Cookie: c\r\nOpenAI-Version: v\r\ncontent-length: "
+      "HTTP/1.1 429 Slow\r\nContent-Type: a/b\r\nRetry-After: 3\r\nSet-Cookie: c\r\nOpenAI-Version: "
+      "v\r\ncontent-length: "
       "0\r\n\r\n";
   EXPECT_EQ(parser.feed(raw, body), Step::kDone);
   AnswerHead head;

@@ -28,7 +28,8 @@ Decoded decode(std::string_view coded, std::size_t piece_bytes) {
     EXPECT_TRUE(out.step != Step::kMore || out.used == piece.size());
     decoded.step = out.step;
     decoded.payload.append(piece.data(), out.payload);
-    if (out.step == Step::kDone) decoded.rest = piece.substr(out.used) + std::string(coded.substr(std::min(at + piece_bytes, coded.size())));
+    if (out.step == Step::kDone)
+      decoded.rest = piece.substr(out.used) + std::string(coded.substr(std::min(at + piece_bytes, coded.size())));
   }
   return decoded;
 }
@@ -100,9 +101,15 @@ TEST(ChunkDecoder, MutatedBytesGetOneVerdict) {
     for (unsigned changes = random() % 3; changes != 0 && !coded.empty(); --changes) {
       const std::size_t at = random() % coded.size();
       switch (random() % 3) {
-        case 0: coded[at] = static_cast<char>(random()); break;
-        case 1: coded.erase(at, 1); break;
-        default: coded.insert(at, 1, "\r\n0f;: x"[random() % 8]); break;
+        case 0:
+          coded[at] = static_cast<char>(random());
+          break;
+        case 1:
+          coded.erase(at, 1);
+          break;
+        default:
+          coded.insert(at, 1, "\r\n0f;: x"[random() % 8]);
+          break;
       }
     }
     EXPECT_EQ(decode(coded, coded.size() + 1), decode(coded, 1 + random() % 5)) << ::testing::PrintToString(coded);

@@ -153,7 +153,8 @@ TEST_F(ClientPoolTest, CallsShareAConnection) {
   EXPECT_EQ(accepted, 1);
   ASSERT_EQ(requests.size(), 3U);
   const std::string host = "host: 127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
-  EXPECT_EQ(requests[1], "POST /v1/x HTTP/1.1\r\n" + host + "\r\nauthorization: Bearer key\r\ncontent-length: 5\r\n\r\nhello");
+  EXPECT_EQ(requests[1],
+            "POST /v1/x HTTP/1.1\r\n" + host + "\r\nauthorization: Bearer key\r\ncontent-length: 5\r\n\r\nhello");
 }
 
 TEST_F(ClientPoolTest, AConnectionThatTheServerClosedIsNotUsedAgain) {

@@ -87,9 +87,15 @@ TEST(RequestCheck, MutatedHeadsAreTakenOnlyWhereTheyAreClear) {
     for (unsigned changes = 1 + random() % 3; changes != 0 && !head.empty(); --changes) {
       const std::size_t at = random() % head.size();
       switch (random() % 3) {
-        case 0: head[at] = static_cast<char>(random()); break;
-        case 1: head.erase(at, 1); break;
-        default: head.insert(at, 1, "\r\n :\t,0"[random() % 7]); break;
+        case 0:
+          head[at] = static_cast<char>(random());
+          break;
+        case 1:
+          head.erase(at, 1);
+          break;
+        default:
+          head.insert(at, 1, "\r\n :\t,0"[random() % 7]);
+          break;
       }
     }
     const Result<CheckedHead> checked = check_head(head);

@@ -56,7 +56,9 @@ struct ServerLifeTest : test::LoopTest {
     }
     co_return got;
   }
-  static Task<net::Wake> sleep(net::Signal& signal, milliseconds time) { return signal.wait(net::Deadline::after(time)); }
+  static Task<net::Wake> sleep(net::Signal& signal, milliseconds time) {
+    return signal.wait(net::Deadline::after(time));
+  }
 
   std::unique_ptr<net::Stream> client;
   std::unique_ptr<ServerConnection> server;
@@ -75,7 +77,8 @@ TEST_F(ServerLifeTest, ALargeBodyGoesThroughAndIsReservedOnce) {
     std::string raw = post(payload.size()) + payload;
     if (chunked) {
       raw = "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-      for (std::size_t at = 0; at < payload.size(); at += 50'000) raw += "c350\r\n" + payload.substr(at, 50'000) + "\r\n";
+      for (std::size_t at = 0; at < payload.size(); at += 50'000)
+        raw += "c350\r\n" + payload.substr(at, 50'000) + "\r\n";
       raw += "0\r\n\r\n";
     }
     group.spawn(send_all(*client, raw + kGet));

@@ -26,7 +26,8 @@ TEST(AgentBook, KnowsLiveAgentsOnly) {
 TEST(AgentBook, NamesGoThereAndBack) {
   EXPECT_EQ(agent_name(0x1f), "agent_000000000000001f");
   EXPECT_EQ(parse_agent_name(agent_name(0xfedcba9876543210)), 0xfedcba9876543210u);
-  for (const char* bad : {"", "agent_", "agent_1f", "agent_000000000000001g", "agent_+00000000000001f", "agent_000000000000001f0"})
+  for (const char* bad :
+       {"", "agent_", "agent_1f", "agent_000000000000001g", "agent_+00000000000001f", "agent_000000000000001f0"})
     EXPECT_FALSE(parse_agent_name(bad).has_value()) << bad;
 }
 

@@ -23,7 +23,8 @@ TEST(MillionKeys, LoadIntoMemoryAndAreAllFound) {
   const User* user = nullptr;
   for (std::uint64_t n = 0; n < kKeys; ++n) {
     if (n % 10 == 0) user = &directory.add_user(n + 1, tenant, "user", {});
-    ASSERT_EQ(directory.add_key({.id = n + 1, .user = user, .hash = hash_of(n), .expires = {}, .models = {}, .allowance = {}}),
+    ASSERT_EQ(directory.add_key(
+                  {.id = n + 1, .user = user, .hash = hash_of(n), .expires = {}, .models = {}, .allowance = {}}),
               Added::kYes);
   }
   directory.loaded();
@@ -35,8 +36,10 @@ TEST(MillionKeys, LoadIntoMemoryAndAreAllFound) {
   EXPECT_LE(directory.table_bytes(), 64u << 20);
   EXPECT_EQ(directory.key(kKeys)->index, kKeys - 1);
   for (std::uint64_t n = 0; n < kKeys; n += 997)
-    EXPECT_EQ(directory.add_key({.id = kKeys + n + 1, .user = user, .hash = hash_of(n), .expires = {}, .models = {}, .allowance = {}}),
-              Added::kDuplicate)
+    EXPECT_EQ(
+        directory.add_key(
+            {.id = kKeys + n + 1, .user = user, .hash = hash_of(n), .expires = {}, .models = {}, .allowance = {}}),
+        Added::kDuplicate)
         << "is found by its hash";
 }
 

@@ -1,4 +1,5 @@
-// Once warm, nothing that a worker does in the ledger or the journal allocates. Counted, in this thread, by replacing operator new.
+// Once warm, nothing that a worker does in the ledger or the journal allocates. Counted, in this thread, by replacing
+// operator new.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,7 +15,8 @@ thread_local std::uint64_t allocations = 0;
 
 void* count_and_allocate(std::size_t size, std::size_t alignment) {
   ++allocations;
-  void* memory = std::aligned_alloc(alignment, (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment);
+  void* memory =
+      std::aligned_alloc(alignment, (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment);
   if (memory == nullptr) std::abort();
   return memory;
 }
@@ -22,7 +24,9 @@ void* count_and_allocate(std::size_t size, std::size_t alignment) {
 }  // namespace
 
 void* operator new(std::size_t size) { return count_and_allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) { return count_and_allocate(size, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return count_and_allocate(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
@@ -34,12 +38,19 @@ namespace {
 class Allocations : public LedgerTest {};
 
 TEST_F(Allocations, ACallAllocatesNothingOnceWarm) {
-  const LimitSpec limits{.requests_per_minute = 1'000'000'000, .tokens_per_minute = 1'000'000'000'000, .concurrency = 1'000};
+  const LimitSpec limits{
+      .requests_per_minute = 1'000'000'000, .tokens_per_minute = 1'000'000'000'000, .concurrency = 1'000};
   for (const Scope scope : {Scope::kKey, Scope::kUser, Scope::kTenant}) {
-    ledger.set_scope(scope, 0, 21, "ada", limits, {tokens(1'000'000'000), micro_usd(1'000'000'000, BudgetPeriod::kDay)});
+    ledger.set_scope(scope, 0, 21, "ada", limits,
+                     {tokens(1'000'000'000), micro_usd(1'000'000'000, BudgetPeriod::kDay)});
   }
-  ledger.set_model(0, "m", {.limits = limits, .budgets = {tokens(1'000'000'000)}, .user_budgets = {tokens(1'000'000'000)}, .price = {.prompt = 1, .cached = 1, .completion = 1, .reasoning = 1}});
-  const std::string dir = (std::filesystem::temp_directory_path() / ("sluice_allocations_" + std::to_string(::getpid()))).string();
+  ledger.set_model(0, "m",
+                   {.limits = limits,
+                    .budgets = {tokens(1'000'000'000)},
+                    .user_budgets = {tokens(1'000'000'000)},
+                    .price = {.prompt = 1, .cached = 1, .completion = 1, .reasoning = 1}});
+  const std::string dir =
+      (std::filesystem::temp_directory_path() / ("sluice_allocations_" + std::to_string(::getpid()))).string();
   std::filesystem::remove_all(dir);
   {
     auto journal = Journal::open({.dir = dir, .boot_id = 1, .segment_bytes = 8 << 20}, clock, nullptr);
@@ -49,9 +60,11 @@ TEST_F(Allocations, ACallAllocatesNothingOnceWarm) {
       if (n == 2) before = allocations;
       Ticket ticket;
       ASSERT_FALSE(ledger.take_limits(ticket, kCall, 10).refused());
-      ASSERT_FALSE(ledger.reserve(ticket, kCall, {.prompt = 10, .output_cap = 10'000, .streamed = true}).refusal.refused());
+      ASSERT_FALSE(
+          ledger.reserve(ticket, kCall, {.prompt = 10, .output_cap = 10'000, .streamed = true}).refusal.refused());
       ASSERT_EQ(ticket.budget_count, 8u);
-      const auto admission = (*journal)->admit({.number = n, .day_us = ticket.day_us, .price = ticket.price, .stream = true, .model = "m"});
+      const auto admission = (*journal)->admit(
+          {.number = n, .day_us = ticket.day_us, .price = ticket.price, .stream = true, .model = "m"});
       for (std::uint64_t counted = 0; counted < 5'000; counted += 500) {
         ledger.count_output(ticket, counted);
         ASSERT_EQ(ledger.extend(ticket, counted), Extended::kGranted);

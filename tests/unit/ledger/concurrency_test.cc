@@ -23,7 +23,8 @@ class Concurrency : public LedgerTest {
   }
 };
 
-// 10,000 calls at once mean 10,000 tickets that are held together: a thread reserves for many calls before it settles any.
+// 10,000 calls at once mean 10,000 tickets that are held together: a thread reserves for many calls before it settles
+// any.
 TEST_F(Concurrency, TenThousandCallsOnABudgetForAHundredOverspendNothing) {
   constexpr std::uint64_t kPrompt = 20, kOutput = 30;
   key_budget({tokens(100 * (kPrompt + kOutput))});
@@ -35,7 +36,8 @@ TEST_F(Concurrency, TenThousandCallsOnABudgetForAHundredOverspendNothing) {
       auto ticket = std::make_unique<Ticket>();
       // As the SDKs do: what is retryable is tried again, twice.
       for (int attempt = 0; attempt < 3; ++attempt) {
-        const Grant grant = ledger.reserve(*ticket, kCall, {.prompt = kPrompt, .output_cap = kOutput, .streamed = i % 2 == 0, .cap_given = true});
+        const Grant grant = ledger.reserve(
+            *ticket, kCall, {.prompt = kPrompt, .output_cap = kOutput, .streamed = i % 2 == 0, .cap_given = true});
         if (!grant.refusal.refused()) {
           held.push_back(std::move(ticket));
           break;
@@ -77,7 +79,11 @@ TEST_F(Concurrency, AnUpstreamThatIgnoresItsCapOverspendsOnlyByWhatItMeasuredToo
 
 TEST_F(Concurrency, StreamsThatExtendNeverSpendMoreThanIsThere) {
   key_budget({tokens(50'000), micro_usd(60'000)});
-  ledger.set_model(0, "m", {.limits = {}, .budgets = {tokens(55'000)}, .user_budgets = {}, .price = {.prompt = 1'000'000, .cached = 0, .completion = 1'000'000, .reasoning = 0}});
+  ledger.set_model(0, "m",
+                   {.limits = {},
+                    .budgets = {tokens(55'000)},
+                    .user_budgets = {},
+                    .price = {.prompt = 1'000'000, .cached = 0, .completion = 1'000'000, .reasoning = 0}});
   ledger.set_slice(128);
   std::atomic<int> cut{0};
   run(8, 64, [&](int) {
@@ -102,7 +108,8 @@ TEST_F(Concurrency, AmountsChangeAndMonthsTurnWhileCallsRun) {
     std::mt19937 random(1);
     for (int i = 0; !stop; ++i) {
       key_budget({tokens(5'000 + random() % 10'000), tokens(100'000, BudgetPeriod::kDay, i % 2 == 0)});
-      ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {tokens(8'000 + random() % 2'000)}, .price = {}});
+      ledger.set_model(0, "m",
+                       {.limits = {}, .budgets = {}, .user_budgets = {tokens(8'000 + random() % 2'000)}, .price = {}});
       if (i % 16 == 0) clock.pass(hours(24));
       ledger.sweep();
       std::this_thread::yield();

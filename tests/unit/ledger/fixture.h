@@ -1,9 +1,8 @@
 // A ledger on a clock that stands, with one key of one user of one tenant on one model.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <absl/time/civil_time.h>
+#include <gtest/gtest.h>
 
 #include "base/manual_clock.h"
 #include "ledger/ledger.h"
@@ -15,7 +14,8 @@ using std::chrono::seconds;
 
 inline constexpr Scopes kCall{.key = 0, .user = 0, .tenant = 0, .model = 0, .user_id = 21, .user_name = "ada"};
 
-[[nodiscard]] inline BudgetSpec tokens(std::uint64_t amount, BudgetPeriod period = BudgetPeriod::kMonth, bool soft = false) {
+[[nodiscard]] inline BudgetSpec tokens(std::uint64_t amount, BudgetPeriod period = BudgetPeriod::kMonth,
+                                       bool soft = false) {
   return {.unit = BudgetUnit::kTokens, .period = period, .amount = amount, .soft = soft};
 }
 [[nodiscard]] inline BudgetSpec micro_usd(std::uint64_t amount, BudgetPeriod period = BudgetPeriod::kMonth) {

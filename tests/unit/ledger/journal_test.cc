@@ -21,7 +21,9 @@ namespace fs = std::filesystem;
 
 // A disk that can be full.
 struct SmallDisk final : JournalDisk {
-  int allocate(int fd, std::size_t size_bytes) noexcept override { return full ? ENOSPC : JournalDisk::allocate(fd, size_bytes); }
+  int allocate(int fd, std::size_t size_bytes) noexcept override {
+    return full ? ENOSPC : JournalDisk::allocate(fd, size_bytes);
+  }
   int sync(void* begin, std::size_t size_bytes) noexcept override {
     ++syncs;
     return broken ? EIO : JournalDisk::sync(begin, size_bytes);
@@ -41,7 +43,9 @@ struct Events final : JournalEvents {
 
 class JournalTest : public ::testing::Test {
  protected:
-  JournalTest() : dir((fs::temp_directory_path() / ("sluice_journal_" + std::to_string(::getpid()))).string()) { fs::remove_all(dir); }
+  JournalTest() : dir((fs::temp_directory_path() / ("sluice_journal_" + std::to_string(::getpid()))).string()) {
+    fs::remove_all(dir);
+  }
   ~JournalTest() override {
     journal.reset();
     fs::remove_all(dir);
@@ -66,10 +70,21 @@ class JournalTest : public ::testing::Test {
     fs::remove_all(dir);
     fs::rename(copy, dir);
   }
-  std::uint32_t admit(std::uint64_t number, std::uint64_t prompt = 10, std::uint64_t reserved = 100, bool stream = false) {
-    const auto admission = journal->admit({.number = number, .day_us = 1, .began_us = 2, .tenant_id = 3, .user_id = 4, .key_id = 5,
-                                           .prompt_estimate = prompt, .reserved_output = reserved, .price = {.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 0},
-                                           .stream = stream, .model = "m", .request_id = "req_" + std::to_string(number)});
+  std::uint32_t admit(std::uint64_t number, std::uint64_t prompt = 10, std::uint64_t reserved = 100,
+                      bool stream = false) {
+    const auto admission =
+        journal->admit({.number = number,
+                        .day_us = 1,
+                        .began_us = 2,
+                        .tenant_id = 3,
+                        .user_id = 4,
+                        .key_id = 5,
+                        .prompt_estimate = prompt,
+                        .reserved_output = reserved,
+                        .price = {.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 0},
+                        .stream = stream,
+                        .model = "m",
+                        .request_id = "req_" + std::to_string(number)});
     EXPECT_EQ(admission.outcome, Journal::Admission::Outcome::kJournalled);
     return admission.segment;
   }
@@ -82,7 +97,11 @@ class JournalTest : public ::testing::Test {
     record.tenant_id = 3, record.user_id = 4, record.key_id = 5;
     record.end_reason = EndReason::kCompleted;
     record.status = 200;
-    record.usage = {.source = UsageSource::kMeasured, .prompt_tokens = prompt, .cached_tokens = 1, .completion_tokens = completion, .reasoning_tokens = 2};
+    record.usage = {.source = UsageSource::kMeasured,
+                    .prompt_tokens = prompt,
+                    .cached_tokens = 1,
+                    .completion_tokens = completion,
+                    .reasoning_tokens = 2};
     record.cost_micros = 7;
     record.model = "m";
     record.tenant = "acme";
@@ -380,7 +399,8 @@ struct Shared {
     threads.emplace_back([&, t] {
       for (std::uint64_t i = 1; i < Shared::kCalls;) {
         const std::uint64_t n = t << 32 | i;
-        const auto admission = (*journal)->admit({.number = n, .prompt_estimate = 5, .reserved_output = 3, .model = "m"});
+        const auto admission =
+            (*journal)->admit({.number = n, .prompt_estimate = 5, .reserved_output = 3, .model = "m"});
         if (admission.outcome != Journal::Admission::Outcome::kJournalled) continue;
         shared->state[t][i] = 1;
         if (i % 3 != 0) {

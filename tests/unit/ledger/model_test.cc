@@ -1,4 +1,5 @@
-// The ledger beside a model so simple that it can be believed: random calls, extensions, ends, reloads, months and restarts.
+// The ledger beside a model so simple that it can be believed: random calls, extensions, ends, reloads, months and
+// restarts.
 #include <map>
 #include <optional>
 #include <random>
@@ -33,13 +34,20 @@ class ReferenceModel : public ::testing::TestWithParam<unsigned> {
     configure();
   }
   void configure() {
-    ledger->set_scope(Scope::kKey, 0, 1, "", {}, key.hard == kUnlimited ? std::vector<BudgetSpec>{} : std::vector{tokens(key.hard)});
-    ledger->set_model(0, "m", {.limits = {}, .budgets = model.hard == kUnlimited ? std::vector<BudgetSpec>{} : std::vector{tokens(model.hard)}, .user_budgets = {}, .price = {}});
+    ledger->set_scope(Scope::kKey, 0, 1, "", {},
+                      key.hard == kUnlimited ? std::vector<BudgetSpec>{} : std::vector{tokens(key.hard)});
+    ledger->set_model(
+        0, "m",
+        {.limits = {},
+         .budgets = model.hard == kUnlimited ? std::vector<BudgetSpec>{} : std::vector{tokens(model.hard)},
+         .user_budgets = {},
+         .price = {}});
   }
   std::int64_t month() { return period_of(BudgetPeriod::kMonth, clock.wall(), absl::UTCTimeZone()).begin_us; }
   static std::uint64_t left(const ModelBudget& budget, std::int64_t month) {
     const auto settled = budget.settled.find(month), reserved = budget.reserved.find(month);
-    return left_of(budget.hard, (settled == budget.settled.end() ? 0 : settled->second) + (reserved == budget.reserved.end() ? 0 : reserved->second));
+    return left_of(budget.hard, (settled == budget.settled.end() ? 0 : settled->second) +
+                                    (reserved == budget.reserved.end() ? 0 : reserved->second));
   }
 
   void reserve() {
@@ -48,7 +56,11 @@ class ReferenceModel : public ::testing::TestWithParam<unsigned> {
     call.on_key = key.hard != kUnlimited;
     call.on_model = model.hard != kUnlimited;
     const std::uint64_t prompt = random() % 40, cap = random() % 3 == 0 ? 0 : 1 + random() % 200;
-    const Ask ask{.prompt = prompt, .output_cap = cap, .choices = 1 + random() % 3, .streamed = random() % 2 == 0, .cap_given = random() % 2 == 0};
+    const Ask ask{.prompt = prompt,
+                  .output_cap = cap,
+                  .choices = 1 + random() % 3,
+                  .streamed = random() % 2 == 0,
+                  .cap_given = random() % 2 == 0};
     const Grant grant = ledger->reserve(*call.ticket, kCall, ask);
     const std::uint64_t least = std::max<std::uint64_t>(1, prompt + std::min(cap, ask.choices));
     const std::uint64_t room = std::min(left(key, call.month), left(model, call.month));
@@ -56,7 +68,8 @@ class ReferenceModel : public ::testing::TestWithParam<unsigned> {
       ASSERT_GT(least, room) << "refused although there was room";
       const auto settled_full = [&](ModelBudget& b) { return b.hard != kUnlimited && b.settled[call.month] >= b.hard; };
       const bool spent = settled_full(key) || settled_full(model);
-      ASSERT_EQ(grant.refusal.kind == RefusalKind::kSpent, spent) << "insufficient_quota if and only if settled use is at the limit";
+      ASSERT_EQ(grant.refusal.kind == RefusalKind::kSpent, spent)
+          << "insufficient_quota if and only if settled use is at the limit";
       return;
     }
     ASSERT_LE(least, room) << "granted without room";
@@ -66,7 +79,8 @@ class ReferenceModel : public ::testing::TestWithParam<unsigned> {
       ASSERT_LE(grant.clamp_output_to * ask.choices, std::max(call.ticket->reserved_output, ask.choices));
     }
     if (cap != 0 && grant.clamp_output_to == 0) {
-      ASSERT_TRUE(ask.streamed ? room >= prompt + cap : call.ticket->reserved_output == cap) << "left alone, and could overspend";
+      ASSERT_TRUE(ask.streamed ? room >= prompt + cap : call.ticket->reserved_output == cap)
+          << "left alone, and could overspend";
     }
     hold(call, call.reserved);
     calls.push_back(std::move(call));
@@ -94,7 +108,9 @@ class ReferenceModel : public ::testing::TestWithParam<unsigned> {
     }
   }
   void settle(ModelCall& call) {
-    const std::uint64_t used = random() % 4 == 0 ? 0 : random() % 3 == 0 ? call.reserved + random() % 50 : random() % (call.reserved + 1);
+    const std::uint64_t used = random() % 4 == 0   ? 0
+                               : random() % 3 == 0 ? call.reserved + random() % 50
+                                                   : random() % (call.reserved + 1);
     ledger->settle(*call.ticket, measured(used / 3, used - used / 3));
     for (ModelBudget* budget : {call.on_key ? &key : nullptr, call.on_model ? &model : nullptr}) {
       if (budget == nullptr) continue;

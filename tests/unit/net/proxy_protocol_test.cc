@@ -62,17 +62,26 @@ TEST(ProxyProtocol, NonsenseIsBad) {
 // Whatever the bytes: never beyond the input, and once there is a verdict, more bytes do not change it.
 TEST(ProxyProtocol, MutatedHeadersGetOneVerdict) {
   std::mt19937 random(3);
-  const std::string seeds[] = {"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", "PROXY TCP6 2001:db8::1 ::1 1 2\r\n",
-                               "PROXY UNKNOWN\r\n", v2(1, 0x11, kV4Addresses), v2(1, 0x21, std::string(36, 'a')),
+  const std::string seeds[] = {"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n",
+                               "PROXY TCP6 2001:db8::1 ::1 1 2\r\n",
+                               "PROXY UNKNOWN\r\n",
+                               v2(1, 0x11, kV4Addresses),
+                               v2(1, 0x21, std::string(36, 'a')),
                                v2(0, 0, "")};
   for (int round = 0; round < 50'000; ++round) {
     std::string bytes = seeds[random() % std::size(seeds)];
     for (unsigned changes = random() % 4; changes != 0 && !bytes.empty(); --changes) {
       const std::size_t at = random() % bytes.size();
       switch (random() % 3) {
-        case 0: bytes[at] = static_cast<char>(random()); break;
-        case 1: bytes.erase(at, 1); break;
-        default: bytes.insert(at, 1, static_cast<char>(random())); break;
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.erase(at, 1);
+          break;
+        default:
+          bytes.insert(at, 1, static_cast<char>(random()));
+          break;
       }
     }
     const ProxyHeader whole = parse_proxy_header(bytes);

@@ -149,9 +149,7 @@ TEST_F(TlsContextTest, ATicketOfAnApiConnectionOpensNoTunnel) {
   EXPECT_EQ(honest.peer, "agent-1");
 }
 
-TEST_F(TlsContextTest, ATunnelGetsNoTicket) {
-  EXPECT_FALSE(shake(client({"sluice-tunnel/1"}, true).get()).session);
-}
+TEST_F(TlsContextTest, ATunnelGetsNoTicket) { EXPECT_FALSE(shake(client({"sluice-tunnel/1"}, true).get()).session); }
 
 TEST_F(TlsContextTest, TicketsCanBeOff) {
   ServerTlsOptions off = options();
@@ -212,7 +210,8 @@ TEST(Certificates, SayWhatTheyWereMadeFor) {
   EXPECT_NEAR(std::chrono::duration<double>(server.not_after - now).count(), 2 * 3600, 60);
 
   const auto request = create_request("as it wishes").value();
-  const auto agent = read_certificate(sign_client_request(ca, request.request, "as we say", hours(720)).value()).value();
+  const auto agent =
+      read_certificate(sign_client_request(ca, request.request, "as we say", hours(720)).value()).value();
   EXPECT_EQ(agent.common_name, "as we say");
   EXPECT_EQ(agent.fingerprint.size(), 64U);
 }

@@ -1,4 +1,5 @@
-// The n-th write or sync of the store fails, for every n: what was reported as done is there afterwards, and nothing is half there.
+// The n-th write or sync of the store fails, for every n: what was reported as done is there afterwards, and nothing is
+// half there.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
@@ -50,9 +51,7 @@ class FaultyFiles final {
   static int write(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 at) {
     return fault_now() ? SQLITE_FULL : real_write_(file, bytes, size, at);
   }
-  static int sync(sqlite3_file* file, int flags) {
-    return fault_now() ? SQLITE_IOERR_FSYNC : real_sync_(file, flags);
-  }
+  static int sync(sqlite3_file* file, int flags) { return fault_now() ? SQLITE_IOERR_FSYNC : real_sync_(file, flags); }
 
   static inline sqlite3_vfs* real_ = nullptr;
   static inline std::map<const sqlite3_io_methods*, sqlite3_io_methods> methods_;
@@ -84,13 +83,22 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
     const std::string path = scratch.file("store" + std::to_string(n) + ".db");
     auto store = *open_sqlite(path);
     const auto tenant = *store->add_tenant({.id = 0, .name = "acme", .limits = {}, .created = kNow, .revoked = {}});
-    const auto user = *store->add_user({.id = 0, .tenant_id = tenant, .name = "ada", .limits = {}, .created = kNow, .revoked = {}});
+    const auto user =
+        *store->add_user({.id = 0, .tenant_id = tenant, .name = "ada", .limits = {}, .created = kNow, .revoked = {}});
     ASSERT_TRUE(store->add_pairing_key(identity::sha256("pairing"), kNow, kNow + std::chrono::minutes(15)).ok());
 
     FaultyFiles::fail_at(n);
-    const auto key = store->add_key({.id = 0, .user_id = user, .hash = identity::sha256("k"), .hint = "…", .models = {"a", "b"},
-                                     .expires = {}, .limits = {}, .created = kNow, .revoked = {}},
-                                    std::vector<BudgetSpec>{{.amount = 5}, {.unit = BudgetUnit::kMicroUsd, .amount = 6}});
+    const auto key =
+        store->add_key({.id = 0,
+                        .user_id = user,
+                        .hash = identity::sha256("k"),
+                        .hint = "…",
+                        .models = {"a", "b"},
+                        .expires = {},
+                        .limits = {},
+                        .created = kNow,
+                        .revoked = {}},
+                       std::vector<BudgetSpec>{{.amount = 5}, {.unit = BudgetUnit::kMicroUsd, .amount = 6}});
     const absl::Status revoked = store->revoke(Scope::kTenant, tenant, kNow);
     const auto agent = store->pair_agent(identity::sha256("pairing"), "gpu", kNow);
     const absl::Status added = store->add(batch());

@@ -43,9 +43,7 @@ class Directory final : public AgentDirectory {
     if (!read.ok() || revoked) return std::nullopt;
     return KnownAgent{read->common_name, "name of " + read->common_name};
   }
-  void renew(const std::string&, std::string csr, Signed done) noexcept override {
-    done("signed " + csr);
-  }
+  void renew(const std::string&, std::string csr, Signed done) noexcept override { done("signed " + csr); }
   void remember(const std::string&, const std::vector<std::string>& models) noexcept override { remembered = models; }
   std::atomic<bool> revoked{false};
   std::vector<std::string> remembered;
@@ -197,9 +195,9 @@ class RegistryTest : public testing::Test {
   Directory directory;
   observe::Log log{{observe::Level::kError}};
   std::array<Listener, 2> listeners;
-  std::unique_ptr<Registry> registry = std::make_unique<Registry>(
-      std::vector<net::Loop*>{&loops[0], &loops[1]}, RegistryOptions{{}, "gw", "gen", 8, 64, 10'000ms, 35'000ms},
-      directory, log);
+  std::unique_ptr<Registry> registry =
+      std::make_unique<Registry>(std::vector<net::Loop*>{&loops[0], &loops[1]},
+                                 RegistryOptions{{}, "gw", "gen", 8, 64, 10'000ms, 35'000ms}, directory, log);
   asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor{loops[0].executor(),
                                                                 {asio::ip::address_v4::loopback(), 0}};
   std::vector<std::unique_ptr<EchoAgent>> agents;
@@ -338,7 +336,8 @@ TEST_F(RegistryTest, SlotsFollowWhatTheAgentSays) {
 TEST_F(RegistryTest, ATicketOfAnApiConnectionOpensNoTunnel) {
   struct Probe {
     static Task<void> api(RegistryTest& test, SSL_CTX* context, SSL_SESSION** session) {
-      auto stream = co_await net::Stream::connect(test.loops[0], test.acceptor.local_endpoint(), net::Deadline::after(5s));
+      auto stream =
+          co_await net::Stream::connect(test.loops[0], test.acceptor.local_endpoint(), net::Deadline::after(5s));
       const Status status = co_await (*stream)->handshake_as_client(context, "127.0.0.1", net::Deadline::after(5s));
       EXPECT_TRUE(status);
       std::array<char, 16> into{};

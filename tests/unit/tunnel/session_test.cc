@@ -294,10 +294,8 @@ TEST_F(Tunnel, KeepsOnlyTheHeadFieldsThatClientsMaySee) {
   auto call = post({});
   pump();
   auto incoming = inbox.next();
-  const std::array<http::Header, 4> head{{{"content-type", "application/json"},
-                                          {"set-cookie", "a=b"},
-                                          {"retry-after", "7"},
-                                          {"x-secret", "s"}}};
+  const std::array<http::Header, 4> head{
+      {{"content-type", "application/json"}, {"set-cookie", "a=b"}, {"retry-after", "7"}, {"x-secret", "s"}}};
   incoming->respond(503, head);
   IncomingCall::finish(std::move(incoming));
   pump();
