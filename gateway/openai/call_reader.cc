@@ -232,8 +232,8 @@ class Walk final {
     std::uint64_t prompts = 0;
     bool tokens = false;
     for (auto step : array) {
-      ondemand::value element;
-      if (std::move(step).get(element)) return bad(kNotJson);
+      if (step.error()) return bad(kNotJson);
+      ondemand::value element = step.value_unsafe();
       const Result<ondemand::json_type> element_type = type_of(element);
       if (!element_type) return element_type.error();
       tokens = tokens || *element_type == ondemand::json_type::number;

@@ -71,8 +71,8 @@ Status TextWalk::walk_array(ondemand::value& value, unsigned depth, Count count)
   ondemand::array array;
   if (value.get_array().get(array)) return bad(kNotJson);
   for (auto step : array) {
-    ondemand::value element;
-    if (std::move(step).get(element)) return bad(kNotJson);
+    if (step.error()) return bad(kNotJson);
+    ondemand::value element = step.value_unsafe();
     SLUICE_TRY(walk(element, depth + 1, count));
   }
   return ok();
