@@ -31,6 +31,13 @@ class Walk final {
   Walk(ondemand::parser& parser, const Endpoint& endpoint, std::string_view body) noexcept
       : parser_(parser), endpoint_(endpoint), body_(body), members_(members_of(endpoint.dialect)) {}
 
+  ~Walk() {
+    if (unescaped_begin_ == nullptr) return;
+    wipe(unescaped_begin_, static_cast<std::size_t>(unescaped_end_ - unescaped_begin_) + simdjson::SIMDJSON_PADDING);
+  }
+  Walk(const Walk&) = delete;
+  Walk& operator=(const Walk&) = delete;
+
   Result<CallBody> run() {
     ondemand::document document;
     if (parser_.iterate(body_.data(), body_.size(), body_.size() + simdjson::SIMDJSON_PADDING).get(document))
@@ -54,11 +61,20 @@ class Walk final {
       ondemand::field field;
       std::string_view name;
       if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
+      note_unescaped(name);
       empty = false;
       SLUICE_TRY(read_member(name, field.value()));
     }
     call_.object_empty = empty;
     return ok();
+  }
+
+  // Names are unescaped into the parser's own buffer, one behind the other, a whole vector register at a time: what
+  // stands behind a name in the body is copied with it. All of it is wiped at the end of the walk.
+  void note_unescaped(std::string_view name) noexcept {
+    char* const begin = const_cast<char*>(name.data());
+    if (unescaped_begin_ == nullptr) unescaped_begin_ = begin;
+    unescaped_end_ = std::max(unescaped_end_, begin + name.size());
   }
 
   Status read_member(std::string_view name, ondemand::value& value) {
@@ -197,6 +213,7 @@ class Walk final {
       ondemand::field field;
       std::string_view name;
       if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
+      note_unescaped(name);
       call_.stream_options_empty = false;
       SLUICE_TRY(read_stream_option(name, field.value()));
     }
@@ -261,6 +278,8 @@ class Walk final {
     return ok();
   }
 
+  char* unescaped_begin_ = nullptr;  // in the parser's string buffer, which is padded behind its last name
+  char* unescaped_end_ = nullptr;
   ondemand::parser& parser_;
   const Endpoint& endpoint_;
   std::string_view body_;

@@ -152,16 +152,18 @@ def test_contract_23_parallel_calls_on_one_budget_overshoot_no_more_than_was_in_
         answers = list(pool.map(one, range(120)))
     assert {status for status, _ in answers} <= {200, 429}
     served = [request_id for status, request_id in answers if status == 200]
-    # 60 measured each. The prompt's estimate may fall short of its 10 tokens, for each of the 32 in flight: limit + Σ (measured − reserved).
-    assert 1 <= len(served) and 60 * len(served) <= 2000 + 32 * 10
+    assert served
     ids = set(served)
     records = until(lambda: (r := [x for x in gateway.audit() if x["request_id"] in ids]) and len(r) >= len(ids) and r, what="all records")
     assert len(records) == len(ids)
-    assert sum(r["prompt_tokens"] + r["completion_tokens"] for r in records) == 60 * len(served)
+    # 60 measured each, or less where a cap was clamped to what was left. The prompt's estimate may fall short of its 10 tokens, for
+    # each of the 32 in flight: limit + Σ (measured − reserved).
+    used = sum(r["prompt_tokens"] + r["completion_tokens"] for r in records)
+    assert used <= 60 * len(served) and used <= 2000 + 32 * 10
     shown = json.loads(gateway.cli("budget", "list", "--json").stdout)
     mine = [b for b in json_rows(shown) if f"user-{mark}" in json.dumps(b) or key["id"] in json.dumps(b)]
     assert mine and all(int(b.get("reserved", 0)) == 0 for b in mine)
-    assert any(int(b.get("used", -1)) == 60 * len(served) for b in mine), mine
+    assert any(int(b.get("used", -1)) == used for b in mine), mine
 
 
 def json_rows(value):
