@@ -2,6 +2,7 @@
 the form the registry gives it, so each is measured without, and the report says so."""
 
 import os
+import secrets
 import subprocess
 import sys
 
@@ -32,6 +33,13 @@ class AiGateway(Target):
 class LiteLlm(AiGateway):
     name = "litellm"
 
+    def __init__(self, stage):
+        super().__init__(stage)
+        self.api_key = "sk-" + secrets.token_hex(32)  # it does not start without a strong one
+
+    def load_arguments(self):
+        return [*super().load_arguments(), "--key", self.api_key]
+
     def install(self):
         if not (self.home / "bin/litellm").exists():
             self.run_installer([sys.executable, "-m", "venv", self.home])
@@ -46,7 +54,7 @@ class LiteLlm(AiGateway):
             "litellm_settings:\n  telemetry: false\n")
         self.process = Process(
             GATEWAY_CORE, [self.home / "bin/litellm", "--config", conf, "--host", "127.0.0.1", "--port", self.port],
-            self.dir / "log", {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            self.dir / "log", {"LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": self.api_key, "LITELLM_LOCAL_MODEL_COST_MAP": "True",
                                "PATH": f"{self.home}/bin:{os.environ['PATH']}"})
         self.process.wait_for_port(self.port, self.name, 120)
 
