@@ -13,6 +13,7 @@
 #include "demo/command.h"
 #include "plugins/registry.h"
 #include "server/gateway.h"
+#include "server/verify_audit.h"
 
 namespace {
 
@@ -42,6 +43,12 @@ void add_gateway_commands(CLI::App& app, std::string& conf_path, int& exit_code)
   });
 }
 
+void add_audit_verify(CLI::App& audit, std::string& conf_path, int& exit_code) {
+  CLI::App* verify = audit.add_subcommand("verify", "Prove that the journal is whole, up to its last seal");
+  verify->add_option("--config", conf_path, "Conf file of the gateway")->capture_default_str();
+  verify->callback([&] { exit_code = sluice::server::verify_audit(conf_path); });
+}
+
 // Starts the program again with every symbol of every library bound. A symbol that is bound at its first call passes
 // through the dynamic loader, which saves the vector registers on the stack, and after a memcpy they hold a piece of a
 // prompt or an answer. -z now does this for the program itself, but not for libraries that were linked without it.
@@ -69,6 +76,7 @@ int main(int argc, char** argv) {
   sluice::agent::add_agent_commands(
       *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
   sluice::admin::add_admin_commands(app, exit_code);
+  add_audit_verify(*app.get_subcommand("audit"), conf_path, exit_code);
   sluice::demo::add_demo_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;

@@ -108,3 +108,23 @@ def test_a_small_budget_serves_all_that_it_can_and_overspends_nothing(gateway, f
     budget = budget_of(gateway, f"user-{mark}")
     assert int(budget["reserved"]) == 0
     assert int(budget["used"]) == sum(tokens(r) for r in mine) <= 5000
+
+
+def test_audit_verify_proves_a_whole_journal_and_finds_a_changed_record(make_gateway, fake, mark):
+    gateway = make_gateway(via="direct")
+    key = gateway.key()
+    fake.on(mark, lambda connection: connection.answer(200, whole_answer(prompt=10, completion=5)))
+    with Client(gateway, key) as client:
+        for _ in range(3):
+            assert client.chat(mark)[0] == 200
+    gateway.stop()  # seals what is there
+    whole = gateway.cli("audit", "verify", "--config", str(gateway.config))
+    assert whole.stdout.startswith("whole: ")
+    segment = next(path for path in sorted((gateway.state / "journal").iterdir()) if path.stat().st_size > 1_000_000)
+    with open(segment, "r+b") as file:
+        file.seek(4096 + 128 * 2 + 40)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    changed = gateway.cli("audit", "verify", "--config", str(gateway.config), check=False)
+    assert changed.returncode == 1 and "fault: " in changed.stderr
