@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+
 namespace sluice::ledger {
 namespace {
 
@@ -32,10 +34,9 @@ std::uint64_t text_checksum(std::string_view bytes, std::uint64_t salt) noexcept
 std::size_t write_admit_text(std::string_view request_id, std::string_view model, char* into) noexcept {
   request_id = request_id.substr(0, decltype(AuditRecord::request_id)::capacity());
   model = model.substr(0, decltype(AuditRecord::model)::capacity());
-  std::memcpy(into, request_id.data(), request_id.size());
-  into[request_id.size()] = 0;
-  std::memcpy(into + request_id.size() + 1, model.data(), model.size());
-  return request_id.size() + 1 + model.size();
+  char* end = std::copy(request_id.begin(), request_id.end(), into);
+  *end++ = 0;
+  return static_cast<std::size_t>(std::copy(model.begin(), model.end(), end) - into);
 }
 
 void read_admit_text(std::string_view text, AuditRecord& record) noexcept {

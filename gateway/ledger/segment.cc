@@ -138,7 +138,7 @@ std::uint32_t Segment::put_text(std::string_view text) noexcept {
   char* into = base_ + text_begin_ + at;
   const std::uint64_t checksum = text_checksum(text, salt_);
   std::memcpy(into, &checksum, sizeof(checksum));
-  std::memcpy(into + sizeof(checksum), text.data(), text.size());
+  std::copy(text.begin(), text.end(), into + sizeof(checksum));
   return static_cast<std::uint32_t>(at / 8);
 }
 
