@@ -157,11 +157,13 @@ class Gateway:
         return self.process.stop(sig, timeout)
 
     def close(self):
-        for agent in self.agents:
-            agent.close()
-        if self.process is not None and self.process in Process.all:
-            self.process.stop(timeout=40)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            for agent in self.agents:
+                agent.close()
+            if self.process is not None and self.process in Process.all:
+                self.process.stop(timeout=40)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def cli(self, *arguments, check=True):
         return run(*arguments, env={"SLUICE_SOCKET": self.socket_path}, check=check)
