@@ -113,6 +113,14 @@ struct Log::Writer {
                                                       spdlog::async_overflow_policy::overrun_oldest)) {
     logger->set_level(spdlog::level::trace);
   }
+  // The pool's thread writes out what is queued and ends before the sink goes.
+  ~Writer() {
+    logger.reset();
+    pool.reset();
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<FileSink> sink;
   std::shared_ptr<spdlog::async_logger> logger;
