@@ -113,11 +113,8 @@ struct Log::Writer {
                                                       spdlog::async_overflow_policy::overrun_oldest)) {
     logger->set_level(spdlog::level::trace);
   }
-  // The pool's thread writes out what is queued and ends before the sink goes.
-  ~Writer() {
-    logger.reset();
-    pool.reset();
-  }
+  // The pool's thread writes out what is queued and ends before logger and sink go.
+  ~Writer() { pool.reset(); }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
