@@ -30,9 +30,7 @@ Meters::Meters(Metrics& m, std::span<const std::string_view> endpoints) : metric
   over_budget = m.counter("sluice_over_budget_total", "Calls refused by a budget that is spent.");
   clients_gone = m.counter("sluice_clients_gone_total", "Calls whose client left before the end.");
   upstream_failures = m.counter("sluice_upstream_failures_total", "Calls whose upstream died or broke its protocol.");
-  crossings = m.counter("sluice_worker_crossings_total", "Calls that went through another worker's tunnel.");
   faults = m.counter("sluice_faults_total", "Faults of the gateway itself.");
-  loop_lag = m.gauge("sluice_loop_lag_microseconds", "How late a worker's timer ran.", "", Across::kWorker);
 }
 
 CounterId Meters::requests(std::size_t endpoint, std::uint16_t status) const noexcept {

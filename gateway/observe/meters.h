@@ -37,9 +37,7 @@ class Meters final {
   CounterId over_budget;   // 429 insufficient_quota
   CounterId clients_gone;
   CounterId upstream_failures;
-  CounterId crossings;               // calls that went through another worker's tunnel
   CounterId faults;                  // exceptions that left a task: bugs
-  GaugeId loop_lag;                  // microseconds, of each worker
   std::array<CounterId, 13> ends{};  // by EndReason
 
   [[nodiscard]] CounterId end(EndReason reason) const noexcept { return ends[static_cast<std::size_t>(reason)]; }

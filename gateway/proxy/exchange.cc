@@ -140,13 +140,15 @@ Status Exchange::understand() {
 // May it go on? Limits and budgets are held from here to finish().
 Status Exchange::admit() {
   decision_ = conf_->chain->admit(call_, admitted_);
-  if (decision_.verdict == policy::Verdict::kRefuse) return decision_.error;
-  return ok();
+  if (decision_.verdict == policy::Verdict::kGoOn) return ok();
+  worker_.metrics.refused(decision_.error.kind);
+  return decision_.error;
 }
 
 // Once, whatever happened: holds are settled and freed, then the record is written.
 void Exchange::finish() noexcept {
   if (std::exchange(finished_, true)) return;
+  if (begun_ == Begun::kStream) worker_.metrics.streams(-1);
   upstream_.reset();
   lease_.release();
   outcome_.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);

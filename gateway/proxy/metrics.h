@@ -16,6 +16,11 @@ class WorkerMetrics final {
   // A request was answered, with what status and after how long; `tokens` null: the model has no series.
   void call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome,
                   const observe::ModelMeters* tokens) noexcept;
+  // A limit or a budget said no.
+  void refused(ErrorKind kind) noexcept {
+    if (kind == ErrorKind::kRateLimited) shard_.add(meters_.limited);
+    if (kind == ErrorKind::kQuotaExceeded) shard_.add(meters_.over_budget);
+  }
   void unauthorized() noexcept { shard_.add(meters_.unauthorized); }
   void connections(std::int64_t change) noexcept { shard_.add(meters_.connections, change); }
   void streams(std::int64_t change) noexcept { shard_.add(meters_.streams, change); }

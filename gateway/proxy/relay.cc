@@ -51,6 +51,7 @@ Task<Status> Exchange::relay() {
 void Exchange::begin_stream() {
   if (begun_ != Begun::kNothing) return;
   begun_ = Begun::kStream;
+  worker_.metrics.streams(1);
   ReplyHeaders headers;
   headers.add("content-type", "text/event-stream; charset=utf-8");
   headers.add("cache-control", "no-cache");

@@ -235,6 +235,21 @@ void Gateway::start_tunnels() {
 }
 
 absl::Status Gateway::open_admin() {
+  metrics_.gauge_from("sluice_buffered_bytes", "Request bodies held in memory.", {},
+                      [this] { return static_cast<double>(buffered_.held()); });
+  metrics_.gauge_from("sluice_reserved", "Tokens and micro-dollars that calls in flight have reserved.", {},
+                      [this] { return static_cast<double>(ledger_.reserved()); });
+  metrics_.gauge_from("sluice_audit_waiting", "Ended calls that the store has not taken yet.", {},
+                      [this] { return static_cast<double>(accounting_->recorded() - accounting_->stored()); });
+  metrics_.counter_from("sluice_audit_dropped_total", "Ended calls whose record found no room.", {},
+                        [this] { return static_cast<double>(accounting_->dropped()); });
+  metrics_.gauge_from("sluice_tunnels", "Tunnels of all agents.", {}, [this] {
+    double tunnels = 0;
+    for (const tunnel::AgentView& agent : registry_->list()) tunnels += agent.tunnels;
+    return tunnels;
+  });
+  metrics_.counter_from("sluice_worker_crossings_total", "Calls that went through another worker's tunnel.", {},
+                        [this] { return static_cast<double>(registry_->remote_calls()); });
   admin_.emplace(control_, admin::AdminBackend{*accounts_, *agents_, *store_, directory_, book_, *this, clock_}, log_);
   if (const absl::Status listening = admin_->listen(settings_.admin_socket()); !listening.ok()) return listening;
   return settings_.admin.metrics.empty() ? absl::OkStatus() : admin_->listen_metrics(settings_.admin.metrics);
