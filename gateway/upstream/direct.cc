@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <utility>
+
 namespace sluice::upstream {
 namespace {
 
@@ -66,7 +68,10 @@ Task<Status> DirectPlace::ask_models(std::vector<std::string>& models) {
   const http::OutgoingRequest request{.method = "GET", .path = "/v1/models", .headers = headers(), .body = {}};
   const net::Deadline deadline = net::Deadline::after(kAskTime);
   const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake_, deadline);
+  std::size_t credited = 0;
   while (call->state() == http::CallState::kRunning && call->body().size() <= kListBytes && !stopped_) {
+    // A list may be longer than what a call reads ahead without credit.
+    call->taken(call->body().size() - std::exchange(credited, call->body().size()));
     if (co_await wake_.wait(deadline) == net::Wake::kDeadline)
       co_return upstream_error(ErrorKind::kTimeout, "the upstream did not list its models in time");
   }
