@@ -323,3 +323,11 @@ def test_known_models_are_held_for_and_refused_with_503_never_404(make_gateway):
         status, headers, body = client.chat("x")
     assert status == 503 and "retry-after" in headers and error_of(body)
     backend.close()
+
+
+def test_a_list_of_models_longer_than_the_read_ahead_is_read_to_its_end(make_gateway):
+    backend = FakeModel(models=["fake-model"] + [f"model-{i}-{'x' * 200}" for i in range(2_000)])
+    gateway = make_gateway(via="direct", backend=backend)
+    until(lambda: gateway.cli("models").stdout.count("model-") == 2_000, what="all models")
+    backend.close()
+
