@@ -4,7 +4,9 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <coroutine>
 #include <utility>
+#include <vector>
 
 #include "base/task.h"
 #include "net/deadline.h"
@@ -26,6 +28,13 @@ class Loop final {
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] bool here() const noexcept { return io_.get_executor().running_in_this_thread(); }
 
+  // Resumes `coroutine` in a later turn, together with all that become ready until then, in their order: one read that
+  // feeds a hundred streams costs one turn.
+  void resume_later(std::coroutine_handle<> coroutine) {
+    if (ready_.empty()) asio::post(io_, [this] { resume_ready(); });
+    ready_.push_back(coroutine);
+  }
+
   // Runs `work` on this loop, later. The one way in from other threads.
   template <class Work>
   void post(Work&& work) {
@@ -33,9 +42,17 @@ class Loop final {
   }
 
  private:
+  void resume_ready() {
+    resumed_.swap(ready_);  // what becomes ready from here on belongs to the next turn
+    for (const std::coroutine_handle<> coroutine : resumed_) coroutine.resume();
+    resumed_.clear();
+  }
+
   unsigned index_;
   mutable asio::io_context io_;
   DeadlineWheel wheel_;
+  std::vector<std::coroutine_handle<>> ready_;
+  std::vector<std::coroutine_handle<>> resumed_;  // empty but inside resume_ready()
 };
 
 }  // namespace sluice::net

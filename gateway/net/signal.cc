@@ -1,5 +1,7 @@
 #include "net/signal.h"
 
+#include <utility>
+
 namespace sluice::net {
 
 void Signal::notify() noexcept {
@@ -10,15 +12,15 @@ void Signal::notify() noexcept {
   }
 }
 
-Task<Wake> Signal::wait(Deadline deadline) {
-  if (pending_) {
-    pending_ = false;
-    co_return Wake::kNotified;
-  }
-  if (deadline.passed()) co_return Wake::kDeadline;
-  arm(deadline);
-  co_return co_await asio::async_initiate<const Token, void(Wake)>(
-      [this](Handler handler) { waiter_.emplace(std::move(handler)); }, Token{});
+bool Signal::Waiting::await_ready() noexcept {
+  const bool notified = std::exchange(signal_.pending_, false);
+  signal_.wake_ = notified ? Wake::kNotified : Wake::kDeadline;
+  return notified || deadline_.passed();
+}
+
+void Signal::Waiting::await_suspend(std::coroutine_handle<> waiter) noexcept {
+  signal_.arm(deadline_);
+  signal_.waiter_ = waiter;
 }
 
 void Signal::expired() noexcept {
@@ -27,9 +29,8 @@ void Signal::expired() noexcept {
 
 void Signal::resume(Wake wake) noexcept {
   disarm();
-  auto resumed = [handler = std::move(*waiter_), wake]() mutable { std::move(handler)(wake); };
-  waiter_.reset();
-  asio::post(loop_.io(), std::move(resumed));
+  wake_ = wake;
+  loop_.resume_later(std::exchange(waiter_, nullptr));
 }
 
 }  // namespace sluice::net

@@ -1,7 +1,7 @@
 // Signal: how one coroutine sleeps until another part of its worker has something for it.
 #pragma once
 
-#include <optional>
+#include <coroutine>
 
 #include "base/task.h"
 #include "net/deadline.h"
@@ -23,22 +23,35 @@ class Signal final : private Alarm {
   // streams feeds them all before the first of them runs.
   void notify() noexcept;
 
-  // REQUIRES: no other wait() under way.
-  Task<Wake> wait(Deadline deadline = Deadline::never());
+  // `co_await signal.wait(deadline)` gives a Wake. REQUIRES: no other wait() under way.
+  class [[nodiscard]] Waiting;
+  Waiting wait(Deadline deadline = Deadline::never()) noexcept;
 
   // Forgets notifications that nobody has waited for.
   void reset() noexcept { pending_ = false; }
 
  private:
-  using Token = asio::use_awaitable_t<Executor>;
-  using Handler = asio::async_result<Token, void(Wake)>::handler_type;
-
   void expired() noexcept override;
   void resume(Wake wake) noexcept;
 
   Loop& loop_;
   bool pending_ = false;
-  std::optional<Handler> waiter_;
+  Wake wake_ = Wake::kNotified;  // why the last wait ended
+  std::coroutine_handle<> waiter_;
 };
+
+class Signal::Waiting final {
+ public:
+  Waiting(Signal& signal, Deadline deadline) noexcept : signal_(signal), deadline_(deadline) {}
+  [[nodiscard]] bool await_ready() noexcept;
+  void await_suspend(std::coroutine_handle<> waiter) noexcept;
+  [[nodiscard]] Wake await_resume() const noexcept { return signal_.wake_; }
+
+ private:
+  Signal& signal_;
+  Deadline deadline_;
+};
+
+inline Signal::Waiting Signal::wait(Deadline deadline) noexcept { return {*this, deadline}; }
 
 }  // namespace sluice::net

@@ -51,29 +51,24 @@ class Stream::Ready {
   Side side_;
 };
 
-Task<Stream::Outcome> Stream::Waiter::wait(Side side, Deadline deadline) {
+Stream::Waiter::Waiting Stream::Waiter::wait(Side side, Deadline deadline) noexcept {
   side_ = side;
-  Alarm::arm(deadline);
-  return asio::async_initiate<const Token, void(Outcome)>(
-      [this](Handler handler) { handler_.emplace(std::move(handler)); }, Token{});
+  arm(deadline);
+  return {*this};
 }
 
 void Stream::Waiter::wake(Outcome outcome) noexcept {
   disarm();
-  Handler handler = std::move(*handler_);
-  handler_.reset();
-  std::move(handler)(outcome);
+  outcome_ = outcome;
+  std::exchange(waiting_, nullptr).resume();
 }
 
 void Stream::Waiter::wake_later(Outcome outcome) noexcept {
-  if (!handler_) return;
+  if (!waiting_) return;
   disarm();
-  auto resumed = [handler = std::move(*handler_), outcome]() mutable { std::move(handler)(outcome); };
-  handler_.reset();
-  asio::post(loop_.io(), std::move(resumed));
+  outcome_ = outcome;
+  loop_.resume_later(std::exchange(waiting_, nullptr));
 }
-
-void Stream::Waiter::expired() noexcept { wake_later(Outcome::kTimeout); }
 
 void Stream::arm(Side side) noexcept {
   bool& armed = side == Side::kRead ? link_->read_armed : link_->write_armed;

@@ -8,9 +8,9 @@
 #include <openssl/ssl.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <coroutine>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -107,19 +107,25 @@ class Stream final {
   class Waiter final : private Alarm {
    public:
     explicit Waiter(Loop& loop) noexcept : Alarm(loop.wheel()), loop_(loop) {}
-    [[nodiscard]] bool waits_for(Side side) const noexcept { return handler_.has_value() && side_ == side; }
-    Task<Outcome> wait(Side side, Deadline deadline);
+    [[nodiscard]] bool waits_for(Side side) const noexcept { return waiting_ != nullptr && side_ == side; }
+    struct Waiting {
+      Waiter& waiter;
+      [[nodiscard]] bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> waiting) const noexcept { waiter.waiting_ = waiting; }
+      [[nodiscard]] Outcome await_resume() const noexcept { return waiter.outcome_; }
+    };
+    // `co_await waiter.wait(side, deadline)` gives an Outcome.
+    Waiting wait(Side side, Deadline deadline) noexcept;
     void wake(Outcome outcome) noexcept;        // resumes inside the call
     void wake_later(Outcome outcome) noexcept;  // in a later turn
 
    private:
-    using Token = asio::use_awaitable_t<Executor>;
-    using Handler = asio::async_result<Token, void(Outcome)>::handler_type;
-    void expired() noexcept override;
+    void expired() noexcept override { wake_later(Outcome::kTimeout); }
 
     Loop& loop_;
     Side side_ = Side::kRead;
-    std::optional<Handler> handler_;
+    Outcome outcome_ = Outcome::kReady;  // of the last wait
+    std::coroutine_handle<> waiting_;
   };
 
   // What a pending async_wait holds: the stream may be gone when its handler comes.

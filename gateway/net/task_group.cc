@@ -11,7 +11,18 @@ TaskGroup::~TaskGroup() {
 
 void TaskGroup::spawn(Task<void> task) {
   ++running_;
-  asio::co_spawn(loop_.executor(), std::move(task), [this](const std::exception_ptr& fault) { ended(fault); });
+  loop_.resume_later(drive(*this, std::move(task)).coroutine);
+}
+
+TaskGroup::Root TaskGroup::drive(TaskGroup& group, Task<void> task) {
+  std::exception_ptr fault;
+  try {
+    Task<void> running = std::move(task);  // gone before the group hears of it: so is all that it held
+    co_await std::move(running);
+  } catch (...) {
+    fault = std::current_exception();
+  }
+  group.ended(fault);
 }
 
 Task<void> TaskGroup::join() {

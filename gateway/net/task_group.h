@@ -1,7 +1,6 @@
 // TaskGroup: the one way to start a coroutine, and the promise that none outlives its owner.
 #pragma once
 
-#include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <functional>
 
@@ -34,6 +33,22 @@ class TaskGroup final {
   [[nodiscard]] std::size_t running() const noexcept { return running_; }
 
  private:
+  // The outermost coroutine of a task: nobody awaits it, and it frees itself.
+  struct Root {
+    struct promise_type {
+      static void* operator new(std::size_t size_bytes) { return detail::take_frame(size_bytes); }
+      static void operator delete(void* frame, std::size_t size_bytes) noexcept {
+        detail::give_frame(frame, size_bytes);
+      }
+      Root get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+      std::suspend_always initial_suspend() const noexcept { return {}; }
+      std::suspend_never final_suspend() const noexcept { return {}; }
+      void return_void() const noexcept {}
+      void unhandled_exception() const noexcept { std::terminate(); }
+    };
+    std::coroutine_handle<> coroutine;
+  };
+  static Root drive(TaskGroup& group, Task<void> task);
   void ended(const std::exception_ptr& fault) noexcept;
 
   Loop& loop_;

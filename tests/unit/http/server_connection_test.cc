@@ -36,7 +36,7 @@ class ServerConnectionTest : public test::LoopTest {
       const Status written =
           co_await client.write(raw.substr(at, piece_bytes), net::Deadline::after(std::chrono::seconds(5)));
       if (!written) co_return;
-      co_await asio::post(client.loop().io(), asio::use_awaitable_t<Executor>{});
+      co_await asio::post(client.loop().io(), use_task);
     }
     client.end_writing();
   }

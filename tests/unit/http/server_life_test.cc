@@ -57,7 +57,7 @@ struct ServerLifeTest : test::LoopTest {
     co_return got;
   }
   static Task<net::Wake> sleep(net::Signal& signal, milliseconds time) {
-    return signal.wait(net::Deadline::after(time));
+    co_return co_await signal.wait(net::Deadline::after(time));
   }
 
   std::unique_ptr<net::Stream> client;

@@ -202,7 +202,9 @@ TEST_F(StreamTest, WatchNotifiesOncePerReadiness) {
     while (server->try_read(block)) {
     }
     server->watch_readable(&woken);
-    auto wait = [](Signal& signal, milliseconds time) -> Task<Wake> { return signal.wait(Deadline::after(time)); };
+    auto wait = [](Signal& signal, milliseconds time) -> Task<Wake> {
+      co_return co_await signal.wait(Deadline::after(time));
+    };
     EXPECT_EQ(run(wait(woken, milliseconds(30))), Wake::kDeadline);
     EXPECT_EQ(client->try_write("abc").value(), 3U);
     EXPECT_EQ(run(wait(woken, milliseconds(5000))), Wake::kNotified);
