@@ -46,6 +46,11 @@ class Keys {
   virtual void texts(const char* key, std::vector<std::string>& value, TextKind kind, const char* help) = 0;
   virtual void secret(const char* key, Secret& value, const char* help) = 0;
   virtual void price(const char* key, std::uint64_t& micro_usd, const char* help) = 0;
+  // A part of what `like` prices: costs the same unless the file says otherwise. REQUIRES: `like` was visited before.
+  void price_like(const std::uint64_t& like, const char* key, std::uint64_t& micro_usd, const char* help) {
+    micro_usd = like;
+    price(key, micro_usd, help);
+  }
   virtual void budgets(const char* key, std::vector<BudgetSpec>& value, const char* help) = 0;
   virtual void choose(const char* key, unsigned& value, std::span<const std::string_view> names, const char* help) = 0;
 

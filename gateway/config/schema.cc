@@ -179,9 +179,11 @@ void describe_model(Model& s, Keys& k) {
   k.text("upstream_name", s.upstream_name, TextKind::kAny, "how its upstreams call it; empty: the same");
   k.number("max_output", s.max_output, {1, 100'000'000}, "output cap in tokens, where a call gives none");
   k.price("price_prompt", s.price.prompt, "USD per million prompt tokens");
-  k.price("price_cached", s.price.cached, "USD per million cached prompt tokens");
+  k.price_like(s.price.prompt, "price_cached", s.price.cached,
+               "USD per million cached prompt tokens; left out: price_prompt");
   k.price("price_completion", s.price.completion, "USD per million completion tokens");
-  k.price("price_reasoning", s.price.reasoning, "USD per million reasoning tokens");
+  k.price_like(s.price.completion, "price_reasoning", s.price.reasoning,
+               "USD per million reasoning tokens; left out: price_completion");
   k.optional_number("rpm", s.limits.requests_per_minute, "requests per minute, of all callers together");
   k.optional_number("tpm", s.limits.tokens_per_minute, "tokens per minute");
   k.optional_number("concurrency", s.limits.concurrency, "calls at once");
