@@ -42,7 +42,7 @@ class Accounts final {
   Accounts(store::Store& store, identity::KeyDirectory& directory, ledger::Ledger& ledger, const Clock& clock)
       : store_(store), directory_(directory), ledger_(ledger), clock_(clock) {}
 
-  // Fills directory and ledger; from then on the directory answers. After an error it may be called again.
+  // Fills directory and ledger; the caller says when the directory is to answer. After an error it may be called again.
   absl::Status load();
 
   // Says which models the conf has now: budgets of a user on a model apply to those. To be called after load() and

@@ -49,7 +49,7 @@ absl::Status Accounts::load() {
                                     record.revoked.has_value()));
   });
   if (!done.ok()) return done;
-  done = store_.each_key([&](store::KeyRecord&& record) {
+  return store_.each_key([&](store::KeyRecord&& record) {
     const identity::User* user = directory_.user(record.user_id);
     if (user == nullptr) return;
     const auto added = directory_.add_key({.id = record.id,
@@ -61,9 +61,6 @@ absl::Status Accounts::load() {
                                            .revoked = record.revoked.has_value()});
     if (added == identity::Added::kYes) tell_ledger(*directory_.key(record.id));
   });
-  if (!done.ok()) return done;
-  directory_.loaded();
-  return absl::OkStatus();
 }
 
 // Most have no limits and no budgets, and the ledger need not hear of them.

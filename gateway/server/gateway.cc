@@ -31,6 +31,7 @@ constexpr std::chrono::minutes kSweepInterval{10};
 constexpr std::chrono::seconds kPruneGap{1};
 constexpr std::size_t kPruneBatch = 5'000;
 constexpr std::chrono::milliseconds kCutTime{2'000};  // for the last errors to leave
+constexpr std::chrono::seconds kStoreRetry{1};
 
 std::vector<std::string_view> endpoint_names() {
   using openai::EndpointId;
@@ -50,6 +51,13 @@ void set_core_dumps(bool allowed) {
   const rlim_t size = allowed ? RLIM_INFINITY : 0;
   const rlimit limit{size, size};
   ::setrlimit(RLIMIT_CORE, &limit);
+}
+
+// What waiting may mend: a disk that is not mounted yet, a lock, a folder's mode, a file that a backup replaces.
+bool may_pass(const absl::Status& status) noexcept { return absl::IsUnavailable(status) || absl::IsDataLoss(status); }
+
+std::string_view text_of(const absl::Status& status) noexcept {
+  return {status.message().data(), status.message().size()};
 }
 
 std::string text_of(const net::Endpoint& endpoint) {
@@ -82,9 +90,12 @@ class Gateway final : private admin::GatewayControl {
   int run();
 
  private:
-  absl::Status open_callers();
   absl::Status open_agents();
   absl::Status open_admin();
+  absl::Status load();
+  absl::Status restore_models();
+  void load_later();
+  absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
   admin::Agents::Times pairing_times() const noexcept;
   void start_tunnels();
   absl::Status open_front();
@@ -119,17 +130,18 @@ class Gateway final : private admin::GatewayControl {
   ledger::Ledger ledger_;
   ModelNumbers numbers_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<Accounting> accounting_;
+  std::unique_ptr<Accounting> accounting_;  // null until the store is there
   proxy::BufferedBytes buffered_;
   ConnectionCount connections_;
   net::Loop control_;
   net::TaskGroup control_tasks_;
   asio::basic_signal_set<Executor> signals_;
   asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> sweep_timer_;
+  asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> load_timer_;
   std::unique_ptr<net::ServerTls> tls_;
   Workers workers_;
   // Callers and agents, for the admin API.
-  std::optional<admin::Accounts> accounts_;
+  admin::Accounts accounts_;
   identity::AgentBook book_;
   std::optional<identity::GatewayCa> ca_;
   std::optional<admin::Agents> agents_;
@@ -151,6 +163,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       meters_(metrics_, endpoint_names()),
       budget_log_(log_),
       ledger_(clock_, make_ledger_options(settings_), &budget_log_),
+      store_(store::make_sqlite(settings_.store_path())),
       buffered_(settings_.http.buffered_limit),
       control_(worker_count(settings_)),
       control_tasks_(control_,
@@ -159,6 +172,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                      }),
       signals_(control_.executor(), SIGTERM, SIGINT, SIGHUP),
       sweep_timer_(control_.executor()),
+      load_timer_(control_.executor()),
       workers_(worker_count(settings_), {.directory = directory_,
                                          .clock = clock_,
                                          .meters = meters_,
@@ -166,7 +180,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .log = log_,
                                          .buffered = buffered_,
                                          .connections = connections_,
-                                         .boot_id = boot_id_}) {
+                                         .boot_id = boot_id_}),
+      accounts_(*store_, directory_, ledger_, clock_) {
   connections_.cap = settings_.http.max_connections;
   directory_.listen(&workers_);
 }
@@ -174,39 +189,64 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
 absl::Status Gateway::open() {
   set_core_dumps(settings_.server.core_dumps);
   if (const absl::Status made = make_private_folder(settings_.server.state_dir); !made.ok()) return made;
-  for (const auto step : {&Gateway::open_callers, &Gateway::open_agents, &Gateway::open_front, &Gateway::open_admin}) {
+  for (const auto step : {&Gateway::open_agents, &Gateway::open_front, &Gateway::open_admin}) {
     if (const absl::Status opened = (this->*step)(); !opened.ok()) return opened;
   }
   start_tunnels();
+  const absl::Status loaded = load();
+  if (loaded.ok() || !may_pass(loaded)) return loaded;
+  log_.error("the store cannot be used: calls get 503 until it can", {{"why", text_of(loaded)}});
+  load_later();
+  return apply();
+}
+
+// Everything that only the store knows: callers, agents, what was used of budgets. Until this has succeeded once, every
+// key gets 503 and no agent is let in. After an error it may be called again.
+absl::Status Gateway::load() {
+  if (absl::Status connected = store_->connect(); !connected.ok()) return connected;
+  if (!accounting_) {
+    auto accounting = Accounting::open(settings_, clock_, boot_id_, log_);
+    if (!accounting.ok()) return accounting.status();
+    accounting_ = *std::move(accounting);
+  }
+  if (absl::Status agents = agents_->load(); !agents.ok()) return agents;
+  if (absl::Status models = restore_models(); !models.ok()) return models;
+  if (absl::Status callers = accounts_.load(); !callers.ok()) return callers;
+  if (absl::Status applied = apply(); !applied.ok()) return applied;
+  if (absl::Status restored = restore_budgets(*store_, ledger_); !restored.ok()) return restored;
+  workers_.settle();  // no key is good before every worker has its policies
+  directory_.loaded();
   return absl::OkStatus();
 }
 
-// Store, directory, ledger, audit.
-absl::Status Gateway::open_callers() {
-  auto opened = store::open_sqlite(settings_.store_path());
-  if (!opened.ok()) return opened.status();
-  store_ = *std::move(opened);
-  auto accounting = Accounting::open(settings_, clock_, boot_id_, log_);
-  if (!accounting.ok()) return accounting.status();
-  accounting_ = *std::move(accounting);
-  accounts_.emplace(*store_, directory_, ledger_, clock_);
-  if (const absl::Status loaded = accounts_->load(); !loaded.ok()) return loaded;
-  return restore_budgets(*store_, ledger_);
+void Gateway::load_later() {
+  load_timer_.expires_after(kStoreRetry);
+  load_timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec || stopping_) return;
+    const absl::Status loaded = load();
+    if (loaded.ok()) return log_.info("the store is there: serving");
+    log_.warn("the store still cannot be used", {{"why", text_of(loaded)}});
+    load_later();
+  });
 }
 
-// The CA that signs agents, the book of those that are ours, and the registry of those that are connected.
+// The CA that signs agents, the book for those that are ours, and the registry of those that are connected.
 absl::Status Gateway::open_agents() {
   auto ca = identity::GatewayCa::open(settings_.server.state_dir);
   if (!ca.ok()) return ca.status();
   ca_.emplace(*std::move(ca));
   agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
-  if (const absl::Status loaded = agents_->load(); !loaded.ok()) return loaded;
   booked_.emplace(control_, book_, *agents_, log_);
   desk_.emplace(control_, *agents_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
   registry_ =
       std::make_unique<tunnel::Registry>(std::move(loops), make_registry_options(settings_, boot_id_), *booked_, log_);
+  return absl::OkStatus();
+}
+
+// What agents served before this start: known, if not reachable yet.
+absl::Status Gateway::restore_models() {
   auto known = store_->known_models();
   if (!known.ok()) return known.status();
   std::map<std::uint64_t, std::vector<std::string>> by_agent;
@@ -224,8 +264,10 @@ admin::Agents::Times Gateway::pairing_times() const noexcept {
 void Gateway::start_tunnels() {
   for (unsigned i = 0; i < workers_.size(); ++i) {
     WorkerThread& worker = workers_[i];
-    worker.set_tunnel_handler(
-        [this, i](std::unique_ptr<net::Stream> stream) { registry_->accept(i, std::move(stream)); });
+    worker.set_tunnel_handler([this, i](std::unique_ptr<net::Stream> stream) {
+      if (!directory_.is_loaded()) return stream->close();  // it will dial again; refused, it would seem revoked
+      registry_->accept(i, std::move(stream));
+    });
     worker.worker().own_paths = [this, &worker](http::ServerConnection& client, const http::RequestHead& head) {
       return desk_->serve(worker.loop(), client, head);
     };
@@ -239,10 +281,11 @@ absl::Status Gateway::open_admin() {
                       [this] { return static_cast<double>(buffered_.held()); });
   metrics_.gauge_from("sluice_reserved", "Tokens and micro-dollars that calls in flight have reserved.", {},
                       [this] { return static_cast<double>(ledger_.reserved()); });
-  metrics_.gauge_from("sluice_audit_waiting", "Ended calls that the store has not taken yet.", {},
-                      [this] { return static_cast<double>(accounting_->recorded() - accounting_->stored()); });
+  metrics_.gauge_from("sluice_audit_waiting", "Ended calls that the store has not taken yet.", {}, [this] {
+    return accounting_ ? static_cast<double>(accounting_->recorded() - accounting_->stored()) : 0;
+  });
   metrics_.counter_from("sluice_audit_dropped_total", "Ended calls whose record found no room.", {},
-                        [this] { return static_cast<double>(accounting_->dropped()); });
+                        [this] { return accounting_ ? static_cast<double>(accounting_->dropped()) : 0; });
   metrics_.gauge_from("sluice_tunnels", "Tunnels of all agents.", {}, [this] {
     double tunnels = 0;
     for (const tunnel::AgentView& agent : registry_->list()) tunnels += agent.tunnels;
@@ -250,7 +293,7 @@ absl::Status Gateway::open_admin() {
   });
   metrics_.counter_from("sluice_worker_crossings_total", "Calls that went through another worker's tunnel.", {},
                         [this] { return static_cast<double>(registry_->remote_calls()); });
-  admin_.emplace(control_, admin::AdminBackend{*accounts_, *agents_, *store_, directory_, book_, *this, clock_}, log_);
+  admin_.emplace(control_, admin::AdminBackend{accounts_, *agents_, *store_, directory_, book_, *this, clock_}, log_);
   if (const absl::Status listening = admin_->listen(settings_.admin_socket()); !listening.ok()) return listening;
   return settings_.admin.metrics.empty() ? absl::OkStatus() : admin_->listen_metrics(settings_.admin.metrics);
 }
@@ -265,16 +308,21 @@ absl::Status Gateway::open_front() {
     if (!tls.ok()) return tls.status();
     tls_ = *std::move(tls);
   }
-  if (const absl::Status listening = workers_.listen(settings_, tls_.get()); !listening.ok()) return listening;
-  return apply();
+  return workers_.listen(settings_, tls_.get());
+}
+
+// Without the store no call is admitted, so there is nothing for policies to do.
+absl::StatusOr<std::shared_ptr<const policy::Chain>> Gateway::make_chain() {
+  if (!accounting_) return std::make_shared<const policy::Chain>(std::vector<std::unique_ptr<policy::Policy>>());
+  return policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
 }
 
 // What a start and a reload have in common.
 absl::Status Gateway::apply() {
-  auto chain = policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
+  auto chain = make_chain();
   if (!chain.ok()) return chain.status();
   apply_models(settings_, numbers_, ledger_);
-  accounts_->set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
+  accounts_.set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
     const std::uint32_t number = numbers_.of(std::string(model));
     ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
     return number;
@@ -321,11 +369,12 @@ json::object Gateway::status() {
       {"keys", directory_.keys()},
       {"agents_connected", registry_->list().size()},
       {"reserved", ledger_.reserved()}};
-  if (const ledger::Journal* journal = accounting_->journal())
+  if (const ledger::Journal* journal = accounting_ ? accounting_->journal() : nullptr)
     status["journal"] = {
         {"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
-  status["audit"] = {
-      {"recorded", accounting_->recorded()}, {"stored", accounting_->stored()}, {"dropped", accounting_->dropped()}};
+  if (accounting_)
+    status["audit"] = {
+        {"recorded", accounting_->recorded()}, {"stored", accounting_->stored()}, {"dropped", accounting_->dropped()}};
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(text_of(address));
   status["addresses"] = std::move(addresses);
@@ -394,8 +443,7 @@ void Gateway::hear_signals() {
     hear_signals();
     if (signal != SIGHUP) return begin_stop();
     if (const absl::Status reloaded = reload(); !reloaded.ok())
-      log_.error("conf not reloaded, the old one stays",
-                 {{"why", std::string_view(reloaded.message().data(), reloaded.message().size())}});
+      log_.error("conf not reloaded, the old one stays", {{"why", text_of(reloaded)}});
   });
 }
 
@@ -411,10 +459,10 @@ void Gateway::sweep_later(std::chrono::seconds after) {
 
 // Audit records that were kept for as long as the conf says: a batch at a time, so that the store is free in between.
 Gateway::Pruned Gateway::prune_audit() {
+  if (!directory_.is_loaded()) return Pruned::kAll;
   const auto gone = store_->prune_audit(clock_.wall() - settings_.audit.keep, kPruneBatch);
   if (gone.ok()) return *gone < kPruneBatch ? Pruned::kAll : Pruned::kSome;
-  log_.warn("old audit records could not be deleted; will try again",
-            {{"why", std::string_view(gone.status().message().data(), gone.status().message().size())}});
+  log_.warn("old audit records could not be deleted; will try again", {{"why", text_of(gone.status())}});
   return Pruned::kAll;
 }
 

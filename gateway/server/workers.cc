@@ -97,6 +97,10 @@ void Workers::run_all(const std::function<void(WorkerThread&)>& work) {
   done.wait();
 }
 
+void Workers::settle() {
+  if (started_) run_all([](WorkerThread&) {});
+}
+
 void Workers::revoked(const identity::Tenant*, const identity::User*, const identity::Key*) noexcept {
   if (started_) run_all([](WorkerThread& worker) { worker.end_revoked(); });
 }

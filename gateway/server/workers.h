@@ -42,6 +42,9 @@ class Workers final : public identity::RevocationListener {
   // The same, and waits until each has run it. REQUIRES: started; not called on a worker.
   void run_all(const std::function<void(WorkerThread&)>& work);
 
+  // Returns when every worker has done what was posted to it before.
+  void settle();
+
   // Ends the threads once their tasks have ended.
   void stop();
 

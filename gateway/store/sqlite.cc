@@ -7,26 +7,33 @@
 #include <cstring>
 
 namespace sluice::store {
+namespace {
+
+// A folder in the file's place is a mistake in the conf; whatever else keeps a file from being opened may pass.
+absl::Status cannot_open(const std::string& path, int reason) {
+  const std::string text = "cannot open the store " + path + ": " + std::strerror(reason);
+  if (reason == EISDIR) return absl::FailedPreconditionError(text + "; set store.path to a file");
+  return absl::UnavailableError(text + "; give server.state_dir or store.path a folder this user may write");
+}
+
+}  // namespace
 
 absl::StatusOr<Database> Database::open(const std::string& path, std::chrono::milliseconds busy_time) {
   // Made here and not by SQLite, which would give it the umask's mode; its WAL files take after it.
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) {
-    const std::string why = std::strerror(errno);
-    return absl::FailedPreconditionError("cannot open the store " + path + ": " + why +
-                                         "; set server.state_dir or store.path to a folder this user may write");
-  }
+  if (file < 0) return cannot_open(path, errno);
   ::close(file);
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &handle,
                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   Database database(handle, path);
   if (code != SQLITE_OK) return database.error(code);
-  sqlite3_busy_timeout(handle, static_cast<int>(busy_time.count()));
+  database.set_busy_time(busy_time);
   return database;
 }
 
 absl::Status Database::exec(const char* sql) {
+  if (handle_ == nullptr) return error(SQLITE_CANTOPEN);
   const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
   return code == SQLITE_OK ? absl::OkStatus() : error(code);
 }
@@ -52,7 +59,7 @@ absl::Status Database::error(int code) const {
     case SQLITE_PERM:
     case SQLITE_AUTH:
     case SQLITE_CANTOPEN:
-      return absl::FailedPreconditionError(text + "; may this user write there?");
+      return absl::UnavailableError(text + "; may this user write there?");
     default:
       return absl::InternalError(text);
   }
@@ -69,6 +76,10 @@ absl::Status Transaction::commit() {
 }
 
 Statement::Statement(Database& database, std::string_view sql) : database_(database) {
+  if (database.handle() == nullptr) {
+    status_ = database.error(SQLITE_CANTOPEN);
+    return;
+  }
   const int code =
       sqlite3_prepare_v2(database.handle(), sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
   if (code != SQLITE_OK) status_ = database.error(code);

@@ -22,8 +22,13 @@ namespace sluice::store {
 // Thread: one at a time.
 class Database final {
  public:
-  // Opens or makes the file, readable by its owner alone.
+  // Not open yet: whatever is asked of it gives kUnavailable.
+  [[nodiscard]] static Database closed(std::string path) { return {nullptr, std::move(path)}; }
+  // Opens or makes the file, readable by its owner alone. Waits so long for locks of others, here and later.
   [[nodiscard]] static absl::StatusOr<Database> open(const std::string& path, std::chrono::milliseconds busy_time);
+  void set_busy_time(std::chrono::milliseconds time) noexcept {
+    sqlite3_busy_timeout(handle_.get(), static_cast<int>(time.count()));
+  }
 
   [[nodiscard]] sqlite3* handle() const noexcept { return handle_.get(); }
   absl::Status exec(const char* sql);
@@ -38,7 +43,7 @@ class Database final {
   struct Closer {
     void operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
   };
-  explicit Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
   std::unique_ptr<sqlite3, Closer> handle_;
   std::string path_;
 };

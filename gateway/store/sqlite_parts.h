@@ -3,13 +3,16 @@
 #pragma once
 
 #include "store/sqlite.h"
-#include "store/store.h"
+#include "store/sqlite_store.h"
 
 namespace sluice::store {
 
 class SqliteStore final : public Store {
  public:
-  explicit SqliteStore(Database database) : database_(std::move(database)) {}
+  SqliteStore(std::string path, Durability durability)
+      : path_(std::move(path)), durability_(durability), database_(Database::closed(path_)) {}
+
+  absl::Status connect() override;
 
   absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) override;
   absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) override;
@@ -51,6 +54,8 @@ class SqliteStore final : public Store {
  private:
   absl::Status fill_models(KeyRecord& key);
 
+  const std::string path_;
+  const Durability durability_;
   Database database_;
 };
 

@@ -4,15 +4,35 @@
 #include "store/sqlite_parts.h"
 
 namespace sluice::store {
+namespace {
 
-absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path, Durability durability) {
-  auto database = Database::open(path, std::chrono::seconds(5));
+// For locks of others. Whoever connects can try again; whoever works with the store would lose what it is at.
+constexpr std::chrono::milliseconds kConnectBusyTime{500};
+constexpr std::chrono::milliseconds kBusyTime{5'000};
+
+}  // namespace
+
+absl::Status SqliteStore::connect() {
+  if (database_.handle() != nullptr) return absl::OkStatus();
+  auto database = Database::open(path_, kConnectBusyTime);
   if (!database.ok()) return database.status();
   if (absl::Status set = database->exec("PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL"); !set.ok()) return set;
-  const char* sync = durability == Durability::kCommit ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
+  const char* sync = durability_ == Durability::kCommit ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
   if (absl::Status set = database->exec(sync); !set.ok()) return set;
-  if (absl::Status ready = prepare_schema(*database, path); !ready.ok()) return ready;
-  return std::make_unique<SqliteStore>(std::move(*database));
+  if (absl::Status ready = prepare_schema(*database, path_); !ready.ok()) return ready;
+  database->set_busy_time(kBusyTime);
+  database_ = *std::move(database);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Store> make_sqlite(std::string path, Durability durability) {
+  return std::make_unique<SqliteStore>(std::move(path), durability);
+}
+
+absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path, Durability durability) {
+  std::unique_ptr<Store> store = make_sqlite(path, durability);
+  if (absl::Status connected = store->connect(); !connected.ok()) return connected;
+  return store;
 }
 
 }  // namespace sluice::store

@@ -17,7 +17,9 @@ enum class Durability : std::uint8_t {
   kCheckpoint,  // the last commits, never a part of one: for audit batches
 };
 
-// Opens the file, makes or migrates its tables. Errors are one line that says what to do.
+// Nothing is opened before connect().
+[[nodiscard]] std::unique_ptr<Store> make_sqlite(std::string path, Durability durability = Durability::kCommit);
+// The same, connected. Errors: connect()'s.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path,
                                                                  Durability durability = Durability::kCommit);
 

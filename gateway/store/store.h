@@ -25,6 +25,12 @@ namespace sluice::store {
 // Lifetime: views that are passed in are used during the call only.
 class Store : public ledger::UsageStore {
  public:
+  // Opens what the store lies in, and makes or migrates its tables. Before it gave OK, everything else gives
+  // kUnavailable; behind it, it does nothing. kUnavailable, kDataLoss: it may be tried again, once the store is back or
+  // mended. kFailedPrecondition: no waiting helps (written by a newer version, a file of another program). One line
+  // that says what to do.
+  virtual absl::Status connect() = 0;
+
   // --- Callers. add_… gives the new id. kAlreadyExists: the name (or hash) is taken; kNotFound: no such tenant or
   // user. ---
   virtual absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) = 0;

@@ -39,6 +39,7 @@ class RunningGateway {
  public:
   RunningGateway() : ca_(*identity::GatewayCa::open(scratch.path())) {
     EXPECT_TRUE(accounts.load().ok());
+    directory.loaded();
     accounts.set_models([](std::string_view) { return std::optional<std::uint32_t>(); });
     EXPECT_TRUE(agents.load().ok());
     EXPECT_TRUE(server.listen(socket).ok());

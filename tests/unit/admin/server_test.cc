@@ -85,6 +85,7 @@ TEST_F(AdminTest, WhatHasChangedHoldsAfterARestart) {
     EXPECT_TRUE(again.load().ok());
     EXPECT_TRUE(again.load().ok()) << "a second load changes nothing";
   });
+  fresh.loaded();
   EXPECT_EQ(fresh.keys(), 2u);
   const auto key = fresh.find(text(kept, "key"), gateway.clock.wall());
   ASSERT_TRUE(key.has_value());
