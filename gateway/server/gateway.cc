@@ -56,6 +56,8 @@ void set_core_dumps(bool allowed) {
 // What waiting may mend: a disk that is not mounted yet, a lock, a folder's mode, a file that a backup replaces.
 bool may_pass(const absl::Status& status) noexcept { return absl::IsUnavailable(status) || absl::IsDataLoss(status); }
 
+bool connected(const tunnel::AgentView& agent) noexcept { return agent.tunnels != 0; }
+
 std::string_view text_of(const absl::Status& status) noexcept {
   return {status.message().data(), status.message().size()};
 }
@@ -367,7 +369,7 @@ json::object Gateway::status() {
       {"connections", connections_.open.load()},
       {"buffered_bytes", buffered_.held()},
       {"keys", directory_.keys()},
-      {"agents_connected", registry_->list().size()},
+      {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
       {"reserved", ledger_.reserved()}};
   if (const ledger::Journal* journal = accounting_ ? accounting_->journal() : nullptr)
     status["journal"] = {
@@ -395,7 +397,7 @@ json::array Gateway::models() {
 
 json::object Gateway::agent(const std::string& agent_id) {
   for (const tunnel::AgentView& view : registry_->list()) {
-    if (view.id != agent_id) continue;
+    if (view.id != agent_id || !connected(view)) continue;
     json::array models;
     for (const tunnel::ModelHealth& model : view.models)
       models.push_back(json::object{{"name", model.name},
