@@ -157,19 +157,27 @@ void KeyDirectory::set_allowance(Subject& subject, Allowance allowance) { subjec
 
 void KeyDirectory::revoke(Tenant& tenant) noexcept {
   tenant.revoked.store(true, std::memory_order_release);
-  if (listener_ != nullptr) listener_->revoked(&tenant, nullptr, nullptr);
+  tell(&tenant, nullptr, nullptr);
 }
 void KeyDirectory::revoke(User& user) noexcept {
   user.revoked.store(true, std::memory_order_release);
-  if (listener_ != nullptr) listener_->revoked(nullptr, &user, nullptr);
+  tell(nullptr, &user, nullptr);
 }
 void KeyDirectory::revoke(Key& key) noexcept {
   key.revoked.store(true, std::memory_order_release);
-  if (listener_ != nullptr) listener_->revoked(nullptr, nullptr, &key);
+  tell(nullptr, nullptr, &key);
+}
+
+void KeyDirectory::tell(const Tenant* tenant, const User* user, const Key* key) noexcept {
+  if (listener_ == nullptr) return;
+  listener_->revoked(tenant, user, key);
+  reclaim();
 }
 
 std::size_t KeyDirectory::table_bytes() const noexcept {
-  return (table_.load(std::memory_order_acquire)->mask + 1) * sizeof(Slot);
+  std::size_t slots = current_->mask + 1;
+  for (const auto& table : outgrown_) slots += table->mask + 1;
+  return slots * sizeof(Slot);
 }
 
 template <class T>

@@ -72,20 +72,17 @@ class KeyDirectory final : public Directory {
   // Puts a new allowance in place of the old one, which running calls may still read: it is kept.
   void set_allowance(Subject& subject, Allowance allowance);
 
-  // Return when no worker admits the subject and its running calls have been told (RevocationListener).
+  // Return when no worker admits the subject and its running calls have been told (RevocationListener). Every worker
+  // has been heard by then, so what lookups no longer use is freed as well.
   void revoke(Tenant& tenant) noexcept;
   void revoke(User& user) noexcept;
   void revoke(Key& key) noexcept;
-
-  // Frees tables that have been outgrown. REQUIRES: no thread is inside a find() that began before the last add_key():
-  // each worker has run one posted task since, as after a revoke().
-  void reclaim() noexcept { outgrown_.clear(); }
 
   // Dense counts, for the ledger's arrays: indexes are below these.
   [[nodiscard]] std::uint32_t tenants() const noexcept { return tenants_count_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint32_t users() const noexcept { return users_count_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint32_t keys() const noexcept { return keys_count_.load(std::memory_order_acquire); }
-  // What the table takes, for the metrics.
+  // What the tables take, those included that have been outgrown and not freed yet. Thread: control thread.
   [[nodiscard]] std::size_t table_bytes() const noexcept;
 
  private:
@@ -110,6 +107,9 @@ class KeyDirectory final : public Directory {
   [[nodiscard]] static const Key* look_up(const Table& table, const Sha256& hash) noexcept;
   static void insert(Table& table, const Key& key) noexcept;
   void grow(std::size_t size);
+  void tell(const Tenant* tenant, const User* user, const Key* key) noexcept;
+  // Frees tables that have been outgrown. REQUIRES: no thread is inside a find() that began before the last add_key().
+  void reclaim() noexcept { outgrown_.clear(); }
   [[nodiscard]] const Allowance* keep(Allowance allowance);
 
   std::atomic<bool> loaded_{false};

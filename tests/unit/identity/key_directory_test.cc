@@ -104,6 +104,21 @@ TEST_F(KeyDirectoryTest, ARevocationIsAnnouncedAfterItTookEffect) {
   EXPECT_FALSE(listener.was_live);
 }
 
+TEST_F(KeyDirectoryTest, OutgrownTablesAreFreedOnceARevocationHasBeenSeenByAll) {
+  struct Listener final : RevocationListener {
+    void revoked(const Tenant*, const User*, const Key*) noexcept override {}
+  } listener;
+  directory.loaded();
+  directory.listen(&listener);
+  std::uint64_t id = 0;
+  while (++id <= 40) add(id);
+  const std::size_t before = directory.table_bytes();
+  directory.revoke(*directory.key(1));
+  EXPECT_LT(directory.table_bytes(), before);
+  const std::string late = add(id);
+  EXPECT_EQ(find(late), directory.key(id));
+}
+
 TEST_F(KeyDirectoryTest, AKeyIsScopedToItsModels) {
   directory.loaded();
   EXPECT_TRUE(find(add(1))->may_use("anything"));
@@ -174,7 +189,6 @@ TEST_F(KeyDirectoryTest, LookUpsRunBesideEveryChange) {
   }
   stop = true;
   for (auto& worker : workers) worker.join();
-  directory.reclaim();
   EXPECT_EQ(lost.load(), 0u);
   for (std::size_t i = 0; i < late.size(); ++i) EXPECT_EQ(find(late[i]) == nullptr, (51 + i) % 3 == 0);
 }
