@@ -53,7 +53,7 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
   upstream::Supply supply = worker_.pool.take(call_.model, tried, lease);
   if (supply == upstream::Supply::kTaken) co_return lease;
   if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
-  const upstream::Pool::Waiter waiter(worker_.pool, wake_);
+  const upstream::Pool::Waiter waiter(worker_.pool, call_.model, wake_);
   for (;;) {
     const Result<net::Wake> woken = co_await next(hold);
     if (!woken) co_return woken.error();

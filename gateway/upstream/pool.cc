@@ -16,8 +16,8 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 void Lease::release() noexcept {
   if (pool_ == nullptr) return;
   place_->free_slot();
+  std::exchange(pool_, nullptr)->slot_freed(place_->name());
   place_.reset();
-  std::exchange(pool_, nullptr)->slot_freed();
 }
 
 void Pool::replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places) {
@@ -44,35 +44,48 @@ Supply Pool::take(std::string_view model, std::span<const Place* const> tried, L
   return Supply::kTaken;
 }
 
-Pool::Waiter::Waiter(Pool& pool, net::Signal& wake) : pool_(pool) {
-  position_ = pool_.waiters_.insert(pool_.waiters_.end(), &wake);
+Pool::Waiter::Waiter(Pool& pool, std::string_view model, net::Signal& wake) : pool_(pool) {
+  position_ = pool_.waiters_.insert(pool_.waiters_.end(), {model, &wake});
   pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_seq_cst);
 }
 
 Pool::Waiter::~Waiter() {
+  const std::string_view model = position_->model;
   pool_.waiters_.erase(position_);
   pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_relaxed);
   // This one may have been told of a free slot and leaves without it: pass the word on.
-  pool_.wake_one();
+  const auto found = pool_.places_.find(model);
+  if (found == pool_.places_.end()) return;
+  for (const auto& place : found->second) {
+    if (place->free_slots() > 0) pool_.wake_one(place->name());
+  }
 }
 
 void Pool::wake_all() noexcept {
-  for (net::Signal* wake : waiters_) wake->notify();
+  for (const Waiting& waiting : waiters_) waiting.wake->notify();
 }
 
-void Pool::wake_one() noexcept {
-  if (waiters_.empty()) return;
+bool Pool::serves(std::string_view place, std::string_view model) const noexcept {
+  const auto found = places_.find(model);
+  return found != places_.end() &&
+         std::ranges::any_of(found->second, [place](const auto& served_by) { return served_by->name() == place; });
+}
+
+Pool::Woken Pool::wake_one(std::string_view place) noexcept {
+  const auto first = std::ranges::find_if(waiters_, [&](const Waiting& w) { return serves(place, w.model); });
+  if (first == waiters_.end()) return Woken::kNone;
   // To the back: several slots freed in one turn wake several waiters, though none has left the queue yet.
-  waiters_.splice(waiters_.end(), waiters_, waiters_.begin());
-  waiters_.back()->notify();
+  waiters_.splice(waiters_.end(), waiters_, first);
+  first->wake->notify();
+  return Woken::kOne;
 }
 
-void Pool::slot_freed() noexcept {
-  if (!waiters_.empty()) return wake_one();
+// Whoever waits on another worker knows the same place by the same name.
+void Pool::slot_freed(std::string_view place) noexcept {
+  if (wake_one(place) == Woken::kOne) return;
   for (Pool* sibling : siblings_) {
     if (sibling == this || sibling->waiting() == 0) continue;
-    sibling->loop_.post([sibling] { sibling->wake_one(); });
-    return;
+    sibling->loop_.post([sibling, name = std::string(place)] { sibling->wake_one(name); });
   }
 }
 

@@ -47,6 +47,11 @@ enum class Supply : std::uint8_t {
 // Thread:   owning worker only, but for wake_one_from_afar().
 // Lifetime: outlives every lease and waiter.
 class Pool final {
+  struct Waiting {
+    std::string_view model;
+    net::Signal* wake;
+  };
+
  public:
   explicit Pool(net::Loop& loop) noexcept : loop_(loop) {}
   Pool(const Pool&) = delete;
@@ -61,18 +66,18 @@ class Pool final {
   // Tries to take a slot for `model`, leaving out places that were `tried`. Never waits.
   [[nodiscard]] Supply take(std::string_view model, std::span<const Place* const> tried, Lease& lease);
 
-  // While it lives, `wake` is notified when another take() is worth it; one waiter for each freed slot, in order.
-  // Lifetime: the pool and the signal outlive it.
+  // While it lives, `wake` is notified when another take() for `model` is worth it; of those who could use a freed slot
+  // one, in order. Lifetime: the pool, the name and the signal outlive it.
   class Waiter final {
    public:
-    Waiter(Pool& pool, net::Signal& wake);
+    Waiter(Pool& pool, std::string_view model, net::Signal& wake);
     ~Waiter();
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
 
    private:
     Pool& pool_;
-    std::list<net::Signal*>::iterator position_;
+    std::list<Waiting>::iterator position_;
   };
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
 
@@ -91,12 +96,14 @@ class Pool final {
     using is_transparent = void;
     std::size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
   };
-  void slot_freed() noexcept;
-  void wake_one() noexcept;
+  void slot_freed(std::string_view place) noexcept;
+  enum class Woken : std::uint8_t { kOne, kNone };
+  Woken wake_one(std::string_view place) noexcept;
+  [[nodiscard]] bool serves(std::string_view place, std::string_view model) const noexcept;
 
   net::Loop& loop_;
   std::unordered_map<std::string, std::vector<std::shared_ptr<Place>>, StringHash, std::equal_to<>> places_;
-  std::list<net::Signal*> waiters_;
+  std::list<Waiting> waiters_;
   std::atomic<std::size_t> waiting_{0};
   std::vector<Pool*> siblings_;
   std::uint32_t turn_ = 0;  // breaks ties among equally free places

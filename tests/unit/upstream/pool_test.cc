@@ -79,7 +79,7 @@ TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
   net::Signal a(loop), b(loop);
-  Pool::Waiter first(pool, a), second(pool, b);
+  Pool::Waiter first(pool, "m", a), second(pool, "m", b);
   int woken = 0;
   net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
   tasks.spawn(wait_once(a, woken));
@@ -93,6 +93,27 @@ TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
   loop.io().restart();
   loop.io().poll();
   EXPECT_EQ(woken, 2);
+}
+
+TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
+  pool.replace({{"m", {small}}, {"other", {large}}});
+  Lease lease;
+  ASSERT_EQ(take("m", lease), Supply::kTaken);
+  net::Signal a(loop), b(loop);
+  Pool::Waiter for_other(pool, "other", a), for_m(pool, "m", b);
+  int other_woken = 0, m_woken = 0;
+  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
+  tasks.spawn(wait_once(a, other_woken));
+  tasks.spawn(wait_once(b, m_woken));
+  loop.io().poll();
+  lease.release();
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(other_woken, 0);
+  EXPECT_EQ(m_woken, 1);
+  a.notify();
+  loop.io().restart();
+  loop.io().poll();
 }
 
 TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
