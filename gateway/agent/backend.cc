@@ -1,5 +1,6 @@
 #include "agent/backend.h"
 
+#include "http/read_answer.h"
 #include "upstream/direct.h"
 
 namespace sluice::agent {
@@ -7,7 +8,6 @@ namespace {
 
 constexpr std::chrono::seconds kAskTime{5};
 constexpr std::chrono::seconds kAwayInterval{1};
-constexpr std::size_t kListBytes = 1024 * 1024;
 
 http::ClientPoolOptions pool_options(http::BaseUrl url, const RunOptions& options) {
   http::ClientPoolOptions client;
@@ -20,11 +20,11 @@ http::ClientPoolOptions pool_options(http::BaseUrl url, const RunOptions& option
 
 Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, http::BaseUrl url, const RunOptions& options,
                  Reporter& reporter)
-    : loop_(loop),
-      options_(options),
+    : options_(options),
       reporter_(reporter),
       pool_(loop, tasks, pool_options(std::move(url), options)),
-      wake_(loop) {}
+      wake_(loop),
+      asked_(loop) {}
 
 Task<void> Backend::watch() {
   while (!stopped_) {
@@ -44,6 +44,8 @@ Task<void> Backend::watch() {
 
 void Backend::stop() noexcept {
   stopped_ = true;
+  ask_until_ = {MonoTime::min()};
+  asked_.notify();
   wake_.notify();
 }
 
@@ -52,24 +54,13 @@ std::unique_ptr<http::OutgoingCall> Backend::start(const http::OutgoingRequest& 
 }
 
 Task<Result<std::vector<std::string>>> Backend::ask_models() {
-  net::Signal wake(loop_);
-  const net::Deadline deadline = net::Deadline::after(kAskTime);
+  ask_until_ = net::Deadline::after(kAskTime);
   const http::OutgoingRequest request{"GET", "/v1/models", {}, {}};
-  const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake, deadline);
-  std::string text;
-  for (;;) {
-    text.append(call->body().view());
-    const std::size_t arrived = call->body().size();
-    call->body().clear();
-    call->taken(arrived);
-    if (call->state() != http::CallState::kRunning || text.size() > kListBytes) break;
-    if (co_await wake.wait(deadline) == net::Wake::kDeadline) break;
-  }
-  if (call->state() == http::CallState::kFailed) co_return call->error();
-  if (call->state() != http::CallState::kEnded || call->head()->status != 200) {
+  const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, asked_, ask_until_);
+  SLUICE_CO_TRY(co_await http::read_answer(*call, asked_, ask_until_, upstream::kModelListBytes));
+  if (call->head()->status != 200)
     co_return upstream_error(ErrorKind::kUpstream, "the model server does not list its models");
-  }
-  co_return upstream::read_model_list(text);
+  co_return upstream::read_model_list(call->body().view());
 }
 
 }  // namespace sluice::agent

@@ -30,12 +30,14 @@ class Backend final {
  private:
   Task<Result<std::vector<std::string>>> ask_models();
 
-  net::Loop& loop_;
   const RunOptions& options_;
   Reporter& reporter_;
   http::ClientPool pool_;
   net::Signal wake_;
   bool stopped_ = false;
+  net::Signal asked_;
+  net::Deadline ask_until_ =
+      net::Deadline::never();  // of the list that is being asked for; stop() moves it to the past
 };
 
 }  // namespace sluice::agent

@@ -10,6 +10,7 @@
 #include "agent/credentials.h"
 #include "base/json.h"
 #include "http/client_pool.h"
+#include "http/read_answer.h"
 
 namespace sluice::agent {
 namespace {
@@ -29,20 +30,11 @@ Task<void> post(net::Loop& loop, http::ClientPool& pool, std::string_view body, 
   const http::OutgoingRequest request{"POST", "/.sluice/v1/pair", {&type, 1}, {&body, 1}};
   const net::Deadline deadline = net::Deadline::after(kAnswerTime);
   const std::unique_ptr<http::OutgoingCall> call = pool.start(request, wake, deadline);
-  for (;;) {
-    answer.body.append(call->body().view());
-    const std::size_t arrived = call->body().size();
-    call->body().clear();
-    call->taken(arrived);
-    if (call->state() != http::CallState::kRunning || answer.body.size() > kAnswerBytes) break;
-    if (co_await wake.wait(deadline) == net::Wake::kDeadline) break;
-  }
-  if (call->state() == http::CallState::kEnded) {
-    answer.status = call->head()->status;
+  if (const Status read = co_await http::read_answer(*call, wake, deadline, kAnswerBytes); !read) {
+    answer.error = read.error();
   } else {
-    answer.error = call->state() == http::CallState::kFailed
-                       ? call->error()
-                       : upstream_error(ErrorKind::kTimeout, "the gateway did not answer in time");
+    answer.status = call->head()->status;
+    answer.body = call->body().view();
   }
 }
 
@@ -65,7 +57,6 @@ absl::Status explain(const PairOptions& options, const Answer& answer) {
   const auto object = parse_object(answer.body, kAnswerBytes);
   const json::value* error = object ? object->if_contains("error") : nullptr;
   std::string reason;
-  if (error != nullptr && error->is_string()) reason = error->get_string().c_str();
   if (error != nullptr && error->is_object()) reason = text_of(error->get_object(), "message");
   return absl::PermissionDeniedError(
       absl::StrCat("the gateway refused to pair (status ", answer.status, ")", reason.empty() ? "" : ": ", reason));

@@ -9,10 +9,11 @@ namespace sluice::tunnel {
 namespace {
 
 // Whatever an agent claims, so much of it is kept.
-constexpr std::size_t kMostModels = 1024;
+constexpr std::size_t kMostModels = 10'000;
 constexpr std::size_t kMostGpus = 64;
 constexpr std::size_t kLongestName = 256;
 constexpr std::uint32_t kMostSlots = 1'000'000;
+constexpr std::size_t kTelemetryBytes = 128 * 1024;  // of a health line, beside its models
 
 std::uint32_t small_number_of(const json::object& object, std::string_view name, std::uint32_t otherwise = 0) {
   const std::uint64_t number = number_of(object, name, otherwise);
@@ -69,7 +70,14 @@ std::string encode(const HelloAnswer& answer) {
 
 std::string encode(const Health& health) {
   json::array models;
-  for (const ModelHealth& model : health.models) models.push_back(encode_model(model));
+  std::size_t room = kHealthBytes - kTelemetryBytes;
+  for (const ModelHealth& model : health.models) {
+    json::value member = encode_model(model);
+    const std::size_t size = json::serialize(member).size() + 1;
+    if (size > room || models.size() == kMostModels) break;
+    room -= size;
+    models.push_back(std::move(member));
+  }
   json::array gpus;
   for (const GpuHealth& gpu : health.telemetry.gpus) gpus.push_back(encode_gpu(gpu));
   return json::serialize(json::value{{"sequence", health.sequence},
@@ -105,7 +113,7 @@ std::optional<HelloAnswer> decode_hello_answer(std::string_view text) {
 }
 
 std::optional<Health> decode_health(std::string_view text) {
-  const auto object = parse_object(text, kControlBytes);
+  const auto object = parse_object(text, kHealthBytes);
   if (!object) return std::nullopt;
   Health health;
   health.sequence = number_of(*object, "sequence");

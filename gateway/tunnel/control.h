@@ -20,7 +20,8 @@ inline constexpr std::string_view kHelloPath = "/.sluice/v1/hello";
 inline constexpr std::string_view kHealthPath = "/.sluice/v1/health";
 inline constexpr std::string_view kRenewPath = "/.sluice/v1/renew";
 inline constexpr std::string_view kDrainPath = "/.sluice/v1/drain";
-inline constexpr std::size_t kControlBytes = 1024 * 1024;  // of one body or one line
+inline constexpr std::size_t kControlBytes = 1024 * 1024;     // of one body
+inline constexpr std::size_t kHealthBytes = 4 * 1024 * 1024;  // of one health line
 
 struct Hello {
   std::string gateway;     // its id
@@ -73,7 +74,8 @@ enum class DrainScope : std::uint8_t { kTunnel, kGateway };
 
 [[nodiscard]] std::string encode(const Hello& hello);
 [[nodiscard]] std::string encode(const HelloAnswer& answer);
-[[nodiscard]] std::string encode(const Health& health);  // without the line's end
+// Without the line's end. Of more models than a line holds the last are left out.
+[[nodiscard]] std::string encode(const Health& health);
 [[nodiscard]] std::string encode(DrainScope scope);
 [[nodiscard]] std::string encode_csr(std::string_view csr);
 [[nodiscard]] std::string encode_certificate(std::string_view certificate);

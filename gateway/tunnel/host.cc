@@ -4,6 +4,7 @@
 
 #include <ctime>
 
+#include "http/read_answer.h"
 #include "tunnel/remote_call.h"
 
 namespace sluice::tunnel {
@@ -116,33 +117,28 @@ Task<std::optional<std::string>> Host::ask(Link& link, std::string_view path, st
   const http::OutgoingRequest request{"POST", path, {&type, 1}, {&part, 1}};
   const std::unique_ptr<http::OutgoingCall> call = link.tunnel.start(request, wake);
   const net::Deadline deadline = net::Deadline::after(kAskTime);
-  std::string text;
-  for (;;) {
-    text.append(call->body().view());
-    const std::size_t arrived = call->body().size();
-    call->body().clear();
-    call->taken(arrived);
-    if (call->state() != http::CallState::kRunning || text.size() > kControlBytes) break;
-    if (co_await wake.wait(deadline) == net::Wake::kDeadline) break;
-  }
-  if (call->state() != http::CallState::kEnded || call->head()->status != 200) co_return std::nullopt;
-  co_return text;
+  const Status read = co_await http::read_answer(*call, wake, deadline, kControlBytes);
+  if (!read || call->head()->status != 200) co_return std::nullopt;
+  co_return std::string(call->body().view());
 }
 
 Task<void> Host::follow_health(Link& link) {
   net::Signal wake(loop_);
   const http::OutgoingRequest request{"GET", kHealthPath, {}, {}};
   const std::unique_ptr<http::OutgoingCall> call = link.tunnel.start(request, wake);
+  std::size_t unfinished = 0;
   while (call->state() == http::CallState::kRunning) {
     const net::Wake woken = co_await wake.wait(net::Deadline::after(registry_.options_.health_gap));
     if (woken == net::Wake::kDeadline) co_return link.tunnel.close(SessionEnd::kSilent);
-    take_lines(link, *call);
+    unfinished = take_lines(link, *call, unfinished);
   }
   if (!link.tunnel.leaving()) link.tunnel.close(SessionEnd::kProtocol);
 }
 
-void Host::take_lines(Link& link, http::OutgoingCall& call) {
+// `unfinished`: bytes of the last line that were there before. Returns how many are there now.
+std::size_t Host::take_lines(Link& link, http::OutgoingCall& call, std::size_t unfinished) {
   Buffer& body = call.body();
+  call.taken(body.size() - unfinished);  // before its line is whole: it may be longer than the stream's window
   for (;;) {
     const std::size_t end = body.view().find('\n');
     if (end == std::string_view::npos) break;
@@ -150,11 +146,9 @@ void Host::take_lines(Link& link, http::OutgoingCall& call) {
       registry_.health(link.agent, link.boot, std::move(*health));
     }
     body.consume(end + 1);
-    call.taken(end + 1);
   }
-  if (body.size() >= kControlBytes || body.size() >= registry_.options_.session.stream_window_bytes) {
-    link.tunnel.close(SessionEnd::kProtocol);  // a line that will never end
-  }
+  if (body.size() > kHealthBytes) link.tunnel.close(SessionEnd::kProtocol);  // a line that will never end
+  return body.size();
 }
 
 // Whatever a tunnel needs while it lives, one thing after another.

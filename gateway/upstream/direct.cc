@@ -4,12 +4,13 @@
 
 #include <utility>
 
+#include "http/read_answer.h"
+
 namespace sluice::upstream {
 namespace {
 
 constexpr std::chrono::milliseconds kAskTime{5'000};
 constexpr std::chrono::milliseconds kRetryPause{1'000};
-constexpr std::size_t kListBytes = 4u << 20;
 constexpr std::size_t kMostModels = 10'000;
 constexpr std::size_t kNameBytes = 256;
 
@@ -45,6 +46,7 @@ std::unique_ptr<http::OutgoingCall> DirectPlace::start(const http::OutgoingReque
 
 void DirectPlace::stop() noexcept {
   stopped_ = true;
+  ask_until_ = {MonoTime::min()};
   wake_.notify();
 }
 
@@ -66,17 +68,10 @@ Task<void> DirectPlace::watch(Changed changed) {
 
 Task<Status> DirectPlace::ask_models(std::vector<std::string>& models) {
   const http::OutgoingRequest request{.method = "GET", .path = "/v1/models", .headers = headers(), .body = {}};
-  const net::Deadline deadline = net::Deadline::after(kAskTime);
-  const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake_, deadline);
-  std::size_t credited = 0;
-  while (call->state() == http::CallState::kRunning && call->body().size() <= kListBytes && !stopped_) {
-    // A list may be longer than what a call reads ahead without credit.
-    call->taken(call->body().size() - std::exchange(credited, call->body().size()));
-    if (co_await wake_.wait(deadline) == net::Wake::kDeadline)
-      co_return upstream_error(ErrorKind::kTimeout, "the upstream did not list its models in time");
-  }
-  if (call->state() == http::CallState::kFailed) co_return call->error();
-  if (call->state() != http::CallState::kEnded || call->head()->status != 200)
+  ask_until_ = net::Deadline::after(kAskTime);
+  const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake_, ask_until_);
+  SLUICE_CO_TRY(co_await http::read_answer(*call, wake_, ask_until_, kModelListBytes));
+  if (call->head()->status != 200)
     co_return upstream_error(ErrorKind::kUpstream, "the upstream did not answer GET /v1/models with 200");
   (void)call->body().prepare(simdjson::SIMDJSON_PADDING);
   Result<std::vector<std::string>> listed = read_model_list(call->body().view());

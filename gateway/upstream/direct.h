@@ -58,8 +58,12 @@ class DirectPlace final : public Place {
   std::vector<std::string> models_;  // as last listed
   bool reachable_ = true;
   bool stopped_ = false;
+  net::Deadline ask_until_ =
+      net::Deadline::never();  // of the list that is being asked for; stop() moves it to the past
 };
 
+// So much of a list of models is read; a longer one is not a list.
+inline constexpr std::size_t kModelListBytes = 4u << 20;
 // The ids of a /v1/models answer. Error kProtocol: it is not one.
 [[nodiscard]] Result<std::vector<std::string>> read_model_list(std::string_view json);
 

@@ -49,8 +49,20 @@ TEST(Control, WrongTypesAreDefaultsAndListsAreBounded) {
   ASSERT_EQ(odd->models.size(), 1u);
   EXPECT_EQ(odd->models[0].slots, 0u);
   std::string many = R"({"models":[)";
-  for (int i = 0; i < 3000; ++i) many += (i == 0 ? "" : ",") + std::string(R"({"name":"m)") + std::to_string(i) + "\"}";
-  EXPECT_EQ(decode_health(many + "]}")->models.size(), 1024u);
+  for (int i = 0; i < 12'000; ++i)
+    many += (i == 0 ? "" : ",") + std::string(R"({"name":"m)") + std::to_string(i) + "\"}";
+  EXPECT_EQ(decode_health(many + "]}")->models.size(), 10'000u);
+}
+
+TEST(Control, AHealthLineIsBoundedWhateverItsModelsAreCalled) {
+  Health health;
+  for (int i = 0; i < 9'000; ++i) health.models.push_back({std::string(250, '\x01') + std::to_string(i)});
+  const std::string line = encode(health);
+  EXPECT_LE(line.size(), kHealthBytes);
+  const auto read = decode_health(line);
+  ASSERT_TRUE(read);
+  EXPECT_GT(read->models.size(), 2'000u);
+  EXPECT_LT(read->models.size(), 9'000u);
 }
 
 }  // namespace
