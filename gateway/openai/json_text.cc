@@ -1,5 +1,6 @@
 #include "openai/json_text.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -128,6 +129,18 @@ std::string_view utf8_prefix(std::string_view text, std::size_t limit_bytes) noe
   std::size_t end = limit_bytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
   return text.substr(0, end);
+}
+
+std::string valid_utf8(std::string_view text, std::size_t limit_bytes) {
+  std::string valid;
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const std::string_view next = length == 0 ? std::string_view("\xEF\xBF\xBD") : text.substr(0, length);
+    if (valid.size() + next.size() > limit_bytes) break;
+    valid += next;
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return valid;
 }
 
 std::string_view unescape(std::string_view escaped, std::span<char> into) noexcept {

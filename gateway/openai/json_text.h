@@ -30,6 +30,9 @@ void append_json_string(String& into, std::string_view text) {
 // The first `limit_bytes` of `text`, ending before a character that would be cut.
 [[nodiscard]] std::string_view utf8_prefix(std::string_view text, std::size_t limit_bytes) noexcept;
 
+// `text` with U+FFFD for each byte that is not UTF-8, in at most `limit_bytes`.
+[[nodiscard]] std::string valid_utf8(std::string_view text, std::size_t limit_bytes);
+
 template <class String>
 void append_escaped(String& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";

@@ -6,6 +6,7 @@
 
 #include "base/ids.h"
 #include "identity/sha256.h"
+#include "openai/json_text.h"
 #include "proxy/credential.h"
 
 namespace sluice::proxy {
@@ -82,13 +83,14 @@ Status Exchange::identify() {
   return ok();
 }
 
-// The headers that the conf keeps as labels of a call, cut to a bounded length.
+// The headers that the conf keeps as labels of a call, cut to a bounded length. A header may hold any byte, a record
+// text.
 void Exchange::read_labels() {
   constexpr std::size_t kLabelBytes = 64;
   for (const std::string& name : conf_->settings.label_headers) {
     const auto field = head_.fields->find(name);
     if (field == head_.fields->end() || labels_.size() == conf_->settings.most_labels) continue;
-    labels_.emplace_back(name, std::string(field->value().substr(0, kLabelBytes)));
+    labels_.emplace_back(name, openai::valid_utf8(field->value(), kLabelBytes));
   }
   call_.labels = labels_;
 }
