@@ -67,13 +67,11 @@ void describe_stream(Stream& s, Keys& k) {
   k.duration("ping_interval", s.ping_interval, {Duration(100), minutes(5)},
              "a silent stream carries a comment ping so often");
   k.size("event_limit", s.event_limit, {64 * kKiB, 256 * kMiB}, "largest single event of a stream");
-  k.size("client_backlog", s.client_backlog, {16 * kKiB, 256 * kMiB},
-         "unsent bytes for one client before its upstream is held back");
 }
 
 void describe_route(Route& s, Keys& k) {
   k.duration("hold", s.hold, {Duration(0), minutes(10)}, "wait for an upstream of a known model, then 503");
-  k.number("queue", s.queue, {0, 1'000'000}, "calls that may wait for a slot of one model");
+  k.number("queue", s.queue, {0, 1'000'000}, "calls that may wait for a slot, on each worker");
   k.duration("queue_time", s.queue_time, {Duration(0), minutes(10)}, "longest wait for a slot, then 503");
   k.number("connect_attempts", s.connect_attempts, {1, 16}, "upstreams tried as long as nothing was sent");
   k.size("answer_limit", s.answer_limit, {64 * kKiB, 2 * kGiB}, "largest answer that is not streamed");
@@ -85,7 +83,8 @@ void describe_tunnel(Tunnel& s, Keys& k) {
   k.duration("ping_interval", s.ping_interval, {Duration(100), minutes(5)}, "both ends ping so often, with jitter");
   k.number("missed_pings", s.missed_pings, {1, 100}, "so many missed pings in a row end a tunnel");
   k.size("connection_window", s.connection_window, {64 * kKiB, 1 * kGiB}, "HTTP/2 window of a whole tunnel");
-  k.size("stream_window", s.stream_window, {16 * kKiB, 256 * kMiB}, "HTTP/2 window of one call");
+  k.size("stream_window", s.stream_window, {16 * kKiB, 256 * kMiB},
+         "HTTP/2 window of one call: so much waits for a slow client before its model is held back");
   k.number("max_streams", s.max_streams, {1, 1'000'000}, "calls on one tunnel at once");
   k.number("agent_slots", s.agent_slots, {1, 1'000'000},
            "concurrent calls for each model of an agent that reports no slots");

@@ -82,7 +82,6 @@ struct Stream {
   Duration first_ping{15'000};
   Duration ping_interval{15'000};
   std::size_t event_limit = 32 * 1024 * 1024;
-  std::size_t client_backlog = 1024 * 1024;  // unsent bytes for one client before its upstream is held back
   bool operator==(const Stream&) const = default;
 };
 

@@ -11,12 +11,13 @@
 
 namespace sluice::proxy {
 
-Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head, ClientAddress address)
-    : worker_(worker), client_(client), head_(head), conf_(worker.conf), wake_(worker.loop) {
+Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head,
+                   const Arrival& arrival)
+    : worker_(worker), client_(client), head_(head), cors_(arrival.cors), conf_(worker.conf), wake_(worker.loop) {
   call_.request_id = make_request_id(request_id_);
   call_.number = ++worker_.next_call << 8 | worker_.loop.index();
   call_.channel = "api";
-  call_.client_ip = address.truncated;
+  call_.client_ip = arrival.address;
   call_.began = worker_.clock.wall();
   call_.began_mono = worker_.clock.mono();
   running_.wake = &wake_;

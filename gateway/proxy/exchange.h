@@ -14,8 +14,15 @@
 namespace sluice::proxy {
 
 // How the client reached us.
-struct ClientAddress {
-  std::string_view truncated;  // "203.0.113.0" (/24) or "2001:db8:1::" (/48)
+// Lifetime: what it points to outlives the exchange.
+struct Arrival {
+  std::string_view address;  // truncated: "203.0.113.0" (/24) or "2001:db8:1::" (/48)
+  const Cors& cors;          // of the listener
+};
+
+// How long a call waits: for any place that serves its model, and for a slot where all are taken.
+struct Patience {
+  net::Deadline hold, queue;
 };
 
 // What the client has been given so far.
@@ -29,7 +36,7 @@ enum class Begun : std::uint8_t { kNothing, kStream, kBody };
 // Cancel:   the client leaves, the key is revoked or a drain ends: the phase under way returns, finish() runs.
 class Exchange final {
  public:
-  Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head, ClientAddress address);
+  Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head, const Arrival& arrival);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -51,7 +58,7 @@ class Exchange final {
   void finish() noexcept;
 
   // Parts of send(), in router.cc.
-  Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, net::Deadline hold);
+  Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, Patience patience);
   void prepare(upstream::Place& place);
   Task<Status> await_head();
 
@@ -85,6 +92,7 @@ class Exchange final {
   Worker& worker_;
   http::ServerConnection& client_;
   const http::RequestHead& head_;
+  const Cors& cors_;
   std::shared_ptr<const Conf> conf_;
   net::Signal wake_;
   RunningCall running_;

@@ -45,7 +45,7 @@ Task<Status> Exchange::answer_models() {
 Task<void> Exchange::answer_preflight() {
   ReplyHeaders headers;
   add_answer_headers(headers);
-  if (!conf_->settings.cors_origins.empty()) {
+  if (!cors_.origins.empty()) {
     headers.add("access-control-allow-methods", "GET, POST, OPTIONS");
     // "*" does not cover Authorization (Fetch standard, section 3.2.4): name what SDKs send.
     headers.add(
@@ -54,7 +54,7 @@ Task<void> Exchange::answer_preflight() {
         "x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
         "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
         "x-stainless-helper-method, x-stainless-poll-helper, user-agent, idempotency-key");
-    headers.add("access-control-max-age", "600");
+    headers.add_number("access-control-max-age", static_cast<std::uint64_t>(cors_.max_age.count()));
   }
   finished_ = true;  // not a call: nothing to settle, nothing to record
   (void)co_await client_.respond(204, headers.span(), {});

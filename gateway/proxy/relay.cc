@@ -19,6 +19,12 @@ bool starts_with(std::string_view text, std::string_view start) noexcept {
 
 constexpr Error kEndedEarly = {ErrorKind::kProtocol,          Origin::kUpstream, Retry::kNo, 0, 0,
                                "the model's answer broke off"};
+constexpr Error kTooLong = {ErrorKind::kProtocol,
+                            Origin::kUpstream,
+                            Retry::kNo,
+                            0,
+                            0,
+                            "the model's answer is larger than this gateway passes on ([route] answer_limit)"};
 constexpr Error kSilent = {ErrorKind::kTimeout, Origin::kUpstream, Retry::kNo, 0, 0, "the model fell silent"};
 
 // The usage member of a long answer stands near its end: find it there without the rest.
@@ -63,7 +69,7 @@ void Exchange::begin_stream() {
 
 void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
   add_call_headers(headers, call_);
-  add_cors_headers(headers, (*head_.fields)[http::Field::origin], conf_->settings.cors_origins);
+  add_cors_headers(headers, (*head_.fields)[http::Field::origin], cors_.origins);
 }
 
 void Exchange::note_first_byte() noexcept {
@@ -173,7 +179,10 @@ Task<Status> Exchange::gather(std::size_t limit_bytes) {
 }
 
 Task<Status> Exchange::relay_whole() {
-  SLUICE_CO_TRY(co_await gather(conf_->settings.whole_answer_bytes));
+  const std::size_t limit = conf_->settings.answer_bytes;
+  if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
+  SLUICE_CO_TRY(co_await gather(std::min(conf_->settings.whole_answer_bytes, limit)));
+  if (upstream_->body().size() > limit) co_return kTooLong;
   note_first_byte();
   ReplyHeaders headers;
   headers.add("content-type", "application/json");
@@ -204,6 +213,7 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
     if (credit != 0) upstream_->taken(credit);  // what was gathered before has its credit already
     Buffer& body = upstream_->body();
     passed += body.size();
+    if (passed > conf_->settings.answer_bytes) co_return kTooLong;
     client_.append(body.view());
     tail.append(body.view().substr(body.size() - std::min(body.size(), kTailBytes)));
     if (tail.size() > 2 * kTailBytes) tail.consume(tail.size() - kTailBytes);

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "http/call.h"
@@ -33,6 +35,12 @@ class ReplyHeaders final {
   std::array<char, 512> text_;
   std::size_t count_ = 0;
   std::size_t used_ = 0;
+};
+
+// What browsers of other origins may do.
+struct Cors {
+  std::vector<std::string> origins;   // exact ones, or "*": any; empty: CORS is off
+  std::chrono::seconds max_age{600};  // a preflight's answer may be kept so long
 };
 
 // x-request-id, and the six x-ratelimit headers where limits apply.

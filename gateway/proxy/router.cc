@@ -31,9 +31,10 @@ constexpr Error kNoSlot = {ErrorKind::kOverloaded,
 Task<Status> Exchange::send() {
   client_.watch_client(&wake_);
   std::vector<const upstream::Place*> tried;
-  const net::Deadline hold = net::Deadline::after(conf_->settings.hold);
+  const Patience patience{.hold = net::Deadline::after(conf_->settings.hold),
+                          .queue = net::Deadline::after(conf_->settings.queue_time)};
   for (;;) {
-    Result<upstream::Lease> lease = co_await acquire(tried, hold);
+    Result<upstream::Lease> lease = co_await acquire(tried, patience);
     if (!lease) co_return lease.error();
     lease_ = std::move(*lease);
     prepare(*lease_);
@@ -48,19 +49,20 @@ Task<Status> Exchange::send() {
   }
 }
 
-Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place* const> tried, net::Deadline hold) {
+Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place* const> tried, Patience patience) {
   upstream::Lease lease;
   upstream::Supply supply = worker_.pool.take(call_.model, tried, lease);
   if (supply == upstream::Supply::kTaken) co_return lease;
   if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
   const upstream::Pool::Waiter waiter(worker_.pool, call_.model, wake_);
   for (;;) {
-    const Result<net::Wake> woken = co_await next(hold);
+    const bool full = supply == upstream::Supply::kFull;
+    const net::Deadline limit = full ? patience.queue : patience.hold;
+    if (limit.passed()) co_return full ? kNoSlot : kNoPlace;
+    const Result<net::Wake> woken = co_await next(limit);
     if (!woken) co_return woken.error();
     supply = worker_.pool.take(call_.model, tried, lease);
-    // All that could be tried was tried: the untried rest may come back, but not for a call that already failed once.
     if (supply == upstream::Supply::kTaken) co_return lease;
-    if (*woken == net::Wake::kDeadline) co_return supply == upstream::Supply::kFull ? kNoSlot : kNoPlace;
   }
 }
 

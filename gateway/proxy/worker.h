@@ -24,17 +24,17 @@ namespace sluice::proxy {
 
 // Bounds of an exchange; each is a conf key.
 struct ExchangeSettings {
-  std::size_t body_bytes = 32u << 20;           // of a request
-  std::size_t answer_bytes = 64u << 20;         // of an answer that is not streamed; larger ones are an upstream fault
+  std::size_t body_bytes = 32u << 20;    // of a request
+  std::size_t answer_bytes = 64u << 20;  // of an answer that is not streamed; a larger one is the upstream's fault
   std::size_t whole_answer_bytes = 256u << 10;  // up to here an answer is gathered and leaves with its length
   std::size_t event_bytes = 32u << 20;          // of one SSE event
   std::chrono::milliseconds first_ping{15'000};
   std::chrono::milliseconds ping_interval{15'000};
   std::chrono::milliseconds upstream_silence{600'000};
-  std::chrono::milliseconds hold{5'000};
+  std::chrono::milliseconds hold{5'000};         // for a place that serves the model
+  std::chrono::milliseconds queue_time{30'000};  // for a slot on such a place
   std::size_t attempts = 3;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
-  std::vector<std::string> cors_origins;   // "*": any; empty: CORS is off
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
   std::size_t most_labels = 8;
 };

@@ -31,11 +31,9 @@ std::shared_ptr<const proxy::Conf> make_worker_conf(const config::Settings& sett
   conf->settings.ping_interval = settings.stream.ping_interval;
   conf->settings.upstream_silence = settings.tunnel.stream_gap;
   conf->settings.hold = settings.route.hold;
+  conf->settings.queue_time = settings.route.queue_time;
   conf->settings.attempts = settings.route.connect_attempts;
   conf->settings.queue = settings.route.queue;
-  for (const config::Listener& listener : settings.listeners)
-    conf->settings.cors_origins.insert(conf->settings.cors_origins.end(), listener.cors_origins.begin(),
-                                       listener.cors_origins.end());
   conf->settings.label_headers = settings.audit.label_headers;
   conf->settings.most_labels = settings.audit.max_labels;
   conf->chain = std::move(chain);
@@ -68,6 +66,8 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
                    .idle_time = settings.http.idle_time,
                    .body_gap = settings.http.body_gap,
                    .write_gap = settings.http.write_gap};
+  front->cors = {.origins = listener.cors_origins,
+                 .max_age = std::chrono::duration_cast<std::chrono::seconds>(listener.cors_max_age)};
   return front;
 }
 

@@ -2,7 +2,6 @@
 
 #include "net/proxy_protocol.h"
 #include "openai/error_body.h"
-#include "proxy/exchange.h"
 
 namespace sluice::server {
 namespace {
@@ -74,7 +73,8 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
       address = net::truncated(origin.value_or(peer));
     }
     connection.busy = true;
-    co_await serve_request(client, **head, address);
+    const proxy::Arrival arrival{.address = address, .cors = settings.cors};
+    co_await serve_request(client, **head, arrival);
     connection.busy = false;
     if (draining_ || !client.keeps_alive()) break;
   }
@@ -84,12 +84,12 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
 
 // Of its own, so that an idle connection does not hold an exchange's memory.
 Task<void> Front::serve_request(http::ServerConnection& client, const http::RequestHead& head,
-                                const std::string& address) {
+                                const proxy::Arrival& arrival) {
   if (head.path.starts_with(kOwnPaths) && worker_.own_paths) {
     (void)co_await worker_.own_paths(client, head);
     co_return;
   }
-  proxy::Exchange exchange(worker_, client, head, proxy::ClientAddress{address});
+  proxy::Exchange exchange(worker_, client, head, arrival);
   co_await exchange.run();
 }
 

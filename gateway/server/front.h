@@ -11,7 +11,7 @@
 #include "net/address.h"
 #include "net/stream.h"
 #include "net/task_group.h"
-#include "proxy/worker.h"
+#include "proxy/exchange.h"
 
 namespace sluice::server {
 
@@ -24,6 +24,7 @@ struct FrontSettings {
   std::chrono::milliseconds handshake_time{10'000};
   std::shared_ptr<SSL_CTX> context;  // null: plain. Shared: connections in their handshake outlive a reload
   http::ConnectionLimits limits;
+  proxy::Cors cors;
 };
 
 // Connections of the whole process, under one cap.
@@ -61,7 +62,8 @@ class Front final {
   Task<void> serve(net::Socket socket, std::shared_ptr<const FrontSettings> settings);
   Task<Status> secure(net::Stream& stream, const FrontSettings& settings, net::Address& peer);
   Task<void> serve_requests(std::unique_ptr<net::Stream> stream, const FrontSettings& settings, net::Address peer);
-  Task<void> serve_request(http::ServerConnection& client, const http::RequestHead& head, const std::string& address);
+  Task<void> serve_request(http::ServerConnection& client, const http::RequestHead& head,
+                           const proxy::Arrival& arrival);
   Task<void> answer_bad_head(http::ServerConnection& client, Error error);
 
   proxy::Worker& worker_;

@@ -229,12 +229,12 @@ class Agent:
 class Client:
     """An HTTP/1.1 client that hides nothing: raw bytes in, raw bytes out, one connection."""
 
-    def __init__(self, gateway, key=None, timeout=30):
+    def __init__(self, gateway, key=None, timeout=30, port=None):
         self.gateway = gateway
         self.key = key["key"] if isinstance(key, dict) else key
         context = ssl.create_default_context(cafile=gateway.ca)
         context.set_alpn_protocols(["http/1.1"])
-        plain = socket.create_connection(("127.0.0.1", gateway.port), timeout=timeout * SLOW)
+        plain = socket.create_connection(("127.0.0.1", port or gateway.port), timeout=timeout * SLOW)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = context.wrap_socket(plain, server_hostname="localhost")
         self.buffer = b""

@@ -1,16 +1,18 @@
 """Start, reload, drain, restart, revocation: behaviour 40 of the wire contract and what operators rely on."""
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
 import threading
 import time
+import urllib.request
 
 import pytest
 
 from fake_model import FakeModel, delta
-from harness import SLOW, Client, Gateway, Process, error_of, events_of, run, until
+from harness import SLOW, Client, Gateway, Process, error_of, events_of, free_port, run, until
 
 
 def gated_stream(gate):
@@ -200,6 +202,31 @@ def test_a_pairing_key_is_good_once(make_gateway, tmp_path):
     assert pairing["key"] not in again.stderr
 
 
+def test_pairing_refuses_in_the_form_of_every_other_error(gateway):
+    with Client(gateway) as client:
+        for method, path, body, expected in (("POST", "/.sluice/v1/pair", {"pairing_key": "wrong", "csr": "x", "name": "n"}, 403),
+                                             ("POST", "/.sluice/v1/pair", b"no object", 400), ("GET", "/.sluice/v1/pair", None, 404),
+                                             ("POST", "/.sluice/v1/hello", {}, 404)):
+            status, headers, answer = client.call(method, path, body)
+            assert status == expected and headers["x-request-id"], (method, path, answer)
+            error_of(answer)
+
+
+def test_metrics_show_how_late_each_worker_has_been(make_gateway):
+    port = free_port()
+    gateway = make_gateway(f'[admin]\nmetrics = "127.0.0.1:{port}"\n', via=None, workers=2)
+
+    def lags():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return [int(lag) for lag in re.findall(r'^sluice_loop_lag_microseconds\{worker="[01]"\} (\d+)$', answer.read().decode(), re.M)]
+
+    assert len(lags()) == 2
+    os.kill(gateway.process.pid, signal.SIGSTOP)
+    time.sleep(0.7)  # what is measured
+    os.kill(gateway.process.pid, signal.SIGCONT)
+    until(lambda: min(lags()) > 300_000, what=lambda: f"both workers were late: {lags()}")
+
+
 # --- conf files and starts that fail
 
 def one_line_failure(*arguments, **options):
@@ -305,6 +332,19 @@ def test_cors_preflight_is_answered_before_authentication(make_gateway):
         assert headers["access-control-allow-origin"] == "https://app.example"
 
 
+def test_each_listener_has_the_cors_of_its_own(make_gateway):
+    other = free_port()
+    gateway = make_gateway(f'[[listener]]\naddress = "127.0.0.1:{other}"\ncors_origins = ["https://b.example"]\n',
+                           listener='cors_origins = ["https://a.example"]\ncors_max_age = "90s"')
+    for port, own, age in ((gateway.port, "https://a.example", "90"), (other, "https://b.example", "600")):
+        for origin in ("https://a.example", "https://b.example"):
+            with Client(gateway, gateway.ready_key, port=port) as client:
+                _, headers, _ = client.call("OPTIONS", "/v1/models", headers=[("Origin", origin), ("Access-Control-Request-Method", "GET")])
+                assert headers["access-control-max-age"] == age
+                for headers in (headers, client.get("/v1/models", headers=[("Origin", origin)])[1]):
+                    assert headers.get("access-control-allow-origin") == (origin if origin == own else None)
+
+
 def test_a_forwarded_address_is_believed_from_trusted_networks_only(make_gateway):
     for trusted, expected in (('trust_forwarded_for = ["127.0.0.0/8"]', "203.0.113.0"), ("", "127.0.0.0")):
         gateway = make_gateway(listener=trusted)
@@ -325,9 +365,25 @@ def test_known_models_are_held_for_and_refused_with_503_never_404(make_gateway):
     backend.close()
 
 
-def test_a_list_of_models_longer_than_the_read_ahead_is_read_to_its_end(make_gateway):
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_a_list_of_models_longer_than_any_window_is_read_to_its_end(make_gateway, via):
     backend = FakeModel(models=["fake-model"] + [f"model-{i}-{'x' * 200}" for i in range(2_000)])
-    gateway = make_gateway(via="direct", backend=backend)
+    gateway = make_gateway('[tunnel]\nstream_window = "16KiB"\n', via=via, backend=backend)
     until(lambda: gateway.cli("models").stdout.count("model-") == 2_000, what="all models")
+    assert "protocol" not in gateway.process.log
     backend.close()
+
+
+def test_the_list_of_agents_tells_who_is_connected(make_gateway):
+    gateway = make_gateway(via="agent")
+
+    def shown():
+        agents = json.loads(gateway.cli("agent", "list", "--json").stdout)
+        return [agent["state"] for agent in agents], json.loads(gateway.cli("status", "--json").stdout)["agents_connected"]
+
+    until(lambda: shown() == (["connected"], 1), what=lambda: f"connected: {shown()}")
+    gateway.agents[0].stop()
+    until(lambda: shown() == (["away"], 0), what=lambda: f"away: {shown()}")
+    gateway.agents[0].start()
+    until(lambda: shown() == (["connected"], 1), what=lambda: f"connected again: {shown()}")
 
