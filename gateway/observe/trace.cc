@@ -51,13 +51,6 @@ std::optional<TraceContext> TraceContext::parse(std::string_view text) noexcept 
   return trace;
 }
 
-TraceContext TraceContext::begin(std::uint64_t high, std::uint64_t low, std::uint64_t span) noexcept {
-  TraceContext trace;
-  put(high, trace.trace_id.data());
-  put(low | 1U, trace.trace_id.data() + 8);  // never zero
-  return trace.with_span(span);
-}
-
 TraceContext TraceContext::with_span(std::uint64_t span) const noexcept {
   TraceContext next = *this;
   put(span | 1U, next.span_id.data());

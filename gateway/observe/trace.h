@@ -21,8 +21,6 @@ struct TraceContext {
 
   // Nothing: malformed, version ff, or an id of zeros, which the standard says to ignore.
   [[nodiscard]] static std::optional<TraceContext> parse(std::string_view traceparent) noexcept;
-  // A new trace of three random numbers.
-  [[nodiscard]] static TraceContext begin(std::uint64_t high, std::uint64_t low, std::uint64_t span) noexcept;
   // The same trace with a span of our own, for the next hop.
   [[nodiscard]] TraceContext with_span(std::uint64_t span) const noexcept;
   [[nodiscard]] Text text() const noexcept;

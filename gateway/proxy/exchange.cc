@@ -81,6 +81,7 @@ Status Exchange::identify() {
                   .user = user.name,
                   .allowed_models = key_->models};
   read_labels();
+  read_trace();
   return ok();
 }
 
@@ -94,6 +95,21 @@ void Exchange::read_labels() {
     labels_.emplace_back(name, openai::valid_utf8(field->value(), kLabelBytes));
   }
   call_.labels = labels_;
+}
+
+// The trace that the call belongs to, for the next hop (W3C Trace Context). Its state may come in several fields; it
+// may be dropped where it is longer than any hop need pass on (section 3.3.1.5).
+void Exchange::read_trace() {
+  constexpr std::size_t kStateBytes = 512;
+  if (head_.fields->count("traceparent") != 1) return;
+  trace_ = observe::TraceContext::parse((*head_.fields)["traceparent"]);
+  if (!trace_) return;
+  const auto [first, last] = head_.fields->equal_range("tracestate");
+  for (auto field = first; field != last; ++field) {
+    if (!trace_state_.empty()) trace_state_ += ',';
+    trace_state_ += std::string_view(field->value());
+  }
+  if (trace_state_.size() > kStateBytes) trace_state_.clear();
 }
 
 // The body, bounded: by its own limit and by what the whole process may hold.

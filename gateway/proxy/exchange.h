@@ -3,9 +3,11 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "observe/trace.h"
 #include "openai/answer.h"
 #include "openai/error_body.h"
 #include "proxy/reply.h"
@@ -50,6 +52,7 @@ class Exchange final {
   Status match();
   Status identify();
   void read_labels();
+  void read_trace();
   Task<Status> read_body();
   Status understand();
   Status admit();
@@ -118,6 +121,8 @@ class Exchange final {
 
   std::array<char, 40> request_id_{};
   std::vector<std::pair<std::string, std::string>> labels_;
+  std::optional<observe::TraceContext> trace_;  // the client's, if it has one
+  std::string trace_state_;
   std::string model_hash_;
   std::string model_served_;
   std::string place_name_;

@@ -2,6 +2,7 @@
 // place only where nothing can have been generated.
 #include <algorithm>
 
+#include "base/ids.h"
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
@@ -79,6 +80,11 @@ void Exchange::prepare(upstream::Place& place) {
   request_headers_.add("accept", call_.stream ? "text/event-stream" : "application/json");
   request_headers_.add("accept-encoding", "identity");
   request_headers_.add("x-request-id", call_.request_id);
+  if (trace_) {
+    const observe::TraceContext::Text parent = trace_->with_span(random_id()).text();
+    request_headers_.add_copy("traceparent", {parent.data(), parent.size()});
+    if (!trace_state_.empty()) request_headers_.add("tracestate", trace_state_);
+  }
   for (const http::Header& header : place.headers()) request_headers_.add(header.name, header.value);
   request_ = {.method = route_.endpoint->method,
               .path = route_.endpoint->path,

@@ -1,6 +1,6 @@
-"""From a call to a place that takes it, and what bounds its answer: slots, queues, large answers."""
+"""From a call to a place that takes it, and what bounds its answer: slots, queues, large answers, traces."""
 import json
-
+import re
 import threading
 import time
 
@@ -120,3 +120,30 @@ def test_an_answer_that_grows_beyond_the_limit_breaks_off(make_gateway, fake, ma
         with pytest.raises((ConnectionError, OSError)):
             client.read_body(headers)
     assert gateway.audit_of(headers["x-request-id"])["end_reason"] == "upstream_failed"
+
+
+# --- traces
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def trace_of(fake, mark):
+    request = fake.seen(mark)[-1]
+    return request.header("traceparent"), request.header("tracestate")
+
+
+def test_a_trace_goes_on_to_the_upstream_with_a_span_of_our_own(gateway, key, fake, mark):
+    with Client(gateway, key) as client:
+        client.chat(mark, headers=[("Traceparent", PARENT), ("Tracestate", "a=1"), ("tracestate", "b=2")])
+    parent, state = trace_of(fake, mark)
+    found = re.fullmatch(r"00-4bf92f3577b34da6a3ce929d0e0e4736-([0-9a-f]{16})-01", parent)
+    assert found and found.group(1) not in ("00f067aa0ba902b7", "0" * 16)
+    assert state == "a=1,b=2"
+
+
+@pytest.mark.parametrize("sent", [[], [("traceparent", "00-xyz")], [("traceparent", PARENT), ("traceparent", PARENT)]],
+                         ids=["none", "malformed", "twice"])
+def test_without_one_good_parent_nothing_of_a_trace_goes_on(gateway, key, fake, mark, sent):
+    with Client(gateway, key) as client:
+        client.chat(mark, headers=[*sent, ("tracestate", "a=1")])
+    assert trace_of(fake, mark) == (None, None)

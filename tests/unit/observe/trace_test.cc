@@ -38,8 +38,8 @@ TEST(Trace, WhatTheStandardCallsInvalidIsIgnored) {
   EXPECT_TRUE(TraceContext::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").has_value());
 }
 
-TEST(Trace, ANewTraceIsNeverTheInvalidOne) {
-  EXPECT_TRUE(TraceContext::parse(text_of(TraceContext::begin(0, 0, 0))).has_value());
+TEST(Trace, ASpanOfOurOwnIsNeverTheInvalidOne) {
+  EXPECT_TRUE(TraceContext::parse(text_of(TraceContext::parse(kExample)->with_span(0))).has_value());
 }
 
 }  // namespace
