@@ -9,7 +9,6 @@ namespace {
 constexpr std::string_view kModelNotFound =
     "The model does not exist or this API key has no access to it. GET /v1/models lists the models that the key can "
     "use.";
-constexpr std::chrono::milliseconds kRetrySoon{1'000};
 
 // Which end an error is. `sent`: a request had gone to an upstream.
 EndReason end_reason_of(const Error& error, bool sent) noexcept {

@@ -85,6 +85,16 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
               "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens");
 }
 
+Task<Status> answer_error(http::ServerConnection& client, Error error, std::string_view message) {
+  const openai::ErrorAnswer answer = openai::error_answer(error, message);
+  ReplyHeaders headers;
+  std::array<char, 40> id{};
+  headers.add("content-type", "application/json");
+  headers.add("x-request-id", make_request_id(id));
+  add_retry_headers(headers, answer, answer.status == 503 ? kRetrySoon : std::chrono::milliseconds{0});
+  co_return co_await client.respond(answer.status, headers.span(), answer.body);
+}
+
 std::string_view make_request_id(std::span<char, 40> into) noexcept {
   std::memcpy(into.data(), "req_", 4);
   write_hex(random_id(), into.subspan(4, 16));

@@ -17,6 +17,9 @@
 
 namespace sluice::proxy {
 
+// Where nobody knows when a retry helps, and one does.
+inline constexpr std::chrono::milliseconds kRetrySoon{1'000};
+
 // A small list of headers with room for the values that are made here.
 // Lifetime: names, and values given to add(), outlive the list; values given to add_copy() live in it.
 class ReplyHeaders final {
@@ -50,6 +53,10 @@ void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
                        std::chrono::milliseconds retry_after) noexcept;
 // access-control-allow-origin and its company, if `origin` is allowed.
 void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<const std::string> allowed) noexcept;
+
+// Answers a request that is no exchange: a head that could not be read, a path of the gateway's own. `message` empty:
+// the error's own.
+Task<Status> answer_error(http::ServerConnection& client, Error error, std::string_view message = {});
 
 // Writes "req_" and 32 hexadecimal digits.
 std::string_view make_request_id(std::span<char, 40> into) noexcept;

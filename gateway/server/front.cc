@@ -1,7 +1,6 @@
 #include "server/front.h"
 
 #include "net/proxy_protocol.h"
-#include "openai/error_body.h"
 
 namespace sluice::server {
 namespace {
@@ -96,12 +95,7 @@ Task<void> Front::serve_request(http::ServerConnection& client, const http::Requ
 Task<void> Front::answer_bad_head(http::ServerConnection& client, Error error) {
   if (error.kind == ErrorKind::kClosed) co_return;
   client.close_after_answer();
-  const openai::ErrorAnswer answer = openai::error_answer(error);
-  proxy::ReplyHeaders headers;
-  std::array<char, 40> id;
-  headers.add("content-type", "application/json");
-  headers.add("x-request-id", proxy::make_request_id(id));
-  (void)co_await client.respond(answer.status, headers.span(), answer.body);
+  (void)co_await proxy::answer_error(client, error);
 }
 
 void Front::drain() noexcept {

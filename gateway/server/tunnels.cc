@@ -1,7 +1,7 @@
 #include "server/tunnels.h"
 
 #include "base/json.h"
-#include "openai/error_body.h"
+#include "proxy/reply.h"
 
 namespace sluice::server {
 namespace {
@@ -29,7 +29,12 @@ std::string paired_text(const admin::Agents::Paired& paired) {
                                       {"gateways", json::array{}}});
 }
 
-std::string error_text(std::string_view what) { return json::serialize(json::object{{"error", what}}); }
+// What the store or the CA said, as the kind that gives the status for it.
+Error error_of(const absl::Status& status) noexcept {
+  if (absl::IsPermissionDenied(status)) return client_error(ErrorKind::kForbidden, "");
+  if (absl::IsInvalidArgument(status)) return client_error(ErrorKind::kBadRequest, "");
+  return self_error(ErrorKind::kUnavailable, "");
+}
 
 }  // namespace
 
@@ -65,14 +70,16 @@ struct PairingDesk::Errand {
 
 Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client, const http::RequestHead& head) {
   if (head.path != kPairPath || head.method != http::Verb::post)
-    co_return co_await answer(client, 404, error_text("there is nothing here but POST /.sluice/v1/pair"));
+    co_return co_await proxy::answer_error(
+        client, client_error(ErrorKind::kNotFound, "there is nothing here but POST /.sluice/v1/pair"));
   Buffer body;
   SmallBody reserve;
   if (const Status read = co_await client.read_body(body, kPairBytes, reserve); !read)
-    co_return co_await answer(client, 400, error_text("the body could not be read or is too large"));
+    co_return co_await proxy::answer_error(client, read.error());
   std::optional<json::object> asked = parse_object(body.view(), kPairBytes);
   if (!asked)
-    co_return co_await answer(client, 400, error_text("the body must be a JSON object with pairing_key, csr and name"));
+    co_return co_await proxy::answer_error(
+        client, client_error(ErrorKind::kBadRequest, "the body must be a JSON object with pairing_key, csr and name"));
   const auto errand = std::make_shared<Errand>(loop, *std::move(asked));  // shared: the worker may stop waiting first
   control_.post([this, errand, &loop] {
     const json::object& o = errand->asked;
@@ -87,22 +94,16 @@ Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client,
   errand->waiting = false;
   if (!errand->paired.ok()) {
     log_refusal(errand->paired.status());
-    const unsigned status = absl::IsPermissionDenied(errand->paired.status())  ? 403
-                            : absl::IsInvalidArgument(errand->paired.status()) ? 400
-                                                                               : 503;
-    co_return co_await answer(client, status, error_text(text_of(errand->paired.status())));
+    co_return co_await proxy::answer_error(client, error_of(errand->paired.status()), text_of(errand->paired.status()));
   }
   log_paired(errand->paired->agent_id);
-  co_return co_await answer(client, 200, paired_text(*errand->paired));
+  const std::string text = paired_text(*errand->paired);
+  co_return co_await client.respond(200, kHeaders, text);
 }
 
 void PairingDesk::log_refusal(const absl::Status& why) noexcept {
   log_.warn("an agent was not paired", {{"why", text_of(why)}});
 }
 void PairingDesk::log_paired(const std::string& agent_id) noexcept { log_.info("agent paired", {{"agent", agent_id}}); }
-
-Task<Status> PairingDesk::answer(http::ServerConnection& client, unsigned status, std::string body) {
-  co_return co_await client.respond(status, kHeaders, body);
-}
 
 }  // namespace sluice::server

@@ -38,8 +38,9 @@ class BookedAgents final : public tunnel::AgentDirectory {
 };
 
 // POST /.sluice/v1/pair on the API's port: {"pairing_key", "csr", "name"} → {"agent_id", "certificate", "ca",
-// "gateways"}. Thread:   serve() on any worker; what it asks for runs on the control thread. Lifetime: outlives every
-// connection.
+// "gateways"}; errors as for every other path.
+// Thread:   serve() on any worker; what it asks for runs on the control thread.
+// Lifetime: outlives every connection.
 class PairingDesk final {
  public:
   PairingDesk(net::Loop& control, admin::Agents& agents, observe::Log& log) noexcept
@@ -50,7 +51,6 @@ class PairingDesk final {
   struct Errand;
   void log_refusal(const absl::Status& why) noexcept;
   void log_paired(const std::string& agent_id) noexcept;
-  Task<Status> answer(http::ServerConnection& client, unsigned status, std::string body);
 
   net::Loop& control_;
   admin::Agents& agents_;
