@@ -25,6 +25,8 @@ Meters::Meters(Metrics& m, std::span<const std::string_view> endpoints) : metric
   duration = m.histogram("sluice_request_duration_seconds", "From the request's head to the end of its answer.");
   streams = m.gauge("sluice_streams", "Streamed answers under way.");
   connections = m.gauge("sluice_connections", "Open client connections.");
+  loop_lag = m.gauge("sluice_loop_lag_microseconds",
+                     "How late a worker's loop was at worst in the last ten to twenty seconds.", {}, Across::kWorker);
   unauthorized = m.counter("sluice_unauthorized_total", "Calls refused for want of a good key.");
   limited = m.counter("sluice_rate_limited_total", "Calls refused by a rate limit.");
   over_budget = m.counter("sluice_over_budget_total", "Calls refused by a budget that is spent.");

@@ -32,6 +32,7 @@ class Meters final {
   HistogramId ttft, duration;
   GaugeId streams;         // running now
   GaugeId connections;     // open now
+  GaugeId loop_lag;        // microseconds, of each worker
   CounterId unauthorized;  // 401s
   CounterId limited;       // 429 rate_limit_exceeded
   CounterId over_budget;   // 429 insufficient_quota

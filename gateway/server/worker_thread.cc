@@ -14,11 +14,13 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
              }),
       metrics_(shared.meters, shared.metrics.shard(index)),
       worker_(loop_, shared.directory, shared.clock, shared.buffered, metrics_, shared.boot_id),
+      lag_(loop_, shared.metrics.shard(index), shared.meters.loop_lag),
       catalog_(worker_.pool, [this](const std::string& model) { learn(model); }),
       front_(worker_, tasks_, shared.connections),
       work_(loop_.executor()) {}
 
 void WorkerThread::start() {
+  tasks_.spawn(lag_.watch());
   thread_ = std::thread([this] { loop_.io().run(); });
 }
 
@@ -91,6 +93,7 @@ void WorkerThread::cut() noexcept {
 void WorkerThread::close_all() noexcept { front_.cut(); }
 
 void WorkerThread::finish() {
+  lag_.stop();
   for (const auto& place : upstreams_) place->stop();
   if (closing_) tasks_.spawn(closing_());
   tasks_.when_idle([this] {

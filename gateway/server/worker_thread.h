@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "observe/log.h"
 #include "server/front.h"
+#include "server/loop_lag.h"
 #include "upstream/catalog.h"
 #include "upstream/direct.h"
 
@@ -78,6 +79,7 @@ class WorkerThread final {
   net::TaskGroup tasks_;
   proxy::WorkerMetrics metrics_;
   proxy::Worker worker_;
+  LoopLag lag_;
   upstream::Catalog catalog_;
   Learned learned_;
   std::function<Task<void>()> closing_;
