@@ -75,22 +75,6 @@ std::optional<WallTime> parse_moment(std::string_view text) noexcept {
 
 }  // namespace
 
-const char* to_string(Scope scope) noexcept {
-  switch (scope) {
-    case Scope::kKey:
-      return "key";
-    case Scope::kUser:
-      return "user";
-    case Scope::kTenant:
-      return "tenant";
-    case Scope::kModel:
-      return "model";
-    case Scope::kUserModel:
-      return "user_model";
-  }
-  return "";
-}
-
 std::string format_id(Scope scope, std::uint64_t id) { return std::string(prefix_of(scope)) + std::to_string(id); }
 
 std::optional<std::uint64_t> parse_id(Scope scope, std::string_view text) noexcept {

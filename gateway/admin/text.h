@@ -11,13 +11,14 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "ledger/refusal.h"
 
 namespace sluice::admin {
 
 // "tenant_3", "user_12", "key_40": an id that says what it is, so that one is not taken for another.
 [[nodiscard]] std::string format_id(Scope scope, std::uint64_t id);
 [[nodiscard]] std::optional<std::uint64_t> parse_id(Scope scope, std::string_view text) noexcept;
-[[nodiscard]] const char* to_string(Scope scope) noexcept;  // "tenant" "user" "key" "model" "user_model"
+using ledger::to_string;  // of scopes: as the ledger says them in its refusals
 
 // "2026-11-21T01:48:31.250Z".
 [[nodiscard]] std::string format_time(WallTime time);
