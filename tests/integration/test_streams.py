@@ -204,8 +204,8 @@ ODD_STREAMS = {
 }
 
 
-@pytest.mark.parametrize("form", ODD_STREAMS)
-def test_contract_18_odd_streams_leave_in_the_form_that_decoders_take(gateway, key, fake, mark, form):
+def odd_stream(form):
+    """A handler: two words, written as `form` has it."""
     events = [sse(delta("one")), sse(delta("two")), sse(delta(None, "stop")), "data: [DONE]\n\n"]
 
     def handle(connection):
@@ -213,7 +213,12 @@ def test_contract_18_odd_streams_leave_in_the_form_that_decoders_take(gateway, k
         connection.chunk(ODD_STREAMS[form](events))
         connection.end()
 
-    fake.on(mark, handle)
+    return handle
+
+
+@pytest.mark.parametrize("form", ODD_STREAMS)
+def test_contract_18_odd_streams_leave_in_the_form_that_decoders_take(gateway, key, fake, mark, form):
+    fake.on(mark, odd_stream(form))
     with Client(gateway, key) as client:
         _, _, body = client.chat(mark, stream=True)
     text = body.decode()
@@ -226,14 +231,7 @@ def test_contract_18_odd_streams_leave_in_the_form_that_decoders_take(gateway, k
 @pytest.mark.parametrize("form", ODD_STREAMS)
 def test_contract_18_the_python_decoder_never_raises(gateway, key, fake, mark, form):
     import sdk
-    events = [sse(delta("one")), sse(delta("two")), sse(delta(None, "stop")), "data: [DONE]\n\n"]
-
-    def handle(connection):
-        connection.head()
-        connection.chunk(ODD_STREAMS[form](events))
-        connection.end()
-
-    fake.on(mark, handle)
+    fake.on(mark, odd_stream(form))
     outcome = chat(sdk.PythonSdk(), gateway, key, mark, stream=True)
     assert outcome.error is None and text_of(outcome.chunks) == "onetwo"
 
