@@ -4,8 +4,8 @@
 
 namespace sluice::admin {
 
-void Fields::wrong(std::string message) {
-  if (status_.ok()) status_ = absl::InvalidArgumentError(std::move(message));
+void Fields::wrong(const std::string& message) {
+  if (status_.ok()) status_ = absl::InvalidArgumentError(message);
 }
 
 const json::value* Fields::find(const char* name) {

@@ -35,7 +35,7 @@ class Fields final {
 
  private:
   const json::value* find(const char* name);
-  void wrong(std::string message);
+  void wrong(const std::string& message);
 
   const json::object& object_;
   std::set<std::string> read_;

@@ -88,7 +88,7 @@ Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
     (void)co_await wake.wait();
   }
   if (call) {
-    call->wake_on_change(nullptr);
+    call->wake_on_change(nullptr);  // NOLINT: null if it was moved
     out.reset();
   }
   reporter_.call_ended(answered);

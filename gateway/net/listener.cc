@@ -95,7 +95,7 @@ Task<void> Listener::accept_all(Accepted accepted) {
     }
     if (ec == asio::error::operation_aborted) co_return;
     // Out of descriptors or memory: the connection stays in the kernel's queue until something is closed.
-    if (ec != asio::error::connection_aborted) co_await pause_.wait(Deadline::after(kOutOfDescriptorsPause));
+    if (ec != asio::error::connection_aborted) (void)co_await pause_.wait(Deadline::after(kOutOfDescriptorsPause));
   }
 }
 

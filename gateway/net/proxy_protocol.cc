@@ -11,7 +11,7 @@ using State = ProxyHeader::State;
 
 constexpr std::string_view kSignature("\r\n\r\n\0\r\nQUIT\n", 12);
 constexpr std::size_t kV1Bytes = 107;
-constexpr ProxyHeader kBad = {.state = State::kBad, .size_bytes = 0, .source = {}};
+const ProxyHeader kBad = {.state = State::kBad, .size_bytes = 0, .source = {}};
 constexpr Error kBadHeader = {ErrorKind::kProtocol, Origin::kClient, Retry::kNo, 0, 0, "not a PROXY protocol header"};
 
 std::string_view next_word(std::string_view& text) noexcept {

@@ -26,7 +26,7 @@ TaskGroup::Root TaskGroup::drive(TaskGroup& group, Task<void> task) {
 }
 
 Task<void> TaskGroup::join() {
-  while (running_ != 0) co_await idle_.wait();
+  while (running_ != 0) (void)co_await idle_.wait();
 }
 
 void TaskGroup::when_idle(std::function<void()> then) {
