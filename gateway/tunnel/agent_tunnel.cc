@@ -127,13 +127,8 @@ struct AgentTunnel::Callbacks {
 AgentTunnel::AgentTunnel(net::Loop& loop, const SessionOptions& options, const BodyLimits& limits,
                          std::atomic<std::size_t>& buffered, CallHandler& handler) noexcept
     : Session(loop, options), limits_(limits), buffered_(buffered), handler_(handler) {
-  const auto callbacks = make_callbacks();
+  const auto callbacks = make_callbacks<Callbacks>();
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks.get(), &Callbacks::on_begin_headers);
-  nghttp2_session_callbacks_set_on_header_callback(callbacks.get(), &Callbacks::on_header);
-  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks.get(), &Callbacks::on_data);
-  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks.get(), &Callbacks::on_frame);
-  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks.get(), &Callbacks::on_stream_close);
-  nghttp2_session_callbacks_set_send_data_callback(callbacks.get(), &Callbacks::send_body);
   Session::start(Role::kAgent, callbacks.get());
 }
 

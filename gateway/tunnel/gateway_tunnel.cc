@@ -93,13 +93,8 @@ struct GatewayTunnel::Callbacks {
 };
 
 GatewayTunnel::GatewayTunnel(net::Loop& loop, const SessionOptions& options) noexcept : Session(loop, options) {
-  const auto callbacks = make_callbacks();
-  nghttp2_session_callbacks_set_on_header_callback(callbacks.get(), &Callbacks::on_header);
-  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks.get(), &Callbacks::on_data);
-  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks.get(), &Callbacks::on_frame);
+  const auto callbacks = make_callbacks<Callbacks>();
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks.get(), &Callbacks::on_frame_sent);
-  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks.get(), &Callbacks::on_stream_close);
-  nghttp2_session_callbacks_set_send_data_callback(callbacks.get(), &Callbacks::send_body);
   Session::start(Role::kGateway, callbacks.get());
 }
 

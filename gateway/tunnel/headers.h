@@ -20,6 +20,17 @@ struct CallbacksDeleter {
 };
 using CallbacksPtr = std::unique_ptr<nghttp2_session_callbacks, CallbacksDeleter>;
 [[nodiscard]] CallbacksPtr make_callbacks() noexcept;
+// What both roles are told of, each by the functions of its own class.
+template <class Role>
+[[nodiscard]] CallbacksPtr make_callbacks() noexcept {
+  CallbacksPtr callbacks = make_callbacks();
+  nghttp2_session_callbacks_set_on_header_callback(callbacks.get(), &Role::on_header);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks.get(), &Role::on_data);
+  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks.get(), &Role::on_frame);
+  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks.get(), &Role::on_stream_close);
+  nghttp2_session_callbacks_set_send_data_callback(callbacks.get(), &Role::send_body);
+  return callbacks;
+}
 
 // Name-value pairs as nghttp2 takes them. It copies what it is given.
 // Lifetime: what was added stays valid until the block has been submitted.
