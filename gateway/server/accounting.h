@@ -46,6 +46,7 @@ class Accounting final {
 
   [[nodiscard]] ledger::AuditSink& sink() noexcept;
   [[nodiscard]] ledger::Journal* journal() noexcept { return journal_.get(); }  // null: the conf turned it off
+  [[nodiscard]] const ledger::Journal* journal() const noexcept { return journal_.get(); }
 
   // Ends of calls: handed over, in the store, lost for want of room.
   [[nodiscard]] std::uint64_t recorded() const noexcept;

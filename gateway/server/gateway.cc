@@ -9,9 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <mutex>
 #include <optional>
-#include <sstream>
 
 #include "admin/server.h"
 #include "base/ids.h"
@@ -19,6 +17,7 @@
 #include "config/loader.h"
 #include "server/conf.h"
 #include "server/restore.h"
+#include "server/show.h"
 #include "server/tunnels.h"
 #include "server/workers.h"
 #include "store/sqlite_store.h"
@@ -55,18 +54,6 @@ void set_core_dumps(bool allowed) {
 
 // What waiting may mend: a disk that is not mounted yet, a lock, a folder's mode, a file that a backup replaces.
 bool may_pass(const absl::Status& status) noexcept { return absl::IsUnavailable(status) || absl::IsDataLoss(status); }
-
-bool connected(const tunnel::AgentView& agent) noexcept { return agent.tunnels != 0; }
-
-std::string_view text_of(const absl::Status& status) noexcept {
-  return {status.message().data(), status.message().size()};
-}
-
-std::string text_of(const net::Endpoint& endpoint) {
-  std::ostringstream text;
-  text << endpoint;
-  return text.str();
-}
 
 absl::Status make_private_folder(const std::string& path) {
   std::error_code ec;
@@ -371,48 +358,18 @@ json::object Gateway::status() {
       {"keys", directory_.keys()},
       {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
       {"reserved", ledger_.reserved()}};
-  if (const ledger::Journal* journal = accounting_ ? accounting_->journal() : nullptr)
-    status["journal"] = {
-        {"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
-  if (accounting_)
-    status["audit"] = {
-        {"recorded", accounting_->recorded()}, {"stored", accounting_->stored()}, {"dropped", accounting_->dropped()}};
+  if (accounting_) show(*accounting_, status);
   json::array addresses;
-  for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(text_of(address));
+  for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(show(address));
   status["addresses"] = std::move(addresses);
   return status;
 }
 
-json::array Gateway::models() {
-  std::map<std::string, std::int64_t> free_slots;
-  std::mutex mutex;
-  workers_.run_all([&](WorkerThread& worker) {
-    const std::lock_guard lock(mutex);
-    for (const auto& [model, slots] : worker.worker().pool.free_slots()) free_slots[model] = slots;
-  });
-  json::array models;
-  for (const auto& [model, slots] : free_slots) models.push_back(json::object{{"name", model}, {"free_slots", slots}});
-  return models;
-}
+json::array Gateway::models() { return show_models(workers_); }
 
 json::object Gateway::agent(const std::string& agent_id) {
-  for (const tunnel::AgentView& view : registry_->list()) {
-    if (view.id != agent_id || !connected(view)) continue;
-    json::array models;
-    for (const tunnel::ModelHealth& model : view.models)
-      models.push_back(json::object{{"name", model.name},
-                                    {"state", model.state == tunnel::ModelState::kReady ? "ready" : "unavailable"},
-                                    {"slots", model.slots},
-                                    {"busy", model.busy}});
-    return {{"connected", true},
-            {"version", view.version},
-            {"tunnels", view.tunnels},
-            {"models", std::move(models)},
-            {"cpu_percent", view.telemetry.cpu_percent},
-            {"memory_used_bytes", view.telemetry.memory_used_bytes},
-            {"memory_total_bytes", view.telemetry.memory_total_bytes},
-            {"queue", view.telemetry.queue},
-            {"gpus", view.telemetry.gpus.size()}};
+  for (const tunnel::AgentView& agent : registry_->list()) {
+    if (agent.id == agent_id && connected(agent)) return show(agent);
   }
   return {};
 }
@@ -424,7 +381,7 @@ absl::Status Gateway::drain() {
 
 void Gateway::announce() {
   for (std::size_t i = 0; i < workers_.addresses().size(); ++i) {
-    log_.info("listening", {{"address", text_of(workers_.addresses()[i])}, {"workers", workers_.size()}});
+    log_.info("listening", {{"address", show(workers_.addresses()[i])}, {"workers", workers_.size()}});
   }
 }
 
@@ -480,10 +437,10 @@ Task<void> Gateway::stop() {
   registry_->drain();
   workers_.post_all([](WorkerThread& worker) { worker.drain(); });
   const net::Deadline grace = net::Deadline::after(settings_.server.grace);
-  while (connections_.open > 0 && !grace.passed()) co_await step.wait(net::Deadline::after(kDrainStep));
+  while (connections_.open > 0 && !grace.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
   workers_.post_all([](WorkerThread& worker) { worker.cut(); });
   const net::Deadline cut = net::Deadline::after(kCutTime);
-  while (connections_.open > 0 && !cut.passed()) co_await step.wait(net::Deadline::after(kDrainStep));
+  while (connections_.open > 0 && !cut.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
   workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
   workers_.stop();
   co_await admin_->stop();

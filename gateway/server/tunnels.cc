@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "proxy/reply.h"
+#include "server/show.h"
 
 namespace sluice::server {
 namespace {
@@ -10,10 +11,6 @@ constexpr std::string_view kPairPath = "/.sluice/v1/pair";
 constexpr std::size_t kPairBytes = 64u << 10;
 constexpr std::chrono::seconds kPairTime{30};
 constexpr std::array<http::Header, 2> kHeaders{{{"content-type", "application/json"}, {"cache-control", "no-store"}}};
-
-std::string_view text_of(const absl::Status& status) noexcept {
-  return {status.message().data(), status.message().size()};
-}
 
 // A body too small to count against the process's cap.
 class SmallBody final : public http::ServerConnection::Reserve {
