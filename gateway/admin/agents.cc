@@ -78,7 +78,7 @@ absl::StatusOr<std::string> Agents::issue(std::uint64_t id, std::string_view csr
 absl::Status Agents::revoke(std::string_view agent_id, const std::function<void(const std::string&)>& cut) {
   const auto id = identity::parse_agent_name(agent_id);
   if (!id) return no_agent(agent_id);
-  absl::Status done = store_.revoke_agent(*id, clock_.wall());
+  const absl::Status done = store_.revoke_agent(*id, clock_.wall());
   if (absl::IsNotFound(done)) return no_agent(agent_id);
   if (!done.ok()) return done;
   book_.revoke(*id);

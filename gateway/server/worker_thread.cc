@@ -29,7 +29,7 @@ void WorkerThread::join() {
 }
 
 void WorkerThread::listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings) {
-  listening_.push_back(std::make_unique<Listening>(std::move(listener), std::move(settings)));
+  listening_.push_back(std::make_unique<Listening>(Listening{std::move(listener), std::move(settings)}));
   Listening* const listening = listening_.back().get();
   tasks_.spawn(listening->listener->accept_all(
       [this, listening](net::Socket socket) { front_.accept(std::move(socket), listening->settings); }));

@@ -35,7 +35,7 @@ absl::Status Workers::listen(const config::Settings& settings, const net::Server
 }
 
 absl::Status Workers::apply(const config::Settings& settings, const net::ServerTls* tls, ModelNumbers& numbers,
-                            observe::Meters& meters, std::shared_ptr<const policy::Chain> chain) {
+                            observe::Meters& meters, const std::shared_ptr<const policy::Chain>& chain) {
   // Everything that can fail comes first.
   struct Upstream {
     upstream::DirectSettings settings;

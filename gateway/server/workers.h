@@ -28,7 +28,7 @@ class Workers final : public identity::RevocationListener {
 
   // Gives every worker its conf and its upstreams; a reload calls it again. Nothing changes if it fails.
   absl::Status apply(const config::Settings& settings, const net::ServerTls* tls, ModelNumbers& numbers,
-                     observe::Meters& meters, std::shared_ptr<const policy::Chain> chain);
+                     observe::Meters& meters, const std::shared_ptr<const policy::Chain>& chain);
   void start();
 
   // Returns when every worker has seen it.
