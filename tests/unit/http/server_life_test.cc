@@ -175,9 +175,9 @@ TEST_F(ServerLifeTest, ReadsNoFurtherAheadThanAllowed) {
   client->close();
 }
 
-TEST_F(ServerLifeTest, ASlowReaderIsServedAndOneThatTakesNothingIsGone) {
+TEST_F(ServerLifeTest, ASlowReaderIsServed) {
   const std::string large(20'000'000, 'y');
-  open({.write_gap = milliseconds(400)});
+  open({.write_gap = milliseconds(10'000)});
   send(kGet);
   ASSERT_TRUE(head_comes());
   std::string got;
@@ -196,7 +196,11 @@ TEST_F(ServerLifeTest, ASlowReaderIsServedAndOneThatTakesNothingIsGone) {
   drain();
   EXPECT_TRUE(got.ends_with(large.substr(0, 1'000)));
   EXPECT_GE(got.size(), large.size());
+}
 
+TEST_F(ServerLifeTest, AReaderThatTakesNothingIsGone) {
+  const std::string large(20'000'000, 'y');
+  open({.write_gap = milliseconds(300)});
   send(kGet);
   ASSERT_TRUE(head_comes());
   const Status stuck = run(respond(*server, large));
