@@ -142,7 +142,7 @@ Task<Session::Next> Session::call(const http::RequestHead& head, Kind kind) {
 Plan Session::plan_of(Ask ask, const http::RequestHead& head) {
   Plan plan;
   plan.faults = service_.faults();
-  (void)plan.faults.add((*head.fields)["x-demo-fault"]);
+  (void)plan.faults.add(head.fields["x-demo-fault"]);
   (void)plan.faults.add(fault_suffix(ask.model));
   plan.created = static_cast<std::uint64_t>(
       duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());

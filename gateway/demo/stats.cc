@@ -32,7 +32,7 @@ void append_string(std::string& out, std::string_view text) {
 void Stats::started(const http::RequestHead& head, std::string_view body) {
   std::string sha256 = sha256_hex(body);
   std::vector<std::pair<std::string, std::string>> headers;
-  for (const auto& field : *head.fields) headers.emplace_back(field.name_string(), field.value());
+  for (const auto& field : head.fields) headers.emplace_back(field.name, field.value);
   const std::lock_guard lock(mutex_);
   ++started_;
   last_method_ = boost::beast::http::to_string(head.method);

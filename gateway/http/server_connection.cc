@@ -1,11 +1,10 @@
-// A head is checked byte by byte (request_check), then parsed by Beast. A body goes straight into the caller's buffer,
-// chunk frames removed in place. Answers are gathered in one buffer, chunk frames written in place, so that what
-// belongs together leaves together.
+// A head is copied once, so that it stays while the client is read ahead; a body goes straight into the caller's
+// buffer, chunk frames removed in place. Answers are gathered in one buffer, chunk frames written in place, so that
+// what belongs together leaves together.
 #include "http/server_connection.h"
 
 #include <algorithm>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
 #include <charconv>
 #include <cstring>
 
@@ -17,7 +16,6 @@ namespace sluice::http {
 namespace {
 
 namespace beast_http = boost::beast::http;
-using Parser = beast_http::request_parser<beast_http::empty_body, WipingAllocator<char>>;
 
 constexpr std::size_t kReadBytes = 16u << 10;  // one TLS record
 constexpr std::size_t kBodyStepBytes = 64u << 10;
@@ -57,16 +55,15 @@ struct ServerConnection::State {
 
   std::unique_ptr<net::Stream> stream;
   ConnectionLimits limits;
-  std::unique_ptr<Parser> parser;  // from a whole head to the next read_head()
   HeadScan scan;
   ChunkDecoder chunks;
-  RequestHead head;
+  RequestHead head;                 // from a whole head to the next read_head()
+  Buffer head_bytes;                // what `head` points into
   Buffer in;                        // read and not yet used
   Buffer out;                       // of the answer, not yet sent
   std::size_t chunk_at = kNoChunk;  // where the open chunk's frame stands in `out`
   std::uint64_t body_left = 0;      // of a known length, not read
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  bool http_1_0 = false;
   bool head_only = false;  // a HEAD request: its answer has no body
   bool keep_alive = true;
   bool body_unread = false;  // a body is announced and was not read to its end
@@ -112,11 +109,11 @@ Task<Result<std::size_t>> ServerConnection::State::fill(net::Deadline deadline) 
 Task<Result<const RequestHead*>> ServerConnection::read_head() {
   State& s = *state_;
   SLUICE_CO_TRY(co_await s.drop_rest());
-  s.parser.reset();
+  s.head = {};
+  s.head_bytes.release();
   s.out.release();
   s.bytes_in = 0;
   s.bytes_out = 0;
-  s.head = {};
   if (s.gone && s.in.empty()) co_return kGone;
   if (s.in.empty()) {
     s.in.release();
@@ -124,7 +121,7 @@ Task<Result<const RequestHead*>> ServerConnection::read_head() {
     if (!first || *first == 0) co_return kGone;  // an idle connection that ends needs no answer
   }
   s.keep_alive = false;  // until a head says otherwise: an answer to a bad one closes
-  s.http_1_0 = s.head_only = false;
+  s.head_only = false;
   s.scan = {};
   const net::Deadline deadline = net::Deadline::after(s.limits.head_time);
   for (;;) {
@@ -156,35 +153,11 @@ Result<bool> ServerConnection::State::parse_head() {
 }
 
 Status ServerConnection::State::take_head(std::string_view bytes) {
-  const Result<CheckedHead> checked = check_head(bytes);
-  if (!checked) return checked.error();
-  parser = std::make_unique<Parser>();
-  parser->header_limit(static_cast<std::uint32_t>(bytes.size()) + 1);
-  parser->body_limit(boost::none);
-  boost::system::error_code ec;
-  parser->put(boost::asio::buffer(bytes.data(), bytes.size()), ec);
-  if (ec || !parser->is_header_done()) return bad("the request is not valid HTTP/1.1");
-  const auto& request = parser->get();
-  http_1_0 = checked->http_1_0;
-  keep_alive = request.keep_alive();
-  head.method = request.method();
+  head_bytes.append(bytes);
+  SLUICE_TRY(http::parse_head(head_bytes.view(), head));
+  keep_alive = head.keep_alive;
   head_only = head.method == Verb::head;
-  // Beast keeps the target as it came: the parts that were found in `bytes` are at the same places of its copy.
-  head.target = request.target();
-  const auto part = [&](std::string_view of) {
-    return of.data() < checked->target.data() || of.data() > checked->target.data() + checked->target.size()
-               ? of  // the "/" of a target that has no path
-               : head.target.substr(static_cast<std::size_t>(of.data() - checked->target.data()), of.size());
-  };
-  head.path = part(checked->path);
-  head.query = checked->query.empty() ? std::string_view{} : part(checked->query);
-  head.fields = &request;
-  head.keep_alive = keep_alive;
-  head.expects_continue = checked->expects_continue;
-  if (checked->framing != Framing::kChunked) head.content_length = checked->content_length;
-  head.has_body = checked->framing == Framing::kChunked || checked->content_length != 0;
-  head.head_bytes = bytes.size();
-  body_left = checked->content_length;
+  body_left = head.content_length.value_or(0);
   body_unread = head.has_body;
   continue_due = head.expects_continue && head.has_body;
   chunks = {};
@@ -284,7 +257,7 @@ void ServerConnection::State::settle_reuse() noexcept {
 
 void ServerConnection::State::put_head(unsigned status, std::span<const Header> headers) {
   char line[16];
-  out.append(http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ");
+  out.append(head.http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ");
   out.append({line, static_cast<std::size_t>(std::to_chars(line, line + sizeof line, status).ptr - line)});
   out.append(" ");
   const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(status));
@@ -302,7 +275,7 @@ void ServerConnection::State::put_head(unsigned status, std::span<const Header> 
   out.append("\r\n");
   if (!keep_alive) {
     out.append("connection: close\r\n");
-  } else if (http_1_0) {
+  } else if (head.http_1_0) {
     out.append("connection: keep-alive\r\n");
   }
 }
@@ -331,7 +304,7 @@ Task<Status> ServerConnection::respond(unsigned status, std::span<const Header> 
 void ServerConnection::begin(unsigned status, std::span<const Header> headers) {
   State& s = *state_;
   s.settle_reuse();
-  s.chunked_answer = !s.http_1_0;
+  s.chunked_answer = !s.head.http_1_0;
   if (!s.chunked_answer) s.keep_alive = false;
   s.put_head(status, headers);
   s.out.append(s.chunked_answer ? "transfer-encoding: chunked\r\n\r\n" : "\r\n");

@@ -1,24 +1,18 @@
 // One HTTP/1.1 connection as the server sees it: head, body, answer, and again.
 #pragma once
 
-#include <boost/beast/http/fields.hpp>
-#include <boost/beast/http/verb.hpp>
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "http/call.h"
+#include "http/request_head.h"
 #include "net/stream.h"
 
 namespace sluice::http {
-
-using Fields = boost::beast::http::basic_fields<WipingAllocator<char>>;
-using Verb = boost::beast::http::verb;
-using Field = boost::beast::http::field;
 
 // Bounds of one connection; each is a conf key.
 struct ConnectionLimits {
@@ -28,20 +22,6 @@ struct ConnectionLimits {
   std::chrono::milliseconds idle_time{75'000};  // between requests
   std::chrono::milliseconds body_gap{30'000};   // between two reads of a body
   std::chrono::milliseconds write_gap{60'000};  // a client that takes nothing for so long is gone
-};
-
-// Lifetime: views are valid until the next read_head().
-struct RequestHead {
-  Verb method = Verb::unknown;
-  std::string_view target;  // as sent
-  std::string_view path;    // target before '?'
-  std::string_view query;   // after '?', may be empty
-  const Fields* fields = nullptr;
-  bool keep_alive = true;
-  bool has_body = false;
-  std::optional<std::uint64_t> content_length;  // none: chunked
-  bool expects_continue = false;
-  std::size_t head_bytes = 0;
 };
 
 // Thread:   owning worker only.

@@ -18,11 +18,11 @@ std::string_view trimmed(std::string_view text) noexcept {
 Result<std::string_view> find_credential(const http::Fields& fields) noexcept {
   std::string_view found;
   for (const auto& field : fields) {
-    const bool authorization = field.name() == http::Field::authorization;
-    if (!authorization && !boost::beast::iequals(field.name_string(), "api-key") &&
-        !boost::beast::iequals(field.name_string(), "x-api-key"))
+    const bool authorization = field.id == http::Field::authorization;
+    if (!authorization && !boost::beast::iequals(field.name, "api-key") &&
+        !boost::beast::iequals(field.name, "x-api-key"))
       continue;
-    std::string_view value = field.value();
+    std::string_view value = field.value;
     if (authorization) {
       if (boost::beast::iequals(value, "Bearer")) continue;  // an SDK without a key
       if (value.size() < kBearer.size() || !boost::beast::iequals(value.substr(0, kBearer.size()), kBearer))

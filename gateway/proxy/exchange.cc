@@ -59,7 +59,7 @@ Status Exchange::match() {
 
 // Who is it? Before the body, so that a stranger cannot make us read one.
 Status Exchange::identify() {
-  const Result<std::string_view> credential = find_credential(*head_.fields);
+  const Result<std::string_view> credential = find_credential(head_.fields);
   if (!credential) return credential.error();
   const Result<const identity::Key*> key = worker_.directory.find(*credential, call_.began);
   if (!key) {
@@ -90,9 +90,9 @@ Status Exchange::identify() {
 void Exchange::read_labels() {
   constexpr std::size_t kLabelBytes = 64;
   for (const std::string& name : conf_->settings.label_headers) {
-    const auto field = head_.fields->find(name);
-    if (field == head_.fields->end() || labels_.size() == conf_->settings.most_labels) continue;
-    labels_.emplace_back(name, openai::valid_utf8(field->value(), kLabelBytes));
+    const std::string_view value = head_.fields[name];
+    if (value.empty() || labels_.size() == conf_->settings.most_labels) continue;
+    labels_.emplace_back(name, openai::valid_utf8(value, kLabelBytes));
   }
   call_.labels = labels_;
 }
@@ -101,21 +101,24 @@ void Exchange::read_labels() {
 // may be dropped where it is longer than any hop need pass on (section 3.3.1.5).
 void Exchange::read_trace() {
   constexpr std::size_t kStateBytes = 512;
-  if (head_.fields->count("traceparent") != 1) return;
-  trace_ = observe::TraceContext::parse((*head_.fields)["traceparent"]);
-  if (!trace_) return;
-  const auto [first, last] = head_.fields->equal_range("tracestate");
-  for (auto field = first; field != last; ++field) {
-    if (!trace_state_.empty()) trace_state_ += ',';
-    trace_state_ += std::string_view(field->value());
+  std::size_t parents = 0;
+  for (const http::Fields::Line& field : head_.fields) {
+    if (boost::beast::iequals(field.name, "traceparent")) {
+      trace_ = observe::TraceContext::parse(field.value);
+      ++parents;
+    } else if (boost::beast::iequals(field.name, "tracestate")) {
+      if (!trace_state_.empty()) trace_state_ += ',';
+      trace_state_ += field.value;
+    }
   }
-  if (trace_state_.size() > kStateBytes) trace_state_.clear();
+  if (parents != 1) trace_.reset();
+  if (!trace_ || trace_state_.size() > kStateBytes) trace_state_.clear();
 }
 
 // The body, bounded: by its own limit and by what the whole process may hold.
 Task<Status> Exchange::read_body() {
-  if (const auto encoding = head_.fields->find(http::Field::content_encoding);
-      encoding != head_.fields->end() && !boost::beast::iequals(encoding->value(), "identity"))
+  const std::string_view encoding = head_.fields[http::Field::content_encoding];
+  if (!encoding.empty() && !boost::beast::iequals(encoding, "identity"))
     co_return client_error(ErrorKind::kUnsupportedEncoding, "send the body without Content-Encoding");
   struct Reserve final : http::ServerConnection::Reserve {
     explicit Reserve(Exchange& exchange_) noexcept : exchange(exchange_) {}

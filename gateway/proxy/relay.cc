@@ -69,7 +69,7 @@ void Exchange::begin_stream() {
 
 void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
   add_call_headers(headers, call_);
-  add_cors_headers(headers, (*head_.fields)[http::Field::origin], cors_.origins);
+  add_cors_headers(headers, head_.fields[http::Field::origin], cors_.origins);
 }
 
 void Exchange::note_first_byte() noexcept {

@@ -68,7 +68,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
       break;
     }
     if (forwarded) {
-      const auto origin = net::forwarded_for((*(*head)->fields)["x-forwarded-for"], settings.trust_forwarded_for);
+      const auto origin = net::forwarded_for((*head)->fields["x-forwarded-for"], settings.trust_forwarded_for);
       address = net::truncated(origin.value_or(peer));
     }
     connection.busy = true;

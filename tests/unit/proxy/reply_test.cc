@@ -66,7 +66,7 @@ TEST(Reply, OnlyListedOriginsGetCorsHeaders) {
 Result<std::string_view> credential(std::initializer_list<std::pair<std::string_view, std::string_view>> fields) {
   static http::Fields kept;
   kept.clear();
-  for (const auto& [name, value] : fields) kept.insert(name, value);
+  for (const auto& [name, value] : fields) kept.add({boost::beast::http::string_to_field(name), name, value});
   return find_credential(kept);
 }
 
