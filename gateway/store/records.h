@@ -77,7 +77,8 @@ struct AuditFilter {
 // Where a page of audit records ended, so that the next one goes on behind it.
 struct AuditPlace {
   WallTime began{WallTime::min()};
-  std::int64_t row = 0;
+  std::uint64_t boot_id = 0;
+  std::uint64_t number = 0;
 };
 struct AuditPage {
   std::vector<ledger::AuditRecord> records;  // oldest first

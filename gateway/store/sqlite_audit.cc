@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -58,7 +59,6 @@ ledger::AuditRecord read_record(const Statement& row) {
   r.labels = row.text(29);
   return r;
 }
-constexpr int kRowColumn = 30;
 
 }  // namespace
 
@@ -67,7 +67,7 @@ absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
   if (!transaction.status().ok()) return transaction.status();
   Statement insert(database_, "INSERT INTO audit (" AUDIT_COLUMNS
                               ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-                              " ON CONFLICT (boot_id, number) DO NOTHING");
+                              " ON CONFLICT DO NOTHING");
   Statement count(database_,
                   "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
                   " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"
@@ -127,25 +127,30 @@ absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t sin
 absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) {
   static constexpr std::string_view kSql =
       "SELECT " AUDIT_COLUMNS
-      ", seq FROM audit WHERE (began_us, seq) > (?1, ?2) AND (?3 IS NULL OR began_us < ?3)"
-      " AND (?4 = '' OR tenant = ?4) AND (?5 = '' OR user = ?5) AND (?6 = '' OR ?6 IN (model, model_served))"
-      " ORDER BY began_us, seq LIMIT ?7";
+      " FROM audit WHERE (began_us, boot_id, number) > (?1, ?2, ?3) AND (?4 IS NULL OR began_us < ?4)"
+      " AND (?5 = '' OR tenant = ?5) AND (?6 = '' OR user = ?6) AND (?7 = '' OR ?7 IN (model, model_served))"
+      " ORDER BY began_us, boot_id, number LIMIT ?8";
   AuditPlace from = after;
-  if (filter.from && *filter.from > from.began) from = {.began = *filter.from, .row = -1};
+  if (filter.from && *filter.from > from.began) {
+    constexpr std::uint64_t kLast = std::numeric_limits<std::int64_t>::max();
+    from = {.began = *filter.from - std::chrono::microseconds(1), .boot_id = kLast, .number = kLast};
+  }
   Statement rows(database_, kSql);
-  rows.bind(from.began, from.row, filter.to, filter.tenant, filter.user, filter.model, limit);
+  rows.bind(from.began, from.boot_id, from.number, filter.to, filter.tenant, filter.user, filter.model, limit);
   AuditPage page{.records = {}, .end = after};
   while (rows.next()) {
     page.records.push_back(read_record(rows));
-    page.end = {.began = page.records.back().began, .row = rows.number(kRowColumn)};
+    const ledger::AuditRecord& last = page.records.back();
+    page.end = {.began = last.began, .boot_id = last.boot_id, .number = last.number};
   }
   if (!rows.status().ok()) return rows.status();
   return page;
 }
 
 absl::StatusOr<std::size_t> SqliteStore::prune_audit(WallTime before, std::size_t limit) {
-  Statement prune(
-      database_, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE began_us < ? ORDER BY began_us LIMIT ?)");
+  Statement prune(database_,
+                  "DELETE FROM audit WHERE (began_us, boot_id, number) IN"
+                  " (SELECT began_us, boot_id, number FROM audit WHERE began_us < ? ORDER BY began_us LIMIT ?)");
   if (absl::Status done = prune.bind(before, limit).run(); !done.ok()) return done;
   return database_.changes();
 }
