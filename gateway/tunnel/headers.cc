@@ -9,6 +9,9 @@ namespace {
 constexpr std::array<std::string_view, 6> kAllowed{"cache-control",        "content-disposition", "content-language",
                                                    "openai-processing-ms", "openai-version",      "retry-after-ms"};
 
+// Each value comes once: it would only push others out of HPACK's table, which is dear to fill on both ends.
+constexpr std::array<std::string_view, 3> kNeverRepeated{"content-length", "traceparent", "x-request-id"};
+
 std::uint8_t* bytes_of(std::string_view text) noexcept {
   return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));  // NOLINT: nghttp2 does not write there
 }
@@ -28,7 +31,9 @@ CallbacksPtr make_callbacks() noexcept {
 }
 
 void HeaderBlock::add(std::string_view name, std::string_view value) {
-  const nghttp2_nv pair{bytes_of(name), bytes_of(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+  const bool repeats = std::find(kNeverRepeated.begin(), kNeverRepeated.end(), name) == kNeverRepeated.end();
+  const std::uint8_t flags = repeats ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX;
+  const nghttp2_nv pair{bytes_of(name), bytes_of(value), name.size(), value.size(), flags};
   if (overflow_.empty() && count_ < few_.size()) {
     few_[count_++] = pair;
     return;
