@@ -17,7 +17,7 @@ namespace sluice::net {
 // Lifetime: outlives every socket, signal and task made on it.
 class Loop final {
  public:
-  explicit Loop(unsigned index = 0) : index_(index), io_(1), wheel_(io_) {}
+  explicit Loop(unsigned index = 0) : index_(index), io_(kHint), wheel_(io_) {}
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -42,6 +42,9 @@ class Loop final {
   }
 
  private:
+  // One thread runs it and only that thread touches its sockets, so they need no lock; post() keeps its own.
+  static constexpr int kHint = BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO;
+
   void resume_ready() {
     resumed_.swap(ready_);  // what becomes ready from here on belongs to the next turn
     for (const std::coroutine_handle<> coroutine : resumed_) coroutine.resume();
