@@ -13,7 +13,7 @@ constexpr bool kPooled = true;
 #endif
 
 constexpr std::size_t kStepBytes = 64;
-constexpr std::size_t kClasses = 48;           // frames of up to 3 KiB; larger ones go back at once
+constexpr std::size_t kClasses = 96;           // frames of up to 6 KiB; larger ones go back at once
 constexpr std::size_t kKeptBytes = 64 * 1024;  // of each class
 
 // Free frames of one thread, by size.

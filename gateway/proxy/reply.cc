@@ -1,9 +1,11 @@
 #include "proxy/reply.h"
 
+#include <fmt/compile.h>
+
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
+#include <iterator>
 
 #include "base/ids.h"
 
@@ -28,18 +30,19 @@ void ReplyHeaders::add_number(std::string_view name, std::uint64_t value) noexce
 }
 
 void ReplyHeaders::add_duration(std::string_view name, std::chrono::milliseconds value) noexcept {
-  char text[40];
-  const auto ms = static_cast<unsigned long long>(std::max<std::int64_t>(value.count(), 0));
-  int length = 0;
+  const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(value.count(), 0));
+  fmt::memory_buffer text;
+  const auto into = std::back_inserter(text);
   if (ms < 1'000) {
-    length = std::snprintf(text, sizeof text, "%llums", ms);
-  } else if (ms < 60'000) {
-    length = ms % 1'000 == 0 ? std::snprintf(text, sizeof text, "%llus", ms / 1'000)
-                             : std::snprintf(text, sizeof text, "%llu.%03llus", ms / 1'000, ms % 1'000);
+    fmt::format_to(into, FMT_COMPILE("{}ms"), ms);
+  } else if (ms >= 60'000) {
+    fmt::format_to(into, FMT_COMPILE("{}m{}s"), ms / 60'000, ms / 1'000 % 60);
+  } else if (ms % 1'000 == 0) {
+    fmt::format_to(into, FMT_COMPILE("{}s"), ms / 1'000);
   } else {
-    length = std::snprintf(text, sizeof text, "%llum%llus", ms / 60'000, ms / 1'000 % 60);
+    fmt::format_to(into, FMT_COMPILE("{}.{:03}s"), ms / 1'000, ms % 1'000);
   }
-  add_copy(name, {text, static_cast<std::size_t>(length)});
+  add_copy(name, {text.data(), text.size()});
 }
 
 void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept {
