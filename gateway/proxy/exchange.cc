@@ -5,7 +5,6 @@
 #include <simdjson.h>
 
 #include "base/ids.h"
-#include "identity/sha256.h"
 #include "openai/json_text.h"
 #include "proxy/credential.h"
 
@@ -43,6 +42,7 @@ Task<Status> Exchange::phases() {
   if (route_.endpoint->dialect == openai::Dialect::kNone) co_return co_await answer_models();
   SLUICE_CO_TRY(co_await read_body());
   SLUICE_CO_TRY(understand());
+  if (!find_model()) SLUICE_CO_TRY(co_await await_model());
   SLUICE_CO_TRY(admit());
   SLUICE_CO_TRY(co_await send());
   co_return co_await relay();
@@ -140,23 +140,23 @@ Status Exchange::understand() {
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
   call_.stream = asked_.stream;
+  call_.prompt_estimate = asked_.prompt_estimate;
+  call_.choices = asked_.choices;
+  return ok();
+}
+
+// Which model is it? False: nobody knows it.
+bool Exchange::find_model() {
   const auto found = conf_->models.find(std::string_view(asked_.model));
-  if (found == conf_->models.end() || !worker_.pool.knows(asked_.model)) {
-    // The name may carry anything: what is kept of it is a hash.
-    model_hash_ = "sha256:" + identity::to_hex(identity::sha256(asked_.model)).substr(0, 16);
-    call_.model = model_hash_;
-    return client_error(ErrorKind::kModelNotFound, "");
-  }
+  if (found == conf_->models.end() || !worker_.pool.knows(asked_.model)) return false;
   call_.model = found->first;
   model_ = &found->second;
   call_.model_index = model_->index;
-  call_.prompt_estimate = asked_.prompt_estimate;
-  call_.choices = asked_.choices;
   const bool generates = route_.endpoint->dialect != openai::Dialect::kEmbedding;
   const std::uint64_t cap = std::min(asked_.output_cap.value_or(model_->max_output), std::uint64_t{1} << 40);
   call_.output_cap = generates ? cap * call_.choices : 0;
   call_.output_cap_given = asked_.output_cap.has_value();
-  return ok();
+  return true;
 }
 
 // May it go on? Limits and budgets are held from here to finish().

@@ -55,12 +55,14 @@ class Exchange final {
   void read_trace();
   Task<Status> read_body();
   Status understand();
+  bool find_model();
   Status admit();
   Task<Status> send();
   Task<Status> relay();
   void finish() noexcept;
 
-  // Parts of send(), in router.cc.
+  // Parts of find_model() and send(), in router.cc.
+  Task<Status> await_model();
   Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, Patience patience);
   void prepare(upstream::Place& place);
   Task<Status> await_head();

@@ -1,8 +1,9 @@
-// send(): from an admitted call to the head of an answer. Finds a place with a free slot, sends, and tries another
-// place only where nothing can have been generated.
+// From the name of a model to the head of an answer. Finds a place with a free slot, sends, and tries another place
+// only where nothing can have been generated.
 #include <algorithm>
 
 #include "base/ids.h"
+#include "identity/sha256.h"
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
@@ -28,6 +29,25 @@ constexpr Error kNoSlot = {ErrorKind::kOverloaded,
                            "every slot of this model stayed taken; retry shortly"};
 
 }  // namespace
+
+// A model that nobody knows is not found, unless an upstream has yet to say what it serves: then the call waits for it
+// as it would for a known model that cannot be reached.
+Task<Status> Exchange::await_model() {
+  const net::Deadline hold = net::Deadline::after(conf_->settings.hold);
+  const upstream::Pool::Waiter waiter(worker_.pool, asked_.model, wake_);
+  client_.watch_client(&wake_);
+  while (worker_.pool.learning()) {
+    const Result<net::Wake> woken = co_await next(hold);
+    if (!woken) co_return woken.error();
+    conf_ = worker_.conf;  // the one that knows what was learned
+    if (find_model()) co_return ok();
+    if (*woken == net::Wake::kDeadline) co_return kNoPlace;
+  }
+  // The name may carry anything: what is kept of it is a hash.
+  model_hash_ = "sha256:" + identity::to_hex(identity::sha256(asked_.model)).substr(0, 16);
+  call_.model = model_hash_;
+  co_return client_error(ErrorKind::kModelNotFound, "");
+}
 
 Task<Status> Exchange::send() {
   client_.watch_client(&wake_);

@@ -53,9 +53,11 @@ void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPla
   }
   upstreams_ = std::move(places);
   for (const auto& place : upstreams_) {
+    catalog_.expect(std::string(place->name()));
     tasks_.spawn(place->watch([this, place = place.get()](const std::vector<std::string>& models) {
       for (const auto& known : upstreams_) {
         if (known.get() != place) continue;
+        if (models.empty() && !known->reachable()) continue;  // it has not said anything yet
         std::vector<upstream::Catalog::Offer> offers;
         for (const std::string& model : models) offers.emplace_back(model, known);
         catalog_.offer(std::string(known->name()), std::move(offers));

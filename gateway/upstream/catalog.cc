@@ -2,13 +2,20 @@
 
 namespace sluice::upstream {
 
+void Catalog::expect(const std::string& source) {
+  if (!offers_.contains(source)) expected_.insert(source);
+  publish();
+}
+
 void Catalog::offer(const std::string& source, std::vector<Offer> offers) {
   offers_[source] = std::move(offers);
+  expected_.erase(source);
   publish();
 }
 
 void Catalog::withdraw(const std::string& source) {
   offers_.erase(source);
+  expected_.erase(source);
   publish();
 }
 
@@ -36,7 +43,7 @@ void Catalog::publish() {
   }
   // All of them each time: a conf that was replaced meanwhile has forgotten the ones that only agents know.
   for (const auto& [model, places] : served) learned_(model);
-  pool_.replace(std::move(served));
+  pool_.replace(std::move(served), !expected_.empty());
 }
 
 }  // namespace sluice::upstream

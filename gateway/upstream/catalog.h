@@ -23,6 +23,8 @@ class Catalog final {
 
   Catalog(Pool& pool, Learned learned) : pool_(pool), learned_(std::move(learned)) {}
 
+  // `source` will say what it serves: until its first offer nobody can tell which models are unknown.
+  void expect(const std::string& source);
   // Everything that `source` serves from now on; replaces what it offered before.
   void offer(const std::string& source, std::vector<Offer> offers);
   void withdraw(const std::string& source);
@@ -38,6 +40,7 @@ class Catalog final {
   Pool& pool_;
   Learned learned_;
   std::map<std::string, std::vector<Offer>> offers_;
+  std::set<std::string> expected_;  // sources that have not offered yet
   std::set<std::string> configured_;
   std::set<std::string> remembered_;
   std::map<std::string, std::string> aliases_;

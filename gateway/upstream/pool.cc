@@ -20,7 +20,8 @@ void Lease::release() noexcept {
   place_.reset();
 }
 
-void Pool::replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places) {
+void Pool::replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places, bool learning) {
+  learning_ = learning;
   places_.clear();
   for (auto& [model, served_by] : places) places_.emplace(model, std::move(served_by));
   wake_all();

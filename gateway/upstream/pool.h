@@ -60,8 +60,9 @@ class Pool final {
   // All pools of the process, this one included: a slot freed here may be what a call on another worker waits for.
   void set_siblings(std::vector<Pool*> pools) { siblings_ = std::move(pools); }
 
-  // From now on these models are known, each served by its places; none: known, but served by nobody. Wakes who waits.
-  void replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places);
+  // From now on these models are known, each served by its places; none: known, but served by nobody. `learning`: some
+  // upstream has not said yet what it serves. Wakes who waits.
+  void replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places, bool learning = false);
 
   // Tries to take a slot for `model`, leaving out places that were `tried`. Never waits.
   [[nodiscard]] Supply take(std::string_view model, std::span<const Place* const> tried, Lease& lease);
@@ -84,6 +85,7 @@ class Pool final {
   // Something changed for everybody: an agent came or went, an upstream is reachable again.
   void wake_all() noexcept;
 
+  [[nodiscard]] bool learning() const noexcept { return learning_; }
   [[nodiscard]] bool knows(std::string_view model) const noexcept;
   // Names of all known models, in no order.
   [[nodiscard]] std::vector<std::string_view> models() const;
@@ -106,6 +108,7 @@ class Pool final {
   std::list<Waiting> waiters_;
   std::atomic<std::size_t> waiting_{0};
   std::vector<Pool*> siblings_;
+  bool learning_ = false;
   std::uint32_t turn_ = 0;  // breaks ties among equally free places
 };
 

@@ -138,6 +138,9 @@ def default_handler(connection):
 class FakeModel:
     def __init__(self, models=MODELS):
         self.models = list(models)
+        self.tells_models = threading.Event()  # cleared: GET /v1/models waits
+        self.tells_models.set()
+        self.asked_for_models = threading.Event()
         self.requests = []
         self.handlers = {}
         self.lock = threading.Lock()
@@ -159,6 +162,7 @@ class FakeModel:
 
     def close(self):
         self.closing = True
+        self.tells_models.set()
         self.listener.close()
         with self.lock:
             for sock in self.open:
@@ -200,6 +204,8 @@ class FakeModel:
         if request.method == "GET":
             path = request.target.split("?")[0]
             if path == "/v1/models":
+                self.asked_for_models.set()
+                self.tells_models.wait()
                 listing = {"object": "list", "data": [{"id": m, "object": "model", "created": 1, "owned_by": "fake"} for m in self.models]}
                 return lambda c: c.answer(200, listing)
             return lambda c: c.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error", "param": None, "code": None}})

@@ -1,4 +1,5 @@
 """Start, reload, drain, restart, revocation: behaviour 40 of the wire contract and what operators rely on."""
+import concurrent.futures
 import json
 import os
 import re
@@ -362,6 +363,27 @@ def test_known_models_are_held_for_and_refused_with_503_never_404(make_gateway):
     with Client(gateway, gateway.ready_key) as client:
         status, headers, body = client.chat("x")
     assert status == 503 and "retry-after" in headers and error_of(body)
+    backend.close()
+
+
+def test_a_call_waits_while_an_upstream_has_not_told_its_models_and_is_never_404(make_gateway):
+    backend = FakeModel()
+    gateway = make_gateway('[route]\nhold = "30s"\n', via="direct", backend=backend)
+    gateway.stop()
+    backend.tells_models.clear()
+    backend.asked_for_models.clear()
+    gateway.start()
+    assert backend.asked_for_models.wait(20)
+
+    def status_of(model):
+        with Client(gateway, gateway.ready_key) as client:
+            return client.chat("x", model=model)[0]
+
+    with concurrent.futures.ThreadPoolExecutor() as callers:
+        calls = [callers.submit(status_of, model) for model in ("fake-model", "nobody-has-it")]
+        assert not concurrent.futures.wait(calls, timeout=0.3).done, "decided before the upstream has told"
+        backend.tells_models.set()
+        assert [call.result() for call in calls] == [200, 404]
     backend.close()
 
 

@@ -136,5 +136,20 @@ TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
   EXPECT_EQ(learned, (std::set<std::string>{"alias", "kept"}));
 }
 
+TEST_F(PoolTest, NobodyCanTellWhichModelsAreUnknownBeforeEverySourceHasOffered) {
+  Catalog catalog(pool, [](const std::string&) {});
+  catalog.offer("first", {{"a", small}});
+  EXPECT_FALSE(pool.learning());
+  catalog.expect("first");  // has offered already, and serves as it did
+  EXPECT_FALSE(pool.learning());
+  catalog.expect("second");
+  catalog.expect("third");
+  EXPECT_TRUE(pool.learning());
+  catalog.offer("second", {});
+  EXPECT_TRUE(pool.learning());
+  catalog.withdraw("third");
+  EXPECT_FALSE(pool.learning());
+}
+
 }  // namespace
 }  // namespace sluice::upstream
