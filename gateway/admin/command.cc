@@ -142,7 +142,10 @@ class Commands final {
         });
     explain.add_option("--key", o_->key, "the key's id")->required();
     explain.add_option("--model", o_->model_one, "the model; without it, limits of models are left out");
-    command(budget, "list", "List budgets and what is used of them", [](Commands& c) { c.call("GET", "/budgets"); });
+    command(budget, "list", "List budgets and what is used of them", [](Commands& c) {
+      c.list("/budgets",
+             {"scope", "id", "tenant", "user", "model", "budget", "soft", "unit", "used", "reserved", "left"});
+    });
   }
 
   void add_agents() {
@@ -150,7 +153,9 @@ class Commands final {
     command(pair, "create", "Make a one-time pairing key; it is good for a quarter of an hour",
             [](Commands& c) { c.create_pairing_key(); });
     CLI::App& agent = group("agent", "Agents on the machines that serve models");
-    command(agent, "list", "List agents", [](Commands& c) { c.call("GET", "/agents"); });
+    command(agent, "list", "List agents", [](Commands& c) {
+      c.list("/agents", {"id", "name", "state", "version", "tunnels", "models", "paired", "certificate_expires"});
+    });
     CLI::App& revoke = command(agent, "revoke", "Revoke an agent and cut its tunnels",
                                [](Commands& c) { c.call("DELETE", "/agents/" + url_encode(c.o_->name)); });
     revoke.add_option("id", o_->name, "its id")->required();
@@ -252,8 +257,8 @@ class Commands final {
     return std::nullopt;
   }
 
-  void show(const json::value& value) {
-    const std::string text = o_->json ? json::serialize(value) + "\n" : as_table(value);
+  void show(const json::value& value, std::span<const std::string_view> columns = {}) {
+    const std::string text = o_->json ? json::serialize(value) + "\n" : as_table(value, columns);
     std::fwrite(text.data(), 1, text.size(), stdout);
   }
 
@@ -262,6 +267,11 @@ class Commands final {
   }
   void call(const std::string& method, const std::string& target, const json::object& body) {
     if (const auto value = ask(method, target, &body)) show(*value);
+  }
+
+  // For people the columns that they look for; --json has all.
+  void list(const std::string& target, std::initializer_list<std::string_view> columns) {
+    if (const auto value = ask("GET", target)) show(*value, columns);
   }
 
   void create_key() {

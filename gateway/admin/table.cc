@@ -10,7 +10,11 @@ std::string cell_of(const json::value& value);
 
 std::string joined(const json::array& array) {
   std::string text;
-  for (const json::value& one : array) text += (text.empty() ? "" : ", ") + cell_of(one);
+  for (const json::value& one : array) {
+    const json::object* object = one.if_object();
+    const json::value* name = object == nullptr ? nullptr : object->if_contains("name");
+    text += (text.empty() ? "" : ", ") + cell_of(name == nullptr ? one : *name);
+  }
   return text;
 }
 
@@ -43,8 +47,9 @@ std::size_t width_of(const std::string& text) {
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string rows_of(const json::array& array) {
+std::string rows_of(const json::array& array, std::span<const std::string_view> columns) {
   std::vector<std::vector<std::string>> rows(1);
+  rows[0].assign(columns.begin(), columns.end());
   for (const json::value& one : array) {
     const json::object* object = one.if_object();
     if (object == nullptr) {
@@ -53,7 +58,7 @@ std::string rows_of(const json::array& array) {
     }
     for (const auto& member : *object) {
       const std::string name(member.key().data(), member.key().size());
-      if (std::ranges::find(rows[0], name) == rows[0].end()) rows[0].push_back(name);
+      if (columns.empty() && std::ranges::find(rows[0], name) == rows[0].end()) rows[0].push_back(name);
     }
     auto& row = rows.emplace_back();
     for (const std::string& name : rows[0]) {
@@ -79,8 +84,8 @@ std::string rows_of(const json::array& array) {
 
 }  // namespace
 
-std::string as_table(const json::value& value) {
-  if (const json::array* array = value.if_array()) return array->empty() ? "none\n" : rows_of(*array);
+std::string as_table(const json::value& value, std::span<const std::string_view> columns) {
+  if (const json::array* array = value.if_array()) return array->empty() ? "none\n" : rows_of(*array, columns);
   const json::object* object = value.if_object();
   if (object == nullptr) return cell_of(value) + "\n";
   std::string text;

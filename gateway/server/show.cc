@@ -13,8 +13,7 @@ json::object show(const tunnel::AgentView& agent) {
                                   {"state", model.state == tunnel::ModelState::kReady ? "ready" : "unavailable"},
                                   {"slots", model.slots},
                                   {"busy", model.busy}});
-  return {{"connected", true},
-          {"version", agent.version},
+  return {{"version", agent.version},
           {"tunnels", agent.tunnels},
           {"models", std::move(models)},
           {"cpu_percent", agent.telemetry.cpu_percent},

@@ -178,6 +178,10 @@ TEST(AdminTable, LinesUpColumnsOfAnyAlphabet) {
                          json::object{{"name", "Al"}, {"more", true}}};
   EXPECT_EQ(as_table(rows), "name  limits  more\nZoë   rpm 6\nAl    -       true\n");
   EXPECT_EQ(as_table(json::array()), "none\n");
+  const json::array models{json::object{{"name", "m"}, {"slots", 4}}, json::object{{"name", "n"}}};
+  const json::array agents{json::object{{"name", "gpu"}, {"cpu", 3}, {"models", models}}};
+  const std::string_view columns[] = {"models", "name", "none"};
+  EXPECT_EQ(as_table(agents, columns), "models  name  none\nm, n    gpu   -\n");
 }
 
 }  // namespace
