@@ -10,6 +10,8 @@ namespace {
 constexpr std::string_view kPairPath = "/.sluice/v1/pair";
 constexpr std::size_t kPairBytes = 64u << 10;
 constexpr std::chrono::seconds kPairTime{30};
+// At once: whoever can reach the port may ask, and each costs the control thread a signature and a look into the store.
+constexpr unsigned kMostPairings = 8;
 constexpr std::array<http::Header, 2> kHeaders{{{"content-type", "application/json"}, {"cache-control", "no-store"}}};
 
 // A body too small to count against the process's cap.
@@ -77,11 +79,17 @@ Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client,
   if (!asked)
     co_return co_await proxy::answer_error(
         client, client_error(ErrorKind::kBadRequest, "the body must be a JSON object with pairing_key, csr and name"));
+  if (pairings_.fetch_add(1) >= kMostPairings) {
+    pairings_.fetch_sub(1);
+    co_return co_await proxy::answer_error(
+        client, self_error(ErrorKind::kOverloaded, "too many agents ask to be paired now; retry shortly"));
+  }
   const auto errand = std::make_shared<Errand>(loop, *std::move(asked));  // shared: the worker may stop waiting first
   control_.post([this, errand, &loop] {
     const json::object& o = errand->asked;
     auto paired =
         agents_.pair(sluice::text_of(o, "pairing_key"), sluice::text_of(o, "csr"), sluice::text_of(o, "name"));
+    pairings_.fetch_sub(1);
     loop.post([errand, paired = std::move(paired)]() mutable {
       errand->paired = std::move(paired);
       if (errand->waiting) errand->done.notify();

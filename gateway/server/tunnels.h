@@ -4,6 +4,7 @@
 
 #include <openssl/x509.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +56,7 @@ class PairingDesk final {
   net::Loop& control_;
   admin::Agents& agents_;
   observe::Log& log_;
+  std::atomic<unsigned> pairings_{0};  // that the control thread has yet to answer
 };
 
 }  // namespace sluice::server

@@ -1,7 +1,11 @@
 """What a hostile client tries: requests whose end two readers would see differently, heads without end, slow senders."""
+import contextlib
 import json
 import socket
+import sqlite3
 import struct
+import subprocess
+import threading
 import time
 
 import pytest
@@ -113,6 +117,39 @@ def test_a_storm_of_broken_handshakes_leaves_nothing_behind(gateway, key):
     until(lambda: connections() == 0, what=lambda: f"no connection is left of {connections()}")
     with Client(gateway, key) as client:
         assert client.chat("after the storm")[0] == 200
+
+
+def pairing_request(folder):
+    """Well formed, with a key whose checksum is right, so that nothing but the store can tell that it is no good."""
+    subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x",
+                    "-keyout", folder / "key.pem", "-out", folder / "csr.pem"], check=True, capture_output=True)
+    return {"csr": (folder / "csr.pem").read_text(), "name": "x"}
+
+
+def test_a_flood_of_pairing_requests_does_not_queue_up_before_the_admin_api(make_gateway, tmp_path):
+    gateway = make_gateway(via=None)
+    used = json.loads(gateway.cli("pair", "create", "--json").stdout)["key"]
+    request = {**pairing_request(tmp_path), "pairing_key": used}
+    answers = []
+
+    def ask():
+        with Client(gateway) as client:
+            client.send("POST", "/.sluice/v1/pair", request)
+            status, headers = client.read_head()
+            error = None if status == 200 else error_of(client.read_body(headers))
+            answers.append((status, headers, error))
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    with contextlib.closing(sqlite3.connect(gateway.state / "sluice.db", isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")  # the first of them waits for the store, and the others behind it
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answers) == 32, 4, lambda: f"all but eight are refused at once: {len(answers)}")
+        for status, headers, error in answers:
+            assert status == 503 and error["code"] == "server_is_overloaded" and int(headers["retry-after"]) >= 1
+    for thread in threads:
+        thread.join()
+    assert sorted(status for status, _, _ in answers) == [200] + [403] * 7 + [503] * 32
 
 
 def test_labels_hold_text_whatever_bytes_the_headers_hold(make_gateway):
