@@ -84,6 +84,8 @@ struct ServerConnection::State {
   Task<void> linger();
   void put_head(unsigned status, std::span<const Header> headers);
   void close_chunk() noexcept;
+  [[nodiscard]] bool chunk_is_empty() const noexcept;
+  void drop_chunk() noexcept;
   void settle_reuse() noexcept;
 };
 
@@ -311,18 +313,22 @@ void ServerConnection::begin(unsigned status, std::span<const Header> headers) {
 }
 
 void ServerConnection::append(std::string_view bytes) {
+  if (!bytes.empty() && !state_->head_only) chunk().append(bytes);
+}
+
+Buffer& ServerConnection::chunk() {
   State& s = *state_;
-  if (bytes.empty() || s.head_only) return;
   if (s.chunked_answer && s.chunk_at == State::kNoChunk) {
     s.chunk_at = s.out.size();
     s.out.append(kChunkFrame);
   }
-  s.out.append(bytes);
+  return s.out;
 }
 
 // Writes the open chunk's size into its frame; leading zeros are part of the grammar (RFC 9112, section 7.1).
 void ServerConnection::State::close_chunk() noexcept {
   if (chunk_at == kNoChunk) return;
+  if (chunk_is_empty()) return drop_chunk();
   std::size_t size = out.size() - chunk_at - kChunkFrame.size();
   char* const frame = out.data() + chunk_at;
   for (std::size_t digit = 8; digit-- != 0; size >>= 4) frame[digit] = "0123456789abcdef"[size & 15];
@@ -330,7 +336,19 @@ void ServerConnection::State::close_chunk() noexcept {
   chunk_at = kNoChunk;
 }
 
-std::size_t ServerConnection::pending_bytes() const noexcept { return state_->out.size(); }
+// An empty chunk would end the answer.
+bool ServerConnection::State::chunk_is_empty() const noexcept {
+  return chunk_at != kNoChunk && out.size() == chunk_at + kChunkFrame.size();
+}
+
+void ServerConnection::State::drop_chunk() noexcept {
+  out.truncate(chunk_at);
+  chunk_at = kNoChunk;
+}
+
+std::size_t ServerConnection::pending_bytes() const noexcept {
+  return state_->chunk_is_empty() ? state_->chunk_at : state_->out.size();
+}
 
 // Writes as long as the client takes something every write_gap, however long it takes in all.
 Task<Status> ServerConnection::State::write_all(std::string_view bytes) {

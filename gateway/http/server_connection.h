@@ -54,6 +54,9 @@ class ServerConnection final {
   void begin(unsigned status, std::span<const Header> headers);
   // Puts `bytes` into the current chunk; nothing is sent before flush().
   void append(std::string_view bytes);
+  // The same for who writes in place: what is appended to the buffer is part of the chunk. Valid until the next call.
+  // REQUIRES: not the answer to a HEAD request.
+  [[nodiscard]] Buffer& chunk();
   [[nodiscard]] std::size_t pending_bytes() const noexcept;
   // Sends everything pending as one chunk (HTTP/1.1) or as it is (HTTP/1.0, ended by close), in one write where it
   // fits.

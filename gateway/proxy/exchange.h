@@ -70,7 +70,7 @@ class Exchange final {
   // Parts of relay(), in relay.cc.
   Task<Status> relay_stream();
   Task<Status> pass_events(openai::StreamFilter& filter);
-  openai::StreamState filter_arrived(openai::StreamFilter& filter, Buffer& out);
+  openai::StreamState filter_arrived(openai::StreamFilter& filter);
   Task<void> let_upstream_end();
   Task<Status> relay_whole();
   Task<Status> gather(std::size_t limit_bytes);

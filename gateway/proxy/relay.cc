@@ -99,12 +99,11 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
   const ExchangeSettings& settings = conf_->settings;
   net::Deadline ping = net::Deadline::after(settings.ping_interval);
   net::Deadline silence = net::Deadline::after(settings.upstream_silence);
-  Buffer out;
-  std::size_t held =
-      0;  // of an unfinished event; has its credit already, or one larger than the window would never end
+  // Of an unfinished event; has its credit already, or one larger than the window would never end.
+  std::size_t held = 0;
   for (;;) {
     const std::size_t arrived = upstream_->body().size();
-    const openai::StreamState state = filter_arrived(filter, out);
+    const openai::StreamState state = filter_arrived(filter);
     const std::size_t rest = upstream_->body().size();
     if (state == openai::StreamState::kBroken) co_return kEndedEarly;
     if (state != openai::StreamState::kOpen) co_return ok();
@@ -129,7 +128,8 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
 }
 
 // Moves what has arrived, filtered, to the client's pending bytes.
-openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter, Buffer& out) {
+openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter) {
+  Buffer& out = client_.chunk();
   openai::StreamState state = filter.filter(upstream_->body(), out);
   const bool ended = upstream_->state() == http::CallState::kEnded;
   if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended)) {
@@ -144,8 +144,6 @@ openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter, Buffe
     outcome_.reason = EndReason::kBudgetCut;
     state = openai::StreamState::kDone;
   }
-  client_.append(out.view());
-  out.clear();
   return state;
 }
 
