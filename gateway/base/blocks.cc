@@ -1,75 +1,90 @@
-#include "base/task.h"
+#include "base/blocks.h"
 
 #include <array>
 #include <new>
+#include <utility>
 
-namespace sluice::detail {
+namespace sluice {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kPooled = false;  // a sanitizer has to see every frame come and go
+constexpr bool kPooled = false;  // a sanitizer has to see every block come and go
 #else
 constexpr bool kPooled = true;
 #endif
 
-constexpr std::size_t kStepBytes = 64;
-constexpr std::size_t kClasses = 96;           // frames of up to 6 KiB; larger ones go back at once
-constexpr std::size_t kKeptBytes = 64 * 1024;  // of each class
+// Small blocks by steps that fit frames, larger ones by steps that fit buffers; beyond that they go back at once.
+constexpr std::size_t kFineStepBytes = 64;
+constexpr std::size_t kFineClasses = 64;
+constexpr std::size_t kFineBytes = kFineStepBytes * kFineClasses;  // 4 KiB
+constexpr std::size_t kCoarseClasses = 7;                          // of 4 KiB each, from 8 to 32 KiB
+constexpr std::size_t kKeptBytes = 512 * 1024;                     // of each class, at most
 
-// Free frames of one thread, by size.
-class FramePool final {
+// Free blocks of one thread, by size.
+class BlockPool final {
  public:
-  ~FramePool() {
+  ~BlockPool() {
     for (Free*& first : free_) {
       while (first != nullptr) ::operator delete(std::exchange(first, first->next));
     }
   }
 
   void* take(std::size_t size_bytes) {
-    const std::size_t which = class_of(size_bytes);
-    if (which >= kClasses) return ::operator new(size_bytes);
-    Free* const first = free_[which];
-    if (first == nullptr) return ::operator new((which + 1) * kStepBytes);
-    free_[which] = first->next;
-    --kept_[which];
+    const Class which = class_of(size_bytes);
+    if (which.index >= free_.size()) return ::operator new(size_bytes);
+    Free* const first = free_[which.index];
+    if (first == nullptr) return ::operator new(which.block_bytes);
+    free_[which.index] = first->next;
+    kept_bytes_[which.index] -= which.block_bytes;
     return first;
   }
 
-  void give(void* frame, std::size_t size_bytes) noexcept {
-    const std::size_t which = class_of(size_bytes);
-    if (which >= kClasses || (kept_[which] + 1) * (which + 1) * kStepBytes > kKeptBytes) {
-      ::operator delete(frame);
+  void give(void* block, std::size_t size_bytes) noexcept {
+    const Class which = class_of(size_bytes);
+    if (which.index >= free_.size() || kept_bytes_[which.index] >= kKeptBytes) {
+      ::operator delete(block);
       return;
     }
-    free_[which] = new (frame) Free{free_[which]};
-    ++kept_[which];
+    free_[which.index] = new (block) Free{free_[which.index]};
+    kept_bytes_[which.index] += which.block_bytes;
   }
 
  private:
   struct Free {
     Free* next;
   };
-  static std::size_t class_of(std::size_t size_bytes) noexcept { return (size_bytes - 1) / kStepBytes; }
+  struct Class {
+    std::size_t index;
+    std::size_t block_bytes;
+  };
+  static Class class_of(std::size_t size_bytes) noexcept {
+    if (size_bytes <= kFineBytes) {
+      const std::size_t index = (size_bytes - 1) / kFineStepBytes;
+      return {index, (index + 1) * kFineStepBytes};
+    }
+    const std::size_t index = (size_bytes - 1) / kFineBytes;
+    return {kFineClasses - 1 + index, (index + 1) * kFineBytes};
+  }
 
-  std::array<Free*, kClasses> free_{};
-  std::array<std::size_t, kClasses> kept_{};
+  std::array<Free*, kFineClasses + kCoarseClasses> free_{};
+  std::array<std::size_t, kFineClasses + kCoarseClasses> kept_bytes_{};
 };
 
-FramePool& pool() noexcept {
-  thread_local FramePool frames;
-  return frames;
+BlockPool& pool() noexcept {
+  thread_local BlockPool blocks;
+  return blocks;
 }
 
 }  // namespace
 
-void* take_frame(std::size_t size_bytes) { return kPooled ? pool().take(size_bytes) : ::operator new(size_bytes); }
+void* take_block(std::size_t size_bytes) { return kPooled ? pool().take(size_bytes) : ::operator new(size_bytes); }
 
-void give_frame(void* frame, std::size_t size_bytes) noexcept {
+void give_block(void* block, std::size_t size_bytes) noexcept {
   if (kPooled) {
-    pool().give(frame, size_bytes);
+    pool().give(block, size_bytes);
   } else {
-    ::operator delete(frame);
+    ::operator delete(block);
   }
 }
 
-}  // namespace sluice::detail
+}  // namespace sluice

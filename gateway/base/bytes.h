@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/blocks.h"
+
 namespace sluice {
 
 // Overwrites memory in a way the compiler may not drop. OPENSSL_cleanse would do it eight bytes at a time.
@@ -89,7 +91,7 @@ class Buffer final {
   // Wipes and frees.
   void release() noexcept {
     clear();
-    delete[] block_;
+    if (block_ != nullptr) give_block(block_, capacity_);
     block_ = nullptr;
     capacity_ = 0;
   }

@@ -15,6 +15,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/blocks.h"
+
 namespace sluice {
 
 namespace asio = boost::asio;
@@ -23,16 +25,12 @@ using Executor = asio::io_context::executor_type;
 
 namespace detail {
 
-// Memory of coroutine frames, kept by the thread that freed it: a call makes and drops dozens of them.
-void* take_frame(std::size_t size_bytes);
-void give_frame(void* frame, std::size_t size_bytes) noexcept;
-
 struct Promise {
   std::coroutine_handle<> awaiting;  // null: nobody waits yet
   std::exception_ptr fault;
 
-  static void* operator new(std::size_t size_bytes) { return take_frame(size_bytes); }
-  static void operator delete(void* frame, std::size_t size_bytes) noexcept { give_frame(frame, size_bytes); }
+  static void* operator new(std::size_t size_bytes) { return take_block(size_bytes); }
+  static void operator delete(void* frame, std::size_t size_bytes) noexcept { give_block(frame, size_bytes); }
 
   // At its end a task goes on with whoever awaits it. The frame may be gone when resume() returns.
   struct End {

@@ -53,6 +53,8 @@ std::string_view Fields::operator[](std::string_view name) const noexcept {
 Status parse_head(std::string_view bytes, RequestHead& head) {
   const Result<CheckedHead> checked = check_head(bytes);
   if (!checked) return checked.error();
+  constexpr std::size_t kUsualFields = 16;
+  head.fields.reserve(kUsualFields);
   HeadParser parser(head);
   parser.header_limit(static_cast<std::uint32_t>(bytes.size()) + 1);
   boost::system::error_code ec;

@@ -33,10 +33,9 @@ class Fields final {
   [[nodiscard]] auto begin() const noexcept { return lines_.begin(); }
   [[nodiscard]] auto end() const noexcept { return lines_.end(); }
 
+  void reserve(std::size_t lines) { lines_.reserve(lines); }
   void add(const Line& line) { lines_.push_back(line); }
   void clear() noexcept { lines_.clear(); }
-  // clear(), and the memory goes back.
-  void release() noexcept { std::vector<Line>().swap(lines_); }
 
  private:
   std::vector<Line> lines_;

@@ -36,10 +36,8 @@ class TaskGroup final {
   // The outermost coroutine of a task: nobody awaits it, and it frees itself.
   struct Root {
     struct promise_type {
-      static void* operator new(std::size_t size_bytes) { return detail::take_frame(size_bytes); }
-      static void operator delete(void* frame, std::size_t size_bytes) noexcept {
-        detail::give_frame(frame, size_bytes);
-      }
+      static void* operator new(std::size_t size_bytes) { return take_block(size_bytes); }
+      static void operator delete(void* frame, std::size_t size_bytes) noexcept { give_block(frame, size_bytes); }
       Root get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
       std::suspend_always initial_suspend() const noexcept { return {}; }
       std::suspend_never final_suspend() const noexcept { return {}; }
