@@ -229,8 +229,7 @@ absl::Status Gateway::open_agents() {
   desk_.emplace(control_, *agents_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
-  registry_ =
-      std::make_unique<tunnel::Registry>(std::move(loops), make_registry_options(settings_, boot_id_), *booked_, log_);
+  registry_ = std::make_unique<tunnel::Registry>(loops, make_registry_options(settings_, boot_id_), *booked_, log_);
   return absl::OkStatus();
 }
 

@@ -49,7 +49,7 @@ KeyRecord read_key(const Statement& row) {
   return key;
 }
 
-absl::Status duplicate(absl::Status status, std::string message) {
+absl::Status duplicate(const absl::Status& status, const std::string& message) {
   return absl::IsAlreadyExists(status) ? absl::AlreadyExistsError(message) : status;
 }
 

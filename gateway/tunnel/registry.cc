@@ -19,7 +19,7 @@ struct Registry::Entry {
   Health health;
 };
 
-Registry::Registry(std::vector<net::Loop*> loops, const RegistryOptions& options, AgentDirectory& directory,
+Registry::Registry(const std::vector<net::Loop*>& loops, const RegistryOptions& options, AgentDirectory& directory,
                    observe::Log& log)
     : options_(options), directory_(directory), log_(log), listeners_(loops.size(), nullptr) {
   for (net::Loop* loop : loops) hosts_.push_back(std::make_unique<Host>(*this, *loop));

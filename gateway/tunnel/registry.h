@@ -83,7 +83,8 @@ struct AgentView {
 // Lifetime: the loops, the directory and the log outlive it; close() and join() on every worker before destruction.
 class Registry final {
  public:
-  Registry(std::vector<net::Loop*> loops, const RegistryOptions& options, AgentDirectory& directory, observe::Log& log);
+  Registry(const std::vector<net::Loop*>& loops, const RegistryOptions& options, AgentDirectory& directory,
+           observe::Log& log);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;

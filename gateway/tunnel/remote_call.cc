@@ -96,7 +96,7 @@ Task<void> Host::carry(std::shared_ptr<RemoteLink> link) {
       });
     }
     if (over) break;
-    co_await wake.wait();
+    (void)co_await wake.wait();
   }
   link->carrier_wake = nullptr;
 }

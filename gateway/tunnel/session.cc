@@ -86,7 +86,7 @@ Task<void> Session::run(std::unique_ptr<net::Stream> stream) {
     read_all();
     write_all();
     if (end_ != SessionEnd::kOpen) break;
-    co_await wake_.wait();
+    (void)co_await wake_.wait();
   }
   ping_alarm_.disarm();
   fail_streams();

@@ -23,7 +23,7 @@ void Lease::release() noexcept {
 void Pool::replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places, bool learning) {
   learning_ = learning;
   places_.clear();
-  for (auto& [model, served_by] : places) places_.emplace(model, std::move(served_by));
+  for (auto& entry : places) places_.emplace(entry.first, std::move(entry.second));
   wake_all();
 }
 
