@@ -24,6 +24,7 @@ namespace sluice::plugins {
   decision.type = type;
   decision.message = ledger::describe(refusal);
   decision.retry_after = refusal.retry_after;
+  decision.refusal = refusal;
   return decision;
 }
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/usage.h"
+#include "ledger/refusal.h"
 #include "ledger/ticket.h"
 
 namespace sluice::policy {
@@ -79,6 +80,7 @@ struct Decision {
   const char* type = nullptr;                // OpenAI error type, e.g. "tokens"; null: the kind's own
   std::string message;                       // with kRefuse; empty: error.what
   std::chrono::milliseconds retry_after{0};  // 0: not to be retried, x-should-retry: false
+  ledger::Refusal refusal;                   // the limit or budget that said no, for headers; or none
   [[nodiscard]] static Decision go_on() noexcept { return {}; }
 };
 

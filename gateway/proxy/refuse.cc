@@ -81,6 +81,7 @@ Task<void> Exchange::answer_error(const openai::ErrorAnswer& answer, std::chrono
   headers.add("content-type", "application/json");
   add_answer_headers(headers);
   add_retry_headers(headers, answer, retry_after);
+  add_limit_headers(headers, decision_.refusal, worker_.clock.wall());
   if (answer.status == 405) headers.add("allow", route_.endpoint == nullptr ? "GET, POST" : route_.endpoint->method);
   outcome_.status = answer.status;
   outcome_.bytes_out += answer.body.size();

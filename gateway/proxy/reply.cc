@@ -10,6 +10,28 @@
 #include "base/ids.h"
 
 namespace sluice::proxy {
+namespace {
+
+// "requests_per_minute", "concurrency", "tokens_per_month", "micro_usd_in_all"
+std::string_view name_limit(const ledger::Refusal& refusal, std::span<char> into) noexcept {
+  switch (refusal.kind) {
+    case ledger::RefusalKind::kRequests:
+      return "requests_per_minute";
+    case ledger::RefusalKind::kTokens:
+      return "tokens_per_minute";
+    case ledger::RefusalKind::kConcurrency:
+      return "concurrency";
+    default:
+      break;
+  }
+  const int length =
+      std::snprintf(into.data(), into.size(), "%s_%s%s", refusal.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd",
+                    refusal.period == BudgetPeriod::kTotal ? "in_all" : "per_",
+                    refusal.period == BudgetPeriod::kTotal ? "" : ledger::to_string(refusal.period));
+  return {into.data(), static_cast<std::size_t>(length)};
+}
+
+}  // namespace
 
 void ReplyHeaders::add(std::string_view name, std::string_view value) noexcept {
   if (count_ < kMost) headers_[count_++] = {name, value};
@@ -72,6 +94,20 @@ void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
   headers.add_number("retry-after-ms", static_cast<std::uint64_t>(std::min<std::int64_t>(retry_after.count(), 60'000)));
 }
 
+void add_limit_headers(ReplyHeaders& headers, const ledger::Refusal& refusal, WallTime now) noexcept {
+  if (!refusal.refused()) return;
+  char name[32];
+  headers.add_copy("x-sluice-limit-name", name_limit(refusal, name));
+  headers.add("x-sluice-limit-scope", ledger::to_string(refusal.scope));
+  headers.add_number("x-sluice-limit-amount", refusal.limit);
+  headers.add_number("x-sluice-limit-remaining", refusal.left);
+  const bool budget = refusal.resets != WallTime{};
+  if (budget && refusal.period == BudgetPeriod::kTotal) return headers.add("x-sluice-limit-reset", "never");
+  headers.add_duration("x-sluice-limit-reset", budget
+                                                   ? std::chrono::ceil<std::chrono::milliseconds>(refusal.resets - now)
+                                                   : refusal.retry_after);
+}
+
 void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<const std::string> allowed) noexcept {
   if (origin.empty() || allowed.empty()) return;
   const bool any = std::ranges::find(allowed, "*") != allowed.end();
@@ -85,7 +121,8 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
   headers.add("access-control-expose-headers",
               "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, "
               "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-              "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens");
+              "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-sluice-limit-name, x-sluice-limit-scope, "
+              "x-sluice-limit-amount, x-sluice-limit-remaining, x-sluice-limit-reset");
 }
 
 Task<Status> answer_error(http::ServerConnection& client, Error error, std::string_view message) {

@@ -51,6 +51,8 @@ void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept;
 // Retry-After and retry-after-ms (agreeing, at most 60 s), x-should-retry.
 void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
                        std::chrono::milliseconds retry_after) noexcept;
+// x-sluice-limit-…: which limit or budget said no, of whom, its amount, what is left of it and when it is back.
+void add_limit_headers(ReplyHeaders& headers, const ledger::Refusal& refusal, WallTime now) noexcept;
 // access-control-allow-origin and its company, if `origin` is allowed.
 void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<const std::string> allowed) noexcept;
 
