@@ -7,18 +7,18 @@
 namespace sluice::server {
 
 void BudgetLog::threshold_passed(const ledger::ThresholdEvent& event) noexcept {
-  log_.warn(event.soft             ? "soft budget passed"
-            : event.percent == 100 ? "budget used up"
-                                   : "budget nearly used up",
-            {{"scope", ledger::to_string(event.scope)},
-             {"id", event.id},
-             {"name", event.name},
-             {"model", event.model},
-             {"unit", ledger::to_string(event.unit)},
-             {"period", ledger::to_string(event.period)},
-             {"percent", event.percent},
-             {"amount", event.amount},
-             {"settled", event.settled}});
+  static constexpr const char* kTexts[] = {"budget nearly used up", "budget used up", "soft budget passed"};
+  const Passed what = event.soft ? Passed::kSoft : event.percent == 100 ? Passed::kUsedUp : Passed::kNearly;
+  counts_[static_cast<std::size_t>(what)].fetch_add(1, std::memory_order_relaxed);
+  log_.warn(kTexts[static_cast<std::size_t>(what)], {{"scope", ledger::to_string(event.scope)},
+                                                     {"id", event.id},
+                                                     {"name", event.name},
+                                                     {"model", event.model},
+                                                     {"unit", ledger::to_string(event.unit)},
+                                                     {"period", ledger::to_string(event.period)},
+                                                     {"percent", event.percent},
+                                                     {"amount", event.amount},
+                                                     {"settled", event.settled}});
 }
 
 // What the journal has to say, as lines of the log.

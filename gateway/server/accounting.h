@@ -8,8 +8,12 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 
 #include "base/clock.h"
 #include "config/settings.h"
@@ -21,15 +25,21 @@
 
 namespace sluice::server {
 
-// Writes a line when a budget passes a threshold.
+// Writes a line and counts when a budget passes a threshold.
 // Thread: any worker.
 class BudgetLog final : public ledger::LedgerEvents {
  public:
   explicit BudgetLog(observe::Log& log) : log_(log) {}
   void threshold_passed(const ledger::ThresholdEvent& event) noexcept override;
 
+  enum class Passed : std::uint8_t { kNearly, kUsedUp, kSoft };  // warn_percent of a hard amount, all of it, a soft one
+  [[nodiscard]] std::uint64_t count(Passed what) const noexcept {
+    return counts_[static_cast<std::size_t>(what)].load(std::memory_order_relaxed);
+  }
+
  private:
   observe::Log& log_;
+  std::array<std::atomic<std::uint64_t>, 3> counts_{};
 };
 
 // Thread:   control thread; the sink is used by workers.

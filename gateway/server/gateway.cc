@@ -269,6 +269,16 @@ absl::Status Gateway::open_admin() {
                       [this] { return static_cast<double>(buffered_.held()); });
   metrics_.gauge_from("sluice_reserved", "Tokens and micro-dollars that calls in flight have reserved.", {},
                       [this] { return static_cast<double>(ledger_.reserved()); });
+  for (const auto& [label, what] : {std::pair("passed=\"warn_percent\"", BudgetLog::Passed::kNearly),
+                                    std::pair("passed=\"amount\"", BudgetLog::Passed::kUsedUp),
+                                    std::pair("passed=\"soft\"", BudgetLog::Passed::kSoft)})
+    metrics_.counter_from("sluice_budget_thresholds_total", "Budgets that passed a threshold.", label,
+                          [this, passed = what] { return static_cast<double>(budget_log_.count(passed)); });
+  const auto journal = [this] { return accounting_ ? accounting_->journal() : nullptr; };
+  metrics_.gauge_from("sluice_journal_full", "1: the journal's disk has no room.", {},
+                      [journal] { return journal() != nullptr && journal()->full() ? 1.0 : 0.0; });
+  metrics_.counter_from("sluice_unjournalled_total", "Calls that went on without the journal, for want of room.", {},
+                        [journal] { return journal() ? static_cast<double>(journal()->unjournalled()) : 0; });
   metrics_.gauge_from("sluice_audit_waiting", "Ended calls that the store has not taken yet.", {}, [this] {
     return accounting_ ? static_cast<double>(accounting_->recorded() - accounting_->stored()) : 0;
   });

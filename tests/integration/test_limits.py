@@ -122,3 +122,24 @@ def test_every_429_names_its_limit_whose_it_is_what_is_left_and_when_it_is_back(
     if limit.retry:
         assert 1 <= int(headers["retry-after"]) <= 60 and 0 < int(headers["retry-after-ms"]) <= 60_000
 
+
+def test_a_passed_threshold_is_logged_counted_and_shown(limited, fake, mark):
+    key = limited.key("--budget", "tokens:50/month", "--budget", "tokens:45/day soft", user=f"user-{mark}")
+    fake.on(mark, lambda connection: connection.answer(200, whole_answer(prompt=30, completion=20)))
+
+    def counted():
+        lines = limited.cli("metrics").stdout.splitlines()
+        return {line.split('passed="')[1].split('"')[0]: float(line.split()[-1]) for line in lines if line.startswith("sluice_budget_thresholds_total")}
+
+    before = counted()
+    with Client(limited, key) as client:
+        assert client.chat(mark, max_tokens=20)[0] == 200, "a soft budget warns"
+    after = counted()
+    assert {what: after[what] - before[what] for what in after} == {"warn_percent": 1, "amount": 1, "soft": 1}
+    for text in ("budget nearly used up", "budget used up", "soft budget passed"):
+        line = until(lambda text=text: next((x for x in limited.process.log.splitlines() if text in x and f"id={key['id'].split('_')[1]} " in x), None),
+                     what=f"a line of the log: {text}")
+        assert "WARN" in line.upper()
+    lines = json.loads(limited.cli("budget", "explain", "--key", key["id"], "--model", "fake-model", "--json").stdout)
+    assert [line["warns_at"] for line in lines if line["warns_at"] is not None] == [45]
+
