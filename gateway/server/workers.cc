@@ -65,10 +65,12 @@ absl::Status Workers::apply(const config::Settings& settings, const net::ServerT
   }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     auto conf = make_worker_conf(settings, numbers, meters, chain);
-    workers_[i]->post([conf, upstreams, known, aliases, fronts = fronts[i], &numbers](WorkerThread& worker) {
-      worker.set_conf(conf, [&numbers](const std::string& model) {
+    workers_[i]->post([conf, upstreams, known, aliases, fronts = fronts[i], &numbers,
+                       max_output = settings.ledger.default_max_output](WorkerThread& worker) {
+      worker.set_conf(conf, [&numbers, max_output](const std::string& model) {
         proxy::ModelSettings learned;
         learned.index = numbers.of(model);
+        learned.max_output = max_output;
         return learned;
       });
       for (std::size_t at = 0; at < fronts.size(); ++at) worker.set_front_settings(at, fronts[at]);

@@ -143,3 +143,14 @@ def test_a_passed_threshold_is_logged_counted_and_shown(limited, fake, mark):
     lines = json.loads(limited.cli("budget", "explain", "--key", key["id"], "--model", "fake-model", "--json").stdout)
     assert [line["warns_at"] for line in lines if line["warns_at"] is not None] == [45]
 
+
+def test_a_model_without_an_entry_has_the_output_cap_that_the_conf_gives(make_gateway, fake, mark):
+    """A call without a cap is clamped only where less is left than the model's cap."""
+    for cap, sent in ((100, None), (32768, 4000)):
+        gateway = make_gateway(f"[ledger]\ndefault_max_output = {cap}\n")
+        key = gateway.key("--budget", "tokens:4000/month")
+        with Client(gateway, key) as client:
+            assert client.chat(f"{mark}{cap}", stream=True)[0] == 200
+        seen = fake.seen(f"{mark}{cap}")[0].json
+        clamped = next((seen[name] for name in ("max_tokens", "max_completion_tokens") if name in seen), None)
+        assert clamped is None if sent is None else sent - 100 < clamped < sent
