@@ -17,6 +17,9 @@ namespace {
 // Beside one slot for the end of every call that is open: threads that looked at the same time must all fit.
 std::uint64_t margin(const Segment& segment) noexcept { return std::min<std::uint64_t>(segment.slots() / 8, 1'024); }
 
+// Kept for the text of an end. One that is longer than what is left is left out; its numbers never are.
+constexpr std::size_t kUsualTextBytes = 256;
+
 std::uint32_t price32(std::uint64_t micros) noexcept {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(micros, std::numeric_limits<std::uint32_t>::max()));
 }
@@ -69,8 +72,10 @@ Journal::~Journal() {
 // --- workers ---
 
 bool Journal::spare(const Segment& segment) const noexcept {
-  return next_.load(std::memory_order_acquire) != nullptr ||
-         segment.room() > open_.load(std::memory_order_relaxed) + margin(segment);
+  if (next_.load(std::memory_order_acquire) != nullptr) return true;
+  const std::uint64_t open = open_.load(std::memory_order_relaxed);
+  return segment.room() > open + margin(segment) &&
+         segment.has_text_room(open * kUsualTextBytes + segment.text_bytes() / 8);
 }
 
 bool Journal::append(SlotBytes& slot, std::string_view text, Room room, std::uint32_t* segment_number) noexcept {

@@ -66,6 +66,8 @@ class Segment final {
   [[nodiscard]] bool has_text_room(std::size_t bytes) const noexcept {
     return text_tail_.load(std::memory_order_relaxed) + bytes + 16 <= size_bytes_ - text_begin_;
   }
+  // Of all texts.
+  [[nodiscard]] std::size_t text_bytes() const noexcept { return size_bytes_ - text_begin_; }
   // Every slot below `end` has been written.
   [[nodiscard]] bool published(std::uint64_t end) const noexcept;
   // Ends claims. Returns how many slots were claimed; they are the segment's length.
