@@ -24,6 +24,7 @@ Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::R
 }
 
 Exchange::~Exchange() {
+  finish();  // has run, but for a fault that was thrown: its holds are freed and its record is written all the same
   worker_.running.erase(running_position_);
   worker_.buffered.give(body_held_bytes_);
 }
