@@ -79,7 +79,14 @@ class Exchange final {
   Task<Status> relay_error();
   void begin_stream();
   void add_answer_headers(ReplyHeaders& headers) const noexcept;
+  [[nodiscard]] openai::StreamFilter::Options filter_options() const noexcept;
   void note_first_byte() noexcept;
+
+  // After the client has left, in read_on.cc.
+  Task<void> read_on();
+  Task<void> count_rest(net::Deadline until);
+  Task<void> gather_rest(net::Deadline until);
+  Task<bool> more_of_upstream(net::Deadline until);
 
   // Parts of the answer to a failed exchange, in refuse.cc.
   Task<void> refuse(Error error);
@@ -120,6 +127,7 @@ class Exchange final {
   ReplyHeaders request_headers_;
   http::OutgoingRequest request_;
   std::unique_ptr<http::OutgoingCall> upstream_;
+  std::optional<openai::StreamFilter> filter_;  // of a streamed answer
 
   std::array<char, 40> request_id_{};
   std::vector<std::pair<std::string, std::string>> labels_;

@@ -47,7 +47,9 @@ std::chrono::milliseconds retry_after_of(std::string_view header, unsigned statu
 }
 
 Task<void> Exchange::refuse(Error error) {
-  outcome_.reason = end_reason_of(error, upstream_ != nullptr);
+  const bool by_policy = decision_.verdict == policy::Verdict::kRefuse;
+  outcome_.reason = by_policy ? EndReason::kRefused : end_reason_of(error, upstream_ != nullptr);
+  if (outcome_.reason == EndReason::kClientGone) co_await read_on();
   // The model has read the prompt at the least, as far as anybody knows.
   if (upstream_ && outcome_.usage.source == UsageSource::kNone)
     outcome_.usage = {.source = UsageSource::kEstimated, .prompt_tokens = call_.prompt_estimate};
@@ -62,7 +64,7 @@ Task<void> Exchange::refuse(Error error) {
       error.kind == ErrorKind::kModelNotFound ? kModelNotFound : std::string_view(decision_.message);
   openai::ErrorAnswer answer = openai::error_answer(error, text, decision_.type);
   // A policy that names no time says that no retry helps: a prompt above what its budget has left.
-  if (decision_.verdict == policy::Verdict::kRefuse && decision_.retry_after.count() == 0 && answer.status == 429)
+  if (by_policy && decision_.retry_after.count() == 0 && answer.status == 429)
     answer.should_retry = openai::ErrorAnswer::ShouldRetry::kNo;
   const bool soon = decision_.retry_after.count() == 0 && answer.status == 503;
   co_await answer_error(answer, soon ? kRetrySoon : decision_.retry_after);

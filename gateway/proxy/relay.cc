@@ -77,12 +77,16 @@ void Exchange::note_first_byte() noexcept {
   outcome_.ttft = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);
 }
 
+openai::StreamFilter::Options Exchange::filter_options() const noexcept {
+  return {.client_wants_usage = asked_.include_usage,
+          .choices = asked_.choices,
+          .prompt_estimate = call_.prompt_estimate,
+          .event_limit_bytes = conf_->settings.event_bytes};
+}
+
 Task<Status> Exchange::relay_stream() {
   begin_stream();
-  openai::StreamFilter filter(*route_.endpoint, {.client_wants_usage = asked_.include_usage,
-                                                 .choices = asked_.choices,
-                                                 .prompt_estimate = call_.prompt_estimate,
-                                                 .event_limit_bytes = conf_->settings.event_bytes});
+  openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
   const Status passed = co_await pass_events(filter);
   outcome_.usage = filter.usage(call_.prompt_estimate);
   model_served_.assign(filter.model());

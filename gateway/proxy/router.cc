@@ -62,7 +62,9 @@ Task<Status> Exchange::send() {
     upstream_ = lease_->start(request_, wake_);
     const Status head = co_await await_head();
     if (head) co_return ok();
-    const bool again = upstream_->state() == http::CallState::kFailed && head.error().retry == Retry::kYes;
+    // Whatever we ended was sent, and the model may have read it: refuse() charges that.
+    if (upstream_->state() != http::CallState::kFailed) co_return head;
+    const bool again = head.error().retry == Retry::kYes;
     upstream_.reset();
     if (!again || begun_ != Begun::kNothing || tried.size() + 1 >= conf_->settings.attempts) co_return head;
     tried.push_back(&*lease_);

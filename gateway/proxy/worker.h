@@ -33,6 +33,7 @@ struct ExchangeSettings {
   std::chrono::milliseconds upstream_silence{600'000};
   std::chrono::milliseconds hold{5'000};         // for a place that serves the model
   std::chrono::milliseconds queue_time{30'000};  // for a slot on such a place
+  std::chrono::milliseconds drain_aborted{0};    // read on for so long after a client left; 0: not at all
   std::size_t attempts = 3;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case

@@ -1,0 +1,63 @@
+// read_on(): after the client has left, on to what the upstream says it has used, where the conf asks for that.
+#include <simdjson.h>
+
+#include "proxy/exchange.h"
+
+namespace sluice::proxy {
+
+// What comes is read, counted and dropped. Holds stay until finish(): the model is still at work for this call.
+Task<void> Exchange::read_on() {
+  if (!upstream_ || conf_->settings.drain_aborted.count() == 0) co_return;
+  const net::Deadline until = net::Deadline::after(conf_->settings.drain_aborted);
+  while (upstream_->head() == nullptr) {
+    const bool more = co_await more_of_upstream(until);
+    if (!more) co_return;
+  }
+  if (upstream_->head()->status != 200) co_return;
+  if (call_.stream) {
+    if (!filter_) filter_.emplace(*route_.endpoint, filter_options());
+    co_await count_rest(until);
+  } else {
+    co_await gather_rest(until);
+  }
+}
+
+Task<void> Exchange::count_rest(net::Deadline until) {
+  Buffer dropped;
+  std::size_t credited = upstream_->body().size();
+  for (;;) {
+    upstream_->taken(upstream_->body().size() - credited);
+    const openai::StreamState state = filter_->filter(upstream_->body(), dropped);
+    dropped.clear();
+    credited = upstream_->body().size();
+    const bool open = state == openai::StreamState::kOpen &&
+                      conf_->chain->progress(call_, filter_->completion_tokens()) == policy::Extension::kGranted;
+    if (!open) break;
+    const bool more = co_await more_of_upstream(until);
+    if (!more) break;
+  }
+  outcome_.usage = filter_->usage(call_.prompt_estimate);
+}
+
+Task<void> Exchange::gather_rest(net::Deadline until) {
+  Buffer& body = upstream_->body();
+  std::size_t credited = body.size();
+  while (body.size() <= conf_->settings.whole_answer_bytes) {
+    const bool more = co_await more_of_upstream(until);
+    if (!more) break;
+    upstream_->taken(body.size() - credited);
+    credited = body.size();
+  }
+  if (upstream_->state() != http::CallState::kEnded) co_return;
+  (void)body.prepare(simdjson::SIMDJSON_PADDING);
+  outcome_.usage = openai::find_usage(*route_.endpoint, body.view()).value_or(outcome_.usage);
+}
+
+// Sleeps until something came. False: there is no more, or no more time.
+Task<bool> Exchange::more_of_upstream(net::Deadline until) {
+  if (upstream_->state() != http::CallState::kRunning) co_return false;
+  const net::Wake woken = co_await wake_.wait(until);
+  co_return woken == net::Wake::kNotified && !running_.drained;
+}
+
+}  // namespace sluice::proxy
