@@ -3,6 +3,7 @@ import concurrent.futures
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -19,11 +20,36 @@ def budget_of(gateway, user):
     return next(row for row in rows if user in json.dumps(row))
 
 
+# Where a journal's file says how it stands, and where its records begin: journal_record.h draws it.
+STATE, FIRST_SLOT, SLOT, TEXT_BEGIN = 80, 4096, 128, 48
+
+
+def tear_last_write(gateway, dice):
+    """Leaves behind the last record what a death in the middle of a write leaves: half a record, or a whole one whose
+    checksum is not its own."""
+    for path in sorted((gateway.state / "journal").glob("*.journal"), reverse=True):
+        with open(path, "r+b") as file:
+            data = file.read()
+            end = int.from_bytes(data[TEXT_BEGIN:TEXT_BEGIN + 8], "little")
+            slots = [data[at:at + SLOT] for at in range(FIRST_SLOT, end - SLOT, SLOT)]
+            last = max((i for i, slot in enumerate(slots) if any(slot)), default=None)
+            if last is None or int.from_bytes(data[STATE:STATE + 8], "little") != 0:
+                continue
+            torn = bytearray(slots[last])
+            cut = dice.randrange(16, SLOT)
+            torn[cut:] = bytes(SLOT - cut)
+            torn[:8] = dice.choice([bytes(8), b"\x5a" * 8])
+            file.seek(FIRST_SLOT + (last + 1) * SLOT)
+            file.write(torn)
+            return
+    raise AssertionError("no segment that a record stands in is open")
+
+
 def tokens(record):
     return (record["prompt_tokens"] or 0) + (record["completion_tokens"] or 0)
 
 
-def test_kill_nine_under_load_loses_no_call_and_counts_none_twice(make_gateway, fake, mark):
+def test_kill_nine_under_load_and_torn_writes_lose_no_call_and_count_none_twice(make_gateway, fake, mark):
     gateway = make_gateway(via="direct")
     key = gateway.key("--budget", "tokens:1000000000/month", user=f"user-{mark}")
 
@@ -32,10 +58,11 @@ def test_kill_nine_under_load_loses_no_call_and_counts_none_twice(make_gateway, 
         connection.answer(200, whole_answer(prompt=10, completion=5))
 
     fake.on(mark, slowly)
-    attempted, finished, heads = [], [], []
+    attempted, finished = [], []
     lock = threading.Lock()
     dice = random.Random(1)
-    for _ in range(ROUNDS):
+    torn = 0
+    for number in range(ROUNDS):
         dying = threading.Event()
 
         def load():
@@ -63,9 +90,14 @@ def test_kill_nine_under_load_loses_no_call_and_counts_none_twice(make_gateway, 
         dying.set()
         for thread in threads:
             thread.join()
+        if number % 3 == 1:
+            tear_last_write(gateway, dice)
+            torn += 1
         gateway.start()
-        heads.append(len(finished))
+        gateway.wait_models(key, "fake-model")
 
+    found = [int(count) for count in re.findall(r"journal replayed.* torn=(\d+)", gateway.process.log)]
+    assert sum(found) >= torn, "every half-written record was seen and cut"
     records = gateway.audit()
     mine = [r for r in records if r["user"] == f"user-{mark}" or r["end_reason"] == "crashed"]
     seen = len(fake.seen(mark))
