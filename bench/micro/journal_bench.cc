@@ -15,7 +15,9 @@ using namespace sluice;
 class NoStore final : public ledger::UsageStore {
  public:
   absl::Status add(std::span<const ledger::AuditRecord>) override { return absl::OkStatus(); }
-  absl::StatusOr<std::vector<ledger::UsageSum>> sums(std::int64_t) override { return std::vector<ledger::UsageSum>{}; }
+  absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery&) override {
+    return std::vector<ledger::UsageSum>{};
+  }
   absl::Status add_seal(const ledger::Seal&) override { return absl::OkStatus(); }
   absl::StatusOr<std::vector<ledger::Seal>> seals() override { return std::vector<ledger::Seal>{}; }
 };

@@ -172,17 +172,31 @@ absl::Status Accounts::check_budget(const store::BudgetRecord& budget) {
   return absl::OkStatus();
 }
 
+absl::Status Accounts::change_budgets(const store::BudgetRecord& budget) {
+  absl::Status refreshed;
+  const auto set = [&] {
+    refreshed = refresh(budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope, budget.subject, {});
+  };
+  if (!budget_change_) {
+    set();
+  } else if (absl::Status known = budget_change_(set); !known.ok()) {
+    return absl::UnavailableError("the budget holds, but what its period has used could not be read: " +
+                                  std::string(known.message()) + "; it will be at the next start");
+  }
+  return refreshed;
+}
+
 absl::Status Accounts::set_budget(const store::BudgetRecord& budget) {
   if (absl::Status good = check_budget(budget); !good.ok()) return good;
   if (absl::Status done = store_.set_budget(budget); !done.ok()) return done;
-  return refresh(budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope, budget.subject, {});
+  return change_budgets(budget);
 }
 
 absl::Status Accounts::remove_budget(const store::BudgetRecord& budget) {
   if (absl::Status good = check_budget(budget); !good.ok()) return good;
   if (absl::Status done = store_.remove_budget(budget); !done.ok())
     return absl::IsNotFound(done) ? absl::NotFoundError("there is no such budget; see: sluice budget list") : done;
-  return refresh(budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope, budget.subject, {});
+  return change_budgets(budget);
 }
 
 std::optional<SubjectName> Accounts::names_of_user(std::uint64_t user_id) {

@@ -50,6 +50,11 @@ class Accounts final {
   using ModelIndex = std::function<std::optional<std::uint32_t>(std::string_view)>;
   void set_models(ModelIndex index);
 
+  // What runs a change of budgets while calls run, and gives budgets that it made what their period has used. Without
+  // it they begin at nothing.
+  using BudgetChange = std::function<absl::Status(const std::function<void()>& set)>;
+  void set_budget_change(BudgetChange change) { budget_change_ = std::move(change); }
+
   // --- Tenants and users ---
   struct Terms {
     LimitSpec limits;
@@ -96,6 +101,7 @@ class Accounts final {
   absl::Status check_budget(const store::BudgetRecord& budget);
   // Takes over what the store says about one subject's budgets.
   absl::Status refresh(Scope scope, std::uint64_t id, const std::optional<LimitSpec>& limits);
+  absl::Status change_budgets(const store::BudgetRecord& budget);
   void apply(identity::Tenant& tenant, identity::Allowance allowance);
   void apply(identity::User& user, identity::Allowance allowance);
   void apply(identity::Key& key, identity::Allowance allowance);
@@ -111,6 +117,7 @@ class Accounts final {
   ledger::Ledger& ledger_;
   const Clock& clock_;
   ModelIndex model_index_;
+  BudgetChange budget_change_;
 };
 
 }  // namespace sluice::admin

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fixed_text.h"
 #include "base/usage.h"
+#include "ledger/ticket.h"
 
 namespace sluice::ledger {
 
@@ -25,6 +26,8 @@ struct AuditRecord {
 
   std::uint32_t admit_segment =
       0;  // where the journal holds the call's admit; 0: it was refused, or there is no journal
+
+  Epoch settled_in = 0;  // the budgets' epoch in which the call was settled
 
   EndReason end_reason = EndReason::kFault;
   std::uint16_t status = 0;  // as the client saw it; 0: no head was sent

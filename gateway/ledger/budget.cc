@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace sluice::ledger {
 
-Budget::Budget(const ScopeCells& owner, BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now)
-    : owner_(owner), unit_(unit), period_(period), zone_(zone) {
+Budget::Budget(const ScopeCells& owner, BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now,
+               Epoch since, std::unique_ptr<Budget> before)
+    : owner_(owner), unit_(unit), period_(period), zone_(zone), since_(since), before_(std::move(before)) {
   auto* first = new PeriodCell(this, period_of(period, now, zone));
   closed_before_us_.store(first->period.begin_us, std::memory_order_relaxed);
   head_.store(first, std::memory_order_relaxed);
@@ -80,16 +82,14 @@ BudgetCount Budget::count(WallTime now) noexcept {
   return count;
 }
 
-void Budget::restore(Period period, std::uint64_t settled) noexcept {
+std::uint64_t Budget::restore(Period period, std::uint64_t settled) noexcept {
   PeriodCell* cell = find(period.begin_us);
   if (cell == nullptr) cell = open(period);
-  if (cell == nullptr || settled == 0) return;
-  cell->committed.fetch_add(settled, std::memory_order_acq_rel);
-  cell->settled.fetch_add(settled, std::memory_order_acq_rel);
+  return cell == nullptr ? 0 : cell->settle(0, settled);
 }
 
 std::uint64_t Budget::reserved() const noexcept {
-  std::uint64_t sum = 0;
+  std::uint64_t sum = before_ == nullptr ? 0 : before_->reserved();
   for (PeriodCell* cell = head_.load(std::memory_order_acquire); cell != nullptr;
        cell = cell->next.load(std::memory_order_acquire)) {
     sum += cell->committed.load(std::memory_order_acquire) - cell->settled.load(std::memory_order_acquire);
@@ -105,6 +105,7 @@ void Budget::list(std::vector<std::pair<Period, std::uint64_t>>& into) const {
 }
 
 void Budget::sweep(MonoTime time) noexcept {
+  if (before_ != nullptr) before_->sweep(time);
   const std::int64_t now = to_ns(time);
   const std::int64_t grace = std::chrono::nanoseconds(kGrace).count();
   const auto unheld = [](const PeriodCell& cell) {

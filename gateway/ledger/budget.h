@@ -7,11 +7,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/limits.h"
 #include "ledger/period.h"
 #include "ledger/rate_cell.h"
+#include "ledger/ticket.h"
 
 namespace sluice::ledger {
 
@@ -68,7 +70,9 @@ struct BudgetCount {
 // bring it back.
 class Budget final {
  public:
-  Budget(const ScopeCells& owner, BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now);
+  // `before`: a budget of the same kind that had stopped to apply, whose cells calls may still hold; or none.
+  Budget(const ScopeCells& owner, BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now,
+         Epoch since = 0, std::unique_ptr<Budget> before = nullptr);
   ~Budget();
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
@@ -76,6 +80,8 @@ class Budget final {
   [[nodiscard]] const ScopeCells& owner() const noexcept { return owner_; }
   [[nodiscard]] BudgetUnit unit() const noexcept { return unit_; }
   [[nodiscard]] BudgetPeriod period() const noexcept { return period_; }
+  // Calls that reserved in an epoch before this one do not hold it.
+  [[nodiscard]] Epoch since() const noexcept { return since_; }
   [[nodiscard]] std::uint64_t hard() const noexcept { return hard_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t soft() const noexcept { return soft_.load(std::memory_order_relaxed); }
   void set_amounts(std::uint64_t hard, std::uint64_t soft) noexcept {
@@ -89,9 +95,12 @@ class Budget final {
     return cell->period.contains(to_us(now)) ? *cell : turn(now);
   }
   [[nodiscard]] BudgetCount count(WallTime now) noexcept;
+  // The cell of the period that `us` lies in; null: it was never opened here.
+  [[nodiscard]] PeriodCell* find(std::int64_t us) const noexcept;
 
-  // Adds use from the store or the journal to the period that begins at `period.begin_us`.
-  void restore(Period period, std::uint64_t settled) noexcept;
+  // Adds use from the store or the journal to the period that begins at `period.begin_us`. Returns what was settled
+  // there before.
+  std::uint64_t restore(Period period, std::uint64_t settled) noexcept;
   // Of every period, what calls in flight hold.
   [[nodiscard]] std::uint64_t reserved() const noexcept;
   // Appends every cell's period and settled use.
@@ -103,13 +112,14 @@ class Budget final {
 
  private:
   PeriodCell& turn(WallTime now) noexcept;
-  PeriodCell* find(std::int64_t us) const noexcept;
   PeriodCell* open(Period period) noexcept;
 
   const ScopeCells& owner_;
   const BudgetUnit unit_;
   const BudgetPeriod period_;
   const absl::TimeZone zone_;
+  const Epoch since_;
+  const std::unique_ptr<Budget> before_;
   std::atomic<std::uint64_t> hard_{kUnlimited}, soft_{kUnlimited};
   std::atomic<PeriodCell*> current_{nullptr};
   std::atomic<PeriodCell*> head_{nullptr};      // all cells, the last opened first

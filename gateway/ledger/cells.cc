@@ -4,33 +4,39 @@
 
 namespace sluice::ledger {
 
-Budget& ScopeCells::budget(BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now) {
-  auto& slot = budgets[kind_of(unit, period)];
-  Budget* at = slot.load(std::memory_order_acquire);
-  if (at == nullptr) slot.store(at = new Budget(*this, unit, period, zone, now), std::memory_order_release);
-  return *at;
+Budget* ScopeCells::budget(BudgetUnit unit, BudgetPeriod period) const noexcept {
+  const std::size_t kind = kind_of(unit, period);
+  const bool applies = (budget_mask.load(std::memory_order_acquire) >> kind & 1) != 0;
+  return applies ? budgets[kind].load(std::memory_order_acquire) : nullptr;
 }
 
-void ScopeCells::configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs, const absl::TimeZone& zone,
-                           WallTime now) {
+std::uint8_t ScopeCells::configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs,
+                                   const absl::TimeZone& zone, WallTime now, Epoch since) {
   requests.set_limit(limits.requests_per_minute);
   tokens.set_limit(limits.tokens_per_minute);
   slots.set_limit(limits.concurrency);
   std::array<std::uint64_t, kBudgetKinds> hard, soft;
   hard.fill(kUnlimited);
   soft.fill(kUnlimited);
+  const std::uint8_t before = budget_mask.load(std::memory_order_relaxed);
   std::uint8_t mask = 0;
   for (const BudgetSpec& spec : specs) {
     const std::size_t kind = kind_of(spec.unit, spec.period);
-    mask = static_cast<std::uint8_t>(mask | (1u << kind));
+    const auto bit = static_cast<std::uint8_t>(1u << kind);
     std::uint64_t& amount = spec.soft ? soft[kind] : hard[kind];
     amount = std::min(amount, spec.amount);
-    (void)budget(spec.unit, spec.period, zone, now);
+    if (((before | mask) & bit) == 0) {
+      std::unique_ptr<Budget> gone(budgets[kind].load(std::memory_order_relaxed));
+      budgets[kind].store(new Budget(*this, spec.unit, spec.period, zone, now, since, std::move(gone)),
+                          std::memory_order_release);
+    }
+    mask |= bit;
   }
   for (std::size_t kind = 0; kind < kBudgetKinds; ++kind) {
     if (Budget* at = budgets[kind].load(std::memory_order_acquire)) at->set_amounts(hard[kind], soft[kind]);
   }
   budget_mask.store(mask, std::memory_order_release);
+  return static_cast<std::uint8_t>(mask & ~before);
 }
 
 UserModelTable::~UserModelTable() {

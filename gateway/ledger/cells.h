@@ -30,11 +30,12 @@ struct ScopeCells {
   ScopeCells(const ScopeCells&) = delete;
   ScopeCells& operator=(const ScopeCells&) = delete;
 
-  // Sets amounts in place: counters go on. Budgets that are not in `specs` stop to apply and keep what they counted.
-  void configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs, const absl::TimeZone& zone,
-                 WallTime now);
-  // The budget of that kind, made if there is none.
-  Budget& budget(BudgetUnit unit, BudgetPeriod period, const absl::TimeZone& zone, WallTime now);
+  // Sets amounts in place: counters go on. Budgets that are not in `specs` stop to apply and to count; one that applies
+  // from now on is made anew, of epoch `since`. Returns which were made, as budget_mask.
+  std::uint8_t configure(const LimitSpec& limits, const std::vector<BudgetSpec>& specs, const absl::TimeZone& zone,
+                         WallTime now, Epoch since);
+  // Null: it does not apply.
+  [[nodiscard]] Budget* budget(BudgetUnit unit, BudgetPeriod period) const noexcept;
 
   Gcra requests;
   Gcra tokens;
@@ -83,6 +84,7 @@ class IndexTable final {
 struct ModelTerms {
   std::vector<BudgetSpec> user_budgets;  // for each user on this model
   Price price;
+  Epoch since = 0;  // of user_budgets that are made by them
 };
 
 // The cells of one user on one model; made when the user first calls the model.
@@ -91,9 +93,7 @@ struct UserModelCells {
       : key(key_), cells(Scope::kUserModel, user_id, std::move(user)) {}
   const std::uint64_t key;  // user index << 32 | model index
   UserModelCells* next = nullptr;
-  std::atomic<const ModelTerms*> applied{nullptr};  // whose user_budgets the cells follow
-  std::atomic<bool> busy{false};                    // somebody is applying new terms
-  std::atomic<bool> own{false};                     // has budgets of its own: terms do not matter
+  bool own = false;  // control thread: has budgets of its own, the model's terms do not matter
   ScopeCells cells;
 };
 

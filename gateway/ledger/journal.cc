@@ -168,6 +168,7 @@ void Journal::record(AuditRecord&& record) noexcept {
   slot.settle.completion = Tokens40::of(record.usage.completion_tokens);
   slot.settle.reasoning = Tokens40::of(record.usage.reasoning_tokens);
   slot.settle.cost_micros = record.cost_micros;
+  slot.settle.settled_in = record.settled_in;
   char text[kMaxTextBytes];
   const std::size_t size = write_text(record, text);
   const bool admitted = record.admit_segment != 0;
@@ -295,6 +296,7 @@ AuditRecord Journal::read_end(const Segment& segment, const SlotBytes& slot) {
                   .completion_tokens = slot.settle.completion.value(),
                   .reasoning_tokens = slot.settle.reasoning.value()};
   record.cost_micros = slot.settle.cost_micros;
+  record.settled_in = slot.settle.settled_in;
   return record;
 }
 
@@ -351,6 +353,24 @@ absl::Status Journal::deliver() {
     }
   }
   return retire();
+}
+
+void Journal::each_undelivered(const std::function<void(const AuditRecord&)>& visit) {
+  for (std::size_t i = first_undelivered_;; ++i) {
+    const Kept* kept = nullptr;
+    std::uint64_t limit = 0;
+    {
+      const std::lock_guard lock(segments_mutex_);
+      if (i >= segments_.size()) return;
+      kept = &segments_[i];
+      limit = kept->age == Kept::Age::kSealed ? kept->records : kept->segment->claimed();
+    }
+    SlotBytes slot;
+    for (std::uint64_t position = std::max(kept->read, kept->already); position < limit; ++position) {
+      if (kept->segment->read(position, slot) == Segment::Read::kRecord && slot.kind == RecordKind::kSettle)
+        visit(read_end(*kept->segment, slot));
+    }
+  }
 }
 
 void Journal::count_calls() {

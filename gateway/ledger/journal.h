@@ -16,6 +16,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -103,6 +104,10 @@ class Journal final : public AuditSink {
 
   // Moves everything that has ended to the store now. For the start, before budgets are restored, and for tests.
   [[nodiscard]] absl::Status deliver();
+  // While the lock is held no record moves to the store: what is there and what each_undelivered() shows stays apart.
+  [[nodiscard]] std::unique_lock<std::mutex> hold_delivery() { return std::unique_lock(deliver_mutex_); }
+  // Every end that the store has not taken. REQUIRES: hold_delivery().
+  void each_undelivered(const std::function<void(const AuditRecord&)>& visit);
   // Makes everything appended so far outlast the machine.
   void sync_now();
   [[nodiscard]] const Recovery& recovery() const noexcept { return recovery_; }

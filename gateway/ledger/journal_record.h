@@ -24,8 +24,8 @@
 //   (2) 16 boot id    24 number     32 written, µs    40 day, µs   48 tenant   56 user   64 key   72 admit's segment
 //   (4), text size (4) 80 began, µs  88 text at, in units of 8 from text_begin (4), 0 (4) admit:    96 prompt estimate
 //   (8)  104 reserved output (8)   112 prices: prompt, cached, completion, reasoning (4 each) progress: 96 completion
-//   tokens (8) settle:   96 prompt (5) 101 cached (5) 106 completion (5) 111 reasoning (5) 116 micro-dollars (8) 124 0
-//   (4)
+//   tokens (8) settle:   96 prompt (5) 101 cached (5) 106 completion (5) 111 reasoning (5) 116 micro-dollars (8) 124
+//   epoch of the budgets (4)
 //
 // (boot id, number) names a call. A text belongs to its admit (request id, a zero byte, the model's name) or its settle
 // (all that an audit record holds beside).
@@ -91,7 +91,7 @@ struct ProgressPart {
 struct [[gnu::packed]] SettlePart {
   Tokens40 prompt, cached, completion, reasoning;
   std::uint64_t cost_micros;
-  std::uint32_t zero;
+  Epoch settled_in;
 };
 
 inline constexpr std::uint8_t kFlagStream = 1;

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -26,17 +27,9 @@
 #include "ledger/price.h"
 #include "ledger/refusal.h"
 #include "ledger/ticket.h"
+#include "ledger/usage_store.h"
 
 namespace sluice::ledger {
-
-inline constexpr std::uint32_t kNoIndex = 0xffffffff;
-
-// Whose counters a call touches: dense indexes of the directory and the conf.
-struct Scopes {
-  std::uint32_t key = kNoIndex, user = kNoIndex, tenant = kNoIndex, model = kNoIndex;
-  std::uint64_t user_id = 0;  // names the user in budgets of a user on a model
-  std::string_view user_name{};
-};
 
 // What a call asks of the budgets, in tokens.
 struct Ask {
@@ -95,11 +88,17 @@ struct Explanation {
 struct BudgetState {
   Scope scope = Scope::kKey;
   std::uint64_t id = 0;  // of the key, user or tenant; of a user-on-model the user's; of a model 0
-  std::string model;     // of a model or user-on-model
+  std::string model{};   // of a model or user-on-model
   BudgetUnit unit = BudgetUnit::kTokens;
   BudgetPeriod period = BudgetPeriod::kTotal;
-  Period when;
+  Period when{};
   std::uint64_t settled = 0;
+};
+
+// What a budget that was made while calls run has to be told: what its scope has used in its present period.
+struct PastUse {
+  BudgetPeriod period = BudgetPeriod::kTotal;
+  UsageQuery query;
 };
 
 // Thread:   the first group from any worker, lock-free and without allocation once warm; the second from control
@@ -159,14 +158,20 @@ class Ledger final {
   // REQUIRES: the model is known; the user need not have limits or budgets of its own.
   void set_user_model(std::uint32_t user, std::uint64_t user_id, std::string_view user_name, std::uint32_t model,
                       const std::vector<BudgetSpec>& budgets);
+  // Runs `set`, which may call the functions above while calls run. Budgets that it made hold calls from its return on,
+  // and count what was in flight when it ends. What had ended before, the calls that were settled in an epoch before
+  // epoch(), is to be looked up and given to restore() before the next change.
+  [[nodiscard]] std::vector<PastUse> change_budgets(const std::function<void()>& set);
+  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
   void set_slice(std::uint64_t tokens) noexcept { slice_.store(tokens == 0 ? 1 : tokens, std::memory_order_relaxed); }
   void set_warn_percent(std::uint32_t percent) noexcept { warn_percent_.store(percent, std::memory_order_relaxed); }
 
   // Everything that would apply to such a call, and how it stands.
   [[nodiscard]] std::vector<Explanation> explain(const Scopes& scopes) const;
 
-  // What was settled, for every budget and every period that is remembered; and the way back. What belongs to somebody
-  // who has no budget now waits until one is set. Order of restore() and set_…() does not matter.
+  // What was settled, for every budget and every period that is remembered; and the way back, to budgets of the present
+  // epoch: at start to all, later to those that the last change made. At start what belongs to nobody yet waits for
+  // set_…().
   [[nodiscard]] std::vector<BudgetState> snapshot() const;
   void restore(const std::vector<BudgetState>& states);
   // Frees the cells of periods long gone. To be called every few minutes.
@@ -178,17 +183,24 @@ class Ledger final {
   using ById = std::tuple<Scope, std::uint64_t, std::string>;
 
   [[nodiscard]] std::array<ScopeCells*, 4> cells_of(const Scopes& scopes) const noexcept;
-  [[nodiscard]] ScopeCells* user_model_cells(const Scopes& scopes) noexcept;
+  [[nodiscard]] ScopeCells* user_model_cells(const Scopes& scopes, Epoch epoch) noexcept;
   UserModelCells* make_user_model(const Scopes& scopes);
+  template <class F>
+  void each_budget(const Scopes& scopes, bool priced, Epoch epoch, F&& f) noexcept;
   void gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept;
+  void charge_new(const Ticket& ticket, Epoch reserved_in, std::uint64_t tokens, std::uint64_t micros) noexcept;
   [[nodiscard]] bool take_all(Ticket& ticket, std::uint64_t prompt, std::uint64_t output) noexcept;
   void undo_limits(Ticket& ticket, std::int64_t now) noexcept;
   static void fill_views(Ticket& ticket, const std::array<ScopeCells*, 4>& cells, std::int64_t now) noexcept;
   void passed(const Budget& budget, const Period& when, std::uint64_t before, std::uint64_t after) noexcept;
 
   void configure(ScopeCells& cells, const LimitSpec& limits, const std::vector<BudgetSpec>& budgets);
+  void set_terms(std::uint32_t index, const ScopeCells& model, const ModelSpec& spec);
   void adopt(ScopeCells& cells);
-  void restore_into(ScopeCells& cells, const BudgetState& state);
+  void restore_into(const ScopeCells& cells, const BudgetState& state, Epoch since);
+  // The epoch of budgets that are made now. REQUIRES: control_mutex_
+  [[nodiscard]] Epoch next_epoch() const noexcept { return changing_ ? epoch() + 1 : epoch(); }
+  void note_new(Scope scope, std::uint64_t id, const std::string& model, BudgetPeriod period);
   template <class F>
   void for_each_cells(F&& f) const;  // REQUIRES: control_mutex_
 
@@ -203,14 +215,18 @@ class Ledger final {
   const ScopeCells nobody_{Scope::kTenant, 0, ""};
   Budget days_;  // counts nothing: it knows which day it is, as the budgets do
   std::atomic<bool> any_own_user_model_{false};
+  static constexpr Epoch kFirstEpoch = 1;
+  std::atomic<Epoch> epoch_{kFirstEpoch};
 
   mutable std::mutex control_mutex_;  // of what follows; no worker takes it
   std::vector<std::unique_ptr<ScopeCells>> owned_cells_;
   std::vector<std::unique_ptr<const ModelTerms>> owned_terms_;  // old ones stay: a worker may be reading them
   std::map<ById, std::vector<BudgetState>> parked_;
   std::map<ById, ScopeCells*> by_id_;
+  bool changing_ = false;      // inside change_budgets()
+  std::vector<PastUse> made_;  // by it
 
-  // A worker takes it once in the life of a user on a model, to make the cells; held for microseconds.
+  // Of what follows and of models' terms. A worker takes it once in the life of a user on a model, to make the cells.
   mutable std::mutex user_model_mutex_;
   std::map<std::pair<std::uint64_t, std::string>, std::vector<BudgetState>> parked_user_models_;
 };

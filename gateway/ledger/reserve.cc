@@ -79,25 +79,36 @@ std::uint64_t first_slice(const Ask& ask, std::uint64_t left, std::uint64_t slic
 
 }  // namespace
 
-// Lists the cells of every budget that applies now, with nothing reserved.
-void Ledger::gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept {
-  const ModelTerms* terms = terms_.find(scopes.model);
-  ticket.price = terms == nullptr ? Price{} : terms->price;
-  const bool priced = !is_free(ticket.price);
-  ticket.budget_count = 0;
-  const auto add = [&](ScopeCells* cells) {
+// Calls f(budget) for every budget that applies now and was made in `epoch` or before.
+template <class F>
+void Ledger::each_budget(const Scopes& scopes, bool priced, Epoch epoch, F&& f) noexcept {
+  const auto visit = [&](ScopeCells* cells) {
     if (cells == nullptr) return;
     std::uint32_t mask = cells->budget_mask.load(std::memory_order_acquire);
     if (!priced) mask &= 0x07;  // a model without a price costs no money
     for (; mask != 0; mask &= mask - 1) {
       Budget* budget = cells->budgets[static_cast<std::size_t>(__builtin_ctz(mask))].load(std::memory_order_acquire);
-      ticket.budgets[ticket.budget_count++] = {&budget->at(now), 0};
+      if (budget->since() <= epoch) f(*budget);
     }
   };
-  for (ScopeCells* cells : cells_of(scopes)) add(cells);
+  for (ScopeCells* cells : cells_of(scopes)) visit(cells);
+  const ModelTerms* terms = terms_.find(scopes.model);
   const bool by_user =
       terms != nullptr && (!terms->user_budgets.empty() || any_own_user_model_.load(std::memory_order_acquire));
-  if (by_user && scopes.user != kNoIndex) add(user_model_cells(scopes));
+  if (by_user && scopes.user != kNoIndex) visit(user_model_cells(scopes, epoch));
+}
+
+// Lists the cells of every budget that applies now, with nothing reserved.
+void Ledger::gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept {
+  // Read before all else: budgets that are made meanwhile are of a later epoch.
+  ticket.reserved_in = epoch_.load(std::memory_order_acquire);
+  ticket.scopes = scopes;
+  const ModelTerms* terms = terms_.find(scopes.model);
+  ticket.price = terms == nullptr ? Price{} : terms->price;
+  ticket.budget_count = 0;
+  each_budget(scopes, !is_free(ticket.price), ticket.reserved_in, [&](Budget& budget) {
+    ticket.budgets[ticket.budget_count++] = {&budget.at(now), 0};
+  });
 }
 
 // Takes the same tokens from every cell, or nothing from any.
@@ -198,7 +209,9 @@ Extended Ledger::extend(Ticket& ticket, std::uint64_t completion_tokens) noexcep
 
 void Ledger::settle(Ticket& ticket, const Usage& usage) noexcept {
   const std::size_t count = std::exchange(ticket.budget_count, 0);
-  if (count == 0) return;
+  const Epoch reserved_in = std::exchange(ticket.reserved_in, 0);
+  if (reserved_in == 0) return;
+  ticket.settled_in = epoch_.load(std::memory_order_acquire);
   const std::uint64_t tokens = std::min(usage.total(), 2 * kMaxTokens);
   const std::uint64_t micros = cost(ticket.price, usage);
   for (std::size_t i = 0; i < count; ++i) {
@@ -209,6 +222,19 @@ void Ledger::settle(Ticket& ticket, const Usage& usage) noexcept {
     const std::uint64_t before = hold.cell->settle(hold.reserved, measured);
     if (events_ != nullptr && measured != 0) passed(budget, when, before, before + measured);
   }
+  if (ticket.settled_in != reserved_in) charge_new(ticket, reserved_in, tokens, micros);
+}
+
+// Budgets that were made while the call ran: they have reserved nothing for it, and count what it has used.
+void Ledger::charge_new(const Ticket& ticket, Epoch reserved_in, std::uint64_t tokens, std::uint64_t micros) noexcept {
+  each_budget(ticket.scopes, !is_free(ticket.price), ticket.settled_in, [&](Budget& budget) {
+    const std::uint64_t measured = budget.unit() == BudgetUnit::kTokens ? tokens : micros;
+    PeriodCell* cell = budget.since() > reserved_in && measured != 0 ? budget.find(ticket.day_us) : nullptr;
+    if (cell == nullptr) return;
+    const Period when = cell->period;
+    const std::uint64_t before = cell->settle(0, measured);
+    if (events_ != nullptr) passed(budget, when, before, before + measured);
+  });
 }
 
 // Exactly one settling call sees each share passed: the one whose addition crossed it.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -14,6 +15,19 @@ namespace sluice::ledger {
 
 struct ScopeCells;
 struct PeriodCell;
+
+inline constexpr std::uint32_t kNoIndex = 0xffffffff;
+
+// Whose counters a call touches: dense indexes of the directory and the conf.
+struct Scopes {
+  std::uint32_t key = kNoIndex, user = kNoIndex, tenant = kNoIndex, model = kNoIndex;
+  std::uint64_t user_id = 0;     // names the user in budgets of a user on a model
+  std::string_view user_name{};  // valid while the call runs
+};
+
+// Counts the times that budgets were made. A call that was settled in an epoch is charged to every budget of that epoch
+// and of those before it; 0: none.
+using Epoch = std::uint32_t;
 
 // What the x-ratelimit headers say: the tightest limit of each kind that applies to the call.
 struct RateView {
@@ -55,6 +69,9 @@ struct Ticket {
   };
   std::size_t limit_count = 0;
   std::size_t budget_count = 0;
+  Scopes scopes;          // of the reservation
+  Epoch reserved_in = 0;  // 0: nothing to settle
+  Epoch settled_in = 0;
   std::uint64_t counted_output = 0;   // completion tokens that the limits have been charged
   std::int64_t day_us = 0;            // when the budgets' day began that the call is charged to
   std::uint32_t journal_segment = 0;  // where the journal holds its admit; 0: nowhere

@@ -7,12 +7,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/limits.h"
 #include "ledger/audit_record.h"
+#include "ledger/period.h"
 
 namespace sluice::ledger {
 
@@ -24,6 +26,18 @@ struct UsageSum {
   std::uint64_t tokens = 0;  // prompt + completion
   std::uint64_t cost_micros = 0;
 };
+
+// Whose use in which days is asked for.
+struct UsageQuery {
+  Period when{};                 // [begin, end) of the days to which calls were charged
+  std::optional<Scope> scope{};  // nothing: all five, of everybody
+  std::uint64_t id = 0;          // of kKey, kUser, kTenant; of kUserModel the user's, 0: every user
+  std::string model{};           // of kModel, kUserModel
+};
+
+// What an ended call adds to the sums that `query` asks for; nothing: the query does not cover it. REQUIRES:
+// query.scope.
+[[nodiscard]] std::optional<UsageSum> share_of(const UsageQuery& query, const AuditRecord& record);
 
 // The end of one journal segment, in a chain of HMACs.
 struct Seal {
@@ -41,8 +55,8 @@ class UsageStore {
   // One transaction: adds the records whose (boot_id, number) is not there yet, and for those, and only those, adds
   // tokens and cost to the sums of (day_us, tenant, user, key, model). A batch that comes twice changes nothing.
   [[nodiscard]] virtual absl::Status add(std::span<const AuditRecord> records) = 0;
-  // Sums of all five scopes over records whose day_us is not before `since_day_us`.
-  [[nodiscard]] virtual absl::StatusOr<std::vector<UsageSum>> sums(std::int64_t since_day_us) = 0;
+  // One sum for each scope, id and model that the query covers and that has used something.
+  [[nodiscard]] virtual absl::StatusOr<std::vector<UsageSum>> sums(const UsageQuery& query) = 0;
   // Idempotent on the sequence.
   [[nodiscard]] virtual absl::Status add_seal(const Seal& seal) = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<Seal>> seals() = 0;  // by sequence

@@ -42,12 +42,21 @@ class Accounting::Told final : public ledger::JournalEvents {
   observe::Log& log_;
 };
 
-Accounting::Accounting() = default;
+Accounting::Accounting(std::uint64_t boot_id) : boot_id_(boot_id) {}
 Accounting::~Accounting() = default;
 
 ledger::AuditSink& Accounting::sink() noexcept {
   if (journal_) return *journal_;
   return *queue_;
+}
+
+std::unique_lock<std::mutex> Accounting::hold_delivery() {
+  return journal_ ? journal_->hold_delivery() : queue_->hold_delivery();
+}
+
+void Accounting::each_undelivered(const std::function<void(const ledger::AuditRecord&)>& visit) {
+  if (journal_) return journal_->each_undelivered(visit);
+  queue_->each_queued(visit);
 }
 
 std::uint64_t Accounting::recorded() const noexcept { return journal_ ? journal_->ended() : queue_->recorded(); }
@@ -56,7 +65,7 @@ std::uint64_t Accounting::dropped() const noexcept { return journal_ ? journal_-
 
 absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Settings& settings, const Clock& clock,
                                                              std::uint64_t boot_id, observe::Log& log) {
-  std::unique_ptr<Accounting> accounting(new Accounting);
+  std::unique_ptr<Accounting> accounting(new Accounting(boot_id));
   // The journal forgets what the store has taken: then the store may not forget it in a power cut.
   auto store = store::open_sqlite(
       settings.store_path(), settings.journal.enabled ? store::Durability::kCommit : store::Durability::kCheckpoint);

@@ -58,6 +58,12 @@ class Accounting final {
   [[nodiscard]] ledger::Journal* journal() noexcept { return journal_.get(); }  // null: the conf turned it off
   [[nodiscard]] const ledger::Journal* journal() const noexcept { return journal_.get(); }
 
+  // While the lock is held no record moves to the store.
+  [[nodiscard]] std::unique_lock<std::mutex> hold_delivery();
+  // Every end that the store has not taken. REQUIRES: hold_delivery().
+  void each_undelivered(const std::function<void(const ledger::AuditRecord&)>& visit);
+  [[nodiscard]] std::uint64_t boot_id() const noexcept { return boot_id_; }
+
   // Ends of calls: handed over, in the store, lost for want of room.
   [[nodiscard]] std::uint64_t recorded() const noexcept;
   [[nodiscard]] std::uint64_t stored() const noexcept;
@@ -65,8 +71,9 @@ class Accounting final {
 
  private:
   class Told;
-  Accounting();
+  explicit Accounting(std::uint64_t boot_id);
 
+  const std::uint64_t boot_id_;
   std::unique_ptr<Told> told_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ledger::Journal> journal_;

@@ -89,6 +89,7 @@ class Gateway final : private admin::GatewayControl {
   void start_tunnels();
   absl::Status open_front();
   absl::Status apply();
+  absl::Status change_budgets(const std::function<void()>& set);
   void hear_signals();
   void sweep_later(std::chrono::seconds after = kSweepInterval);
   enum class Pruned : std::uint8_t { kAll, kSome };
@@ -173,6 +174,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       accounts_(*store_, directory_, ledger_, clock_) {
   connections_.cap = settings_.http.max_connections;
   directory_.listen(&workers_);
+  accounts_.set_budget_change([this](const std::function<void()>& set) { return change_budgets(set); });
 }
 
 absl::Status Gateway::open() {
@@ -319,18 +321,31 @@ absl::StatusOr<std::shared_ptr<const policy::Chain>> Gateway::make_chain() {
 absl::Status Gateway::apply() {
   auto chain = make_chain();
   if (!chain.ok()) return chain.status();
-  apply_models(settings_, numbers_, ledger_);
-  accounts_.set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
-    const std::uint32_t number = numbers_.of(std::string(model));
-    ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
-    return number;
-  });
+  const auto set_models = [this] {
+    apply_models(settings_, numbers_, ledger_);
+    accounts_.set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
+      const std::uint32_t number = numbers_.of(std::string(model));
+      ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
+      return number;
+    });
+  };
+  if (const absl::Status changed = change_budgets(set_models); !changed.ok()) return changed;
   ledger_.set_slice(settings_.ledger.slice);
   ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());
   connections_.cap = settings_.http.max_connections;
   buffered_.set_cap(settings_.http.buffered_limit);
   return workers_.apply(settings_, tls_.get(), numbers_, meters_, *std::move(chain));
+}
+
+// Once calls are let in, budgets may be made in the middle of them. Before, restore_budgets() tells all of them.
+absl::Status Gateway::change_budgets(const std::function<void()>& set) {
+  if (directory_.is_loaded()) {
+    // A worker settles a call and leaves its record in one turn.
+    return server::change_budgets(*store_, *accounting_, ledger_, set, [this] { workers_.settle(); });
+  }
+  set();
+  return absl::OkStatus();
 }
 
 absl::Status Gateway::reload() {

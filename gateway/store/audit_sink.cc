@@ -93,21 +93,35 @@ bool QueuedAuditSink::store_batch() noexcept {
   return true;
 }
 
+QueuedAuditSink::Moved QueuedAuditSink::move_batch() noexcept {
+  const std::lock_guard lock(deliver_mutex_);
+  take_batch();
+  const bool had = !batch_.empty();
+  return {.some = had, .stored = !had || store_batch()};
+}
+
+void QueuedAuditSink::each_queued(const std::function<void(const ledger::AuditRecord&)>& visit) const {
+  for (const ledger::AuditRecord& record : batch_) visit(record);
+  for (std::uint64_t at = tail_.load(std::memory_order_relaxed);; ++at) {
+    const Slot& slot = slots_[at & mask_];
+    if (slot.turn.load(std::memory_order_acquire) != at + 1) return;
+    visit(slot.record);
+  }
+}
+
 void QueuedAuditSink::run() noexcept {
   std::chrono::milliseconds pause = options_.interval;
   auto last = MonoTime::max();  // when to give up, once told to stop
   for (;;) {
     const bool stopping = stop_.load(std::memory_order_acquire);
     if (stopping && last == MonoTime::max()) last = Mono::now() + options_.last_try;
-    take_batch();
-    const bool had = !batch_.empty();
-    const bool good = !had || store_batch();
+    const auto [had, good] = move_batch();
     if (const std::uint64_t lost = dropped(); log_ != nullptr && lost != told_dropped_) {
       log_->error("audit records were lost: the store is too slow or down",
                   {{"lost", lost - std::exchange(told_dropped_, lost)}});
     }
     if (stopping && ((good && !had) || Mono::now() >= last)) break;
-    if (good && batch_.empty() && had) continue;  // perhaps there is more
+    if (good && had) continue;  // perhaps there is more
     pause = good ? options_.interval : std::min(pause * 2, options_.retry_cap);
     wait(stopping ? std::min(pause, std::chrono::milliseconds(50)) : pause);
   }

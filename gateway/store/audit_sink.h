@@ -9,7 +9,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -40,6 +42,11 @@ class QueuedAuditSink final : public ledger::AuditSink {
   // Waits until what was recorded before the call has been stored.
   Flushed flush(std::chrono::milliseconds limit) noexcept;
 
+  // While the lock is held no record moves to the store: what is there and what each_queued() shows stays apart.
+  [[nodiscard]] std::unique_lock<std::mutex> hold_delivery() { return std::unique_lock(deliver_mutex_); }
+  // Every record that the store has not taken. REQUIRES: hold_delivery().
+  void each_queued(const std::function<void(const ledger::AuditRecord&)>& visit) const;
+
   [[nodiscard]] std::uint64_t recorded() const noexcept { return accepted_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t stored() const noexcept { return stored_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
@@ -54,6 +61,10 @@ class QueuedAuditSink final : public ledger::AuditSink {
   void run() noexcept;
   void take_batch();
   [[nodiscard]] bool store_batch() noexcept;
+  struct Moved {
+    bool some = false, stored = false;
+  };
+  Moved move_batch() noexcept;
   void wait(std::chrono::milliseconds time) noexcept;
   void wake() noexcept;
 
@@ -66,6 +77,7 @@ class QueuedAuditSink final : public ledger::AuditSink {
   std::atomic<std::uint64_t> accepted_{0}, stored_{0}, dropped_{0}, failures_{0};
   std::uint64_t told_dropped_ = 0;
 
+  std::mutex deliver_mutex_;  // of the next two, and of slots between tail_ and head_
   std::unique_ptr<Store> store_;
   std::vector<ledger::AuditRecord> batch_;
   int wake_fd_;

@@ -97,7 +97,7 @@ absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
 }
 
 // One pass for each scope, summed by SQLite.
-absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t since_day_us) {
+absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(const ledger::UsageQuery& query) {
   struct Grouping {
     Scope scope;
     const char* id;
@@ -110,9 +110,12 @@ absl::StatusOr<std::vector<ledger::UsageSum>> SqliteStore::sums(std::int64_t sin
                                             {Scope::kUserModel, "user_id", "model"}};
   std::vector<ledger::UsageSum> sums;
   for (const Grouping& by : kGroupings) {
+    if (query.scope && *query.scope != by.scope) continue;
     Statement rows(database_, std::string("SELECT ") + by.id + ", " + by.model +
-                                  ", sum(tokens), sum(cost_micros) FROM usage_by_day WHERE day_us >= ? GROUP BY 1, 2");
-    rows.bind(since_day_us);
+                                  ", sum(tokens), sum(cost_micros) FROM usage_by_day WHERE day_us >= ?1 AND day_us < ?2"
+                                  " AND (?3 = 0 OR ?3 = " +
+                                  by.id + ") AND (?4 = '' OR ?4 = " + by.model + ") GROUP BY 1, 2");
+    rows.bind(query.when.begin_us, query.when.end_us, query.id, query.model);
     while (rows.next())
       sums.push_back({.scope = by.scope,
                       .id = rows.count(0),

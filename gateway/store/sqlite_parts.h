@@ -45,7 +45,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<KnownModel>> known_models() override;
 
   absl::Status add(std::span<const ledger::AuditRecord> records) override;
-  absl::StatusOr<std::vector<ledger::UsageSum>> sums(std::int64_t since_day_us) override;
+  absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) override;
   absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) override;
   absl::StatusOr<std::size_t> prune_audit(WallTime before, std::size_t limit) override;
   absl::Status add_seal(const ledger::Seal& seal) override;

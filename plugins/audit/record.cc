@@ -58,6 +58,7 @@ ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome&
   record.began = call.began;
   record.day_us = call.ticket.day_us;
   record.admit_segment = call.ticket.journal_segment;
+  record.settled_in = call.ticket.settled_in;
   record.tenant_id = call.caller.tenant_id;
   record.user_id = call.caller.user_id;
   record.key_id = call.caller.key_id;

@@ -12,7 +12,9 @@ struct Store final : ledger::UsageStore {
     all.insert(all.end(), batch.begin(), batch.end());
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<ledger::UsageSum>> sums(std::int64_t) override { return std::vector<ledger::UsageSum>{}; }
+  absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery&) override {
+    return std::vector<ledger::UsageSum>{};
+  }
   absl::Status add_seal(const ledger::Seal&) override { return absl::OkStatus(); }
   absl::StatusOr<std::vector<ledger::Seal>> seals() override { return std::vector<ledger::Seal>{}; }
   std::vector<ledger::AuditRecord> all;

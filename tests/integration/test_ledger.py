@@ -142,6 +142,49 @@ def test_a_small_budget_serves_all_that_it_can_and_overspends_nothing(gateway, f
     assert int(budget["used"]) == sum(tokens(r) for r in mine) <= 5000
 
 
+def test_a_budget_that_is_set_while_calls_run_knows_what_was_used_before(gateway, fake, mark):
+    """Set and lifted again and again under load: in the end it is the sum of the records."""
+    key = gateway.key(user=mark)
+    user = ("--tenant", "t", "--user", mark)
+
+    def slowly(connection):
+        time.sleep(random.random() * 0.02)
+        connection.answer(200, whole_answer(prompt=10, completion=5))
+
+    fake.on(mark, slowly)
+    stop = threading.Event()
+
+    def load():
+        with Client(gateway, key) as client:
+            while not stop.is_set():
+                assert client.chat(mark, max_tokens=20)[0] == 200
+
+    threads = [threading.Thread(target=load) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(6):
+            seen = len(fake.seen(mark))
+            until(lambda: len(fake.seen(mark)) > seen + 20, what="calls pass")
+            gateway.cli("budget", "set", *user, "tokens:1000000000/month")
+            gateway.cli("budget", "set", *user, "--model", "fake-model", "tokens:1000000000/total")
+            assert int(budget_of(gateway, mark)["used"]) >= seen * 15
+            gateway.cli("budget", "unset", *user, "tokens:1000000000/month")
+        gateway.cli("budget", "set", *user, "tokens:1000000000/month")
+        gateway.cli("budget", "set", "--key", key["id"], "tokens:1000000000/day")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    calls = len(fake.seen(mark))
+    records = until(lambda: (r := gateway.audit(user=mark)) and len(r) == calls and r, what="all records")
+    budgets = [row for row in json.loads(gateway.cli("budget", "list", "--json").stdout) if mark in json.dumps(row)]
+    assert len(budgets) == 3
+    for budget in budgets:
+        assert int(budget["used"]) == sum(tokens(r) for r in records), budget
+        assert int(budget["reserved"]) == 0
+
+
 def test_audit_verify_proves_a_whole_journal_and_finds_a_changed_record(make_gateway, fake, mark):
     gateway = make_gateway(via="direct")
     key = gateway.key()

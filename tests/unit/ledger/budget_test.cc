@@ -199,11 +199,11 @@ TEST_F(Budgets, RaisedLoweredAndRemovedWhileACallRuns) {
   EXPECT_FALSE(ledger.reserve(other, kCall, {.prompt = 1'000'000, .output_cap = 0}).refusal.refused());
   ledger.settle(other, measured(1'000'000, 0));
   ledger.settle(ticket, measured(600, 0));
+  EXPECT_EQ(ledger.reserved(), 0u);
   key_budget({tokens(700)});
-  EXPECT_EQ(key_state().used, 600u) << "the call that began under the budget was charged to it";
-  EXPECT_EQ(key_state().reserved, 0u);
-  EXPECT_EQ(call(101, 0).refusal.kind, RefusalKind::kTooLarge);
-  EXPECT_FALSE(call(100, 0).refusal.refused());
+  EXPECT_EQ(key_state().used, 0u) << "made anew: change_budgets() asks for what its period has used";
+  EXPECT_EQ(call(701, 0).refusal.kind, RefusalKind::kTooLarge);
+  EXPECT_FALSE(call(700, 0).refusal.refused());
 }
 
 TEST_F(Budgets, ALoweredBudgetCutsTheStreamAndARemovedOneLetsItRun) {

@@ -103,6 +103,7 @@ class JournalTest : public ::testing::Test {
                     .completion_tokens = completion,
                     .reasoning_tokens = 2};
     record.cost_micros = 7;
+    record.settled_in = static_cast<Epoch>(number);
     record.model = "m";
     record.tenant = "acme";
     record.labels = R"({"team":"a"})";
@@ -280,6 +281,29 @@ TEST_F(JournalTest, AStoreThatIsDownOrLosesItsAnswerLosesAndDoublesNothing) {
   deliver();
   EXPECT_EQ(store.records.size(), 2u);
   EXPECT_EQ(store.tokens(), 60u);
+}
+
+TEST_F(JournalTest, WhatTheStoreHasAndWhatItHasNotTakenAreTogetherEveryEndOnce) {
+  open(1);
+  std::map<std::uint64_t, int> seen;
+  const auto look = [&] {
+    const auto held = journal->hold_delivery();
+    seen.clear();
+    for (const auto& [id, record] : store.records) ++seen[id.second];
+    journal->each_undelivered([&](const AuditRecord& record) {
+      EXPECT_EQ(record.model, "m");
+      EXPECT_EQ(record.settled_in, record.number) << "the epoch comes back";
+      ++seen[record.number];
+    });
+  };
+  for (std::uint64_t n = 1; n <= 1'000; ++n) {
+    settle(n, admit(n));
+    if (n % 300 == 0) deliver();
+    if (n % 100 != 0) continue;
+    look();
+    ASSERT_EQ(seen.size(), n);
+    for (const auto& [number, times] : seen) ASSERT_EQ(times, 1) << number;
+  }
 }
 
 TEST_F(JournalTest, AFullDiskRefusesCallsKeepsRoomForTheirEndsAndRecovers) {

@@ -18,23 +18,22 @@ class MemoryStore final : public UsageStore {
     if (forget_answer) return absl::UnavailableError("the answer was lost");
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<UsageSum>> sums(std::int64_t since_day_us) override {
+  absl::StatusOr<std::vector<UsageSum>> sums(const UsageQuery& query) override {
     const std::lock_guard lock(mutex);
     if (down) return absl::UnavailableError("the store is down");
     std::map<std::tuple<Scope, std::uint64_t, std::string>, UsageSum> by;
-    for (const auto& [id, r] : records) {
-      if (r.day_us < since_day_us) continue;
-      const std::string model(r.model.view());
-      const auto add = [&](Scope scope, std::uint64_t owner, const std::string& m) {
-        UsageSum& sum = by.try_emplace({scope, owner, m}, UsageSum{scope, owner, m, 0, 0}).first->second;
-        sum.tokens += r.usage.total();
-        sum.cost_micros += r.cost_micros;
-      };
-      add(Scope::kKey, r.key_id, "");
-      add(Scope::kUser, r.user_id, "");
-      add(Scope::kTenant, r.tenant_id, "");
-      add(Scope::kModel, 0, model);
-      add(Scope::kUserModel, r.user_id, model);
+    for (const Scope scope : {Scope::kKey, Scope::kUser, Scope::kTenant, Scope::kModel, Scope::kUserModel}) {
+      if (query.scope && *query.scope != scope) continue;
+      UsageQuery of_scope = query;
+      of_scope.scope = scope;
+      for (const auto& [id, record] : records) {
+        const std::optional<UsageSum> share = share_of(of_scope, record);
+        if (!share) continue;
+        UsageSum& sum = by.try_emplace({scope, share->id, share->model}, UsageSum{scope, share->id, share->model, 0, 0})
+                            .first->second;
+        sum.tokens += share->tokens;
+        sum.cost_micros += share->cost_micros;
+      }
     }
     std::vector<UsageSum> all;
     for (auto& [key, sum] : by) all.push_back(sum);

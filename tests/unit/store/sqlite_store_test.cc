@@ -230,12 +230,12 @@ TEST_F(SqliteStoreTest, AuditIsIdempotentOnTheCallsNumber) {
   ASSERT_TRUE(store->add(batch).ok());
   ASSERT_TRUE(store->add(std::vector{batch[1], record_of(3, kNow, "acme", "qwen"), batch[0]}).ok());
   EXPECT_EQ(store->audit({}, {}, 10)->records.size(), 3u);
-  const auto sums = *store->sums(0);
+  const auto sums = *store->sums({});
   EXPECT_EQ(sums.size(), 5u);
   for (const auto& sum : sums) EXPECT_EQ(sum.tokens, 3 * 18u) << "and is summed once";
 }
 
-TEST_F(SqliteStoreTest, UseIsSummedByScopeSinceADay) {
+TEST_F(SqliteStoreTest, UseIsSummedByScopeAndDay) {
   auto today = record_of(1, kNow, "acme", "qwen"), yesterday = record_of(2, kNow, "acme", "llama");
   today.day_us = 2000;
   yesterday.day_us = 1000;
@@ -245,7 +245,7 @@ TEST_F(SqliteStoreTest, UseIsSummedByScopeSinceADay) {
   ASSERT_TRUE(store->add(std::vector{today, yesterday, none}).ok());
   ASSERT_TRUE(store->prune_audit(kNow + hours(1), 100).ok());  // the sums outlive the records
   const auto sum = [&](std::int64_t since, Scope scope, std::string_view model) -> std::uint64_t {
-    const auto sums = *store->sums(since);
+    const auto sums = *store->sums({.when = {.begin_us = since}});
     for (const auto& one : sums)
       if (one.scope == scope && one.model == model) return one.tokens;
     return 0;
@@ -257,6 +257,35 @@ TEST_F(SqliteStoreTest, UseIsSummedByScopeSinceADay) {
   EXPECT_EQ(sum(0, Scope::kModel, "llama"), 18u);
   EXPECT_EQ(sum(0, Scope::kUserModel, "qwen"), 18u);
   EXPECT_EQ(sum(2000, Scope::kUserModel, "llama"), 0u);
+}
+
+TEST_F(SqliteStoreTest, UseIsAskedForOneScopeAndPeriod) {
+  auto today = record_of(1, kNow, "acme", "qwen"), yesterday = record_of(2, kNow, "acme", "llama");
+  today.day_us = 2000;
+  yesterday.day_us = 1000;
+  ASSERT_TRUE(store->add(std::vector{today, yesterday}).ok());
+  const auto tokens = [&](const ledger::UsageQuery& query) {
+    std::vector<std::uint64_t> tokens;
+    const auto sums = *store->sums(query);
+    for (const ledger::UsageSum& sum : sums) tokens.push_back(sum.tokens);
+    return tokens;
+  };
+  using Tokens = std::vector<std::uint64_t>;
+  EXPECT_EQ(tokens({.scope = Scope::kKey, .id = today.key_id}), (Tokens{36}));
+  EXPECT_EQ(tokens({.when = {.begin_us = 1000, .end_us = 2000}, .scope = Scope::kKey, .id = today.key_id}),
+            (Tokens{18}));
+  EXPECT_EQ(tokens({.scope = Scope::kKey, .id = today.key_id + 1}), Tokens{});
+  EXPECT_EQ(tokens({.scope = Scope::kModel, .model = "qwen"}), (Tokens{18}));
+  EXPECT_EQ(tokens({.scope = Scope::kUserModel, .model = "llama"}), (Tokens{18})) << "of every user";
+  EXPECT_EQ(tokens({.scope = Scope::kUserModel, .id = today.user_id + 1, .model = "llama"}), Tokens{});
+  const auto sums = *store->sums({});
+  for (const ledger::UsageSum& sum : sums) {
+    const ledger::UsageQuery query{.scope = sum.scope, .id = sum.id, .model = sum.model};
+    std::uint64_t shares = 0;
+    for (const auto& record : {today, yesterday})
+      if (const auto share = share_of(query, record)) shares += share->tokens;
+    EXPECT_EQ(shares, sum.tokens) << "what one record adds is what the store sums";
+  }
 }
 
 TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {

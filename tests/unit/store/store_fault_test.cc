@@ -120,7 +120,7 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
     const std::size_t records = store->audit({}, {}, 100)->records.size();
     EXPECT_TRUE(records == 30 || (records == 0 && !added.ok())) << n << ": " << records;
     ASSERT_TRUE(store->add(batch()).ok()) << "asked again, it takes them";
-    const auto sums = *store->sums(0);
+    const auto sums = *store->sums({});
     ASSERT_FALSE(sums.empty());
     for (const auto& sum : sums) EXPECT_EQ(sum.tokens, 90u) << n << ": each counted once";
     if (!failed) break;
