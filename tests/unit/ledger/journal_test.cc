@@ -331,6 +331,21 @@ TEST_F(JournalTest, AFullDiskRefusesCallsKeepsRoomForTheirEndsAndRecovers) {
   EXPECT_EQ(store.records.size(), running.size() + 1);
 }
 
+TEST_F(JournalTest, OnAFullDiskCallsAreRefusedBeforeTextsAreLost) {
+  open(1);
+  disk.full = true;
+  std::uint64_t n = 0;  // one after another, so that slots last longer than texts
+  for (;;) {
+    const auto admission = journal->admit({.number = ++n, .model = "m", .request_id = "req_1"});
+    if (admission.outcome == Journal::Admission::Outcome::kNoRoom) break;
+    settle(n, admission.segment);
+  }
+  EXPECT_GT(n, 1'000u);
+  deliver();
+  EXPECT_EQ(store.records.size(), n - 1);
+  for (const auto& [id, record] : store.records) ASSERT_EQ(record.model, "m") << id.second;
+}
+
 TEST_F(JournalTest, OnAFullDiskTheConfMayGoOnUnjournalled) {
   options.segment_bytes = 64 << 10;
   options.on_full = Journal::OnFull::kContinue;
