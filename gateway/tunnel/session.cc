@@ -10,6 +10,12 @@ namespace {
 // The peer takes nothing for so long: pings would have ended the session before.
 constexpr std::chrono::seconds kWriteGap{60};
 
+// Far below what anybody sees in a stream of tokens, and several tokens long where hundreds of streams run. A quiet
+// tunnel never rests.
+constexpr std::chrono::microseconds kRest{100};
+constexpr std::chrono::milliseconds kBusyWindow{10};
+constexpr unsigned kBusyWrites = 40;  // in a window
+
 struct OptionDeleter {
   void operator()(nghttp2_option* option) const noexcept { nghttp2_option_del(option); }
 };
@@ -53,7 +59,12 @@ const char* to_string(SessionEnd end) noexcept {
 }
 
 Session::Session(net::Loop& loop, const SessionOptions& options) noexcept
-    : loop_(loop), options_(options), wake_(loop), ping_alarm_(*this), tasks_(loop, [](const char*) {}) {}
+    : loop_(loop),
+      options_(options),
+      wake_(loop),
+      rest_timer_(loop.executor()),
+      ping_alarm_(*this),
+      tasks_(loop, [](const char*) {}) {}
 
 Session::~Session() = default;
 
@@ -84,7 +95,7 @@ Task<void> Session::run(std::unique_ptr<net::Stream> stream) {
   arm_ping();
   while (end_ == SessionEnd::kOpen) {
     read_all();
-    write_all();
+    if (!resting_) write_all();
     if (end_ != SessionEnd::kOpen) break;
     (void)co_await wake_.wait();
   }
@@ -114,6 +125,24 @@ void Session::read_all() noexcept {
   }
 }
 
+bool Session::writes_follow_closely() noexcept {
+  const MonoTime now = Mono::now();
+  if (now - window_began_ >= kBusyWindow) {
+    busy_ = window_writes_ >= kBusyWrites && now - window_began_ < 2 * kBusyWindow;
+    window_writes_ = 0;
+    window_began_ = now;
+  }
+  ++window_writes_;
+  return busy_;
+}
+
+Task<void> Session::rest() {
+  rest_timer_.expires_after(kRest);
+  co_await rest_timer_.async_wait(use_task);
+  resting_ = false;
+  wake_.notify();
+}
+
 void Session::write_all() noexcept {
   while (!waits_to_write_) {
     collect();
@@ -121,6 +150,10 @@ void Session::write_all() noexcept {
     const Result<std::size_t> wrote = stream_->try_write(out_.view());
     if (wrote) {
       out_.consume(*wrote);
+      if (!resting_ && role_ == Role::kAgent && writes_follow_closely()) {
+        resting_ = true;
+        tasks_.spawn(rest());
+      }
     } else if (wrote.error().kind == ErrorKind::kWouldBlock) {
       waits_to_write_ = true;
       tasks_.spawn(wait_writable());
