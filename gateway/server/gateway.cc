@@ -83,7 +83,7 @@ class Gateway final : private admin::GatewayControl {
   absl::Status open_admin();
   absl::Status load();
   absl::Status restore_models();
-  void load_later();
+  void load_later(absl::Status before);
   absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
   admin::Agents::Times pairing_times() const noexcept;
   void start_tunnels();
@@ -187,7 +187,7 @@ absl::Status Gateway::open() {
   const absl::Status loaded = load();
   if (loaded.ok() || !may_pass(loaded)) return loaded;
   log_.error("the store cannot be used: calls get 503 until it can", {{"why", text_of(loaded)}});
-  load_later();
+  load_later(loaded);
   return apply();
 }
 
@@ -210,14 +210,15 @@ absl::Status Gateway::load() {
   return absl::OkStatus();
 }
 
-void Gateway::load_later() {
+// `before`: why it could not be loaded so far. A new reason is a new line in the log, the same one is not.
+void Gateway::load_later(absl::Status before) {
   load_timer_.expires_after(kStoreRetry);
-  load_timer_.async_wait([this](boost::system::error_code ec) {
+  load_timer_.async_wait([this, before = std::move(before)](boost::system::error_code ec) {
     if (ec || stopping_) return;
-    const absl::Status loaded = load();
+    absl::Status loaded = load();
     if (loaded.ok()) return log_.info("the store is there: serving");
-    log_.warn("the store still cannot be used", {{"why", text_of(loaded)}});
-    load_later();
+    if (loaded != before) log_.error("the store still cannot be used", {{"why", text_of(loaded)}});
+    load_later(std::move(loaded));
   });
 }
 

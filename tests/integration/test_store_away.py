@@ -81,6 +81,7 @@ def serves_again_after(trouble, gateway, database):
     with Client(gateway, key) as client:
         status, headers, _ = client.chat("it is back")
     assert status == 200 and gateway.audit_of(headers["x-request-id"])["end_reason"] == "completed"
+    assert gateway.process.log.count("the store cannot be used") == 1 and "still" not in gateway.process.log, "said once"
     budget = json.loads(gateway.cli("budget", "explain", "--key", key["id"], "--json").stdout)[0]
     assert budget["used"] == 16, f"two calls of eight tokens; what was used before is restored, once: {budget}"
 
