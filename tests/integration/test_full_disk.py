@@ -1,6 +1,7 @@
 """A disk that is really full: a small file system under the state folder. Needs the right to mount."""
 import json
 import os
+import shutil
 import subprocess
 import threading
 
@@ -59,7 +60,7 @@ def small_disk(fake):
         finally:
             if hasattr(gateway, "disk"):
                 gateway.disk.close()
-                gateway.folder.exists() and os.system(f"rm -rf '{gateway.folder}'")
+                shutil.rmtree(gateway.folder)
 
 
 def load(gateway, key, mark, until_status=None, most=20_000):

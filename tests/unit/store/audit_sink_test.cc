@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <thread>
 
@@ -65,6 +66,22 @@ TEST_F(QueuedAuditSinkTest, AStoreThatFailsIsAskedAgainAndNothingIsLostMeanwhile
   ASSERT_TRUE(outside.exec("ALTER TABLE hidden RENAME TO audit").ok());
   EXPECT_EQ(sink.flush(seconds(60)), QueuedAuditSink::Flushed::kAll);
   EXPECT_EQ(in_store(), 10u);
+}
+
+TEST_F(QueuedAuditSinkTest, WhatTheStoreHasAndWhatIsQueuedAreTogetherEveryRecordOnce) {
+  auto store = *open_sqlite(path);
+  QueuedAuditSink sink(*open_sqlite(path), {.batch = 7, .interval = milliseconds(1)}, nullptr);
+  for (std::uint64_t i = 1; i <= 300; ++i) {
+    sink.record(record(1, i));
+    if (i % 50 != 0) continue;
+    const auto held = sink.hold_delivery();
+    std::multiset<std::uint64_t> seen;
+    const auto page = *store->audit({}, {}, 1'000);
+    for (const ledger::AuditRecord& stored : page.records) seen.insert(stored.number);
+    sink.each_queued([&](const ledger::AuditRecord& queued) { seen.insert(queued.number); });
+    ASSERT_EQ(seen.size(), i);
+    ASSERT_EQ(std::set<std::uint64_t>(seen.begin(), seen.end()).size(), i);
+  }
 }
 
 TEST_F(QueuedAuditSinkTest, WhatFindsNoRoomIsCounted) {
