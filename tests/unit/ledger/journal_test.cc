@@ -88,7 +88,8 @@ class JournalTest : public ::testing::Test {
     EXPECT_EQ(admission.outcome, Journal::Admission::Outcome::kJournalled);
     return admission.segment;
   }
-  void settle(std::uint64_t number, std::uint32_t segment, std::uint64_t prompt = 10, std::uint64_t completion = 20) {
+  void settle(std::uint64_t number, std::uint32_t segment, std::uint64_t prompt = 10, std::uint64_t completion = 20,
+              std::string_view labels = R"({"team":"a"})") {
     AuditRecord record;
     record.boot_id = options.boot_id;
     record.number = number;
@@ -106,7 +107,7 @@ class JournalTest : public ::testing::Test {
     record.settled_in = static_cast<Epoch>(number);
     record.model = "m";
     record.tenant = "acme";
-    record.labels = R"({"team":"a"})";
+    record.labels = labels;
     record.ttft = std::chrono::microseconds(123);
     journal->record(std::move(record));
   }
@@ -332,18 +333,19 @@ TEST_F(JournalTest, AFullDiskRefusesCallsKeepsRoomForTheirEndsAndRecovers) {
 }
 
 TEST_F(JournalTest, OnAFullDiskCallsAreRefusedBeforeTextsAreLost) {
+  const std::string labels = R"({"team":")" + std::string(230, 'x') + R"("})";  // so that slots last longer than texts
   open(1);
   disk.full = true;
-  std::uint64_t n = 0;  // one after another, so that slots last longer than texts
+  std::uint64_t n = 0;
   for (;;) {
     const auto admission = journal->admit({.number = ++n, .model = "m", .request_id = "req_1"});
     if (admission.outcome == Journal::Admission::Outcome::kNoRoom) break;
-    settle(n, admission.segment);
+    settle(n, admission.segment, 10, 20, labels);
   }
   EXPECT_GT(n, 1'000u);
   deliver();
   EXPECT_EQ(store.records.size(), n - 1);
-  for (const auto& [id, record] : store.records) ASSERT_EQ(record.model, "m") << id.second;
+  for (const auto& [id, record] : store.records) ASSERT_EQ(record.labels, labels) << id.second;
 }
 
 TEST_F(JournalTest, OnAFullDiskTheConfMayGoOnUnjournalled) {

@@ -139,6 +139,35 @@ TEST_F(NewBudgets, OfEachUserOnAModelCountThoseWhoCalledBefore) {
   EXPECT_EQ(used(Scope::kUserModel), 127u) << "the model's own apply again";
 }
 
+TEST_F(NewBudgets, CountACallThatRanWhileTheyWereMadeOnce) {
+  change([&] {
+    key_budget({tokens(1'000)});
+    ended_call(30);  // settled before the change takes effect: it is part of what was used before
+  });
+  EXPECT_EQ(used(Scope::kKey), 30u);
+  EXPECT_EQ(ledger.reserved(), 0u);
+}
+
+TEST_F(NewBudgets, OfEachUserOnAModelCountTheProcessBeforeOnce) {
+  AuditRecord before;
+  before.user_id = 21;
+  before.model = "m";
+  before.day_us = ledger.day_us();
+  before.usage = measured(50, 0);
+  records.push_back(before);
+  const Period month = period_of(BudgetPeriod::kMonth, clock.wall(), absl::UTCTimeZone());
+  ledger.restore({{.scope = Scope::kUserModel,
+                   .id = 21,
+                   .model = "m",
+                   .unit = BudgetUnit::kTokens,
+                   .period = BudgetPeriod::kMonth,
+                   .when = month,
+                   .settled = 50}});
+  set_users_of_model({tokens(1'000)});
+  ended_call(7);
+  EXPECT_EQ(used(Scope::kUserModel), 57u);
+}
+
 TEST_F(NewBudgets, TellThatTheyArePassedAlready) {
   struct Events final : LedgerEvents {
     void threshold_passed(const ThresholdEvent& event) noexcept override { percents.push_back(event.percent); }
