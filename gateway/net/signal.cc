@@ -12,10 +12,11 @@ void Signal::notify() noexcept {
   }
 }
 
+// A deadline that has passed already is left to the wheel, which is never more than a tick late: asking the clock at each
+// wait would cost more.
 bool Signal::Waiting::await_ready() noexcept {
-  const bool notified = std::exchange(signal_.pending_, false);
-  signal_.wake_ = notified ? Wake::kNotified : Wake::kDeadline;
-  return notified || deadline_.passed();
+  signal_.wake_ = Wake::kNotified;
+  return std::exchange(signal_.pending_, false);
 }
 
 void Signal::Waiting::await_suspend(std::coroutine_handle<> waiter) noexcept {

@@ -140,8 +140,8 @@ Status Exchange::interrupted() const noexcept {
   return ok();
 }
 
+// Whatever interrupts a call notifies its signal, so that one look behind the wait sees it.
 Task<Result<net::Wake>> Exchange::next(net::Deadline deadline) {
-  if (const Status now = interrupted(); !now) co_return now.error();
   const net::Wake wake = co_await wake_.wait(deadline);
   if (const Status now = interrupted(); !now) co_return now.error();
   co_return wake;
