@@ -10,6 +10,7 @@
 
 #include "http/chunk_decoder.h"
 #include "http/date.h"
+#include "http/field_text.h"
 #include "http/request_check.h"
 
 namespace sluice::http {
@@ -40,11 +41,6 @@ constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::
 std::array<char, kReadBytes>& scratch() noexcept {
   thread_local std::array<char, kReadBytes> bytes;
   return bytes;
-}
-
-// A line end inside a value would end the header field: whoever sent it upstream does not write our answer.
-bool is_one_line(std::string_view text) noexcept {
-  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
 }
 
 }  // namespace
@@ -266,7 +262,8 @@ void ServerConnection::State::put_head(unsigned status, std::span<const Header> 
   out.append({reason.data(), reason.size()});
   out.append("\r\n");
   for (const Header& header : headers) {
-    if (!is_one_line(header.name) || !is_one_line(header.value)) continue;
+    // A line end inside a value would end the header field: whoever sent it upstream does not write our answer.
+    if (!is_token(header.name) || !is_field_value(header.value)) continue;
     out.append(header.name);
     out.append(": ");
     out.append(header.value);
