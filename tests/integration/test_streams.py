@@ -1,12 +1,14 @@
 """Streamed answers: behaviours 1-6, 15, 16, 18-21, 30, 31, 36 and 37 of the wire contract."""
+import concurrent.futures
 import json
+import re
 import threading
 import time
 
 import pytest
 
 from fake_model import delta, sse, stream_words, usage, usage_chunk
-from harness import Client, error_of, events_of
+from harness import BIN, Client, Process, error_of, events_of, until
 
 
 def chat(openai_sdk, gateway, key, mark, **more):
@@ -412,3 +414,26 @@ def test_contract_37_a_responses_stream_keeps_its_events(gateway, key, fake, mar
     assert numbers == sorted(numbers)
     record = gateway.audit_of(headers["x-request-id"])
     assert (record["prompt_tokens"], record["completion_tokens"]) == (9, 2)
+
+
+def test_many_quick_streams_through_one_tunnel_arrive_whole_and_each_in_its_order(make_gateway):
+    """So many tokens a second that the agent gathers its writes."""
+    gateway = make_gateway(via=None, workers=1)
+    demo = Process("demo", BIN, "demo-model", "--listen", "127.0.0.1:0", "--pace", "2", "--tokens", "200", folder=gateway.folder)
+    until(lambda: "listening on" in demo.log, what="the model server")
+    gateway.agent(re.search(r"http://\S+", demo.log)[0])
+    key = gateway.key()
+    until(lambda: gateway.models(key), what="its models")
+    model = gateway.models(key)[0]
+
+    def text(_):
+        with Client(gateway, key) as client:
+            _, _, body = client.chat("x", stream=True, model=model, stream_options={"include_usage": True})
+            chunks = [json.loads(data) for data in events_of(body)[:-1]]
+            assert events_of(body)[-1] == "[DONE]" and chunks[-1]["usage"]["completion_tokens"] == 200
+            return text_of(chunks)
+
+    with concurrent.futures.ThreadPoolExecutor(40) as callers:
+        texts = set(callers.map(text, range(40)))
+    assert len(texts) == 1, "the model says the same to everybody"
+    demo.stop()
