@@ -12,8 +12,8 @@ void Signal::notify() noexcept {
   }
 }
 
-// A deadline that has passed already is left to the wheel, which is never more than a tick late: asking the clock at each
-// wait would cost more.
+// A deadline that has passed already is left to the wheel, which is never more than a tick late: asking the clock at
+// each wait would cost more.
 bool Signal::Waiting::await_ready() noexcept {
   signal_.wake_ = Wake::kNotified;
   return std::exchange(signal_.pending_, false);
