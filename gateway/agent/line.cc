@@ -47,7 +47,7 @@ void Line::control(std::unique_ptr<tunnel::IncomingCall> call) {
   if (path == tunnel::kRenewPath) return renew(std::move(call));
   if (path == tunnel::kHealthPath && !reports_) {
     reports_ = true;
-    return context_.tasks.spawn(report(std::move(call)));
+    return context_.tasks.spawn(report(shared_from_this(), std::move(call)));
   }
   if (path == tunnel::kDrainPath) {
     wants_replacement_ = true;
@@ -75,7 +75,8 @@ void Line::renew(std::unique_ptr<tunnel::IncomingCall> call) {
   answer(std::move(call), 200, tunnel::encode_csr(*csr));
 }
 
-Task<void> Line::report(std::unique_ptr<tunnel::IncomingCall> call) {
+// `self` keeps the line until the report has seen that its tunnel is over, a turn after everybody else.
+Task<void> Line::report([[maybe_unused]] std::shared_ptr<Line> self, std::unique_ptr<tunnel::IncomingCall> call) {
   const Reporter::Subscription subscription(context_.reporter, health_wake_);
   call->wake_on_change(&health_wake_);
   const http::Header type{"content-type", "application/x-ndjson"};

@@ -25,8 +25,9 @@ struct LineContext {
 };
 
 // Thread:   owning worker only.
-// Lifetime: shared by the coroutine that runs it and the one that keeps its place filled, either of which may be last.
-class Line final : public tunnel::CallHandler {
+// Lifetime: shared by the coroutine that runs it, the one that keeps its place filled and the one that reports health,
+//           any of which may be last.
+class Line final : public tunnel::CallHandler, public std::enable_shared_from_this<Line> {
  public:
   // `changed` hears of hello, of a wish to drain and of the end.
   Line(LineContext& context, std::shared_ptr<net::Signal> changed);
@@ -46,7 +47,7 @@ class Line final : public tunnel::CallHandler {
   void control(std::unique_ptr<tunnel::IncomingCall> call);
   void say_hello(std::unique_ptr<tunnel::IncomingCall> call);
   void renew(std::unique_ptr<tunnel::IncomingCall> call);
-  Task<void> report(std::unique_ptr<tunnel::IncomingCall> call);
+  Task<void> report(std::shared_ptr<Line> self, std::unique_ptr<tunnel::IncomingCall> call);
 
   LineContext& context_;
   std::shared_ptr<net::Signal> changed_;  // shared: whoever listens may stop before the tunnel has ended
