@@ -1,7 +1,9 @@
 """Starts the real programs in temporary folders, talks to them, and stops exactly what it started."""
+import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -83,8 +85,8 @@ class Process:
         finally:
             if self in Process.all:
                 Process.all.remove(self)
-        complaint = next((line for line in self.log.splitlines() if "Sanitizer" in line or "runtime error:" in line), None)
-        assert complaint is None, f"{self.name}: {complaint}\n{self.log[-8000:]}"
+        complaint = re.search("^.*(Sanitizer|runtime error:).*$", self.log, re.MULTILINE)
+        assert complaint is None, f"{self.name}: {self.log[complaint.start():][:12000]}"
         return code
 
 
@@ -157,13 +159,12 @@ class Gateway:
         return self.process.stop(sig, timeout)
 
     def close(self):
-        try:
-            for agent in self.agents:
-                agent.close()
+        with contextlib.ExitStack() as all_of_it:  # also where one of them fails
+            all_of_it.callback(shutil.rmtree, self.folder, ignore_errors=True)
             if self.process is not None and self.process in Process.all:
-                self.process.stop(timeout=40)
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+                all_of_it.callback(self.process.stop, timeout=40)
+            for agent in self.agents:
+                all_of_it.callback(agent.close)
 
     def cli(self, *arguments, check=True):
         return run(*arguments, env={"SLUICE_SOCKET": self.socket_path}, check=check)
