@@ -25,8 +25,9 @@ class RepeatedChunk final {
   void learn(std::string_view data, std::string_view inside, std::string_view event, std::size_t at);
 
  private:
-  Buffer front_, back_;          // as they come
-  Buffer out_front_, out_back_;  // as they leave
+  // The two as they come, then the two as they leave, one behind another. Empty: nothing was learnt.
+  Buffer kept_;
+  std::uint32_t front_bytes_ = 0, back_bytes_ = 0, out_front_bytes_ = 0;
 };
 
 }  // namespace sluice::openai
