@@ -188,6 +188,7 @@ Task<Status> ServerConnection::read_body(Buffer& into, std::size_t limit_bytes, 
   const Status read = s.head.content_length ? co_await s.read_known(into, reserve)
                                             : co_await s.read_chunked(into, limit_bytes, reserve);
   if (read) s.body_unread = false;
+  if (s.in.empty()) s.in.release();
   co_return read;
 }
 
@@ -371,7 +372,7 @@ Task<Status> ServerConnection::State::write_all(std::string_view bytes) {
 
 Task<Status> ServerConnection::State::write_out() {
   const Status written = co_await write_all(out.view());
-  out.clear();
+  out.release();  // a stream spends its life between two events
   co_return written;
 }
 
