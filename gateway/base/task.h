@@ -25,12 +25,9 @@ using Executor = asio::io_context::executor_type;
 
 namespace detail {
 
-struct Promise {
+struct Promise : Pooled {
   std::coroutine_handle<> awaiting;  // null: nobody waits yet
   std::exception_ptr fault;
-
-  static void* operator new(std::size_t size_bytes) { return take_block(size_bytes); }
-  static void operator delete(void* frame, std::size_t size_bytes) noexcept { give_block(frame, size_bytes); }
 
   // At its end a task goes on with whoever awaits it. The frame may be gone when resume() returns.
   struct End {

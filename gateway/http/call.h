@@ -21,7 +21,7 @@ struct Header {
   std::string_view value;
 };
 
-// Lifetime: everything that it points to outlives the OutgoingCall made from it.
+// Lifetime: everything that it points to outlives the OutgoingCall made from it, or the time that it holds_request().
 struct OutgoingRequest {
   std::string_view method;                 // "POST"
   std::string_view path;                   // "/v1/chat/completions", with its query if any
@@ -47,7 +47,7 @@ enum class CallState : std::uint8_t {
 
 // One call under way. `wake` (given at the start) is notified after each change: head, bytes, end, failure.
 // Thread:   the worker that started it.
-// Lifetime: the signal and the request outlive it.
+// Lifetime: the signal outlives it; the request, as long as it holds_request().
 // Cancel:   destruction: the other side sees RST_STREAM or a closed connection at once.
 class OutgoingCall {
  public:
@@ -59,6 +59,8 @@ class OutgoingCall {
   [[nodiscard]] virtual Buffer& body() noexcept = 0;
   // `size_bytes` of body have gone on to the next hop: the sender may send as many more.
   virtual void taken(std::size_t size_bytes) noexcept = 0;
+  // What the request points to is still to be sent. False once it has left, and never true again.
+  [[nodiscard]] virtual bool holds_request() const noexcept = 0;
   // REQUIRES: state() == kFailed. Retry yes: nothing was sent, or it was refused before any work (REFUSED_STREAM).
   [[nodiscard]] virtual Error error() const noexcept = 0;
 };

@@ -105,6 +105,8 @@ class PooledCall final : public OutgoingCall {
     progress_->untaken -= std::min(progress_->untaken, size_bytes);
     progress_->room.notify();
   }
+  // Sent whole, or given up, before an answer is read; retried only while none has begun.
+  [[nodiscard]] bool holds_request() const noexcept override { return !progress_->has_head; }
   [[nodiscard]] Error error() const noexcept override { return progress_->error; }
 
  private:

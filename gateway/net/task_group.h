@@ -35,9 +35,7 @@ class TaskGroup final {
  private:
   // The outermost coroutine of a task: nobody awaits it, and it frees itself.
   struct Root {
-    struct promise_type {
-      static void* operator new(std::size_t size_bytes) { return take_block(size_bytes); }
-      static void operator delete(void* frame, std::size_t size_bytes) noexcept { give_block(frame, size_bytes); }
+    struct promise_type : Pooled {
       Root get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
       std::suspend_always initial_suspend() const noexcept { return {}; }
       std::suspend_never final_suspend() const noexcept { return {}; }

@@ -26,7 +26,7 @@ Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::R
 Exchange::~Exchange() {
   finish();  // has run, but for a fault that was thrown: its holds are freed and its record is written all the same
   worker_.running.erase(running_position_);
-  worker_.buffered.give(body_held_bytes_);
+  drop_request();
 }
 
 Task<void> Exchange::run() {
@@ -125,19 +125,20 @@ Task<Status> Exchange::read_body() {
     explicit Reserve(Exchange& exchange_) noexcept : exchange(exchange_) {}
     bool grow(std::size_t more_bytes) noexcept override {
       if (!exchange.worker_.buffered.take(more_bytes)) return false;
-      exchange.body_held_bytes_ += more_bytes;
+      exchange.request_->body_held_bytes += more_bytes;
       return true;
     }
     Exchange& exchange;
   } reserve(*this);
-  const Status read = co_await client_.read_body(body_, conf_->settings.body_bytes, reserve);
-  if (read) (void)body_.prepare(simdjson::SIMDJSON_PADDING);
+  request_ = std::make_unique<UpstreamRequest>();
+  const Status read = co_await client_.read_body(request_->body, conf_->settings.body_bytes, reserve);
+  if (read) (void)request_->body.prepare(simdjson::SIMDJSON_PADDING);
   co_return read;
 }
 
 // What does it ask for?
 Status Exchange::understand() {
-  Result<openai::CallBody> asked = worker_.reader.read(*route_.endpoint, body_.view());
+  Result<openai::CallBody> asked = worker_.reader.read(*route_.endpoint, request_->body.view());
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
   call_.stream = asked_.stream;

@@ -27,6 +27,16 @@ struct Patience {
   net::Deadline hold, queue;
 };
 
+// What the upstream is sent: of no use once it has left, which is long before a stream ends.
+// Lifetime: not moved, its parts point into each other.
+struct UpstreamRequest final : Pooled {
+  Buffer body;                      // as the client sent it
+  std::size_t body_held_bytes = 0;  // of what the whole process may hold
+  openai::EditedBody edited;
+  ReplyHeaders headers;
+  http::OutgoingRequest outgoing;
+};
+
 // What the client has been given so far.
 enum class Begun : std::uint8_t { kNothing, kStream, kBody };
 
@@ -65,6 +75,7 @@ class Exchange final {
   Task<Status> await_model();
   Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, Patience patience);
   void prepare(upstream::Place& place);
+  void drop_request() noexcept;
   Task<Status> await_head();
 
   // Parts of relay(), in relay.cc.
@@ -112,8 +123,7 @@ class Exchange final {
 
   openai::Route route_;
   const identity::Key* key_ = nullptr;
-  Buffer body_;
-  std::size_t body_held_bytes_ = 0;
+  std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
   openai::CallBody asked_;
   const ModelSettings* model_ = nullptr;
 
@@ -123,9 +133,6 @@ class Exchange final {
   std::size_t admitted_ = 0;
 
   upstream::Lease lease_;
-  openai::EditedBody edited_;
-  ReplyHeaders request_headers_;
-  http::OutgoingRequest request_;
   std::unique_ptr<http::OutgoingCall> upstream_;
   std::optional<openai::StreamFilter> filter_;  // of a streamed answer
 

@@ -86,6 +86,7 @@ openai::StreamFilter::Options Exchange::filter_options() const noexcept {
 
 Task<Status> Exchange::relay_stream() {
   begin_stream();
+  if (!upstream_->holds_request()) drop_request();
   openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
   const Status passed = co_await pass_events(filter);
   outcome_.usage = filter.usage(call_.prompt_estimate);
@@ -119,6 +120,7 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
     }
     if (arrived != held) upstream_->taken(arrived - held);
     held = rest;
+    if (rest == 0 && upstream_->body().empty()) upstream_->body().release();  // until the next event
     if (upstream_->body().size() != rest) continue;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});

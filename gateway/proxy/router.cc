@@ -59,7 +59,7 @@ Task<Status> Exchange::send() {
     if (!lease) co_return lease.error();
     lease_ = std::move(*lease);
     prepare(*lease_);
-    upstream_ = lease_->start(request_, wake_);
+    upstream_ = lease_->start(request_->outgoing, wake_);
     const Status head = co_await await_head();
     if (head) co_return ok();
     // Whatever we ended was sent, and the model may have read it: refuse() charges that.
@@ -96,23 +96,30 @@ void Exchange::prepare(upstream::Place& place) {
       call_.stream && route_.endpoint->asks_for_usage && !asked_.include_usage && place.asks_for_usage();
   if (call_.clamp_output_to != 0) edits.clamp_output_to = call_.clamp_output_to;
   edits.model = model_->upstream_name;
-  openai::edit_body(*route_.endpoint, asked_, body_.view(), edits, edited_);
-  request_headers_.clear();
-  request_headers_.add("content-type", "application/json");
-  request_headers_.add("accept", call_.stream ? "text/event-stream" : "application/json");
-  request_headers_.add("accept-encoding", "identity");
-  request_headers_.add("x-request-id", call_.request_id);
+  UpstreamRequest& request = *request_;
+  openai::edit_body(*route_.endpoint, asked_, request.body.view(), edits, request.edited);
+  request.headers.clear();
+  request.headers.add("content-type", "application/json");
+  request.headers.add("accept", call_.stream ? "text/event-stream" : "application/json");
+  request.headers.add("accept-encoding", "identity");
+  request.headers.add("x-request-id", call_.request_id);
   if (trace_) {
     const observe::TraceContext::Text parent = trace_->with_span(random_id()).text();
-    request_headers_.add_copy("traceparent", {parent.data(), parent.size()});
-    if (!trace_state_.empty()) request_headers_.add("tracestate", trace_state_);
+    request.headers.add_copy("traceparent", {parent.data(), parent.size()});
+    if (!trace_state_.empty()) request.headers.add("tracestate", trace_state_);
   }
-  for (const http::Header& header : place.headers()) request_headers_.add(header.name, header.value);
-  request_ = {.method = route_.endpoint->method,
-              .path = route_.endpoint->path,
-              .headers = request_headers_.span(),
-              .body = {edited_.parts.data(), edited_.count}};
+  for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
+  request.outgoing = {.method = route_.endpoint->method,
+                      .path = route_.endpoint->path,
+                      .headers = request.headers.span(),
+                      .body = {request.edited.parts.data(), request.edited.count}};
   place_name_.assign(place.name());
+}
+
+void Exchange::drop_request() noexcept {
+  if (!request_) return;
+  worker_.buffered.give(request_->body_held_bytes);
+  request_.reset();
 }
 
 // Until the upstream's head is there; a stream that waits long is opened with a ping.

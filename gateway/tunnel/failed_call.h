@@ -13,6 +13,7 @@ class FailedCall final : public http::OutgoingCall {
   [[nodiscard]] const http::AnswerHead* head() const noexcept override { return nullptr; }
   [[nodiscard]] Buffer& body() noexcept override { return body_; }
   void taken(std::size_t) noexcept override {}
+  [[nodiscard]] bool holds_request() const noexcept override { return false; }
   [[nodiscard]] Error error() const noexcept override { return error_; }
 
  private:

@@ -17,6 +17,7 @@ class GatewayCall final : public http::OutgoingCall {
   [[nodiscard]] const http::AnswerHead* head() const noexcept override { return head_complete_ ? &head_ : nullptr; }
   [[nodiscard]] Buffer& body() noexcept override { return body_; }
   void taken(std::size_t size_bytes) noexcept override;
+  [[nodiscard]] bool holds_request() const noexcept override { return body_left_ != 0; }  // nghttp2 copies the head
   [[nodiscard]] Error error() const noexcept override { return error_; }
 
  private:

@@ -70,6 +70,7 @@ class RemoteCall final : public http::OutgoingCall {
   [[nodiscard]] const http::AnswerHead* head() const noexcept override { return head_.get(); }
   [[nodiscard]] Buffer& body() noexcept override { return body_; }
   void taken(std::size_t size_bytes) noexcept override;
+  [[nodiscard]] bool holds_request() const noexcept override { return false; }  // copied
   [[nodiscard]] Error error() const noexcept override { return error_; }
 
   void hear(RemoteNews news) noexcept;

@@ -55,6 +55,7 @@ class LargeAnswer final : public http::OutgoingCall {
   [[nodiscard]] const http::AnswerHead* head() const noexcept override { return &head_; }
   [[nodiscard]] Buffer& body() noexcept override { return body_; }
   void taken(std::size_t) noexcept override {}
+  [[nodiscard]] bool holds_request() const noexcept override { return false; }
   [[nodiscard]] Error error() const noexcept override { return {}; }
 
  private:
