@@ -24,7 +24,8 @@ from harness import ai_gateways, growth, html, micro, scenarios, summary, target
 from harness.processes import Failed, make_certificate, raise_file_limit  # noqa: E402
 
 PEERS = {"direct": targets.Direct, "nginx": targets.Nginx, "haproxy": targets.Haproxy, "sluice": targets.Sluice,
-         "sluice-direct": targets.SluiceDirect}
+         "sluice-direct": targets.SluiceDirect, "haproxy-reencrypt": targets.HaproxyReencrypt,
+         "nginx-reencrypt": targets.NginxReencrypt}
 STREAM_MODELS = ("bench-sse-200-20", "bench-sse-400-50", "bench-sse-1000-100")
 
 

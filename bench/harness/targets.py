@@ -73,28 +73,81 @@ class Direct(Target):
 class Nginx(Target):
     name = "nginx"
 
+    def model(self):
+        return {"model_port": self.stage.model_port, "model_scheme": "http"}
+
     def start(self):
         self.port = self.port or free_port()
         conf = self.dir / "nginx.conf"
         conf.write_text(fill(self.stage.root / "bench/peers/nginx.conf", {
-            "affinity": "01", "dir": self.dir, "model_port": self.stage.model_port, "port": self.port,
+            "affinity": "01", "dir": self.dir, "port": self.port, **self.model(),
             "certificate": self.stage.certificate, "key": self.stage.key, "request_buffering": "off"}))
         self.process = Process(GATEWAY_CORE, [program("nginx"), "-p", self.dir, "-c", conf], self.dir / "log")
         self.process.wait_for_port(self.port, self.name)
 
 
 class Haproxy(Target):
-    name = "haproxy"
+    name, core = "haproxy", GATEWAY_CORE
+
+    def model(self):
+        return {"model_port": self.stage.model_port, "model_tls": ""}
 
     def start(self):
         self.port = self.port or free_port()
         conf = self.dir / "haproxy.cfg"
         # HAProxy takes two descriptors for each connection it promises, and does not start where it cannot.
         conf.write_text(fill(self.stage.root / "bench/peers/haproxy.cfg", {
-            "model_port": self.stage.model_port, "port": self.port, "bundle": self.stage.bundle,
+            **self.model(), "port": self.port, "bundle": self.stage.bundle,
             "maxconn": (self.stage.file_limit - 200) // 2}))
-        self.process = Process(GATEWAY_CORE, [program("haproxy"), "-db", "-f", conf], self.dir / "log")
+        self.process = Process(self.core, [program("haproxy"), "-db", "-f", conf], self.dir / "log")
         self.process.wait_for_port(self.port, self.name)
+
+
+class TlsModel(Haproxy):
+    """TLS before the model server, on the model server's core: what the next two speak to."""
+    name, core = "tls-model", OTHER_CORE
+
+
+class HaproxyReencrypt(Haproxy):
+    """HAProxy with TLS on both sides, as Sluice's tunnel has it."""
+    name = "haproxy-reencrypt"
+    note = "TLS to the model server too, which another process ends on core 1"
+
+    def __init__(self, stage):
+        super().__init__(stage)
+        self.behind = TlsModel(stage)
+
+    def model(self):
+        return {"model_port": self.behind.port, "model_tls": "ssl verify none"}
+
+    def start(self):
+        self.behind.start()
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.behind.stop()
+
+
+class NginxReencrypt(Nginx):
+    """nginx with TLS on both sides."""
+    name = "nginx-reencrypt"
+    note = HaproxyReencrypt.note
+
+    def __init__(self, stage):
+        super().__init__(stage)
+        self.behind = TlsModel(stage)
+
+    def model(self):
+        return {"model_port": self.behind.port, "model_scheme": "https"}
+
+    def start(self):
+        self.behind.start()
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.behind.stop()
 
 
 class Sluice(Target):
