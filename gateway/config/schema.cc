@@ -43,6 +43,7 @@ void describe_tls(Tls& s, Keys& k) {
   k.text("certificate", s.certificate, TextKind::kPath, "PEM file: the server's certificate, then its chain");
   k.text("key", s.key, TextKind::kPath, "PEM file: its private key");
   k.choice("min_version", s.min_version, {"1.2", "1.3"}, "oldest TLS version that is spoken");
+  k.texts("cipher_suites", s.cipher_suites, TextKind::kNeeded, "of TLS 1.3, the preferred one first");
   k.flag("tickets", s.tickets, "resume sessions by tickets");
   k.duration("ticket_lifetime", s.ticket_lifetime, {seconds(1), 7 * kDay}, "how long a ticket may be used");
   k.duration("handshake_time", s.handshake_time, {Duration(100), minutes(5)}, "longest TLS handshake");

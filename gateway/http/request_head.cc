@@ -1,5 +1,6 @@
 #include "http/request_head.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
@@ -53,8 +54,7 @@ std::string_view Fields::operator[](std::string_view name) const noexcept {
 Status parse_head(std::string_view bytes, RequestHead& head) {
   const Result<CheckedHead> checked = check_head(bytes);
   if (!checked) return checked.error();
-  constexpr std::size_t kUsualFields = 16;
-  head.fields.reserve(kUsualFields);
+  head.fields.reserve(static_cast<std::size_t>(std::ranges::count(bytes, '\n')));
   HeadParser parser(head);
   parser.header_limit(static_cast<std::uint32_t>(bytes.size()) + 1);
   boost::system::error_code ec;

@@ -237,6 +237,9 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> ServerTls::make(const ServerTlsOptions&
   if (!context) return absl::InternalError(absl::StrCat("no TLS context: ", reason()));
   set_common(context.get(), options.floor);
   if (auto s = use_key_pair(context.get(), options.certificate_file, options.key_file); !s.ok()) return s;
+  if (!options.cipher_suites.empty() && SSL_CTX_set_ciphersuites(context.get(), options.cipher_suites.c_str()) != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("no cipher suites: ", options.cipher_suites));
+  }
   // 1.2 only with forward secrecy and an AEAD.
   SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
   SSL_CTX_set_options(context.get(), SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);

@@ -28,6 +28,7 @@ struct ServerTlsOptions {
   std::string certificate_file{};  // PEM chain, leaf first
   std::string key_file{};
   TlsFloor floor = TlsFloor::k13;
+  std::string cipher_suites{};  // of TLS 1.3, preferred first, separated by colons; empty: OpenSSL's own
   Tickets tickets = Tickets::kOn;
   std::chrono::seconds ticket_lifetime{2 * 3600};
   std::string tunnel_ca{};  // PEM: who signs agents' certificates; empty: the tunnel's ALPN is not offered

@@ -124,6 +124,7 @@ TEST(Loader, SaysWhereAndWhatIsAllowed) {
       {"[[model]]\nname = \"m\"\nprice_prompt = -1\n", "price_prompt is a number of USD per million tokens"},
       {"[[model]]\nname = \"m\"\nbudgets = [\"1000/month\"]\n",
        "f.toml:3:12: \"1000/month\" is not tokens:N/PERIOD or usd:X/PERIOD"},
+      {"[tls]\ncipher_suites = [\"TLS_AES_128_GCM_SHA256\", \"RC4\"]\n", "\"RC4\" is none of TLS_AES_128_GCM_SHA256,"},
       {"[ledger]\ntime_zone = \"Mars/Olympus\"\n", "time_zone \"Mars/Olympus\" is not known here"},
       {"[server\n", "f.toml:1:8: "},
       {"[server]\nworkers = 1\nworkers = 2\n", "f.toml:3:"},

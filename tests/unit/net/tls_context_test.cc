@@ -21,6 +21,7 @@ struct Shaken {
   bool client_ok = false;
   bool server_ok = false;
   std::string alpn;
+  std::string suite;
   bool reused = false;
   std::string peer;  // common name of the client's certificate, as the server sees it
   SessionPtr session;
@@ -64,6 +65,7 @@ struct TlsContextTest : test::LoopTest {
     shaken.server_ok = static_cast<bool>(done);
     if (done) {
       shaken.alpn = stream.alpn();
+      shaken.suite = SSL_get_cipher_name(stream.ssl());
       shaken.reused = SSL_session_reused(stream.ssl()) != 0;
       if (const auto peer = peer_certificate(stream.ssl()); peer.ok()) shaken.peer = peer->common_name;
       (void)co_await stream.write("x", soon());
@@ -156,6 +158,17 @@ TEST_F(TlsContextTest, TicketsCanBeOff) {
   off.tickets = Tickets::kOff;
   ASSERT_TRUE(tls->reload(off).ok());
   EXPECT_FALSE(shake(client({"http/1.1"}).get()).session);
+}
+
+TEST_F(TlsContextTest, TheServersOwnOrderOfCipherSuitesDecides) {
+  const auto chosen = [&](const char* suites) {
+    ServerTlsOptions ordered = options();
+    ordered.cipher_suites = suites;
+    EXPECT_TRUE(tls->reload(ordered).ok());
+    return shake(client({"http/1.1"}).get()).suite;
+  };
+  EXPECT_EQ(chosen("TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"), "TLS_AES_128_GCM_SHA256");
+  EXPECT_EQ(chosen("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"), "TLS_AES_256_GCM_SHA384");
 }
 
 TEST_F(TlsContextTest, Tls12OnlyWhereAllowed) {
