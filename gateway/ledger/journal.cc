@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/background.h"
 #include "ledger/price.h"
 
 namespace sluice::ledger {
@@ -38,10 +39,12 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::open(Options options, const Cl
   std::unique_ptr<Journal> journal(new Journal(std::move(options), clock, store, events, disk));
   if (absl::Status status = journal->recover(); !status.ok()) return status;
   journal->keep_turn();
-  journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.sync, &Journal::sync_turn);
-  journal->threads_.emplace_back(&Journal::run, journal.get(), std::chrono::milliseconds(5), &Journal::keep_turn);
+  journal->threads_.emplace_back(&Journal::run, journal.get(), "journal-sync", journal->options_.sync,
+                                 &Journal::sync_turn);
+  journal->threads_.emplace_back(&Journal::run, journal.get(), "journal-keep", std::chrono::milliseconds(5),
+                                 &Journal::keep_turn);
   if (store != nullptr) {
-    journal->threads_.emplace_back(&Journal::run, journal.get(), journal->options_.deliver_interval,
+    journal->threads_.emplace_back(&Journal::run, journal.get(), "journal-store", journal->options_.deliver_interval,
                                    &Journal::deliver_turn);
   }
   return journal;
@@ -180,7 +183,8 @@ void Journal::record(AuditRecord&& record) noexcept {
 
 // --- threads ---
 
-void Journal::run(std::chrono::milliseconds interval, void (Journal::*turn)()) {
+void Journal::run(const char* name, std::chrono::milliseconds interval, void (Journal::*turn)()) {
+  begin_background(name);
   std::unique_lock lock(stop_mutex_);
   while (!stop_.wait_for(lock, interval, [&] { return stopping_; })) {
     lock.unlock();
@@ -304,7 +308,9 @@ AuditRecord Journal::read_end(const Segment& segment, const SlotBytes& slot) {
 // `counts_`. Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
 std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed) {
   SlotBytes slot;
+  constexpr std::uint64_t kSlotsInARow = 256;
   for (; position < limit && batch_.size() < options_.deliver_batch; ++position) {
+    if (position % kSlotsInARow == 0) give_way();
     const Segment::Read read = kept.segment->read(position, slot);
     if (read != Segment::Read::kRecord) {
       if (!closed) break;

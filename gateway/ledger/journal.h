@@ -139,7 +139,7 @@ class Journal final : public AuditSink {
   absl::Status lock_and_key();
   void remove_old();
 
-  void run(std::chrono::milliseconds interval, void (Journal::*turn)());
+  void run(const char* name, std::chrono::milliseconds interval, void (Journal::*turn)());
   void sync_turn();
   void keep_turn();
   void deliver_turn();

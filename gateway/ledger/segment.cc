@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/background.h"
 #include "base/ids.h"
 
 namespace sluice::ledger {
@@ -36,6 +37,20 @@ absl::Status disk_error(const char* what, const std::string& path, int error) {
 }
 
 constexpr std::size_t kPage = 4096;
+constexpr std::uint64_t kSlotsInARow = 512;  // 64 KiB, before a worker may have the core
+
+// Faults the pages in, so that no worker has to. Best effort: an older kernel faults them one by one.
+void populate(char* base, std::size_t size_bytes) noexcept {
+#ifdef MADV_POPULATE_WRITE
+  constexpr std::size_t kPieceBytes = 256 * 1024;
+  for (std::size_t done = 0; done < size_bytes; done += kPieceBytes) {
+    if (::madvise(base + done, std::min(kPieceBytes, size_bytes - done), MADV_POPULATE_WRITE) != 0) return;
+    give_way();
+  }
+#else
+  (void)base, (void)size_bytes;
+#endif
+}
 
 }  // namespace
 
@@ -63,9 +78,7 @@ absl::StatusOr<std::unique_ptr<Segment>> Segment::create(const std::string& path
     ::unlink(fresh.c_str());
     return disk_error("cannot map", fresh, error);
   }
-#ifdef MADV_POPULATE_WRITE
-  (void)::madvise(base, size_bytes, MADV_POPULATE_WRITE);  // best effort: an older kernel faults page by page
-#endif
+  populate(static_cast<char*>(base), size_bytes);
   (void)::madvise(base, size_bytes, MADV_DONTDUMP);
   std::unique_ptr<Segment> segment(new Segment);
   segment->path_ = path;
@@ -235,7 +248,10 @@ std::array<std::uint8_t, 32> Segment::compute_mac(std::string_view key) const {
   add(&h, kFixedHeaderBytes);
   add(&h.records, sizeof(h.records));
   add(h.mac_before.data(), h.mac_before.size());
-  add(slot(0), h.records * kSlotBytes);
+  for (std::uint64_t done = 0; done < h.records; done += kSlotsInARow) {
+    add(slot(done), std::min(kSlotsInARow, h.records - done) * kSlotBytes);
+    give_way();
+  }
   EVP_MAC_final(context, mac.data(), &size, mac.size());
   EVP_MAC_CTX_free(context);
   EVP_MAC_free(algorithm);
@@ -249,6 +265,7 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
   std::uint64_t text_end = 0;
   SlotBytes bytes;
   for (std::uint64_t i = 0; i < records; ++i) {
+    if (i % kSlotsInARow == 0) give_way();
     if (read(i, bytes) != Read::kRecord) continue;
     if (bytes.text_bytes != 0 && bytes.text_at != kNoText) {
       text_end = std::max<std::uint64_t>(text_end,

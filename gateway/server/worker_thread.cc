@@ -1,6 +1,9 @@
 #include "server/worker_thread.h"
 
 #include <algorithm>
+#include <string>
+
+#include "base/background.h"
 
 namespace sluice::server {
 
@@ -21,7 +24,10 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
 
 void WorkerThread::start() {
   tasks_.spawn(lag_.watch());
-  thread_ = std::thread([this] { loop_.io().run(); });
+  thread_ = std::thread([this] {
+    name_thread(("worker-" + std::to_string(loop_.index())).c_str());
+    loop_.io().run();
+  });
 }
 
 void WorkerThread::join() {

@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "base/background.h"
+
 namespace sluice::store {
 
 QueuedAuditSink::QueuedAuditSink(std::unique_ptr<Store> store, Options options, observe::Log* log)
@@ -110,6 +112,7 @@ void QueuedAuditSink::each_queued(const std::function<void(const ledger::AuditRe
 }
 
 void QueuedAuditSink::run() noexcept {
+  begin_background("audit-store");
   std::chrono::milliseconds pause = options_.interval;
   auto last = MonoTime::max();  // when to give up, once told to stop
   for (;;) {
