@@ -213,6 +213,7 @@ void IncomingCall::write(std::string_view bytes) noexcept {
   if (tunnel_ == nullptr || bytes.empty()) return;
   out_.append(bytes);
   resume();
+  if (!std::exchange(wrote_, true)) tunnel_->flush_soon();
 }
 
 void IncomingCall::finish(std::unique_ptr<IncomingCall> call) noexcept {

@@ -95,7 +95,7 @@ Task<void> Session::run(std::unique_ptr<net::Stream> stream) {
   arm_ping();
   while (end_ == SessionEnd::kOpen) {
     read_all();
-    if (!resting_) write_all();
+    if (!resting_ || urgent_) write_all();
     if (end_ != SessionEnd::kOpen) break;
     (void)co_await wake_.wait();
   }
@@ -145,6 +145,7 @@ Task<void> Session::rest() {
 
 void Session::write_all() noexcept {
   while (!waits_to_write_) {
+    urgent_ = false;
     collect();
     if (out_.empty()) break;
     const Result<std::size_t> wrote = stream_->try_write(out_.view());

@@ -5,7 +5,7 @@
 //
 // An agent's end that writes thousands of times a second rests for 100 µs between two writes: the tokens of many
 // streams then travel as one record, one packet and one wake-up of the gateway, as a network card gathers packets
-// before it interrupts.
+// before it interrupts. The first bytes of an answer do not wait.
 //
 // The gateway is the HTTP/2 client and the agent the server, although the agent dialled. Connection credit returns on
 // receipt, stream credit when the receiver has passed the bytes on: a slow stream slows nobody else. Every buffer that
@@ -94,6 +94,11 @@ class Session {
   void start(Role role, nghttp2_session_callbacks* callbacks) noexcept;
   // Something may have been queued: it leaves in a later turn, together with what else is queued until then.
   void flush_later() noexcept { wake_.notify(); }
+  // The same for what somebody waits for already: it does not wait for a rest to end.
+  void flush_soon() noexcept {
+    urgent_ = true;
+    wake_.notify();
+  }
   // True: a DATA frame of `size_bytes` finds room in output() now.
   [[nodiscard]] bool has_room() const noexcept { return out_.size() < kOutputLimitBytes; }
   [[nodiscard]] nghttp2_session* h2() const noexcept { return h2_.get(); }
@@ -151,8 +156,9 @@ class Session {
   bool goaway_due_ = false;  // the notice is out: the binding GOAWAY follows the next answer to a ping
   bool in_batch_ = false;
   bool waits_to_write_ = false;
-  bool resting_ = false;  // nothing is written until the timer ends it
-  bool busy_ = false;     // writes followed closely in the last window
+  bool resting_ = false;  // nothing is written until the timer ends it, unless it is
+  bool urgent_ = false;
+  bool busy_ = false;  // writes followed closely in the last window
   unsigned window_writes_ = 0;
   MonoTime window_began_{};
 };
