@@ -9,7 +9,7 @@ from .processes import OTHER_CORE, Failed, pinned
 class Scenario:
     """`value(result)` is the number that is compared; lower is better."""
 
-    def __init__(self, name, title, unit, arguments, value, fresh=False, direct=False, seconds=(5, 2), rounds=(5, 1),
+    def __init__(self, name, title, unit, arguments, value, fresh=False, direct=False, seconds=(5, 1.2), rounds=(5, 1),
                  warmup=1.0, ai=False):
         self.name, self.title, self.unit, self.arguments, self.value = name, title, unit, arguments, value
         self.fresh, self.direct, self.seconds, self.rounds, self.warmup = fresh, direct, seconds, rounds, warmup
@@ -54,7 +54,7 @@ def all_scenarios(idle_connections):
                  rounds=(3, 1)),
         Scenario("sse-500", "paced event, 500 streams at 20 ms", "µs CPU/event",
                  ["--connections", 500, *stream, "--model", "bench-sse-200-20", "--events", 201], cpu_per_event,
-                 seconds=(6, 4), rounds=(5, 2)),
+                 seconds=(6, 3), rounds=(5, 1)),
         Scenario("sse-5000", "paced event, 5,000 streams at 50 ms", "µs CPU/event",
                  ["--connections", 5000, *stream, "--model", "bench-sse-400-50", "--events", 401], cpu_per_event,
                  seconds=(6, 2), rounds=(2, 0)),
@@ -67,12 +67,12 @@ def all_scenarios(idle_connections):
         Scenario("abort", "stream that is left after one event", "µs CPU/abort",
                  ["--mode", "abort", "--model", "bench-sse-200-20", "--connections", 64], cpu_per_abort, rounds=(3, 1)),
         Scenario("latency", "low load, 500 calls/s: p50", "µs", ["--connections", 16, "--rate", 500], p50, direct=True,
-                 seconds=(10, 3), rounds=(3, 2), ai=False),
+                 seconds=(10, 2), rounds=(3, 1), ai=False),
         Scenario("ttft", "half load, 64-event streams: first event p99", "µs",
                  ["--connections", 64, *stream, "--model", "bench-sse-64-0"], first_p99, direct=True, rounds=(3, 1)),
         Scenario("rss-stream", "memory of an open stream (2,000)", "KiB",
                  ["--connections", 2000, *stream, "--model", "bench-sse-400-50"], rss_per_connection, fresh=True,
-                 seconds=(3, 2), rounds=(2, 1), warmup=2),
+                 seconds=(3, 1), rounds=(2, 1), warmup=2),
         Scenario("rss-idle", f"memory of an idle connection ({idle_connections:,})", "KiB",
                  ["--mode", "idle", "--touch", "--connections", idle_connections], rss_per_connection, fresh=True,
                  seconds=(2, 1), rounds=(2, 1)),
@@ -82,7 +82,7 @@ def all_scenarios(idle_connections):
 def run_load(stage, target, scenario, quick, extra=()):
     """One run of the load generator against one target: its JSON."""
     command = [stage.build / "sluice-load", *target.load_arguments(), *scenario.arguments, *extra,
-               "--duration", scenario.seconds[1 if quick else 0], "--warmup", min(scenario.warmup, 1 if quick else 9)]
+               "--duration", scenario.seconds[1 if quick else 0], "--warmup", min(scenario.warmup, 0.5 if quick else 9)]
     for pid in target.pids():
         command += ["--watch", pid]
     done = subprocess.run(pinned(OTHER_CORE, command), capture_output=True, text=True, timeout=300)
