@@ -6,11 +6,9 @@ namespace sluice {
 // Names the calling thread (15 characters at most, as top -H shows it).
 void name_thread(const char* name) noexcept;
 
-// Names it and lowers its weight: on a full core it gets a third of a worker's share.
-void begin_background(const char* name) noexcept;
-
-// Lets a worker that waits for this core run now. Work of more than some 100 µs calls it in between: Linux otherwise
-// leaves a thread on its core for up to 3 ms (the base slice of EEVDF) before it looks who else wants to run.
+// Lets a worker that waits for this core run now, if the caller's turn is over. Long work calls it every few dozens of
+// microseconds: Linux otherwise leaves a thread on its core for up to 4 ms before it looks who else wants to run. A
+// turn is 100 µs, or as long as the caller has just been kept away: on a full core, too, it gets its share.
 void give_way() noexcept;
 
 }  // namespace sluice

@@ -184,7 +184,7 @@ void Journal::record(AuditRecord&& record) noexcept {
 // --- threads ---
 
 void Journal::run(const char* name, std::chrono::milliseconds interval, void (Journal::*turn)()) {
-  begin_background(name);
+  name_thread(name);
   std::unique_lock lock(stop_mutex_);
   while (!stop_.wait_for(lock, interval, [&] { return stopping_; })) {
     lock.unlock();

@@ -1,5 +1,5 @@
-// One request, phase by phase. Read run() and phases() first; router.cc, relay.cc and refuse.cc hold the parts that are
-// longer than a page.
+// One request, phase by phase. Read run() and phases() first; router.cc, relay.cc, read_on.cc, models.cc and refuse.cc
+// hold the parts that are longer than a page.
 #include "proxy/exchange.h"
 
 #include <simdjson.h>

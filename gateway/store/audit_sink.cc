@@ -112,7 +112,7 @@ void QueuedAuditSink::each_queued(const std::function<void(const ledger::AuditRe
 }
 
 void QueuedAuditSink::run() noexcept {
-  begin_background("audit-store");
+  name_thread("audit-store");
   std::chrono::milliseconds pause = options_.interval;
   auto last = MonoTime::max();  // when to give up, once told to stop
   for (;;) {
