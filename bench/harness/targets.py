@@ -108,46 +108,35 @@ class TlsModel(Haproxy):
     name, core = "tls-model", OTHER_CORE
 
 
-class HaproxyReencrypt(Haproxy):
-    """HAProxy with TLS on both sides, as Sluice's tunnel has it."""
-    name = "haproxy-reencrypt"
+class BeforeTls:
+    """Speaks TLS to the model server too, as Sluice's tunnel does to its agent."""
     note = "TLS to the model server too, which another process ends on core 1"
 
     def __init__(self, stage):
         super().__init__(stage)
         self.behind = TlsModel(stage)
 
+    def start(self):
+        self.behind.start()
+        super().start()
+
+    def stop(self):
+        super().stop()
+        self.behind.stop()
+
+
+class HaproxyReencrypt(BeforeTls, Haproxy):
+    name = "haproxy-reencrypt"
+
     def model(self):
         return {"model_port": self.behind.port, "model_tls": "ssl verify none"}
 
-    def start(self):
-        self.behind.start()
-        super().start()
 
-    def stop(self):
-        super().stop()
-        self.behind.stop()
-
-
-class NginxReencrypt(Nginx):
-    """nginx with TLS on both sides."""
+class NginxReencrypt(BeforeTls, Nginx):
     name = "nginx-reencrypt"
-    note = HaproxyReencrypt.note
-
-    def __init__(self, stage):
-        super().__init__(stage)
-        self.behind = TlsModel(stage)
 
     def model(self):
         return {"model_port": self.behind.port, "model_scheme": "https"}
-
-    def start(self):
-        self.behind.start()
-        super().start()
-
-    def stop(self):
-        super().stop()
-        self.behind.stop()
 
 
 class Sluice(Target):
@@ -197,6 +186,11 @@ class Sluice(Target):
                 OTHER_CORE, [self.sluice, "agent", "run", "--dir", self.dir / "agent", "--backend",
                              f"http://127.0.0.1:{self.stage.model_port}", "--slots", 10_000], self.dir / "agent.log")
         self.wait_for_model()
+
+    def unstored(self):
+        """Calls that have ended and are not in the store yet: their cost is still to come."""
+        audit = json.loads(self.command("status", "--json"))["audit"]
+        return audit["recorded"] - audit["stored"]
 
     def create_key(self):
         answer = self.command(
