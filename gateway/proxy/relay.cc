@@ -120,7 +120,7 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
     }
     if (arrived != held) upstream_->taken(arrived - held);
     held = rest;
-    if (rest == 0 && upstream_->body().empty()) upstream_->body().release();  // until the next event
+    if (upstream_->body().empty()) upstream_->body().release();  // until the next event
     if (upstream_->body().size() != rest) continue;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});

@@ -80,7 +80,7 @@ class IncomingCall final {
   IncomingCall* next_ = nullptr;
   IncomingCall* previous_ = nullptr;
   bool touched_ = false;
-  bool wrote_ = false;
+  bool wrote_ = false;  // the first bytes of the body
   bool ended_ = false;
   std::optional<Reset> breaks_off_;  // once out_ is empty
   bool deferred_ = false;            // nghttp2 waits for resume()
