@@ -83,10 +83,9 @@ def start_targets(stage, names, gateways):
     return started, notes
 
 
-def half_load(stage, target, quick):
+def half_load(stage, scenario, target, quick):
     """Half of what the closed loop of that scenario gives, as the rate of an open loop."""
-    probe = scenarios.Scenario("probe", "", "", scenarios.all_scenarios(0)[10].arguments, scenarios.first_p99,
-                               seconds=(2, 1))
+    probe = scenarios.Scenario("probe", "", "", scenario.arguments, scenario.value, seconds=(2, 1))
     result = scenarios.run_load(stage, target, probe, quick)
     return max(result["calls"] / result["seconds"] / 2, 1)
 
@@ -115,7 +114,11 @@ def macro(stage, wanted, started, options):
         order = sorted((t for t in started if takes_part(scenario, t)), key=lambda t: t.kind == "direct")
         rate = 0
         if scenario.name == "ttft":  # the same for all: what a higher rate adds is no merit of the slower ones
-            rate = min(half_load(stage, t, options.quick) for t in order if t.kind != "direct")
+            try:
+                rate = min((half_load(stage, scenario, t, options.quick) for t in order if t.kind != "direct"), default=0)
+            except (Failed, subprocess.SubprocessError, OSError) as why:
+                failures.append(f"{scenario.name}: {why}")
+                continue
         for turn in range(rounds):
             for target in order:
                 try:
