@@ -113,6 +113,16 @@ def test_a_ticket_of_an_api_connection_opens_no_tunnel(gateway_agent):
             pass  # refused in the handshake, or reset: nothing was opened
 
 
+@pytest.mark.parametrize("line, suite", [("", "TLS_AES_128_GCM_SHA256"),
+                                         ('cipher_suites = ["TLS_CHACHA20_POLY1305_SHA256"]', "TLS_CHACHA20_POLY1305_SHA256")])
+def test_the_conf_orders_the_cipher_suites(make_gateway, line, suite):
+    gateway = make_gateway(via=None, start=False)
+    gateway.config.write_text(gateway.config.read_text().replace("[tls]\n", f"[tls]\n{line}\n"))
+    gateway.start()
+    with Client(gateway) as client:
+        assert client.sock.cipher()[0] == suite
+
+
 def test_tls_is_1_3_only(gateway):
     context = ssl.create_default_context(cafile=gateway.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2

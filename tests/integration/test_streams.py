@@ -4,11 +4,12 @@ import json
 import re
 import threading
 import time
+import urllib.request
 
 import pytest
 
 from fake_model import delta, sse, stream_words, usage, usage_chunk
-from harness import BIN, Client, Process, error_of, events_of, until
+from harness import BIN, SLOW, Client, Process, error_of, events_of, free_port, until
 
 
 def chat(openai_sdk, gateway, key, mark, **more):
@@ -46,6 +47,32 @@ def test_contract_01_each_event_arrives_before_the_next_is_sent(gateway, key, fa
             allowed.release()
     assert [json.loads(e)["choices"][0]["delta"].get("content") for e in got[:5]] == [f"w{i}" for i in range(5)]
     assert got[-1] == "[DONE]"
+
+
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_a_stream_no_longer_holds_the_body_of_its_request(make_gateway, fake, mark, via):
+    port, go_on = free_port(), threading.Event()
+    gateway = make_gateway(f'[admin]\nmetrics = "127.0.0.1:{port}"\n', via=via)
+
+    def handle(connection):
+        connection.head()
+        connection.event(delta("one"))
+        go_on.wait(30 * SLOW)
+        finish(connection)
+
+    def held():
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return int(re.search(r"^sluice_buffered_bytes (\d+)$", answer.read().decode(), re.M).group(1))
+
+    fake.on(mark, handle)
+    with Client(gateway, gateway.ready_key) as client:
+        client.start_chat(mark + "x" * 100_000)
+        assert client.read_head()[0] == 200
+        chunks = client.chunks()
+        next(chunks)
+        until(lambda: held() == 0, what=lambda: f"{held()} bytes of bodies are held")
+        go_on.set()
+        assert b"[DONE]" in b"".join(data for _, data in chunks)
 
 
 @pytest.mark.parametrize("via", ["direct", "agent"])
