@@ -1,132 +1,15 @@
-#include "ledger/journal.h"
-
-#include <gtest/gtest.h>
+// What a journal keeps, delivers and seals, also through crashes.
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <random>
 #include <thread>
 
-#include "base/manual_clock.h"
-#include "ledger/verify.h"
-#include "unit/ledger/memory_store.h"
+#include "unit/ledger/journal_fixture.h"
 
 namespace sluice::ledger {
 namespace {
-
-namespace fs = std::filesystem;
-
-// A disk that can be full.
-struct SmallDisk final : JournalDisk {
-  int allocate(int fd, std::size_t size_bytes) noexcept override {
-    return full ? ENOSPC : JournalDisk::allocate(fd, size_bytes);
-  }
-  int sync(void* begin, std::size_t size_bytes) noexcept override {
-    ++syncs;
-    return broken ? EIO : JournalDisk::sync(begin, size_bytes);
-  }
-  std::atomic<bool> full{false}, broken{false};
-  std::atomic<int> syncs{0};
-};
-
-struct Events final : JournalEvents {
-  void journal_full(std::string_view) noexcept override { ++full; }
-  void journal_recovered() noexcept override { ++recovered; }
-  void store_failed(std::string_view) noexcept override { ++store_down; }
-  void store_recovered() noexcept override { ++store_up; }
-  void disk_failed(std::string_view) noexcept override { ++disk; }
-  std::atomic<int> full{0}, recovered{0}, store_down{0}, store_up{0}, disk{0};
-};
-
-class JournalTest : public ::testing::Test {
- protected:
-  JournalTest() : dir((fs::temp_directory_path() / ("sluice_journal_" + std::to_string(::getpid()))).string()) {
-    fs::remove_all(dir);
-  }
-  ~JournalTest() override {
-    journal.reset();
-    fs::remove_all(dir);
-  }
-
-  void open(std::uint64_t boot, UsageStore* with = nullptr) {
-    journal.reset();
-    options.dir = dir;
-    options.boot_id = boot;
-    auto opened = Journal::open(options, clock, with == nullptr ? &store : with, &events, &disk);
-    ASSERT_TRUE(opened.ok()) << opened.status();
-    journal = *std::move(opened);
-  }
-  // As kill -9 leaves it: the directory of a journal that lives on elsewhere is copied.
-  void crash() {
-    const std::string copy = dir + ".crashed";
-    fs::remove_all(copy);
-    fs::copy(dir, copy, fs::copy_options::recursive);
-    store.down = true;  // what the one that lives on does at its end did not happen
-    journal.reset();
-    store.down = false;
-    fs::remove_all(dir);
-    fs::rename(copy, dir);
-  }
-  std::uint32_t admit(std::uint64_t number, std::uint64_t prompt = 10, std::uint64_t reserved = 100,
-                      bool stream = false) {
-    const auto admission =
-        journal->admit({.number = number,
-                        .day_us = 1,
-                        .began_us = 2,
-                        .tenant_id = 3,
-                        .user_id = 4,
-                        .key_id = 5,
-                        .prompt_estimate = prompt,
-                        .reserved_output = reserved,
-                        .price = {.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 0},
-                        .stream = stream,
-                        .model = "m",
-                        .request_id = "req_" + std::to_string(number)});
-    EXPECT_EQ(admission.outcome, Journal::Admission::Outcome::kJournalled);
-    return admission.segment;
-  }
-  void settle(std::uint64_t number, std::uint32_t segment, std::uint64_t prompt = 10, std::uint64_t completion = 20,
-              std::string_view labels = R"({"team":"a"})") {
-    AuditRecord record;
-    record.boot_id = options.boot_id;
-    record.number = number;
-    record.admit_segment = segment;
-    record.day_us = 1;
-    record.tenant_id = 3, record.user_id = 4, record.key_id = 5;
-    record.end_reason = EndReason::kCompleted;
-    record.status = 200;
-    record.usage = {.source = UsageSource::kMeasured,
-                    .prompt_tokens = prompt,
-                    .cached_tokens = 1,
-                    .completion_tokens = completion,
-                    .reasoning_tokens = 2};
-    record.cost_micros = 7;
-    record.settled_in = static_cast<Epoch>(number);
-    record.model = "m";
-    record.tenant = "acme";
-    record.labels = labels;
-    record.ttft = std::chrono::microseconds(123);
-    journal->record(std::move(record));
-  }
-  void deliver() { ASSERT_TRUE(journal->deliver().ok()); }
-  const AuditRecord& stored(std::uint64_t boot, std::uint64_t number) { return store.records.at({boot, number}); }
-  std::vector<std::string> faults() {
-    const auto verified = verify_journal(dir, *store.seals());
-    EXPECT_TRUE(verified.ok()) << verified.status();
-    return verified->faults;
-  }
-
-  std::string dir;
-  ManualClock clock;
-  MemoryStore store;
-  Events events;
-  SmallDisk disk;
-  Journal::Options options{.segment_bytes = 1 << 20, .deliver_interval = std::chrono::hours(1)};
-  std::unique_ptr<Journal> journal;
-};
 
 TEST_F(JournalTest, AnEndReachesTheStoreWithAllItsFields) {
   open(1);
@@ -305,70 +188,6 @@ TEST_F(JournalTest, WhatTheStoreHasAndWhatItHasNotTakenAreTogetherEveryEndOnce) 
     ASSERT_EQ(seen.size(), n);
     for (const auto& [number, times] : seen) ASSERT_EQ(times, 1) << number;
   }
-}
-
-TEST_F(JournalTest, AFullDiskRefusesCallsKeepsRoomForTheirEndsAndRecovers) {
-  options.segment_bytes = 8 << 20;
-  open(1);
-  disk.full = true;
-  // The keeper holds one segment ready: both are used up.
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> running;
-  for (std::uint64_t n = 1;; ++n) {
-    const auto admission = journal->admit({.number = n, .model = "m"});
-    if (admission.outcome == Journal::Admission::Outcome::kNoRoom) break;
-    running.emplace_back(n, admission.segment);
-  }
-  for (int i = 0; i < 400 && !journal->full(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_GT(running.size(), 0u);
-  EXPECT_TRUE(journal->full());
-  for (const auto& [n, segment] : running) settle(n, segment);
-  EXPECT_EQ(journal->left_out(), 0u) << "every admitted call has room for its end";
-  EXPECT_EQ(journal->open_calls(), 0u);
-  disk.full = false;
-  for (int i = 0; i < 400 && journal->full(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_EQ(events.recovered, 1);
-  settle(5'000'000, admit(5'000'000));
-  deliver();
-  EXPECT_EQ(store.records.size(), running.size() + 1);
-}
-
-TEST_F(JournalTest, OnAFullDiskCallsAreRefusedBeforeTextsAreLost) {
-  const std::string labels = R"({"team":")" + std::string(230, 'x') + R"("})";  // so that slots last longer than texts
-  open(1);
-  disk.full = true;
-  std::uint64_t n = 0;
-  for (;;) {
-    const auto admission = journal->admit({.number = ++n, .model = "m", .request_id = "req_1"});
-    if (admission.outcome == Journal::Admission::Outcome::kNoRoom) break;
-    settle(n, admission.segment, 10, 20, labels);
-  }
-  EXPECT_GT(n, 1'000u);
-  deliver();
-  EXPECT_EQ(store.records.size(), n - 1);
-  for (const auto& [id, record] : store.records) ASSERT_EQ(record.labels, labels) << id.second;
-}
-
-TEST_F(JournalTest, OnAFullDiskTheConfMayGoOnUnjournalled) {
-  options.segment_bytes = 64 << 10;
-  options.on_full = Journal::OnFull::kContinue;
-  open(1);
-  disk.full = true;
-  while (journal->unjournalled() == 0) {
-    const auto admission = journal->admit({.number = 1, .model = "m"});
-    if (admission.segment != 0) settle(1, admission.segment);
-  }
-  EXPECT_EQ(journal->admit({.number = 2, .model = "m"}).outcome, Journal::Admission::Outcome::kUnjournalled);
-}
-
-TEST_F(JournalTest, AFailingSyncIsToldOnce) {
-  open(1);
-  disk.broken = true;
-  settle(1, admit(1));
-  journal->sync_now();
-  settle(2, admit(2));
-  journal->sync_now();
-  EXPECT_EQ(events.disk, 1);
-  disk.broken = false;
 }
 
 TEST_F(JournalTest, TwoGatewaysDoNotShareADirectory) {
