@@ -1,22 +1,11 @@
 #include "net/stream.h"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <utility>
 
 namespace sluice::net {
-namespace {
-
-constexpr Error kWouldBlockError = self_error(ErrorKind::kWouldBlock, "nothing to do now");
-constexpr Error kClosedError = self_error(ErrorKind::kClosed, "connection is closed");
-
-Error broken(const char* what, int os_code) noexcept { return self_error(ErrorKind::kClosed, what, os_code); }
-
-}  // namespace
-
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
 struct Stream::Link {
@@ -155,101 +144,15 @@ Result<std::size_t> Stream::send(const char* from, std::size_t size_bytes) noexc
   }
 }
 
-// BIO_s_socket would raise SIGPIPE, and would ask the kernel again where a short read has already said "empty".
-struct Stream::Wire {
-  static Stream& of(BIO* bio) noexcept { return *static_cast<Stream*>(BIO_get_data(bio)); }
-
-  static int read(BIO* bio, char* into, std::size_t size_bytes, std::size_t* got) noexcept {
-    BIO_clear_retry_flags(bio);
-    const Result<std::size_t> n = of(bio).receive(into, size_bytes);
-    *got = n ? *n : 0;
-    if (!n && n.error().kind == ErrorKind::kWouldBlock) BIO_set_retry_read(bio);
-    return *got != 0 ? 1 : 0;
-  }
-  static int write(BIO* bio, const char* from, std::size_t size_bytes, std::size_t* put) noexcept {
-    BIO_clear_retry_flags(bio);
-    const Result<std::size_t> n = of(bio).send(from, size_bytes);
-    *put = n ? *n : 0;
-    if (!n && n.error().kind == ErrorKind::kWouldBlock) BIO_set_retry_write(bio);
-    return *put != 0 ? 1 : 0;
-  }
-  static long control(BIO* bio, int command, long, void*) noexcept {
-    if (command == BIO_CTRL_EOF) return of(bio).state_ == State::kEnded ? 1 : 0;
-    return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0;
-  }
-  static const BIO_METHOD* method() noexcept {
-    static const BIO_METHOD* const made = [] {
-      BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sluice socket");
-      BIO_meth_set_read_ex(m, &Wire::read);
-      BIO_meth_set_write_ex(m, &Wire::write);
-      BIO_meth_set_ctrl(m, &Wire::control);
-      return m;
-    }();
-    return made;
-  }
-};
-
-void Stream::attach(SslPtr ssl) noexcept {
-  ssl_ = std::move(ssl);
-  BIO* bio = SSL_get_rbio(ssl_.get());
-  if (bio == nullptr) {
-    bio = BIO_new(Wire::method());
-    BIO_set_init(bio, 1);
-    SSL_set_bio(ssl_.get(), bio, bio);
-    SSL_set_mode(ssl_.get(),
-                 SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_set_options(ssl_.get(), SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
-    SSL_set_read_ahead(ssl_.get(), 1);
-  }
-  BIO_set_data(bio, this);
-  holds_bytes_ = true;
-}
-
-// Says what a failed SSL call means, and what `side` has to wait for.
-Result<std::size_t> Stream::tls_failed(int outcome, Side side) noexcept {
-  Side& needs = side == Side::kRead ? read_needs_ : write_needs_;
-  switch (SSL_get_error(ssl_.get(), outcome)) {
-    case SSL_ERROR_WANT_READ:
-      needs = Side::kRead;
-      return kWouldBlockError;
-    case SSL_ERROR_WANT_WRITE:
-      needs = Side::kWrite;
-      return kWouldBlockError;
-    case SSL_ERROR_ZERO_RETURN:
-      if (side == Side::kRead) return std::size_t{0};
-      break;
-    default:
-      if (side == Side::kRead && state_ == State::kEnded) {
-        truncated_ = true;
-        return std::size_t{0};
-      }
-      break;
-  }
-  if (side == Side::kWrite && writing_failed_) {
-    ERR_clear_error();
-    return broken("connection was reset", 0);
-  }
-  const bool by_socket = state_ == State::kBroken;
-  if (state_ == State::kOpen) state_ = State::kBroken;
-  const int code = static_cast<int>(ERR_GET_REASON(ERR_peek_error()));
-  ERR_clear_error();
-  return broken(by_socket ? "connection was reset" : "TLS failed", code);
-}
-
 Result<std::size_t> Stream::try_read(std::span<char> into) noexcept {
   if (state_ == State::kClosed) return kClosedError;
   if (state_ == State::kBroken) return broken("connection was reset", 0);
   if (read_ended_ || into.empty()) return std::size_t{0};
   Result<std::size_t> got = kWouldBlockError;
-  if (!ssl_) {
+  if (layer_ == Layer::kPlain) {
     got = receive(into.data(), into.size());
   } else if (readable_ || holds_bytes_) {
-    holds_bytes_ = false;
-    ERR_clear_error();
-    std::size_t n = 0;
-    const int outcome = SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
-    got = outcome > 0 ? Result<std::size_t>(n) : tls_failed(outcome, Side::kRead);
-    if (outcome > 0) holds_bytes_ = SSL_has_pending(ssl_.get()) != 0;
+    got = layer_ == Layer::kRecords ? read_records(into) : read_ssl(into);
   }
   read_ended_ = got && *got == 0;
   if (watcher_ != nullptr && !got && got.error().kind == ErrorKind::kWouldBlock) arm(Side::kRead);
@@ -260,13 +163,15 @@ Result<std::size_t> Stream::try_write(std::string_view bytes) noexcept {
   if (state_ == State::kClosed) return kClosedError;
   if (state_ == State::kBroken || writing_failed_) return broken("connection was reset", 0);
   if (bytes.empty()) return std::size_t{0};
-  if (!ssl_) return send(bytes.data(), bytes.size());
-  ERR_clear_error();
-  std::size_t n = 0;
-  const int outcome = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &n);
-  write_pending_ = outcome <= 0;
-  if (outcome > 0) return n;
-  return tls_failed(outcome, Side::kWrite);
+  switch (layer_) {
+    case Layer::kPlain:
+      return send(bytes.data(), bytes.size());
+    case Layer::kOpenSsl:
+      return write_ssl(bytes);
+    case Layer::kRecords:
+      return write_records(bytes);
+  }
+  return kClosedError;
 }
 
 Task<Result<std::size_t>> Stream::read_some(std::span<char> into, Deadline deadline) {
@@ -315,7 +220,11 @@ Stream::Stream(Loop& loop, Parts parts) : Stream(loop, Socket(loop.executor()), 
     return;
   }
   socket_.non_blocking(true, ec);
+  alpn_ = std::move(parts.alpn);
+  records_ = std::move(parts.records);
   if (parts.ssl) attach(std::move(parts.ssl));
+  if (records_ && records_->speaks()) layer_ = Layer::kRecords;
+  holds_bytes_ = layer_ != Layer::kPlain;
 }
 
 Stream::~Stream() {
@@ -328,6 +237,8 @@ Stream::Parts Stream::release() {
   watcher_ = nullptr;
   Parts parts;
   parts.peer = peer_;
+  parts.alpn = std::move(alpn_);
+  parts.records = std::move(records_);
   parts.ssl = std::move(ssl_);
   if (parts.ssl) BIO_set_data(SSL_get_rbio(parts.ssl.get()), nullptr);
   boost::system::error_code ec;
@@ -359,67 +270,6 @@ Task<Result<std::unique_ptr<Stream>>> Stream::connect(Loop& loop, Endpoint endpo
   co_return stream;
 }
 
-Task<Status> Stream::handshake_as_server(SSL_CTX* context, Deadline deadline) {
-  SslPtr ssl(SSL_new(context));
-  if (!ssl) co_return self_error(ErrorKind::kInternal, "no TLS session");
-  SSL_set_accept_state(ssl.get());
-  attach(std::move(ssl));
-  co_return co_await handshake(deadline);
-}
-
-Task<Status> Stream::handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
-                                         SSL_SESSION* session) {
-  SslPtr ssl(SSL_new(context));
-  if (!ssl) co_return self_error(ErrorKind::kInternal, "no TLS session");
-  SSL_set_connect_state(ssl.get());
-  if (session != nullptr) SSL_set_session(ssl.get(), session);
-  if (!host.empty()) {
-    boost::system::error_code not_an_address;
-    (void)asio::ip::make_address(host, not_an_address);
-    // An address is checked against the certificate's addresses, and SNI carries names only (RFC 6066, 3).
-    const bool set = not_an_address ? SSL_set_tlsext_host_name(ssl.get(), host.c_str()) == 1 &&
-                                          SSL_set1_host(ssl.get(), host.c_str()) == 1
-                                    : X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl.get()), host.c_str()) == 1;
-    if (!set) co_return self_error(ErrorKind::kInternal, "host name not usable");
-  }
-  attach(std::move(ssl));
-  co_return co_await handshake(deadline);
-}
-
-Task<Status> Stream::handshake(Deadline deadline) {
-  for (;;) {
-    if (state_ == State::kClosed) co_return kClosedError;
-    ERR_clear_error();
-    holds_bytes_ = false;
-    const int outcome = SSL_do_handshake(ssl_.get());
-    if (outcome == 1) {
-      holds_bytes_ = true;  // and a read that finds nothing gives back the record buffer
-      co_return ok();
-    }
-    const Result<std::size_t> why = tls_failed(outcome, Side::kRead);
-    if (why) {
-      state_ = State::kBroken;
-      co_return broken("peer closed during the handshake", 0);
-    }
-    if (why.error().kind != ErrorKind::kWouldBlock) {
-      const bool peer_refused = SSL_get_verify_result(ssl_.get()) != X509_V_OK;
-      co_return self_error(ErrorKind::kProtocol, peer_refused ? "certificate not accepted" : "TLS handshake failed",
-                           why.error().os_code);
-    }
-    SLUICE_CO_TRY(co_await wait_readable(deadline));
-  }
-}
-
-void Stream::say_goodbye() noexcept {
-  const bool possible = ssl_ && (state_ == State::kOpen || state_ == State::kEnded) && !write_pending_ &&
-                        !writing_failed_ && SSL_is_init_finished(ssl_.get()) != 0 &&
-                        (SSL_get_shutdown(ssl_.get()) & SSL_SENT_SHUTDOWN) == 0;
-  if (!possible) return;
-  ERR_clear_error();
-  SSL_shutdown(ssl_.get());
-  ERR_clear_error();
-}
-
 void Stream::end_writing() noexcept {
   if (state_ == State::kClosed) return;
   say_goodbye();
@@ -430,6 +280,7 @@ void Stream::shut() noexcept {
   boost::system::error_code ignored;
   socket_.close(ignored);
   ssl_.reset();
+  records_.reset();
   watcher_ = nullptr;
   state_ = State::kClosed;
   reader_.wake_later(Outcome::kClosed);
@@ -457,13 +308,5 @@ bool Stream::is_quiet() noexcept {
 }
 
 bool Stream::is_open() const noexcept { return state_ != State::kClosed; }
-
-std::string_view Stream::alpn() const noexcept {
-  if (!ssl_) return {};
-  const unsigned char* name = nullptr;
-  unsigned length = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &name, &length);
-  return {reinterpret_cast<const char*>(name), length};
-}
 
 }  // namespace sluice::net

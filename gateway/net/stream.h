@@ -1,8 +1,8 @@
-// One TCP connection, plain or TLS, on one worker: SSL_read_ex and SSL_write_ex straight on the non-blocking socket.
+// One TCP connection, plain or TLS, on one worker: straight on the non-blocking socket, waiting with async_wait.
 //
-// asio::ssl::stream copies every byte through two memory BIOs and keeps 34 KiB for each connection; this class keeps
-// the socket and the SSL object, releases OpenSSL's buffers while idle (SSL_MODE_RELEASE_BUFFERS) and waits with
-// async_wait.
+// asio::ssl::stream copies every byte through two memory BIOs and keeps 34 KiB for each connection. Here a client's
+// end, and a server's of TLS 1.2, keeps the SSL object and no buffer while idle (SSL_MODE_RELEASE_BUFFERS): 14 KiB. A
+// server's end of TLS 1.3 gives even that up after the handshake: see tls_records.h.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "net/loop.h"
 #include "net/signal.h"
+#include "net/tls_records.h"
 
 namespace sluice::net {
 
@@ -43,7 +44,8 @@ class Stream final {
   // Connects within `deadline`. Error: kConnect or kTimeout, retry yes.
   static Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, Endpoint endpoint, Deadline deadline);
 
-  // Puts TLS on the connection. `context` outlives the stream or is kept by SSL's own count.
+  // Puts TLS on the connection. `context` is kept by SSL's own count. Records go without OpenSSL where it has
+  // TlsRecords::on_key_log as its key log callback.
   Task<Status> handshake_as_server(SSL_CTX* context, Deadline deadline);
   // Sends `host` as SNI and checks the certificate against it, if not empty. `session`: one to resume, or null.
   Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
@@ -82,16 +84,19 @@ class Stream final {
   // The peer's end was a bare FIN where TLS promises a close_notify: what came before may have been cut off by anyone.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
 
-  [[nodiscard]] SSL* ssl() const noexcept { return ssl_.get(); }  // null: plain
-  [[nodiscard]] std::string_view alpn() const noexcept;           // empty: none
+  // null: plain, or no more of use: an SSL object whose peer showed a certificate stays.
+  [[nodiscard]] SSL* ssl() const noexcept { return ssl_.get(); }
+  [[nodiscard]] const std::string& alpn() const noexcept { return alpn_; }  // empty: none
   [[nodiscard]] const Endpoint& peer() const noexcept { return peer_; }
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
-  // Gives up the connection, to be taken up by the other constructor on another loop. What TLS has already decrypted
-  // stays inside `ssl`: the new owner must try_read before it waits. REQUIRES: no operation under way.
+  // Gives up the connection, to be taken up by the other constructor on another loop. What TLS has already received
+  // moves along: the new owner must try_read before it waits. REQUIRES: no operation under way.
   struct Parts {
     int fd = -1;
     SslPtr ssl;
+    std::unique_ptr<TlsRecords> records;
+    std::string alpn;
     Endpoint peer;
   };
   [[nodiscard]] Parts release();
@@ -102,6 +107,12 @@ class Stream final {
   enum class Outcome : std::uint8_t { kReady, kTimeout, kClosed };
   // How the stream's peer ended it, or did not yet.
   enum class State : std::uint8_t { kOpen, kEnded, kBroken, kClosed };
+  // Who speaks on the socket. Nothing leads back to kPlain.
+  enum class Layer : std::uint8_t { kPlain, kOpenSsl, kRecords };
+
+  static constexpr Error kWouldBlockError = self_error(ErrorKind::kWouldBlock, "nothing to do now");
+  static constexpr Error kClosedError = self_error(ErrorKind::kClosed, "connection is closed");
+  static Error broken(const char* what, int os_code) noexcept { return self_error(ErrorKind::kClosed, what, os_code); }
 
   // The coroutine that waits for one of the two sides, if any.
   class Waiter final : private Alarm {
@@ -134,26 +145,37 @@ class Stream final {
   struct Wire;  // the BIO between SSL and the socket
 
   Stream(Loop& loop, Socket socket, Endpoint peer, Link* link) noexcept;
-  void attach(SslPtr ssl) noexcept;
   void arm(Side side) noexcept;
   void on_ready(Side side) noexcept;
   Task<Status> wait(Waiter& waiter, Side side, Deadline deadline);
-  Task<Status> handshake(Deadline deadline);
   Result<std::size_t> receive(char* into, std::size_t size_bytes) noexcept;
   Result<std::size_t> send(const char* from, std::size_t size_bytes) noexcept;
-  Result<std::size_t> tls_failed(int outcome, Side side) noexcept;
-  void say_goodbye() noexcept;
   void shut() noexcept;
+
+  // TLS: stream_tls.cc.
+  void attach(SslPtr ssl) noexcept;
+  Task<Status> handshake(Deadline deadline);
+  Result<std::size_t> tls_failed(int outcome, Side side) noexcept;
+  void take_over();
+  Result<std::size_t> read_ssl(std::span<char> into) noexcept;
+  Result<std::size_t> write_ssl(std::string_view bytes) noexcept;
+  Result<std::size_t> read_records(std::span<char> into) noexcept;
+  Result<std::size_t> write_records(std::string_view bytes) noexcept;
+  Status flush_records() noexcept;
+  void say_goodbye() noexcept;
 
   Loop& loop_;
   Socket socket_;
   SslPtr ssl_;
+  std::unique_ptr<TlsRecords> records_;  // of a server's end
+  std::string alpn_;
   Endpoint peer_;
   Link* link_;  // counted by the pending waits and by this
   Waiter reader_;
   Waiter writer_;
   Signal* watcher_ = nullptr;
   State state_ = State::kOpen;
+  Layer layer_ = Layer::kPlain;
   // Whether the socket may have bytes, or room: false from the call that found it empty (a short read says so, too) to
   // the next readiness, so that nobody asks the kernel in vain.
   bool readable_ = true;
@@ -164,7 +186,9 @@ class Stream final {
   bool holds_bytes_ = false;       // TLS may have received bytes that nobody has asked it for
   Side read_needs_ = Side::kRead;  // TLS may have to write in order to read, and the other way round
   Side write_needs_ = Side::kWrite;
-  bool write_pending_ = false;  // SSL holds part of a record that the socket did not take
+  bool write_pending_ = false;  // TLS holds part of a record that the socket did not take
+  bool said_goodbye_ = false;
+  std::uint16_t sealed_bytes_ = 0;  // content of the records that the socket has not taken whole
 };
 
 }  // namespace sluice::net

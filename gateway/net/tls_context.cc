@@ -14,6 +14,7 @@
 #include <span>
 
 #include "absl/strings/str_cat.h"
+#include "net/tls_records.h"
 
 namespace sluice::net {
 namespace {
@@ -260,6 +261,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> ServerTls::make(const ServerTlsOptions&
   if (!options.tunnel_ca.empty()) {
     if (auto s = trust_tunnel_ca(context.get(), options.tunnel_ca); !s.ok()) return s;
   }
+  SSL_CTX_set_keylog_callback(context.get(), &TlsRecords::on_key_log);  // kept in memory, for the records alone
   SSL_CTX_set_client_hello_cb(context.get(), on_client_hello, nullptr);
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
   return context;

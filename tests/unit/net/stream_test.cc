@@ -24,11 +24,12 @@ class StreamTest : public test::LoopTest {
   }
 
   // Both ends of a TLS connection, handshake over.
-  void make_tls_pair(TlsFloor floor = TlsFloor::k13) {
+  void make_tls_pair(TlsFloor floor = TlsFloor::k13, const std::string& suites = {}) {
     make_pair();
     tls = ServerTls::create({.certificate_file = files.certificate_file,
                              .key_file = files.key_file,
                              .floor = floor,
+                             .cipher_suites = suites,
                              .tunnel_ca = files.ca.certificate})
               .value();
     client_context = create_client_tls({.ca_file = files.ca_file, .alpn = {"http/1.1"}}).value();
@@ -69,6 +70,12 @@ class StreamTest : public test::LoopTest {
     const Status done = co_await stream.write(text, soon());
     EXPECT_TRUE(done) << done.error().what;
     stream.close();
+  }
+  // A close with a ticket unread would be a reset.
+  static Task<void> write_and_end(Stream& stream, std::string text) {
+    const Status done = co_await stream.write(text, soon());
+    EXPECT_TRUE(done) << done.error().what;
+    stream.end_writing();
   }
   static Task<Result<std::size_t>> read_for(Stream& stream, Deadline deadline) {
     std::array<char, 100> block;
@@ -131,6 +138,40 @@ TEST_F(StreamTest, Tls12IsSpokenWhereAllowed) {
   EXPECT_EQ(SSL_version(client->ssl()), TLS1_2_VERSION);
   group.spawn(write_and_close(*client, "hello"));
   EXPECT_EQ(run(read_all(*server)), "hello");
+}
+
+TEST_F(StreamTest, NothingOfOpenSslOutlivesAServersHandshake) {
+  make_tls_pair();
+  EXPECT_EQ(server->ssl(), nullptr);
+  EXPECT_NE(client->ssl(), nullptr);
+  make_tls_pair(TlsFloor::k12);
+  EXPECT_NE(server->ssl(), nullptr);
+}
+
+TEST_F(StreamTest, EverySuiteCarriesMuchBothWays) {
+  const std::string much = pattern(700'000);
+  for (const char* suite : {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+    make_tls_pair(TlsFloor::k13, suite);
+    EXPECT_EQ(server->ssl(), nullptr) << suite;
+    group.spawn(write_and_end(*client, much));
+    EXPECT_EQ(run(read_all(*server)), much) << suite;
+    EXPECT_FALSE(server->truncated());
+    make_tls_pair(TlsFloor::k13, suite);
+    group.spawn(write_and_close(*server, much));
+    EXPECT_EQ(run(read_all(*client)), much) << suite;
+    EXPECT_FALSE(client->truncated());
+  }
+}
+
+TEST_F(StreamTest, KeysAreRenewedAtTheClientsWish) {
+  make_tls_pair();
+  for (const std::string text : {"first", "second", "third"}) {
+    SSL_key_update(client->ssl(), SSL_KEY_UPDATE_REQUESTED);
+    ASSERT_TRUE(run(write_for(*client, text, soon())));
+    EXPECT_EQ(run(read_once(*server)), text);
+    ASSERT_TRUE(run(write_for(*server, text, soon())));
+    EXPECT_EQ(run(read_once(*client)), text);
+  }
 }
 
 TEST_F(StreamTest, MissingCloseNotifyIsTruncation) {
