@@ -41,14 +41,15 @@ constexpr std::uint64_t kSlotsInARow = 512;  // 64 KiB, before a worker may have
 
 // Faults the pages in, so that no worker has to. Best effort: an older kernel faults them one by one.
 void populate(char* base, std::size_t size_bytes) noexcept {
+  // Else the first fault in each of the disk's readahead windows (128 KiB as a rule, 8 MiB on some) clears the whole
+  // window, and the kernel may not leave the core before it is done, however small our pieces are.
+  (void)::madvise(base, size_bytes, MADV_RANDOM);
 #ifdef MADV_POPULATE_WRITE
-  constexpr std::size_t kPieceBytes = 256 * 1024;
+  constexpr std::size_t kPieceBytes = 64 * 1024;
   for (std::size_t done = 0; done < size_bytes; done += kPieceBytes) {
     if (::madvise(base + done, std::min(kPieceBytes, size_bytes - done), MADV_POPULATE_WRITE) != 0) return;
     give_way();
   }
-#else
-  (void)base, (void)size_bytes;
 #endif
 }
 
