@@ -299,6 +299,7 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
 
 bool Segment::published(std::uint64_t end) const noexcept {
   for (std::uint64_t i = end; i > 0; --i) {
+    if (i % kSlotsInARow == 0) give_way();
     if (__atomic_load_n(reinterpret_cast<const std::uint64_t*>(slot(i - 1)), __ATOMIC_ACQUIRE) == 0) return false;
   }
   return true;
