@@ -27,6 +27,7 @@ PEERS = {"direct": targets.Direct, "nginx": targets.Nginx, "haproxy": targets.Ha
          "sluice-direct": targets.SluiceDirect, "haproxy-reencrypt": targets.HaproxyReencrypt,
          "nginx-reencrypt": targets.NginxReencrypt}
 MOST_UNSTORED_SECONDS = 1  # its thread wakes five times a second
+MANY_CALLS = 10_000  # what is less costs the sink under 40 ms: streams that all end with the run are no backlog
 STREAM_MODELS = ("bench-sse-200-20", "bench-sse-400-50", "bench-sse-1000-100")
 
 
@@ -96,7 +97,7 @@ def measure(stage, scenario, target, quick, rate):
     result = scenarios.run_load(stage, target, scenario, quick, ["--rate", f"{rate:.0f}"] if rate else [])
     if target.kind == "sluice":
         result["unstored"] = target.unstored()
-        if result["unstored"] > MOST_UNSTORED_SECONDS * result["calls"] / result["seconds"]:
+        if result["unstored"] > max(MANY_CALLS, MOST_UNSTORED_SECONDS * result["calls"] / result["seconds"]):
             raise Failed(f"the sink has fallen behind by {result['unstored']} calls, so the CPU seen is not all")
     return result
 
