@@ -278,6 +278,17 @@ TEST_F(TlsRecordsTest, ThePeerThatSendsNothingForEverIsStopped) {
   EXPECT_EQ(read_of(kData, ""), "BROKEN 10");
 }
 
+TEST_F(TlsRecordsTest, WhatWasOpenedIsWipedBeforeItsRoomIsUsedAgain) {
+  const std::string opened = record(kData, std::string(12'000, 'A')), next = record(kData, std::string(5'000, 'B'));
+  receive(opened + next.substr(0, 4'000));
+  for (int i = 0; i < 12; ++i) EXPECT_EQ(read(1'000), std::string(1'000, 'A'));  // too small a room to be opened into
+  EXPECT_EQ(read(), "WAIT");
+  const std::span<char> room = server.room();  // behind the record that has begun, moved to the front
+  EXPECT_EQ(std::string_view(room.data(), room.size()).find("AAAA"), std::string_view::npos);
+  receive(next.substr(4'000));
+  EXPECT_EQ(read(5'000), std::string(5'000, 'B'));
+}
+
 TEST_F(TlsRecordsTest, LongContentIsWrittenInRecordsOfFullSize) {
   const std::string content(TlsRecords::kMaxContentBytes + 10, 'x');
   EXPECT_EQ(server.seal(content), TlsRecords::kMaxContentBytes);
