@@ -24,7 +24,7 @@
 
 namespace sluice::net {
 
-// Both directions, at the server's end.
+// Both directions of a connection, at the server's end. It has no socket: the owner moves the bytes.
 // Thread:   one at a time.
 // Lifetime: begins with the handshake, to gather what it says; outlives the SSL object that it was given to.
 class TlsRecords final {
@@ -113,14 +113,14 @@ class TlsRecords final {
 
   const std::uint64_t records_per_key_;
   TrafficKey reading_, writing_;
-  std::unique_ptr<std::array<Secret, 2>> secrets_;  // the client's and the server's, until take_over()
-  std::uint64_t written_ = 0;                       // records that OpenSSL wrote under the server's
-  std::array<unsigned char, kHeaderBytes> header_{};
+  std::unique_ptr<std::array<Secret, 2>> secrets_;    // the client's and the server's, until take_over()
+  std::uint64_t written_ = 0;                         // records that OpenSSL wrote under the server's
+  std::array<unsigned char, kHeaderBytes> header_{};  // of the record that it is writing
   std::uint8_t header_has_ = 0;
   std::uint16_t body_left_ = 0;
 
-  char* block_ =
-      nullptr;  // received: [begin_, begin_ + opened_) is content, then shut_ bytes are done with, then records
+  // What was received: content of a record that is open in its place, what is done with of it, records.
+  char* block_ = nullptr;
   std::uint32_t begin_ = 0, end_ = 0, opened_ = 0, shut_ = 0;
   Buffer unsent_;
   std::optional<Error> broken_;

@@ -10,8 +10,10 @@
 
 namespace sluice::net {
 
-// A record is 23 | 03 03 | length | AEAD( content | its type | zeros ) | tag; its header's five bytes are authentic
-// too. Thread:   one at a time.
+// One direction's key, and how many records it has protected. A record is
+// 23 | 03 03 | length | AEAD( content | its type | zeros ) | tag, and its five header bytes are authentic too.
+// Thread:   one at a time.
+// Lifetime: wipes secret and IV at its end.
 class TrafficKey final {
  public:
   static constexpr std::size_t kHeaderBytes = 5;
