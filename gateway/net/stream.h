@@ -160,6 +160,7 @@ class Stream final {
   Result<std::size_t> read_ssl(std::span<char> into) noexcept;
   Result<std::size_t> write_ssl(std::string_view bytes) noexcept;
   Result<std::size_t> read_records(std::span<char> into) noexcept;
+  Result<std::size_t> receive_records() noexcept;
   Result<std::size_t> write_records(std::string_view bytes) noexcept;
   Status flush_records() noexcept;
   void say_goodbye() noexcept;

@@ -16,13 +16,8 @@ struct Stream::Wire {
   // ask for is left for who comes after it.
   static Result<std::size_t> receive_raw(Stream& stream, char* into, std::size_t size_bytes) noexcept {
     if (!stream.records_->has_raw()) {
-      const std::span<char> room = stream.records_->room();
-      const Result<std::size_t> n = stream.receive(room.data(), room.size());
-      if (n) stream.records_->received(*n);
-      if (!n || *n == 0) {
-        stream.records_->give_up_room();
-        return n;
-      }
+      const Result<std::size_t> n = stream.receive_records();
+      if (!n || *n == 0) return n;
     }
     return stream.records_->take_raw(into, size_bytes);
   }
@@ -219,15 +214,24 @@ Result<std::size_t> Stream::read_records(std::span<char> into) noexcept {
       state_ = State::kBroken;
       return n;
     }
-    const std::span<char> room = records_->room();
-    const Result<std::size_t> received = receive(room.data(), room.size());
-    if (received) records_->received(*received);
+    const Result<std::size_t> received = receive_records();
     if (!received || *received == 0) {
-      records_->give_up_room();
       truncated_ = received.has_value();
       return received;
     }
   }
+}
+
+// What the socket has, to where the records lie.
+Result<std::size_t> Stream::receive_records() noexcept {
+  const std::span<char> room = records_->room();
+  const Result<std::size_t> n = receive(room.data(), room.size());
+  if (n && *n != 0) {
+    records_->received(*n);
+  } else {
+    records_->give_up_room();
+  }
+  return n;
 }
 
 Result<std::size_t> Stream::write_records(std::string_view bytes) noexcept {

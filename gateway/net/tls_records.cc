@@ -151,7 +151,7 @@ Result<std::size_t> TlsRecords::open_record(std::span<char> into) noexcept {
   if (there < kHeaderBytes) return kNothingYet;
   char* const record = block_ + begin_;
   const std::size_t size = length_at(record + 3);
-  if (record[0] != static_cast<char>(kApplicationDataType))
+  if (record[0] != static_cast<char>(TrafficKey::kRecordType))
     return fail(Alert::kUnexpectedMessage, "TLS record of a wrong type");
   if (size > kMaxProtectedBytes) return fail(Alert::kRecordOverflow, "TLS record too long");
   if (size <= TrafficKey::kTagBytes) return fail(Alert::kBadRecordMac, "TLS record too short");

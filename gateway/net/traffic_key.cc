@@ -9,8 +9,6 @@
 namespace sluice::net {
 namespace {
 
-constexpr unsigned char kApplicationDataType = 23;  // what every protected record says it is
-
 const unsigned char* bytes(const char* text) noexcept { return reinterpret_cast<const unsigned char*>(text); }
 unsigned char* bytes(char* text) noexcept { return reinterpret_cast<unsigned char*>(text); }
 
@@ -101,7 +99,7 @@ std::array<unsigned char, 12> TrafficKey::next_nonce() noexcept {
 
 bool TrafficKey::seal(std::string_view content, unsigned char type, char* record) noexcept {
   const std::size_t size = content.size() + 1 + kTagBytes;
-  record[0] = static_cast<char>(kApplicationDataType);
+  record[0] = static_cast<char>(kRecordType);
   record[1] = record[2] = 3;
   record[3] = static_cast<char>(size >> 8);
   record[4] = static_cast<char>(size);

@@ -16,6 +16,7 @@ namespace sluice::net {
 // Lifetime: wipes secret and IV at its end.
 class TrafficKey final {
  public:
+  static constexpr unsigned char kRecordType = 23;  // application_data, whatever is inside
   static constexpr std::size_t kHeaderBytes = 5;
   static constexpr std::size_t kTagBytes = 16;
   enum class Use : std::uint8_t { kSeal, kOpen };
