@@ -9,11 +9,12 @@
 #include <sstream>
 
 #include "config/loader.h"
+#include "support/source_dir.h"
 
 namespace sluice::config {
 namespace {
 
-const std::string kPath = std::string(SLUICE_SOURCE_DIR) + "/conf/sluice.toml";
+const std::string kPath = std::string(test::kSourceDir) + "/conf/sluice.toml";
 
 std::string read(const std::string& path) {
   std::ostringstream text;

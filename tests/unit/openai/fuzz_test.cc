@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "fuzz/openai/targets.h"
+#include "support/source_dir.h"
 
 namespace sluice::openai {
 namespace {
@@ -16,7 +17,8 @@ constexpr int kRounds = 3000;  // per target; enough to have found what it found
 
 std::vector<std::string> corpus(const std::string& folder) {
   std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(SLUICE_SOURCE_DIR "/tests/fuzz/openai/corpus/" + folder))
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(test::kSourceDir) + "/tests/fuzz/openai/corpus/" + folder))
     paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   std::vector<std::string> texts;
