@@ -36,8 +36,8 @@ class Backend final {
   net::Signal wake_;
   bool stopped_ = false;
   net::Signal asked_;
-  net::Deadline ask_until_ =
-      net::Deadline::never();  // of the list that is being asked for; stop() moves it to the past
+  // Of the list that is being asked for; stop() moves it to the past.
+  net::Deadline ask_until_ = net::Deadline::never();
 };
 
 }  // namespace sluice::agent

@@ -20,14 +20,11 @@ struct AuditRecord {
   std::uint64_t boot_id = 0;  // random at each start of the gateway
   std::uint64_t number = 0;   // counts calls of that start, from 1
   WallTime began;
-  std::int64_t day_us =
-      0;  // when the day began, in the budgets' zone, to which the call is charged; µs since the epoch
+  std::int64_t day_us = 0;  // when the day began to which it is charged, in the budgets' zone; µs since the epoch
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;  // opaque; 0: none
 
-  std::uint32_t admit_segment =
-      0;  // where the journal holds the call's admit; 0: it was refused, or there is no journal
-
-  Epoch settled_in = 0;  // the budgets' epoch in which the call was settled
+  std::uint32_t admit_segment = 0;  // where the journal holds the admit; 0: it was refused, or there is no journal
+  Epoch settled_in = 0;             // the budgets' epoch in which the call was settled
 
   EndReason end_reason = EndReason::kFault;
   std::uint16_t status = 0;  // as the client saw it; 0: no head was sent

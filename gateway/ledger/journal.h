@@ -69,8 +69,8 @@ struct JournalAdmit {
 };
 
 // Thread:   admit(), progress() and record() from any worker: no lock, no allocation, no system call. The rest from the
-// owner's thread. Lifetime: outlives every call that it admitted. The destructor settles nothing: it seals what is
-// there.
+//           owner's thread.
+// Lifetime: outlives every call that it admitted. The destructor settles nothing: it seals what is there.
 class Journal final : public AuditSink {
  public:
   enum class OnFull : std::uint8_t { kRefuse, kContinue };

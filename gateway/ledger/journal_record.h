@@ -10,22 +10,36 @@
 //
 // The header's first 72 bytes never change; what follows is written as the segment ages.
 //
-//   0  magic "SLUICEJ1"      8  version (4), slot size (4)   16 sequence   24 boot id   32 salt   40 slots   48
-//   text_begin 56 size                  64 created, µs 72 records when sealed   80 state: 0 open, 1 sealed, 2 sealed
-//   and delivered          88 slots delivered 96 mac of the segment before (32)   128 mac (32)   160 tokens charged 168
-//   micro-dollars charged
+//     0  magic "SLUICEJ1"           8  version (4)            12  slot size (4)
+//    16  sequence                  24  boot id                32  salt
+//    40  slots                     48  text_begin             56  size
+//    64  created, µs
+//    72  records when sealed       80  state: 0 open, 1 sealed, 2 sealed and delivered
+//    88  slots delivered           96  mac of the segment before (32)
+//   128  mac (32)                 160  tokens charged        168  micro-dollars charged
 //
 // mac = HMAC-SHA-256(key, header[0..72) | records | mac before | slots[0..records)). Texts are not in it: the names of
 // a person can be erased there, and the sums stay proven.
 //
 // A slot, empty while its checksum is 0; the checksum is written last:
 //
-//   0  XXH3-64 of bytes 8..127, seed = salt ^ index   8 kind (1) flags (1) status (2) end reason (1) usage source (1) 0
-//   (2) 16 boot id    24 number     32 written, µs    40 day, µs   48 tenant   56 user   64 key   72 admit's segment
-//   (4), text size (4) 80 began, µs  88 text at, in units of 8 from text_begin (4), 0 (4) admit:    96 prompt estimate
-//   (8)  104 reserved output (8)   112 prices: prompt, cached, completion, reasoning (4 each) progress: 96 completion
-//   tokens (8) settle:   96 prompt (5) 101 cached (5) 106 completion (5) 111 reasoning (5) 116 micro-dollars (8) 124
-//   epoch of the budgets (4)
+//     0  XXH3-64 of bytes 8..127, seed = salt ^ index
+//     8  kind (1)                   9  flags (1)              10  status (2)
+//    12  end reason (1)            13  usage source (1)       14  0 (2)
+//    16  boot id                   24  number
+//    32  written, µs               40  day, µs
+//    48  tenant                    56  user                   64  key
+//    72  admit's segment (4)       76  text size (4)
+//    80  began, µs                 88  text at, in units of 8 from text_begin (4)      92  0 (4)
+//
+//   admit:
+//    96  prompt estimate          104  reserved output
+//   112  price of a prompt token (4)  116  of a cached one (4)  120  completion (4)  124  reasoning (4)
+//   progress:
+//    96  completion tokens
+//   settle:
+//    96  prompt (5)   101  cached (5)   106  completion (5)   111  reasoning (5)
+//   116  micro-dollars                                        124  epoch of the budgets (4)
 //
 // (boot id, number) names a call. A text belongs to its admit (request id, a zero byte, the model's name) or its settle
 // (all that an audit record holds beside).

@@ -102,8 +102,8 @@ struct PastUse {
 };
 
 // Thread:   the first group from any worker, lock-free and without allocation once warm; the second from control
-// threads. Lifetime: outlives every ticket. Cells stay for the life of the ledger: a reload changes amounts, never
-// counters.
+//           threads.
+// Lifetime: outlives every ticket. Cells stay for the life of the ledger: a reload changes amounts, never counters.
 class Ledger final {
  public:
   struct Options {

@@ -31,8 +31,9 @@ class JournalDisk {
 };
 
 // Thread:   claim(), publish() and claim_text() from any worker; the rest from one control thread at a time (which may
-// run beside them). Lifetime: unmap() only when every claimed slot is published; the object itself stays as long as a
-// worker may look at it.
+//           run beside them).
+// Lifetime: unmap() only when every claimed slot is published; the object itself stays as long as a worker may look at
+//           it.
 class Segment final {
  public:
   // A new file at `path`, with blocks for all of it.

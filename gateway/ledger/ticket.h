@@ -40,8 +40,7 @@ struct RateView {
 // Written by the Ledger alone; others read `requests`, `tokens` and empty().
 // Thread:   the worker of its call.
 // Lifetime: in the call's frame, and not past the ledger. Must be empty when it dies: release_limits() and settle()
-// have
-//           run. A build with a sanitizer or without optimisation stops where it is not.
+//           have run. A build with a sanitizer or without optimisation stops where it is not.
 struct Ticket {
   static constexpr std::size_t kMaxLimits = 4;       // key, user, tenant, model
   static constexpr std::size_t kMaxBudgets = 5 * 6;  // those and user-on-model × (tokens, money) × (day, month, total)

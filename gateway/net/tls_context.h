@@ -35,7 +35,8 @@ struct ServerTlsOptions {
 };
 
 // The keys that session tickets are sealed with: a current one, and the one before it, which still opens. A key seals
-// for one ticket lifetime, so no ticket outlives the second. Thread: any; one short lock in a handshake, none later.
+// for one ticket lifetime, so no ticket outlives the second.
+// Thread: any; one short lock in a handshake, none later.
 class TicketKeys final {
  public:
   struct Key {
@@ -68,7 +69,9 @@ class TicketKeys final {
 // The server's side. ALPN: "http/1.1" and, with a tunnel_ca, "sluice-tunnel/1". A client certificate is asked for only
 // where the tunnel is offered, is required there, and such a connection neither gets nor resumes a session: a ticket of
 // an API connection would otherwise open a tunnel with no certificate at all. (SSL_session_reused() is 0 on every
-// tunnel.) Thread:   any. Lifetime: outlives every connection made from it. (The SSL_CTX itself is kept by each SSL.)
+// tunnel.)
+// Thread:   any.
+// Lifetime: outlives every connection made from it. (The SSL_CTX itself is kept by each SSL.)
 class ServerTls final {
  public:
   // Errors name the file and what is wrong with it.

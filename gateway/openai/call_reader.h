@@ -37,10 +37,9 @@ struct CallBody {
   bool include_usage = false;  // the client asked for the usage chunk
   bool n_present = false;
   std::uint64_t choices = 1;  // max(n, best_of) × number of prompts (completions), inputs do not count
-  std::optional<std::uint64_t>
-      output_cap;  // the smallest cap given: max_completion_tokens, max_tokens or max_output_tokens
-  std::uint64_t prompt_estimate =
-      0;  // tokens: text bytes of the prompt ÷ 4 rounded up, base64 data not counted as text
+  // The smallest cap given: max_completion_tokens, max_tokens or max_output_tokens.
+  std::optional<std::uint64_t> output_cap;
+  std::uint64_t prompt_estimate = 0;  // tokens: text bytes of the prompt ÷ 4, rounded up; base64 is not text
 
   // Where edits go. Offsets count from the first byte of the body.
   std::size_t object_begin = 0;  // of '{'
@@ -59,8 +58,8 @@ struct CallBody {
 // Errors (all kBadRequest, static text): not an object, a member that we read or edit occurs twice (unescaped, ASCII
 // case-folded), wrong type, bytes other than white space behind the object, model missing, a value that this endpoint
 // does not support (responses: background true, previous_response_id). A name that differs from one of ours in case
-// alone is refused too: a server that folds case would read it. Thread:   one at a time; a worker keeps its own,
-// because the parser's memory is reused.
+// alone is refused too: a server that folds case would read it.
+// Thread: one at a time; a worker keeps its own, because the parser's memory is reused.
 class CallReader final {
  public:
   CallReader();
@@ -87,7 +86,8 @@ struct EditedBody {
   WipedString scratch;  // REQUIRES: not moved or changed while the parts are in use
 };
 // Every cap present ends at or below the clamp; a value that is already there stays as it was spelt. With no cap
-// present the endpoint's own is inserted. Lifetime: `body` and `into` outlive the use of the parts.
+// present the endpoint's own is inserted.
+// Lifetime: `body` and `into` outlive the use of the parts.
 void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,
                EditedBody& into);
 

@@ -46,8 +46,8 @@ struct Call {
 
   // What it asks for.
   std::uint64_t prompt_estimate = 0;  // tokens
-  std::uint64_t output_cap =
-      0;  // tokens for the whole call: min(the client's cap, else the model's max_output) × choices
+  // Tokens for the whole call: min(the client's cap, else the model's max_output) × choices.
+  std::uint64_t output_cap = 0;
   bool output_cap_given = false;  // the client named its cap
   std::uint64_t choices = 1;      // n × prompts
   // Set by the budget policy: the cap to splice in, 0: leave the body alone.

@@ -30,7 +30,8 @@ struct Shared {
 };
 
 // Thread:   the constructor, start(), post() and join() belong to the control thread; everything else to the worker, by
-// post(). Lifetime: finish(), then join(), before destruction.
+//           post().
+// Lifetime: finish(), then join(), before destruction.
 class WorkerThread final {
  public:
   WorkerThread(unsigned index, const Shared& shared);

@@ -22,7 +22,8 @@
 namespace sluice::store {
 
 // Thread:   record() from any worker, lock-free, without waiting; counts from any thread; flush() from the control
-// thread. Lifetime: outlives every worker; the destructor stores what it can within Options::last_try.
+//           thread.
+// Lifetime: outlives every worker; the destructor stores what it can within Options::last_try.
 class QueuedAuditSink final : public ledger::AuditSink {
  public:
   struct Options {

@@ -58,8 +58,8 @@ class DirectPlace final : public Place {
   std::vector<std::string> models_;  // as last listed
   bool reachable_ = true;
   bool stopped_ = false;
-  net::Deadline ask_until_ =
-      net::Deadline::never();  // of the list that is being asked for; stop() moves it to the past
+  // Of the list that is being asked for; stop() moves it to the past.
+  net::Deadline ask_until_ = net::Deadline::never();
 };
 
 // So much of a list of models is read; a longer one is not a list.
