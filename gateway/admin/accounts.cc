@@ -154,6 +154,18 @@ absl::Status Accounts::revoke(Scope scope, std::uint64_t id) {
   return absl::OkStatus();
 }
 
+absl::Status Accounts::suspend_key(std::uint64_t id) {
+  if (absl::Status done = store_.set_suspended(id, clock_.wall()); !done.ok()) return done;
+  if (auto* key = directory_.key(id)) directory_.suspend(*key);
+  return absl::OkStatus();
+}
+
+absl::Status Accounts::resume_key(std::uint64_t id) {
+  if (absl::Status done = store_.set_suspended(id, std::nullopt); !done.ok()) return done;
+  if (auto* key = directory_.key(id)) directory_.resume(*key);
+  return absl::OkStatus();
+}
+
 absl::Status Accounts::set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) {
   if (absl::Status good = check_amounts(limits, {}); !good.ok()) return good;
   if (absl::Status done = store_.set_limits(scope, id, limits); !done.ok()) return done;

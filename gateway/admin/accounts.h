@@ -81,6 +81,9 @@ class Accounts final {
 
   // --- Changes. REQUIRES: scope is kKey, kUser or kTenant. ---
   absl::Status revoke(Scope scope, std::uint64_t id);
+  // Until it is resumed a key is refused, and its running calls end.
+  absl::Status suspend_key(std::uint64_t id);
+  absl::Status resume_key(std::uint64_t id);
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits);
   // Scope kKey, kUser, kTenant or kUserModel.
   absl::Status set_budget(const store::BudgetRecord& budget);

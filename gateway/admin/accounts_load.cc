@@ -58,7 +58,8 @@ absl::Status Accounts::load() {
                                            .expires = record.expires,
                                            .models = std::move(record.models),
                                            .allowance = allowance_of(record.limits, budgets, Scope::kKey, record.id),
-                                           .revoked = record.revoked.has_value()});
+                                           .revoked = record.revoked.has_value(),
+                                           .suspended = record.suspended.has_value()});
     if (added == identity::Added::kYes) tell_ledger(*directory_.key(record.id));
   });
 }

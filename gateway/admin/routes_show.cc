@@ -89,6 +89,7 @@ json::object Routes::show(const store::KeyRecord& key) {
   add_allowance(shown, Scope::kKey, key.id, key.limits);
   shown["created"] = format_time(key.created);
   shown["revoked"] = time_or_null(key.revoked);
+  shown["suspended"] = time_or_null(key.suspended);
   return shown;
 }
 

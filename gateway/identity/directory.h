@@ -80,8 +80,14 @@ struct Key : Subject {
   Sha256 hash{};
   std::optional<WallTime> expires;
   std::vector<std::string> models;  // allowed model names; empty: every model
+  std::atomic<bool> suspended{false};
 
-  [[nodiscard]] bool live(WallTime now) const noexcept;  // not revoked (nor its user or tenant), not expired
+  // Not revoked (nor its user or tenant), not expired, not suspended.
+  [[nodiscard]] bool live(WallTime now) const noexcept {
+    return !gone(now) && !suspended.load(std::memory_order_acquire);
+  }
+  // Revoked or expired: it never comes back.
+  [[nodiscard]] bool gone(WallTime now) const noexcept;
   [[nodiscard]] bool may_use(std::string_view model) const noexcept;
 };
 
@@ -91,7 +97,7 @@ struct Key : Subject {
 class Directory {
  public:
   virtual ~Directory() = default;
-  // `credential` as the caller sent it. Errors: kInvalidKey (wrong form or checksum, unknown, revoked, expired),
+  // `credential` as the caller sent it. Errors: kInvalidKey (wrong form or checksum, unknown, revoked, expired, suspended),
   // kUnavailable while the store has not been loaded.
   [[nodiscard]] virtual Result<const Key*> find(std::string_view credential, WallTime now) const noexcept = 0;
 };

@@ -26,6 +26,9 @@ std::uint64_t tag_of(const Sha256& hash) noexcept {
 // gives nothing away.
 constexpr Error kUnknown = client_error(
     ErrorKind::kInvalidKey, "Incorrect API key provided: it is unknown here, revoked or expired. Ask for a new one.");
+// Whoever holds it will hold it again, and is to ask for that and not for a new one.
+constexpr Error kSuspended =
+    client_error(ErrorKind::kInvalidKey, "This API key is suspended. Ask your administrator to resume it.");
 constexpr Error kMistyped = client_error(
     ErrorKind::kInvalidKey,
     "Incorrect API key provided: its checksum does not fit. Check for a copy mistake, such as a missing character.");
@@ -42,9 +45,9 @@ const Allowance& Subject::nothing() noexcept {
   return kNothing;
 }
 
-bool Key::live(WallTime now) const noexcept {
-  return !revoked.load(std::memory_order_acquire) && !user->revoked.load(std::memory_order_acquire) &&
-         !user->tenant->revoked.load(std::memory_order_acquire) && (!expires || now < *expires);
+bool Key::gone(WallTime now) const noexcept {
+  return revoked.load(std::memory_order_acquire) || user->revoked.load(std::memory_order_acquire) ||
+         user->tenant->revoked.load(std::memory_order_acquire) || (expires && now >= *expires);
 }
 
 bool Key::may_use(std::string_view model) const noexcept {
@@ -67,7 +70,8 @@ Result<const Key*> KeyDirectory::find(std::string_view credential, WallTime now)
       break;
   }
   const Key* key = look_up(*table_.load(std::memory_order_acquire), sha256(credential));
-  if (key == nullptr || !key->live(now)) return kUnknown;
+  if (key == nullptr || key->gone(now)) return kUnknown;
+  if (key->suspended.load(std::memory_order_acquire)) return kSuspended;
   return key;
 }
 
@@ -144,6 +148,7 @@ Added KeyDirectory::add_key(KeyEntry entry) {
   key.models = std::move(entry.models);
   key.allow(keep(std::move(entry.allowance)));
   key.revoked.store(entry.revoked, std::memory_order_release);
+  key.suspended.store(entry.suspended, std::memory_order_release);
   keys_count_.store(key.index + 1, std::memory_order_release);  // before a worker can see the key and use its index
   insert(*current_, key);
   return Added::kYes;
@@ -167,6 +172,12 @@ void KeyDirectory::revoke(Key& key) noexcept {
   key.revoked.store(true, std::memory_order_release);
   tell(nullptr, nullptr, &key);
 }
+
+void KeyDirectory::suspend(Key& key) noexcept {
+  key.suspended.store(true, std::memory_order_release);
+  tell(nullptr, nullptr, &key);
+}
+void KeyDirectory::resume(Key& key) noexcept { key.suspended.store(false, std::memory_order_release); }
 
 void KeyDirectory::tell(const Tenant* tenant, const User* user, const Key* key) noexcept {
   if (listener_ == nullptr) return;

@@ -57,6 +57,7 @@ class KeyDirectory final : public Directory {
     std::vector<std::string> models;
     Allowance allowance;
     bool revoked = false;
+    bool suspended = false;
   };
   // kDuplicate: this hash or id is known already; nothing changed.
   Added add_key(KeyEntry entry);
@@ -77,6 +78,9 @@ class KeyDirectory final : public Directory {
   void revoke(Tenant& tenant) noexcept;
   void revoke(User& user) noexcept;
   void revoke(Key& key) noexcept;
+  // The same, until resume().
+  void suspend(Key& key) noexcept;
+  void resume(Key& key) noexcept;
 
   // Dense counts, for the ledger's arrays: indexes are below these.
   [[nodiscard]] std::uint32_t tenants() const noexcept { return tenants_count_.load(std::memory_order_acquire); }

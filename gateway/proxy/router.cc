@@ -142,7 +142,8 @@ Task<Status> Exchange::await_head() {
 
 Status Exchange::interrupted() const noexcept {
   if (client_.gone()) return client_error(ErrorKind::kClosed, "the client left");
-  if (!key_->live(worker_.clock.wall())) return client_error(ErrorKind::kInvalidKey, "this API key was revoked");
+  if (!key_->live(worker_.clock.wall()))
+    return client_error(ErrorKind::kInvalidKey, "this API key was revoked or suspended");
   if (running_.drained) return self_error(ErrorKind::kUnavailable, "this gateway is stopping; retry");
   return ok();
 }

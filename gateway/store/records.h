@@ -40,6 +40,7 @@ struct KeyRecord {
   LimitSpec limits;
   WallTime created;
   std::optional<WallTime> revoked;
+  std::optional<WallTime> suspended{};  // refused until it is resumed
 };
 
 // A budget on a key, user, tenant, model, or on a user's use of a model. One subject has at most one of each unit,

@@ -129,6 +129,10 @@ CREATE TABLE seals (
   cost_micros INTEGER NOT NULL,
   mac BLOB NOT NULL
 );
+)sql",
+                                                            R"sql(
+-- A key that is refused until it is resumed.
+ALTER TABLE keys ADD COLUMN suspended_us INTEGER;
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

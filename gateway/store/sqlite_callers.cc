@@ -8,7 +8,7 @@ namespace {
 
 #define TENANT_COLUMNS "id, name, rpm, tpm, concurrency, created_us, revoked_us"
 #define USER_COLUMNS "id, tenant_id, name, rpm, tpm, concurrency, created_us, revoked_us"
-#define KEY_COLUMNS "id, user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, revoked_us"
+#define KEY_COLUMNS "id, user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, revoked_us, suspended_us"
 
 LimitSpec read_limits(const Statement& row, int at) {
   return {.requests_per_minute = row.maybe_count(at),
@@ -43,7 +43,8 @@ KeyRecord read_key(const Statement& row) {
                 .expires = row.maybe_time(4),
                 .limits = read_limits(row, 5),
                 .created = row.time(8),
-                .revoked = row.maybe_time(9)};
+                .revoked = row.maybe_time(9),
+                .suspended = row.maybe_time(10)};
   const std::string_view hash = row.text(2);
   std::copy_n(hash.begin(), std::min(hash.size(), key.hash.size()), key.hash.begin());
   return key;
@@ -211,6 +212,14 @@ absl::Status SqliteStore::revoke(Scope scope, std::uint64_t id, WallTime now) {
                 std::string("UPDATE ") + table_of(scope) + " SET revoked_us = coalesce(revoked_us, ?) WHERE id = ?");
   if (absl::Status done = set.bind(now, id).run(); !done.ok()) return done;
   return expect_change(database_, missing_of(scope));
+}
+
+absl::Status SqliteStore::set_suspended(std::uint64_t key_id, std::optional<WallTime> since) {
+  Statement set(database_,
+                "UPDATE keys SET suspended_us = CASE WHEN ?1 IS NULL THEN NULL ELSE coalesce(suspended_us, ?1) END"
+                " WHERE id = ?2");
+  if (absl::Status done = set.bind(since, key_id).run(); !done.ok()) return done;
+  return expect_change(database_, missing_of(Scope::kKey));
 }
 
 }  // namespace sluice::store

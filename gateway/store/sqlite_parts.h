@@ -29,6 +29,7 @@ class SqliteStore final : public Store {
                                                    std::size_t limit) override;
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) override;
   absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;
+  absl::Status set_suspended(std::uint64_t key_id, std::optional<WallTime> since) override;
 
   absl::StatusOr<std::vector<BudgetRecord>> budgets() override;
   absl::StatusOr<std::vector<BudgetRecord>> budgets_of(Scope scope, std::uint64_t subject) override;

@@ -56,6 +56,8 @@ class Store : public ledger::UsageStore {
   // REQUIRES: scope is kKey, kUser or kTenant. kNotFound: no such id. Revoking twice keeps the first moment.
   virtual absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) = 0;
   virtual absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) = 0;
+  // Suspends a key, or resumes it with nothing. kNotFound: no such key. Suspending twice keeps the first moment.
+  virtual absl::Status set_suspended(std::uint64_t key_id, std::optional<WallTime> since) = 0;
 
   // --- Budgets ---
   virtual absl::StatusOr<std::vector<BudgetRecord>> budgets() = 0;

@@ -104,6 +104,19 @@ TEST_F(KeyDirectoryTest, ARevocationIsAnnouncedAfterItTookEffect) {
   EXPECT_FALSE(listener.was_live);
 }
 
+TEST_F(KeyDirectoryTest, ASuspendedKeyIsRefusedInItsOwnWordsUntilItIsResumed) {
+  directory.loaded();
+  const std::string key = add(1), revoked = add(2);
+  directory.suspend(*directory.key(1));
+  EXPECT_EQ(error_of(key).kind, ErrorKind::kInvalidKey);
+  EXPECT_NE(std::string(error_of(key).what).find("suspended"), std::string::npos);
+  directory.resume(*directory.key(1));
+  EXPECT_NE(find(key), nullptr);
+  directory.suspend(*directory.key(2));
+  directory.revoke(*directory.key(2));
+  EXPECT_EQ(std::string(error_of(revoked).what).find("suspended"), std::string::npos) << "it never comes back";
+}
+
 TEST_F(KeyDirectoryTest, OutgrownTablesAreFreedOnceARevocationHasBeenSeenByAll) {
   struct Listener final : RevocationListener {
     void revoked(const Tenant*, const User*, const Key*) noexcept override {}

@@ -55,6 +55,17 @@ struct SqliteStoreTest : testing::Test {
   std::unique_ptr<Store> store;
 };
 
+TEST_F(SqliteStoreTest, AKeyStaysSuspendedUntilItIsResumed) {
+  const auto key = *add_key(add_user(add_tenant("acme"), "ada"), 1);
+  ASSERT_TRUE(store->set_suspended(key, kNow).ok());
+  ASSERT_TRUE(store->set_suspended(key, kNow + minutes(1)).ok());
+  reopen();
+  EXPECT_EQ(store->key(key)->suspended, kNow);
+  ASSERT_TRUE(store->set_suspended(key, std::nullopt).ok());
+  EXPECT_FALSE(store->key(key)->suspended.has_value());
+  EXPECT_TRUE(absl::IsNotFound(store->set_suspended(key + 1, kNow)));
+}
+
 TEST_F(SqliteStoreTest, CallersComeBackAfterARestartAsTheyWere) {
   const auto tenant = add_tenant("acme");
   const auto user = add_user(tenant, "ada");
