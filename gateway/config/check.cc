@@ -123,19 +123,24 @@ class Checker final {
   }
 
   void check_tls() {
-    const std::vector<std::string> known = Tls{}.cipher_suites;
-    for (std::size_t i = 0; i < s_.tls.cipher_suites.size(); ++i) {
-      if (std::find(known.begin(), known.end(), s_.tls.cipher_suites[i]) != known.end()) continue;
-      findings_.add(cat("tls.cipher_suites[", i, "]"),
-                    cat("\"", s_.tls.cipher_suites[i], "\" is none of ", known[0], ", ", known[1], ", ", known[2]));
-    }
-    if (s_.tls.cipher_suites.empty()) findings_.add("tls.cipher_suites", "cipher_suites names at least one");
+    check_names("cipher_suites", s_.tls.cipher_suites, Tls{}.cipher_suites);
+    check_names("groups", s_.tls.groups, Tls{}.groups);
     const bool needed = std::any_of(s_.listeners.begin(), s_.listeners.end(),
                                     [](const Listener& l) { return l.transport == Transport::kTls; });
     if (!needed) return;
     check_file("tls.certificate", s_.tls.certificate, "give a PEM file with the server's certificate and its chain");
     check_file("tls.key", s_.tls.key,
                "give a PEM file with the certificate's private key, readable by the gateway's user");
+  }
+
+  // The defaults name all that there are.
+  void check_names(const char* key, const std::vector<std::string>& given, const std::vector<std::string>& known) {
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      if (std::find(known.begin(), known.end(), given[i]) != known.end()) continue;
+      findings_.add(cat("tls.", key, "[", i, "]"),
+                    cat("\"", given[i], "\" is none of ", known[0], ", ", known[1], ", ", known[2]));
+    }
+    if (given.empty()) findings_.add(cat("tls.", key), cat(key, " names at least one"));
   }
 
   void check_bounds() {

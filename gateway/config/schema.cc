@@ -44,6 +44,7 @@ void describe_tls(Tls& s, Keys& k) {
   k.text("key", s.key, TextKind::kPath, "PEM file: its private key");
   k.choice("min_version", s.min_version, {"1.2", "1.3"}, "oldest TLS version that is spoken");
   k.texts("cipher_suites", s.cipher_suites, TextKind::kNeeded, "of TLS 1.3, the preferred one first");
+  k.texts("groups", s.groups, TextKind::kNeeded, "of the key exchange, the preferred one first: X25519, P-256, P-384");
   k.flag("tickets", s.tickets, "resume sessions by tickets");
   k.duration("ticket_lifetime", s.ticket_lifetime, {seconds(1), 7 * kDay}, "how long a ticket may be used");
   k.duration("handshake_time", s.handshake_time, {Duration(100), minutes(5)}, "longest TLS handshake");

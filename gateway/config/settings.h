@@ -61,6 +61,8 @@ struct Tls {
   // and AES-128 with SHA-256 costs a handshake 15 µs less than AES-256 with SHA-384.
   std::vector<std::string> cipher_suites = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
                                             "TLS_CHACHA20_POLY1305_SHA256"};
+  // All that may be named: a client chooses among them, and the finite fields cost a worker up to 200 ms each.
+  std::vector<std::string> groups = {"X25519", "P-256", "P-384"};
   bool tickets = true;
   Duration ticket_lifetime{2 * 3600 * 1000};
   Duration handshake_time{10'000};

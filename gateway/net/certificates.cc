@@ -139,9 +139,28 @@ absl::StatusOr<Authority> authority_from(const KeyAndCertificate& ca) {
   return read;
 }
 
+// "an RSA key of 1024 bits", "a key of type DSA".
+std::string description_of(const EVP_PKEY* key) {
+  if (key == nullptr) return "no key that can be read";
+  if (EVP_PKEY_is_a(key, "RSA") == 1) return absl::StrCat("an RSA key of ", EVP_PKEY_get_bits(key), " bits");
+  std::array<char, 64> group{};
+  std::size_t size = 0;
+  if (EVP_PKEY_get_group_name(key, group.data(), group.size(), &size) == 1)
+    return absl::StrCat("an EC key on ", group.data());
+  const char* const type = EVP_PKEY_get0_type_name(key);
+  return absl::StrCat("a key of type ", type == nullptr ? "unknown" : type);
+}
+
 bool key_acceptable(const EVP_PKEY* key) {
-  if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) return EVP_PKEY_get_bits(key) >= 2048;
-  return EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && EVP_PKEY_get_bits(key) >= 256;
+  if (key == nullptr) return false;
+  if (EVP_PKEY_is_a(key, "RSA") == 1) return EVP_PKEY_get_bits(key) >= 2048;
+  if (EVP_PKEY_is_a(key, "ED25519") == 1) return true;
+  if (EVP_PKEY_is_a(key, "EC") != 1) return false;
+  std::array<char, 64> group{};  // by its name: a curve that is spelled out by its parameters has none
+  std::size_t size = 0;
+  if (EVP_PKEY_get_group_name(key, group.data(), group.size(), &size) != 1) return false;
+  const int nid = OBJ_txt2nid(group.data());
+  return nid == NID_X9_62_prime256v1 || nid == NID_secp384r1;
 }
 
 std::string hexadecimal(std::span<const unsigned char> bytes) {
@@ -258,6 +277,14 @@ absl::StatusOr<KeyAndRequest> create_request(std::string_view common_name) {
   return KeyAndRequest{key_text(key.get()), text_of<std::string>(bio.get())};
 }
 
+absl::Status check_key(const EVP_PKEY* key, std::string_view whose) {
+  if (key_acceptable(key)) return absl::OkStatus();
+  const std::string what = description_of(key);
+  ERR_clear_error();
+  return absl::InvalidArgumentError(
+      absl::StrCat(std::string(whose), " has ", what, "; use P-256, P-384, Ed25519, or RSA of 2048 bits or more"));
+}
+
 absl::StatusOr<std::string> sign_client_request(const KeyAndCertificate& ca, std::string_view request_pem,
                                                 std::string_view common_name, std::chrono::seconds lifetime) {
   if (request_pem.size() > kMaxPemBytes) return absl::InvalidArgumentError("certificate request is too large");
@@ -266,10 +293,7 @@ absl::StatusOr<std::string> sign_client_request(const KeyAndCertificate& ca, std
   const RequestPtr request(PEM_read_bio_X509_REQ(reader(request_pem).get(), nullptr, no_passphrase, nullptr));
   if (!request) return failed("not a certificate request in PEM form");
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-  if (key == nullptr || !key_acceptable(key)) {
-    return absl::InvalidArgumentError(
-        "certificate request needs an EC key (P-256 or P-384) or RSA of 2048 bits or more");
-  }
+  if (auto good = check_key(key, "the certificate request"); !good.ok()) return good;
   if (X509_REQ_verify(request.get(), key) != 1) return failed("certificate request is not signed by its own key");
   const std::array<Extension, 5> extensions{{{NID_basic_constraints, "critical,CA:FALSE"},
                                              {NID_key_usage, "critical,digitalSignature"},

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "absl/strings/str_cat.h"
+#include "net/certificates.h"
 #include "net/tls_records.h"
 
 namespace sluice::net {
@@ -40,9 +41,18 @@ absl::Status check_readable(const std::string& file, const char* what) {
 
 int no_passphrase(char*, int, int, void*) { return -1; }
 
+// Before OpenSSL takes the file: of a key that it finds too weak it does not say which keys are not.
+absl::Status check_key_of(const std::string& certificate_file) {
+  const BioPtr bio(BIO_new_file(certificate_file.c_str(), "r"));
+  const CertificatePtr leaf(bio ? PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr) : nullptr);
+  ERR_clear_error();
+  return leaf ? check_key(X509_get0_pubkey(leaf.get()), certificate_file) : absl::OkStatus();
+}
+
 absl::Status use_key_pair(SSL_CTX* context, const std::string& certificate_file, const std::string& key_file) {
   if (auto s = check_readable(certificate_file, "certificate"); !s.ok()) return s;
   if (auto s = check_readable(key_file, "key"); !s.ok()) return s;
+  if (auto s = check_key_of(certificate_file); !s.ok()) return s;
   SSL_CTX_set_default_passwd_cb(context, no_passphrase);
   ERR_clear_error();
   if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1) {
@@ -240,6 +250,9 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> ServerTls::make(const ServerTlsOptions&
   if (auto s = use_key_pair(context.get(), options.certificate_file, options.key_file); !s.ok()) return s;
   if (!options.cipher_suites.empty() && SSL_CTX_set_ciphersuites(context.get(), options.cipher_suites.c_str()) != 1) {
     return absl::InvalidArgumentError(absl::StrCat("no cipher suites: ", options.cipher_suites));
+  }
+  if (!options.groups.empty() && SSL_CTX_set1_groups_list(context.get(), options.groups.c_str()) != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("no key exchange groups: ", options.groups));
   }
   // 1.2 only with forward secrecy and an AEAD.
   SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");

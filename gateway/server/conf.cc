@@ -105,6 +105,7 @@ net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::st
           .key_file = settings.tls.key,
           .floor = settings.tls.min_version == config::TlsVersion::k12 ? net::TlsFloor::k12 : net::TlsFloor::k13,
           .cipher_suites = absl::StrJoin(settings.tls.cipher_suites, ":"),
+          .groups = absl::StrJoin(settings.tls.groups, ":"),
           .tickets = settings.tls.tickets ? net::Tickets::kOn : net::Tickets::kOff,
           .ticket_lifetime = std::chrono::duration_cast<std::chrono::seconds>(settings.tls.ticket_lifetime),
           .tunnel_ca = std::move(tunnel_ca)};

@@ -124,6 +124,8 @@ TEST(Loader, SaysWhereAndWhatIsAllowed) {
       {"[[model]]\nname = \"m\"\nprice_prompt = -1\n", "price_prompt is a number of USD per million tokens"},
       {"[[model]]\nname = \"m\"\nbudgets = [\"1000/month\"]\n",
        "f.toml:3:12: \"1000/month\" is not tokens:N/PERIOD or usd:X/PERIOD"},
+      {"[tls]\ngroups = [\"ffdhe8192\"]\n", "\"ffdhe8192\" is none of X25519, P-256, P-384"},
+      {"[tls]\ngroups = []\n", "groups names at least one"},
       {"[tls]\ncipher_suites = [\"TLS_AES_128_GCM_SHA256\", \"RC4\"]\n", "\"RC4\" is none of TLS_AES_128_GCM_SHA256,"},
       {"[ledger]\ntime_zone = \"Mars/Olympus\"\n", "time_zone \"Mars/Olympus\" is not known here"},
       {"[server\n", "f.toml:1:8: "},

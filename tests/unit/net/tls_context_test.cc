@@ -175,6 +175,23 @@ TEST_F(TlsContextTest, TheServersOwnOrderOfCipherSuitesDecides) {
   EXPECT_EQ(chosen("TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"), "TLS_AES_256_GCM_SHA384");
 }
 
+TEST_F(TlsContextTest, OnlyCheapGroupsAreComputed) {
+  const auto shake_with = [&](const char* groups) {
+    const auto context = client({"http/1.1"});
+    EXPECT_EQ(SSL_CTX_set1_groups_list(context.get(), groups), 1) << groups;
+    return shake(context.get()).client_ok;
+  };
+  for (const char* const good : {"X25519", "P-256", "P-384", "ffdhe8192:P-256"}) EXPECT_TRUE(shake_with(good)) << good;
+  for (const char* const dear : {"ffdhe2048", "ffdhe8192", "P-521", "X448"}) EXPECT_FALSE(shake_with(dear)) << dear;
+  ServerTlsOptions one = options();
+  one.groups = "P-384";
+  ASSERT_TRUE(tls->reload(one).ok());
+  EXPECT_FALSE(shake_with("X25519:P-256"));
+  EXPECT_TRUE(shake_with("P-384"));
+  one.groups = "no-such-group";
+  EXPECT_EQ(tls->reload(one).message(), "no key exchange groups: no-such-group");
+}
+
 TEST_F(TlsContextTest, Tls12OnlyWhereAllowed) {
   const auto old = client({"http/1.1"});
   SSL_CTX_set_max_proto_version(old.get(), TLS1_2_VERSION);
@@ -200,6 +217,54 @@ TEST_F(TlsContextTest, ABadReloadSaysWhyAndChangesNothing) {
   EXPECT_NE(why(files.certificate_file, files.client_key_file).find("is not the key of"), std::string::npos)
       << why(files.certificate_file, files.client_key_file);
   EXPECT_EQ(tls->context(), before);
+}
+
+// A certificate for `key`, signed by itself, and the key: PEM.
+KeyAndCertificate self_signed(EVP_PKEY* key, const EVP_MD* digest) {
+  X509* const made = X509_new();
+  ASN1_INTEGER_set(X509_get_serialNumber(made), 1);
+  X509_gmtime_adj(X509_getm_notBefore(made), -60);
+  X509_gmtime_adj(X509_getm_notAfter(made), 3600);
+  X509_set_pubkey(made, key);
+  X509_sign(made, key, digest);
+  BIO* const bio = BIO_new(BIO_s_mem());
+  const auto text = [bio] {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(bio, &data);
+    std::string copy(data, static_cast<std::size_t>(size));
+    (void)BIO_reset(bio);
+    return copy;
+  };
+  KeyAndCertificate pair;
+  PEM_write_bio_X509(bio, made);
+  pair.certificate = text();
+  PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
+  pair.key.assign(text());
+  BIO_free(bio);
+  X509_free(made);
+  return pair;
+}
+
+TEST_F(TlsContextTest, OnlyStrongAndCheapCertificateKeysAreTaken) {
+  const auto reload_with = [&](EVP_PKEY* key, const EVP_MD* digest) {
+    const KeyAndCertificate pair = self_signed(key, digest);
+    EVP_PKEY_free(key);
+    ServerTlsOptions with = options();
+    with.certificate_file = files.put("own.pem", pair.certificate);
+    with.key_file = files.put("own.key", pair.key);
+    return std::string(tls->reload(with).message());
+  };
+  const std::string advice = "; use P-256, P-384, Ed25519, or RSA of 2048 bits or more";
+  const std::string file = files.folder.file("own.pem");
+  EXPECT_EQ(reload_with(EVP_EC_gen("P-256"), EVP_sha256()), "");
+  EXPECT_EQ(reload_with(EVP_EC_gen("P-384"), EVP_sha384()), "");
+  EXPECT_EQ(reload_with(EVP_RSA_gen(2048), EVP_sha256()), "");
+  EXPECT_EQ(reload_with(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), nullptr), "");
+  EXPECT_EQ(reload_with(EVP_RSA_gen(1024), EVP_sha256()), file + " has an RSA key of 1024 bits" + advice);
+  EXPECT_EQ(reload_with(EVP_EC_gen("P-521"), EVP_sha512()), file + " has an EC key on secp521r1" + advice);
+  EXPECT_EQ(reload_with(EVP_EC_gen("secp256k1"), EVP_sha256()), file + " has an EC key on secp256k1" + advice);
+  EXPECT_EQ(reload_with(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED448"), nullptr),
+            file + " has a key of type ED448" + advice);
 }
 
 TEST(TicketKeys, AreKeptForTwoLifetimesAndThenForgotten) {
