@@ -12,7 +12,7 @@
 #include "config/loader.h"
 #include "demo/command.h"
 #include "plugins/registry.h"
-#include "server/gateway.h"
+#include "server/serve.h"
 #include "server/verify_audit.h"
 
 namespace {

@@ -110,7 +110,9 @@ AdminServer::AdminServer(net::Loop& loop, AdminBackend backend, observe::Log& lo
     : loop_(loop), routes_(backend), log_(log), tasks_(loop, [&log](const char* what) {
         log.error("fault in the admin API", {{"what", what}});
       }) {}
-AdminServer::~AdminServer() = default;
+AdminServer::~AdminServer() {
+  if (!socket_path_.empty()) ::unlink(socket_path_.c_str());  // never started
+}
 
 absl::Status AdminServer::listen(const std::string& socket_path) {
   if (socket_path.size() >= sizeof(sockaddr_un::sun_path))
@@ -131,7 +133,6 @@ absl::Status AdminServer::listen(const std::string& socket_path) {
                                          "; set admin.socket to a folder this user may write");
   }
   socket_path_ = socket_path;
-  tasks_.spawn(accept(acceptor, Surface::kAdmin));
   return absl::OkStatus();
 }
 
@@ -150,8 +151,12 @@ absl::Status AdminServer::listen_metrics(const std::string& address) {
                                          "; set admin.metrics");
   }
   metrics_port_ = acceptor.local_endpoint(ec).port();
-  tasks_.spawn(accept(acceptor, Surface::kMetrics));
   return absl::OkStatus();
+}
+
+void AdminServer::start() {
+  if (local_) tasks_.spawn(accept(*local_, Surface::kAdmin));
+  if (metrics_) tasks_.spawn(accept(*metrics_, Surface::kMetrics));
 }
 
 template <class Acceptor>

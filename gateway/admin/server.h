@@ -31,11 +31,13 @@ class AdminServer final {
   AdminServer& operator=(const AdminServer&) = delete;
   ~AdminServer();
 
-  // kFailedPrecondition: another gateway answers there, the folder is missing, the path is too long, … A socket file
-  // that nobody listens on is replaced.
+  // Opens the socket; start() begins to answer. kFailedPrecondition: another gateway answers there, the folder is
+  // missing, the path is too long, … A socket file that nobody listens on is replaced.
   absl::Status listen(const std::string& socket_path);
-  // GET /metrics and nothing else, on HOST:PORT. Loopback or a management network: it asks for no key.
+  // The same for GET /metrics and nothing else, on HOST:PORT. Loopback or a management network: it asks for no key.
   absl::Status listen_metrics(const std::string& address);
+  // Answers what comes to the sockets that are open. Until then no task runs, and the server may simply go.
+  void start();
   // Where listen_metrics() listens; port 0 was given: the one that the system picked.
   [[nodiscard]] std::uint16_t metrics_port() const noexcept { return metrics_port_; }
 

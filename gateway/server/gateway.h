@@ -1,34 +1,116 @@
 // The gateway as a whole: made from a conf file, run until it is told to stop, changed while it runs by a reload.
+//
+//   gateway.cc            start-up
+//   gateway_reload.cc     what a start and a reload have in common, and what a reload does beyond
+//   gateway_run.cc        signals, the admin API's questions, drain and end
+//   gateway_metrics.cc    what the metrics endpoint shows of the whole
 #pragma once
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
-#include <atomic>
-#include <functional>
+#include <boost/asio/basic_signal_set.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "admin/server.h"
+#include "base/ids.h"
 #include "identity/key_directory.h"
 #include "ledger/ledger.h"
-#include "policy/policy.h"
 #include "server/accounting.h"
+#include "server/serve.h"
+#include "server/state_folder.h"
+#include "server/tunnels.h"
+#include "server/workers.h"
 
 namespace sluice::server {
 
-// What main gives: the policies that exist, which nobody else sees.
-struct PolicyMaker {
-  std::vector<std::string_view> available;
-  std::function<absl::StatusOr<std::unique_ptr<policy::Chain>>(
-      std::span<const std::string> names, ledger::Ledger& ledger, Accounting& accounting, std::uint64_t boot_id)>
-      make;
-};
+// Everything that lives as long as the process serves. Members are destroyed from the last to the first.
+// Thread:   the control thread, which is the one that calls run().
+// Lifetime: no task runs before run(), so that one whose open() failed may simply go.
+class Gateway final : private admin::GatewayControl {
+ public:
+  Gateway(std::string conf_path, const PolicyMaker& policies, config::Settings settings);
 
-// `sluice serve`: runs the gateway until SIGTERM or SIGINT. Returns the exit code; what went wrong is on standard
-// error.
-int serve(const std::string& conf_path, const PolicyMaker& policies);
+  // Takes everything that serving needs: folders, sockets, certificates, the store. Errors are one line that says what
+  // to do.
+  absl::Status open();
+  // Serves until it is told to stop. An error: nothing was served.
+  // REQUIRES: open() has succeeded.
+  absl::Status run();
+
+ private:
+  // gateway.cc: from nothing to ready.
+  absl::Status open_agents();
+  absl::Status open_admin();
+  void add_metrics();
+  absl::Status load();
+  absl::Status restore_models();
+  void load_later(absl::Status before);
+  admin::Agents::Times pairing_times() const noexcept;
+  void start_tunnels();
+  absl::Status open_front();
+  // gateway_reload.cc
+  absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
+  absl::Status apply();
+  absl::Status change_budgets(const std::function<void()>& set);
+  // gateway_run.cc
+  void hear_signals();
+  void sweep_later(std::chrono::seconds after);
+  enum class Pruned : std::uint8_t { kAll, kSome };
+  Pruned prune_audit();
+  void begin_stop();
+  Task<void> stop();
+  void announce();
+
+  // admin::GatewayControl; its reload() is the one above.
+  json::object status() override;
+  json::array models() override;
+  json::object agent(const std::string& agent_id) override;
+  std::string metrics() override { return metrics_.prometheus(); }
+  absl::Status reload() override;
+  absl::Status drain() override;
+  void cut_agent(const std::string& agent_id) override { registry_->revoke(agent_id); }
+
+  const std::string conf_path_;
+  const PolicyMaker& policies_;
+  config::Settings settings_;
+  std::optional<StateFolder> state_folder_;  // first in, last out: nothing of it is used once it is free
+  SystemClock clock_;
+  const std::uint64_t boot_id_ = random_id();
+  observe::Log log_;
+  observe::Metrics metrics_;
+  observe::Meters meters_;
+  identity::KeyDirectory directory_;
+  BudgetLog budget_log_;
+  ledger::Ledger ledger_;
+  ModelNumbers numbers_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<Accounting> accounting_;  // null until the store is there
+  proxy::BufferedBytes buffered_;
+  ConnectionCount connections_;
+  net::Loop control_;
+  net::TaskGroup control_tasks_;
+  asio::basic_signal_set<Executor> signals_;
+  asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> sweep_timer_;
+  asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> load_timer_;
+  std::unique_ptr<net::ServerTls> tls_;
+  Workers workers_;
+  // Callers and agents, for the admin API.
+  admin::Accounts accounts_;
+  identity::AgentBook book_;
+  std::optional<identity::GatewayCa> ca_;
+  std::optional<admin::Agents> agents_;
+  std::optional<BookedAgents> booked_;
+  std::optional<PairingDesk> desk_;
+  std::unique_ptr<tunnel::Registry> registry_;
+  std::vector<std::unique_ptr<upstream::AgentPlaces>> agent_places_;  // one a worker
+  std::optional<admin::AdminServer> admin_;
+  const MonoTime started_ = Mono::now();
+  bool stopping_ = false;
+};
 
 }  // namespace sluice::server

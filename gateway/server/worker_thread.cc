@@ -23,9 +23,10 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       work_(loop_.executor()) {}
 
 void WorkerThread::start() {
-  tasks_.spawn(lag_.watch());
   thread_ = std::thread([this] {
     name_thread(("worker-" + std::to_string(loop_.index())).c_str());
+    tasks_.spawn(lag_.watch());
+    for (const auto& listening : listening_) accept_from(*listening);
     loop_.io().run();
   });
 }
@@ -36,9 +37,11 @@ void WorkerThread::join() {
 
 void WorkerThread::listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings) {
   listening_.push_back(std::make_unique<Listening>(Listening{std::move(listener), std::move(settings)}));
-  Listening* const listening = listening_.back().get();
-  tasks_.spawn(listening->listener->accept_all(
-      [this, listening](net::Socket socket) { front_.accept(std::move(socket), listening->settings); }));
+}
+
+void WorkerThread::accept_from(Listening& listening) {
+  tasks_.spawn(listening.listener->accept_all(
+      [this, &listening](net::Socket socket) { front_.accept(std::move(socket), listening.settings); }));
 }
 
 void WorkerThread::set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings) {

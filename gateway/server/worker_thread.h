@@ -31,11 +31,13 @@ struct Shared {
 
 // Thread:   the constructor, start(), post() and join() belong to the control thread; everything else to the worker, by
 //           post().
-// Lifetime: finish(), then join(), before destruction.
+// Lifetime: finish(), then join(), before destruction, if started.
 class WorkerThread final {
  public:
   WorkerThread(unsigned index, const Shared& shared);
 
+  // Runs the loop on a thread of its own, and begins to accept. Until then no task runs, and the worker may simply go.
+  // Throws std::system_error where the system gives no thread.
   void start();
   // Runs `work(*this)` on the worker, later.
   template <class Work>
@@ -44,7 +46,8 @@ class WorkerThread final {
   }
   void join();
 
-  // Accepts from `listener` and treats connections as `settings` say; a reload changes them for those that come later.
+  // Accepts from `listener`, once started, and treats connections as `settings` say; a reload changes them for those
+  // that come later.
   void listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings);
   void set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings);
   void set_tunnel_handler(Front::TunnelHandler handler) { front_.set_tunnel_handler(std::move(handler)); }
@@ -73,6 +76,7 @@ class WorkerThread final {
     std::unique_ptr<net::Listener> listener;
     std::shared_ptr<const FrontSettings> settings;  // shared: connections keep what they began with
   };
+  void accept_from(Listening& listening);
   void learn(const std::string& model);
 
   net::Loop loop_;

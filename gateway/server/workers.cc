@@ -4,6 +4,7 @@
 
 #include <latch>
 #include <set>
+#include <system_error>
 
 namespace sluice::server {
 
@@ -85,9 +86,19 @@ absl::Status Workers::apply(const config::Settings& settings, const net::ServerT
   return absl::OkStatus();
 }
 
-void Workers::start() {
+absl::Status Workers::start() {
+  for (std::size_t begun = 0; begun < workers_.size(); ++begun) {
+    try {
+      workers_[begun]->start();
+    } catch (const std::system_error& e) {
+      end(begun);
+      return absl::ResourceExhaustedError(
+          fmt::format("cannot start {} worker threads: {}; set [server] workers lower, or raise `ulimit -u`",
+                      workers_.size(), e.code().message()));
+    }
+  }
   started_ = true;
-  for (const auto& worker : workers_) worker->start();
+  return absl::OkStatus();
 }
 
 void Workers::run_all(const std::function<void(WorkerThread&)>& work) {
@@ -107,9 +118,17 @@ void Workers::revoked(const identity::Tenant*, const identity::User*, const iden
   if (started_) run_all([](WorkerThread& worker) { worker.end_revoked(); });
 }
 
-void Workers::stop() {
-  post_all([](WorkerThread& worker) { worker.finish(); });
-  for (const auto& worker : workers_) worker->join();
+void Workers::stop() { end(workers_.size()); }
+
+void Workers::end(std::size_t first_workers) {
+  const std::span ending(workers_.data(), first_workers);
+  for (const auto& worker : ending) {
+    worker->post([](WorkerThread& w) {
+      w.drain();
+      w.finish();
+    });
+  }
+  for (const auto& worker : ending) worker->join();
 }
 
 }  // namespace sluice::server

@@ -29,7 +29,8 @@ class Workers final : public identity::RevocationListener {
   // Gives every worker its conf and its upstreams; a reload calls it again. Nothing changes if it fails.
   absl::Status apply(const config::Settings& settings, const net::ServerTls* tls, ModelNumbers& numbers,
                      observe::Meters& meters, const std::shared_ptr<const policy::Chain>& chain);
-  void start();
+  // Error: the system gives no more threads; those that had begun have ended.
+  absl::Status start();
 
   // Returns when every worker has seen it.
   void revoked(const identity::Tenant* tenant, const identity::User* user, const identity::Key* key) noexcept override;
@@ -52,6 +53,8 @@ class Workers final : public identity::RevocationListener {
   [[nodiscard]] WorkerThread& operator[](std::size_t index) noexcept { return *workers_[index]; }
 
  private:
+  void end(std::size_t first_workers);
+
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<net::Endpoint> addresses_;
   std::map<std::string, std::shared_ptr<upstream::Slots>> slots_;  // by upstream; shared: workers' places hold them

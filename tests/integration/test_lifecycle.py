@@ -232,7 +232,7 @@ def test_metrics_show_how_late_each_worker_has_been(make_gateway):
 
 def one_line_failure(*arguments, **options):
     result = run(*arguments, check=False, **options)
-    assert result.returncode != 0, result.stdout
+    assert result.returncode == 1, (result.returncode, result.stdout)
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]

@@ -44,6 +44,7 @@ class RunningGateway {
     EXPECT_TRUE(agents.load().ok());
     EXPECT_TRUE(server.listen(socket).ok());
     EXPECT_TRUE(server.listen_metrics("127.0.0.1:0").ok());
+    server.start();
     thread_ = std::thread([this] { loop.io().run(); });
   }
   ~RunningGateway() {

@@ -1,0 +1,70 @@
+// What a start and a reload have in common, and what a reload does beyond.
+#include "config/loader.h"
+#include "server/conf.h"
+#include "server/gateway.h"
+#include "server/restore.h"
+#include "server/show.h"
+
+namespace sluice::server {
+
+// Without the store no call is admitted, so there is nothing for policies to do.
+absl::StatusOr<std::shared_ptr<const policy::Chain>> Gateway::make_chain() {
+  if (!accounting_) return std::make_shared<const policy::Chain>(std::vector<std::unique_ptr<policy::Policy>>());
+  return policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
+}
+
+// What a start and a reload have in common.
+absl::Status Gateway::apply() {
+  auto chain = make_chain();
+  if (!chain.ok()) return chain.status();
+  const auto set_models = [this] {
+    apply_models(settings_, numbers_, ledger_);
+    accounts_.set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
+      const std::uint32_t number = numbers_.of(std::string(model));
+      ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
+      return number;
+    });
+  };
+  if (const absl::Status changed = change_budgets(set_models); !changed.ok()) return changed;
+  ledger_.set_slice(settings_.ledger.slice);
+  ledger_.set_warn_percent(settings_.ledger.warn_percent);
+  agents_->set_times(pairing_times());
+  connections_.cap = settings_.http.max_connections;
+  buffered_.set_cap(settings_.http.buffered_limit);
+  return workers_.apply(settings_, tls_.get(), numbers_, meters_, *std::move(chain));
+}
+
+// Once calls are let in, budgets may be made in the middle of them. Before, restore_budgets() tells all of them.
+absl::Status Gateway::change_budgets(const std::function<void()>& set) {
+  if (directory_.is_loaded()) {
+    // A worker settles a call and leaves its record in one turn.
+    return server::change_budgets(*store_, *accounting_, ledger_, set, [this] { workers_.settle(); });
+  }
+  set();
+  return absl::OkStatus();
+}
+
+absl::Status Gateway::reload() {
+  config::LoadResult loaded =
+      config::load_file(conf_path_, {.files = config::Files::kCheck, .known_policies = policies_.available});
+  if (!loaded.good()) {
+    std::string all;
+    for (const config::Diagnostic& diagnostic : loaded.diagnostics) all += diagnostic.to_string() + "\n";
+    return absl::InvalidArgumentError(all);
+  }
+  if (tls_) {
+    if (const absl::Status read = tls_->reload(make_tls_options(loaded.settings, ca_->certificate())); !read.ok())
+      return read;
+  }
+  config::Settings before = std::exchange(settings_, std::move(loaded.settings));
+  settings_.listeners.resize(std::min(settings_.listeners.size(), before.listeners.size()));
+  if (const absl::Status applied = apply(); !applied.ok()) {
+    settings_ = std::move(before);
+    return applied;
+  }
+  log_.set_level(make_log_options(settings_.log).level);
+  log_.info("conf reloaded");
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::server

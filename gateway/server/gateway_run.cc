@@ -1,0 +1,119 @@
+// A gateway that runs: signals, what the admin API asks, drain and end.
+#include "base/version.h"
+#include "server/gateway.h"
+#include "server/show.h"
+
+namespace sluice::server {
+namespace {
+
+constexpr std::chrono::milliseconds kDrainStep{20};
+constexpr std::chrono::minutes kSweepInterval{10};
+constexpr std::chrono::seconds kPruneGap{1};
+constexpr std::size_t kPruneBatch = 5'000;
+constexpr std::chrono::milliseconds kCutTime{2'000};  // for the last errors to leave
+
+}  // namespace
+
+void Gateway::announce() {
+  for (std::size_t i = 0; i < workers_.addresses().size(); ++i) {
+    log_.info("listening", {{"address", show(workers_.addresses()[i])}, {"workers", workers_.size()}});
+  }
+}
+
+absl::Status Gateway::run() {
+  if (absl::Status started = workers_.start(); !started.ok()) return started;
+  hear_signals();
+  sweep_later(kSweepInterval);
+  admin_->start();
+  announce();
+  const auto work = asio::make_work_guard(control_.io());
+  control_.io().run();
+  return absl::OkStatus();
+}
+
+// Requests of the system: SIGTERM and SIGINT stop, SIGHUP reloads.
+void Gateway::hear_signals() {
+  signals_.async_wait([this](boost::system::error_code ec, int signal) {
+    if (ec) return;
+    hear_signals();
+    if (signal != SIGHUP) return begin_stop();
+    if (const absl::Status reloaded = reload(); !reloaded.ok())
+      log_.error("conf not reloaded, the old one stays", {{"why", text_of(reloaded)}});
+  });
+}
+
+// Counters of days and months gone by.
+void Gateway::sweep_later(std::chrono::seconds after) {
+  sweep_timer_.expires_after(after);
+  sweep_timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) return;
+    ledger_.sweep();
+    sweep_later(prune_audit() == Pruned::kAll ? kSweepInterval : kPruneGap);
+  });
+}
+
+// Audit records that were kept for as long as the conf says: a batch at a time, so that the store is free in between.
+Gateway::Pruned Gateway::prune_audit() {
+  if (!directory_.is_loaded()) return Pruned::kAll;
+  const auto gone = store_->prune_audit(clock_.wall() - settings_.audit.keep, kPruneBatch);
+  if (gone.ok()) return *gone < kPruneBatch ? Pruned::kAll : Pruned::kSome;
+  log_.warn("old audit records could not be deleted; will try again", {{"why", text_of(gone.status())}});
+  return Pruned::kAll;
+}
+
+void Gateway::begin_stop() {
+  if (std::exchange(stopping_, true)) return;
+  control_tasks_.spawn(stop());
+}
+
+// Drain, then cut, then close: running calls get the grace, then an error that asks for a retry.
+Task<void> Gateway::stop() {
+  log_.info("draining", {{"grace_ms", settings_.server.grace.count()}, {"connections", connections_.open.load()}});
+  net::Signal step(control_);
+  registry_->drain();
+  workers_.post_all([](WorkerThread& worker) { worker.drain(); });
+  const net::Deadline grace = net::Deadline::after(settings_.server.grace);
+  while (connections_.open > 0 && !grace.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
+  workers_.post_all([](WorkerThread& worker) { worker.cut(); });
+  const net::Deadline cut = net::Deadline::after(kCutTime);
+  while (connections_.open > 0 && !cut.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
+  workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
+  workers_.stop();
+  co_await admin_->stop();
+  log_.info("stopped");
+  control_tasks_.when_idle([this] { control_.io().stop(); });
+}
+
+json::object Gateway::status() {
+  json::object status{
+      {"state", stopping_ ? "draining" : "running"},
+      {"version", kVersion},
+      {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(Mono::now() - started_).count()},
+      {"workers", workers_.size()},
+      {"connections", connections_.open.load()},
+      {"buffered_bytes", buffered_.held()},
+      {"keys", directory_.keys()},
+      {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
+      {"reserved", ledger_.reserved()}};
+  if (accounting_) show(*accounting_, status);
+  json::array addresses;
+  for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(show(address));
+  status["addresses"] = std::move(addresses);
+  return status;
+}
+
+json::array Gateway::models() { return show_models(workers_); }
+
+json::object Gateway::agent(const std::string& agent_id) {
+  for (const tunnel::AgentView& agent : registry_->list()) {
+    if (agent.id == agent_id && connected(agent)) return show(agent);
+  }
+  return {};
+}
+
+absl::Status Gateway::drain() {
+  begin_stop();
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::server
