@@ -1,7 +1,9 @@
 #include "agent/backend.h"
 
+#include <cstdio>
+#include <utility>
+
 #include "http/read_answer.h"
-#include "upstream/direct.h"
 
 namespace sluice::agent {
 namespace {
@@ -28,10 +30,11 @@ Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, http::BaseUrl url, cons
 
 Task<void> Backend::watch() {
   while (!stopped_) {
-    Result<std::vector<std::string>> models = co_await ask_models();
+    Result<upstream::ModelList> models = co_await ask_models();
     if (stopped_) break;
     if (models) {
-      reporter_.set_models(std::move(*models), options_.slots);
+      note_left_out(models->left_out);
+      reporter_.set_models(std::move(models->names), options_.slots);
     } else {
       reporter_.set_unavailable();
     }
@@ -40,6 +43,13 @@ Task<void> Backend::watch() {
         models ? interval : std::min<std::chrono::milliseconds>(interval, kAwayInterval);
     (void)co_await wake_.wait(net::Deadline::after(pause));
   }
+}
+
+void Backend::note_left_out(std::size_t entries) {
+  if (std::exchange(left_out_, entries) == entries || entries == 0) return;
+  std::fprintf(stderr,
+               "sluice agent: %zu entries of the model server's /v1/models have no usable id and are left out\n",
+               entries);
 }
 
 void Backend::stop() noexcept {
@@ -53,7 +63,7 @@ std::unique_ptr<http::OutgoingCall> Backend::start(const http::OutgoingRequest& 
   return pool_.start(request, wake, net::Deadline::after(std::chrono::milliseconds(options_.head_time_ms)));
 }
 
-Task<Result<std::vector<std::string>>> Backend::ask_models() {
+Task<Result<upstream::ModelList>> Backend::ask_models() {
   ask_until_ = net::Deadline::after(kAskTime);
   const http::OutgoingRequest request{"GET", "/v1/models", {}, {}};
   const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, asked_, ask_until_);

@@ -8,6 +8,7 @@
 #include "agent/reporter.h"
 #include "http/client_pool.h"
 #include "net/task_group.h"
+#include "upstream/model_list.h"
 
 namespace sluice::agent {
 
@@ -28,12 +29,16 @@ class Backend final {
                                                           net::Signal& wake) noexcept;
 
  private:
-  Task<Result<std::vector<std::string>>> ask_models();
+  Task<Result<upstream::ModelList>> ask_models();
+
+  // Says so once for each change.
+  void note_left_out(std::size_t entries);
 
   const RunOptions& options_;
   Reporter& reporter_;
   http::ClientPool pool_;
   net::Signal wake_;
+  std::size_t left_out_ = 0;  // of the model server's last list
   bool stopped_ = false;
   net::Signal asked_;
   // Of the list that is being asked for; stop() moves it to the past.

@@ -33,7 +33,8 @@ void add_run(CLI::App& agent, int& exit_code) {
   const auto options = std::make_shared<RunOptions>();  // shared: the callback outlives this function
   CLI::App* const command = agent.add_subcommand("run", "dial the gateways and forward calls to a model server");
   command->add_option("--dir", options->dir, "the folder that `sluice agent pair` made")->required();
-  command->add_option("--backend", options->backend, "URL of an OpenAI-compatible server, without /v1")->required();
+  command->add_option("--backend", options->backend, "URL of an OpenAI-compatible server, with or without /v1")
+      ->required();
   command->add_option("--slots", options->slots, "calls at once, per model")->capture_default_str();
   command->add_option("--tunnels", options->most_tunnels, "most tunnels to one gateway")->capture_default_str();
   command->add_option("--grace-ms", options->grace_ms, "for running calls on SIGTERM")->capture_default_str();

@@ -159,7 +159,7 @@ void describe_policies(Policies& s, Keys& k) {
 
 void describe_upstream(Upstream& s, Keys& k) {
   k.text("name", s.name, TextKind::kNeeded, "how records and metrics call it");
-  k.text("url", s.url, TextKind::kUrl, "http:// or https:// URL; /v1/… is added to its path");
+  k.text("url", s.url, TextKind::kUrl, "http:// or https:// URL; a /v1 at its end means the same as none");
   k.secret("api_key", s.api_key, "its API key, as file:PATH or env:NAME; empty: none is sent");
   k.texts("models", s.models, TextKind::kNeeded, "the models that it serves; none: asked from its /v1/models");
   k.number("slots", s.slots, {1, 1'000'000}, "concurrent calls");

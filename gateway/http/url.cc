@@ -19,7 +19,12 @@ std::optional<BaseUrl> parse_base_url(std::string_view text) {
   const std::size_t slash = text.find('/');
   std::string_view authority = text.substr(0, slash);
   if (slash != std::string_view::npos) url.prefix = text.substr(slash);
-  while (url.prefix.ends_with('/')) url.prefix.pop_back();
+  const auto cut_slashes = [&url] {
+    while (url.prefix.ends_with('/')) url.prefix.pop_back();
+  };
+  cut_slashes();
+  if (url.prefix.ends_with("/v1")) url.prefix.resize(url.prefix.size() - 3);
+  cut_slashes();
   url.authority = authority;
   std::string_view port;
   if (authority.starts_with('[')) {

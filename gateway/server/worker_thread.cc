@@ -63,16 +63,24 @@ void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPla
   upstreams_ = std::move(places);
   for (const auto& place : upstreams_) {
     catalog_.expect(std::string(place->name()));
-    tasks_.spawn(place->watch([this, place = place.get()](const std::vector<std::string>& models) {
-      for (const auto& known : upstreams_) {
-        if (known.get() != place) continue;
-        if (models.empty() && !known->reachable()) continue;  // it has not said anything yet
-        std::vector<upstream::Catalog::Offer> offers;
-        for (const std::string& model : models) offers.emplace_back(model, known);
-        catalog_.offer(std::string(known->name()), std::move(offers));
-      }
-    }));
+    tasks_.spawn(
+        place->watch([this, place = place.get()](const upstream::ModelList& models) { offer(place, models); }));
   }
+}
+
+// What a direct upstream has told. Nothing, where it could not be reached, is an answer, too: a model that nobody knows
+// does not wait for it.
+void WorkerThread::offer(const upstream::DirectPlace* place, const upstream::ModelList& models) {
+  const auto known = std::ranges::find(upstreams_, place, [](const auto& each) { return each.get(); });
+  if (known == upstreams_.end()) return;
+  if (models.names.empty() && !place->reachable()) return catalog_.told_nothing(std::string(place->name()));
+  std::vector<upstream::Catalog::Offer> offers;
+  for (const std::string& model : models.names) offers.emplace_back(model, *known);
+  catalog_.offer(std::string(place->name()), std::move(offers));
+  std::size_t& told = left_out_[std::string(place->name())];
+  if (std::exchange(told, models.left_out) == models.left_out || models.left_out == 0 || loop_.index() != 0) return;
+  log_.warn("entries of an upstream's /v1/models have no usable id and are left out",
+            {{"upstream", place->name()}, {"left_out", models.left_out}, {"listed", models.names.size()}});
 }
 
 // A model that nobody configured: it gets default settings, in a new conf of this worker's own.

@@ -3,6 +3,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -78,6 +79,7 @@ class WorkerThread final {
   };
   void accept_from(Listening& listening);
   void learn(const std::string& model);
+  void offer(const upstream::DirectPlace* place, const upstream::ModelList& models);
 
   net::Loop loop_;
   observe::Log& log_;
@@ -91,6 +93,7 @@ class WorkerThread final {
   Front front_;
   std::vector<std::unique_ptr<Listening>> listening_;
   std::vector<std::shared_ptr<upstream::DirectPlace>> upstreams_;  // shared: leases hold them
+  std::map<std::string, std::size_t> left_out_;                    // of each one's last list
   asio::executor_work_guard<Executor> work_;
   std::thread thread_;
 };

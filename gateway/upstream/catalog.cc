@@ -7,6 +7,10 @@ void Catalog::expect(const std::string& source) {
   publish();
 }
 
+void Catalog::told_nothing(const std::string& source) {
+  if (expected_.erase(source) != 0) publish();
+}
+
 void Catalog::offer(const std::string& source, std::vector<Offer> offers) {
   offers_[source] = std::move(offers);
   expected_.erase(source);

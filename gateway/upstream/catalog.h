@@ -23,8 +23,11 @@ class Catalog final {
 
   Catalog(Pool& pool, Learned learned) : pool_(pool), learned_(std::move(learned)) {}
 
-  // `source` will say what it serves: until its first offer nobody can tell which models are unknown.
+  // `source` is being asked what it serves: until it has offered or told nothing, nobody can tell which models are
+  // unknown.
   void expect(const std::string& source);
+  // It could not be asked. What it offered before stays; of one that never offered, nobody knows a model.
+  void told_nothing(const std::string& source);
   // Everything that `source` serves from now on; replaces what it offered before.
   void offer(const std::string& source, std::vector<Offer> offers);
   void withdraw(const std::string& source);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "http/client_pool.h"
+#include "upstream/model_list.h"
 #include "upstream/place.h"
 
 namespace sluice::upstream {
@@ -29,9 +30,9 @@ class DirectPlace final : public Place {
   DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings settings, std::shared_ptr<Slots> slots);
 
   // Asks for the models now and every health_interval (each second while unreachable), until stop(). `changed` hears of
-  // each answer: the models served, or while it is unreachable those last served. Models of the conf are served
-  // whatever the answer.
-  using Changed = std::function<void(const std::vector<std::string>& models)>;
+  // each answer, and of none: the models served, or while it is unreachable those last served, and how many entries of
+  // its list were left out. Models of the conf are served whatever the answer.
+  using Changed = std::function<void(const ModelList& models)>;
   Task<void> watch(Changed changed);
   void stop() noexcept;
 
@@ -48,23 +49,18 @@ class DirectPlace final : public Place {
                                                           net::Signal& wake) noexcept override;
 
  private:
-  Task<Status> ask_models(std::vector<std::string>& models);
+  Task<Result<ModelList>> ask_models();
 
   DirectSettings settings_;
   std::shared_ptr<Slots> slots_;  // shared: a reload may drop the upstream while another worker's calls still run
   std::array<http::Header, 1> headers_;
   http::ClientPool pool_;
   net::Signal wake_;
-  std::vector<std::string> models_;  // as last listed
+  ModelList listed_;  // last
   bool reachable_ = true;
   bool stopped_ = false;
   // Of the list that is being asked for; stop() moves it to the past.
   net::Deadline ask_until_ = net::Deadline::never();
 };
-
-// So much of a list of models is read; a longer one is not a list.
-inline constexpr std::size_t kModelListBytes = 4u << 20;
-// The ids of a /v1/models answer. Error kProtocol: it is not one.
-[[nodiscard]] Result<std::vector<std::string>> read_model_list(std::string_view json);
 
 }  // namespace sluice::upstream

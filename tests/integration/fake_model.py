@@ -136,15 +136,16 @@ def default_handler(connection):
 
 
 class FakeModel:
-    def __init__(self, models=MODELS):
+    def __init__(self, models=MODELS, port=0):
         self.models = list(models)
         self.tells_models = threading.Event()  # cleared: GET /v1/models waits
         self.tells_models.set()
         self.asked_for_models = threading.Event()
+        self.listing = None  # what GET /v1/models answers instead of the models
         self.requests = []
         self.handlers = {}
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.open = set()
@@ -207,7 +208,7 @@ class FakeModel:
                 self.asked_for_models.set()
                 self.tells_models.wait()
                 listing = {"object": "list", "data": [{"id": m, "object": "model", "created": 1, "owned_by": "fake"} for m in self.models]}
-                return lambda c: c.answer(200, listing)
+                return lambda c: c.answer(200, listing if self.listing is None else self.listing)
             return lambda c: c.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error", "param": None, "code": None}})
         with self.lock:
             self.requests.append(request)

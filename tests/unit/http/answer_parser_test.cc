@@ -148,6 +148,15 @@ TEST(BaseUrl, IsTakenApart) {
   EXPECT_EQ(parse_base_url("http://a")->port, 80);
 }
 
+TEST(BaseUrl, C47V1AtItsEndMeansTheSameAsNone) {
+  for (const char* text : {"http://a", "http://a/", "http://a/v1", "http://a/v1/", "http://a//v1//"})
+    EXPECT_EQ(parse_base_url(text)->prefix, "") << text;
+  EXPECT_EQ(parse_base_url("https://a/openai/v1")->prefix, "/openai");
+  EXPECT_EQ(parse_base_url("https://a/v1/proxy")->prefix, "/v1/proxy");
+  EXPECT_EQ(parse_base_url("https://a/x-v1")->prefix, "/x-v1");
+  EXPECT_EQ(parse_base_url("https://a/xv1")->prefix, "/xv1");
+}
+
 TEST(BaseUrl, NonsenseIsNone) {
   for (const char* text :
        {"", "a", "ftp://a", "http://", "http://a:0", "http://a:x", "http://u@a", "http://a?q", "http://[::1"})

@@ -151,5 +151,16 @@ TEST_F(PoolTest, NobodyCanTellWhichModelsAreUnknownBeforeEverySourceHasOffered) 
   EXPECT_FALSE(pool.learning());
 }
 
+TEST_F(PoolTest, ASourceThatCannotBeAskedKeepsNobodyWaitingAndKeepsWhatItOffered) {
+  Catalog catalog(pool, [](const std::string&) {});
+  catalog.offer("first", {{"a", small}});
+  catalog.expect("away");
+  EXPECT_TRUE(pool.learning());
+  catalog.told_nothing("away");
+  EXPECT_FALSE(pool.learning());
+  catalog.told_nothing("first");
+  EXPECT_TRUE(pool.knows("a"));
+}
+
 }  // namespace
 }  // namespace sluice::upstream

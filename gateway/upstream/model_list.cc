@@ -1,0 +1,81 @@
+#include "upstream/model_list.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <optional>
+#include <unordered_set>
+
+namespace sluice::upstream {
+namespace {
+
+using Array = simdjson::dom::array;
+using Element = simdjson::dom::element;
+
+constexpr std::size_t kMostModels = 10'000;
+constexpr std::size_t kNameBytes = 256;
+
+// The array that holds the entries. Nothing: null stands where one should.
+Result<std::optional<Array>> entries_of(const Element& document) {
+  Array entries;
+  if (document.get(entries) == simdjson::SUCCESS) return std::optional(entries);
+  std::optional<Array> found;
+  bool null = false;
+  for (const char* member : {"data", "models"}) {
+    Element list;
+    if (document[member].get(list) != simdjson::SUCCESS) continue;
+    null |= list.is_null();
+    if (list.get(entries) == simdjson::SUCCESS && (!found || found->size() == 0)) found = entries;
+  }
+  if (found || null) return found;
+  return upstream_error(ErrorKind::kProtocol, "/v1/models is not a list of models");
+}
+
+bool is_usable(std::string_view name) noexcept {
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  return !name.empty() && name.size() <= kNameBytes && std::ranges::none_of(name, control);
+}
+
+// The name that an entry has under `member`; null: its own text. Empty: it has none.
+std::string_view name_of(const Element& entry, const char* member) noexcept {
+  std::string_view name;
+  const auto error = member == nullptr ? entry.get(name) : entry[member].get(name);
+  return error == simdjson::SUCCESS && is_usable(name) ? name : std::string_view();
+}
+
+// How this list spells its names: the first way that any of its entries knows.
+const char* spelling_of(Array entries) noexcept {
+  for (const char* member : {"id", "model", "name"}) {
+    for (const Element entry : entries) {
+      if (!name_of(entry, member).empty()) return member;
+    }
+  }
+  const bool objects = std::ranges::any_of(entries, [](const Element entry) { return entry.is_object(); });
+  return objects ? "id" : nullptr;
+}
+
+}  // namespace
+
+Result<ModelList> read_model_list(std::string_view json) {
+  simdjson::dom::parser parser;
+  Element document;
+  if (parser.parse(json.data(), json.size()).get(document) != simdjson::SUCCESS)
+    return upstream_error(ErrorKind::kProtocol, "/v1/models is not JSON");
+  const Result<std::optional<Array>> entries = entries_of(document);
+  if (!entries) return entries.error();
+  ModelList list;
+  if (!entries->has_value()) return list;
+  const char* const spelling = spelling_of(**entries);
+  std::unordered_set<std::string_view> seen;
+  for (const Element entry : **entries) {
+    const std::string_view name = name_of(entry, spelling);
+    if (name.empty() || list.names.size() == kMostModels) {
+      ++list.left_out;
+    } else if (seen.insert(name).second) {
+      list.names.emplace_back(name);
+    }
+  }
+  return list;
+}
+
+}  // namespace sluice::upstream

@@ -1,0 +1,27 @@
+// What a server says when it is asked for its models, in the forms that servers give their lists.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sluice::upstream {
+
+// So much of a list of models is read; a longer one is not a list.
+inline constexpr std::size_t kModelListBytes = 4u << 20;
+
+struct ModelList {
+  std::vector<std::string> names;  // each once, in the order of the list
+  std::size_t left_out = 0;        // entries without a usable name, or beyond the most that are kept
+};
+
+// A list is an array, or the array under "data" or "models"; null is a list of nothing. One list spells its names in one
+// way: under "id", or where no entry has that under "model" or "name" (Ollama's /api/tags), or as bare strings where no
+// entry is an object. Whatever else stands in it is left out and counted.
+// Error kProtocol: it is no list.
+[[nodiscard]] Result<ModelList> read_model_list(std::string_view json);
+
+}  // namespace sluice::upstream

@@ -1,0 +1,69 @@
+#include "upstream/model_list.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::upstream {
+namespace {
+
+using Names = std::vector<std::string>;
+
+struct Case {
+  const char* what;
+  std::string json;
+  Names names;
+  std::size_t left_out;
+};
+
+TEST(ModelList, C47TheGoodEntriesAreListedAndTheBadOnesCounted) {
+  const std::string long_name(257, 'x');
+  const Case cases[] = {
+      {"as documented", R"({"object":"list","data":[{"id":"a","object":"model"},{"id":"b"}]})", {"a", "b"}, 0},
+      {"a bare array", R"([{"id":"a"},{"id":"b"}])", {"a", "b"}, 0},
+      {"an entry without id", R"({"data":[{"id":"a"},{"object":"model"},{"id":"b"}]})", {"a", "b"}, 1},
+      {"a name is no id", R"({"data":[{"id":"a"},{"name":"b"}]})", {"a"}, 1},
+      {"entries of the wrong type", R"({"data":[null,7,"text",[],{},true,{"id":"a"}]})", {"a"}, 6},
+      {"ids of the wrong type", R"({"data":[{"id":7},{"id":null},{"id":["x"]},{"id":{}},{"id":"a"}]})", {"a"}, 4},
+      {"empty, too long, with a control character",
+       R"({"data":[{"id":""},{"id":")" + long_name + R"("},{"id":"a\nb"},{"id":"a\u0000b"},{"id":"a"}]})",
+       {"a"},
+       4},
+      {"the same twice", R"({"data":[{"id":"a"},{"id":"a"},{"id":"b"}]})", {"a", "b"}, 0},
+      {"no models", R"({"object":"list","data":[]})", {}, 0},
+      {"data null, as Ollama without models", R"({"object":"list","data":null})", {}, 0},
+      {"models, as /api/tags", R"({"models":[{"name":"llama3:8b","model":"llama3:8b-q4"}]})", {"llama3:8b-q4"}, 0},
+      {"models with names alone", R"({"models":[{"name":"llama3:8b"},{"size":1}]})", {"llama3:8b"}, 1},
+      {"both lists, as llama.cpp", R"({"models":[{"name":"n"}],"object":"list","data":[{"id":"a"}]})", {"a"}, 0},
+      {"data null and models", R"({"data":null,"models":[{"name":"n"}]})", {"n"}, 0},
+      {"data empty and models", R"({"data":[],"models":[{"id":"n"}]})", {"n"}, 0},
+      {"names alone", R"(["a","b",7])", {"a", "b"}, 1},
+      {"names alone under data", R"({"data":["a","b"]})", {"a", "b"}, 0},
+      {"nothing of use", R"({"data":[{},{"x":1}]})", {}, 2},
+  };
+  for (const Case& c : cases) {
+    const Result<ModelList> list = read_model_list(c.json);
+    ASSERT_TRUE(list) << c.what;
+    EXPECT_EQ(list->names, c.names) << c.what;
+    EXPECT_EQ(list->left_out, c.left_out) << c.what;
+  }
+}
+
+TEST(ModelList, WhatIsNoListIsAnError) {
+  for (const char* json : {"", "null", "7", "\"a\"", "{}", R"({"data":{}})", R"({"data":"a"})",
+                           R"({"error":{"message":"no"}})", "<html></html>", R"({"data":[{"id":"a"})"}) {
+    const Result<ModelList> list = read_model_list(json);
+    ASSERT_FALSE(list) << json;
+    EXPECT_EQ(list.error().kind, ErrorKind::kProtocol) << json;
+  }
+}
+
+TEST(ModelList, AHugeListIsBounded) {
+  std::string json = "[";
+  for (int i = 0; i < 12'000; ++i) json += (i == 0 ? "" : ",") + (R"({"id":"m)" + std::to_string(i) + R"("})");
+  const Result<ModelList> list = read_model_list(json + "]");
+  ASSERT_TRUE(list);
+  EXPECT_EQ(list->names.size(), 10'000U);
+  EXPECT_EQ(list->left_out, 2'000U);
+}
+
+}  // namespace
+}  // namespace sluice::upstream
