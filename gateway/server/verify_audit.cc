@@ -22,9 +22,7 @@ int verify_audit(const std::string& conf_path) {
   for (const config::Diagnostic& diagnostic : loaded.diagnostics)
     std::fprintf(stderr, "%s\n", diagnostic.to_string().c_str());
   if (!loaded.good()) return 1;
-  const auto store = store::open_sqlite(loaded.settings.store_path());
-  if (!store.ok()) return fail(store.status());
-  const auto seals = (*store)->seals();
+  const auto seals = store::read_seals(loaded.settings.store_path());
   if (!seals.ok()) return fail(seals.status());
   const auto verified = ledger::verify_journal(loaded.settings.journal_dir(), *seals);
   if (!verified.ok()) return fail(verified.status());

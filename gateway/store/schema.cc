@@ -152,10 +152,7 @@ absl::Status check_owner(Database& database, std::string_view path) {
                                        " is an SQLite file of another program; set store.path to a file of its own");
 }
 
-// The version is asked inside the transaction: two gateways that start at once on one file migrate it once.
-absl::Status migrate(Database& database, std::string_view path) {
-  Transaction transaction(database);
-  if (!transaction.status().ok()) return transaction.status();
+absl::StatusOr<std::int64_t> known_version(Database& database, std::string_view path) {
   const auto version = pragma(database, "PRAGMA user_version");
   if (!version.ok()) return version.status();
   if (*version > kSchemaVersion)
@@ -163,6 +160,15 @@ absl::Status migrate(Database& database, std::string_view path) {
                                          std::to_string(*version) + ", this one knows " +
                                          std::to_string(kSchemaVersion) +
                                          "); run that version, or restore the backup made before it");
+  return *version;
+}
+
+// The version is asked inside the transaction: two gateways that start at once on one file migrate it once.
+absl::Status migrate(Database& database, std::string_view path) {
+  Transaction transaction(database);
+  if (!transaction.status().ok()) return transaction.status();
+  const auto version = known_version(database, path);
+  if (!version.ok()) return version.status();
   if (*version == kSchemaVersion) return absl::OkStatus();
   for (auto step = static_cast<std::size_t>(*version); step < kSteps.size(); ++step)
     if (absl::Status made = database.exec(kSteps[step]); !made.ok()) return made;
@@ -177,6 +183,13 @@ absl::Status migrate(Database& database, std::string_view path) {
 absl::Status prepare_schema(Database& database, std::string_view path) {
   if (absl::Status owner = check_owner(database, path); !owner.ok()) return owner;
   return migrate(database, path);
+}
+
+absl::StatusOr<int> read_version(Database& database, std::string_view path) {
+  if (absl::Status owner = check_owner(database, path); !owner.ok()) return owner;
+  const auto version = known_version(database, path);
+  if (!version.ok()) return version.status();
+  return static_cast<int>(*version);
 }
 
 }  // namespace sluice::store

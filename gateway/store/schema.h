@@ -2,6 +2,7 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "store/sqlite.h"
 
@@ -13,5 +14,7 @@ inline constexpr std::int32_t kApplicationId = 0x534c5543;  // "SLUC": marks the
 // Makes the tables or migrates them, one version after another, each in one transaction.
 // kFailedPrecondition: the file is another program's, or a newer sluice wrote it.
 absl::Status prepare_schema(Database& database, std::string_view path);
+// For a reader, which changes nothing: gives the file's version, 0 for one without tables. Errors as above.
+absl::StatusOr<int> read_version(Database& database, std::string_view path);
 
 }  // namespace sluice::store

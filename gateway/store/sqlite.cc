@@ -1,9 +1,12 @@
 #include "store/sqlite.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace sluice::store {
@@ -16,18 +19,44 @@ absl::Status cannot_open(const std::string& path, int reason) {
   return absl::UnavailableError(text + "; give server.state_dir or store.path a folder this user may write");
 }
 
-}  // namespace
+// Gives `from` the name `to` unless there is such a file: then errno is EEXIST. Returns 0 or -1.
+int rename_to_new(const char* from, const char* to) noexcept {
+  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  // A file system that cannot do it in one step.
+  return ::link(from, to) == 0 ? ::unlink(from) : -1;
+}
 
-absl::StatusOr<Database> Database::open(const std::string& path, std::chrono::milliseconds busy_time) {
-  // Made here and not by SQLite, which would give it the umask's mode; its WAL files take after it.
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+// Makes an empty file where there is none: SQLite would give it the umask's mode, and its WAL files take after it. It
+// is made under another name and closed before it gets its own, because closing any descriptor of a file ends every
+// lock that the process holds on it, and then the next program that reads the store takes the WAL away from under us.
+absl::Status make_if_absent(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) return S_ISDIR(info.st_mode) ? cannot_open(path, EISDIR) : absl::OkStatus();
+  if (errno != ENOENT) return cannot_open(path, errno);
+  std::string beside = path + ".XXXXXX";
+  const int file = ::mkostemp(beside.data(), O_CLOEXEC);  // mode 0600
   if (file < 0) return cannot_open(path, errno);
   ::close(file);
+  if (rename_to_new(beside.c_str(), path.c_str()) == 0) return absl::OkStatus();
+  const int reason = errno;
+  ::unlink(beside.c_str());
+  return reason == EEXIST ? absl::OkStatus() : cannot_open(path, reason);
+}
+
+}  // namespace
+
+absl::StatusOr<Database> Database::open(const std::string& path, std::chrono::milliseconds busy_time, Access access) {
+  if (access == Access::kWrite)
+    if (absl::Status made = make_if_absent(path); !made.ok()) return made;
+  const int mode = access == Access::kWrite ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &handle,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &handle, mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   Database database(handle, path);
+  if ((code & 0xff) == SQLITE_CANTOPEN) return cannot_open(path, handle ? sqlite3_system_errno(handle) : ENOMEM);
   if (code != SQLITE_OK) return database.error(code);
+  // What may not be written is opened for reading all the same.
+  if (access == Access::kWrite && sqlite3_db_readonly(handle, "main") == 1) return cannot_open(path, EACCES);
   database.set_busy_time(busy_time);
   return database;
 }

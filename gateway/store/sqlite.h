@@ -1,5 +1,8 @@
 // SQLite's C interface with owners and Status. A Statement keeps its first error, so that code binds, steps and asks
 // once.
+//
+// Nothing but SQLite may open a store's file in a process that has it open: POSIX locks belong to the process and die
+// with the close of any descriptor of the file, whoever opened it.
 #pragma once
 
 #include <absl/status/status.h>
@@ -24,8 +27,13 @@ class Database final {
  public:
   // Not open yet: whatever is asked of it gives kUnavailable.
   [[nodiscard]] static Database closed(std::string path) { return {nullptr, std::move(path)}; }
-  // Opens or makes the file, readable by its owner alone. Waits so long for locks of others, here and later.
-  [[nodiscard]] static absl::StatusOr<Database> open(const std::string& path, std::chrono::milliseconds busy_time);
+  enum class Access : std::uint8_t {
+    kWrite,  // makes the file if it is not there, readable by its owner alone
+    kRead,   // changes nothing; the file must be there
+  };
+  // Waits so long for locks of others, here and later.
+  [[nodiscard]] static absl::StatusOr<Database> open(const std::string& path, std::chrono::milliseconds busy_time,
+                                                     Access access = Access::kWrite);
   void set_busy_time(std::chrono::milliseconds time) noexcept {
     sqlite3_busy_timeout(handle_.get(), static_cast<int>(time.count()));
   }

@@ -168,8 +168,10 @@ absl::Status SqliteStore::add_seal(const ledger::Seal& seal) {
       .run();
 }
 
-absl::StatusOr<std::vector<ledger::Seal>> SqliteStore::seals() {
-  Statement all(database_, "SELECT sequence, records, tokens, cost_micros, mac FROM seals ORDER BY sequence");
+absl::StatusOr<std::vector<ledger::Seal>> SqliteStore::seals() { return seals_of(database_); }
+
+absl::StatusOr<std::vector<ledger::Seal>> seals_of(Database& database) {
+  Statement all(database, "SELECT sequence, records, tokens, cost_micros, mac FROM seals ORDER BY sequence");
   std::vector<ledger::Seal> seals;
   while (all.next()) {
     ledger::Seal& seal = seals.emplace_back();

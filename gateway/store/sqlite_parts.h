@@ -60,6 +60,9 @@ class SqliteStore final : public Store {
   Database database_;
 };
 
+// Reads the seals of a database, whose tables may be of any version.
+[[nodiscard]] absl::StatusOr<std::vector<ledger::Seal>> seals_of(Database& database);
+
 // kNotFound with `message` unless the last statement changed a row.
 [[nodiscard]] inline absl::Status expect_change(const Database& database, const char* message) {
   return database.changes() > 0 ? absl::OkStatus() : absl::NotFoundError(message);

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "store/store.h"
 
@@ -22,5 +23,10 @@ enum class Durability : std::uint8_t {
 // The same, connected. Errors: connect()'s.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path,
                                                                  Durability durability = Durability::kCommit);
+
+// The seals that the file keeps, for who looks at it from outside: a gateway may have it open, and nothing is made,
+// migrated or changed. kUnavailable: it cannot be read; kFailedPrecondition: a newer version wrote it, or it is another
+// program's.
+[[nodiscard]] absl::StatusOr<std::vector<ledger::Seal>> read_seals(const std::string& path);
 
 }  // namespace sluice::store

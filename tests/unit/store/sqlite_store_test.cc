@@ -1,9 +1,13 @@
 #include "store/sqlite_store.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -337,6 +341,54 @@ TEST_F(SqliteStoreTest, SealsAreKept) {
   ASSERT_TRUE(store->add_seal(seal).ok());
   ASSERT_TRUE(store->add_seal(seal).ok());
   EXPECT_EQ(*store->seals(), std::vector{seal});
+}
+
+// Whether another process finds this one's lock on the file: SQLite's own, which a WAL file's owner holds all the time.
+bool locked_for_others(const std::string& path) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = 0x40000002;
+    lock.l_len = 510;
+    ::_exit(file >= 0 && ::fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 1 : 0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+TEST_F(SqliteStoreTest, ItsLocksOutliveWhateverElseThisProcessOpensAndCloses) {
+  ASSERT_TRUE(locked_for_others(path));
+  ASSERT_TRUE(open_sqlite(path).ok());
+  EXPECT_TRUE(locked_for_others(path)) << "behind a second store on the file";
+  ASSERT_TRUE(read_seals(path).ok());
+  EXPECT_TRUE(locked_for_others(path)) << "behind a reader";
+}
+
+TEST_F(SqliteStoreTest, WhoLooksAtTheSealsChangesNothing) {
+  const std::string none = scratch.file("none.db");
+  EXPECT_TRUE(absl::IsUnavailable(read_seals(none).status()));
+  EXPECT_FALSE(std::filesystem::exists(none));
+  store.reset();
+  {
+    auto database = *Database::open(path, std::chrono::seconds(1));
+    ASSERT_TRUE(database.exec("ALTER TABLE keys DROP COLUMN suspended_us; PRAGMA user_version = 1").ok());
+  }
+  EXPECT_TRUE(read_seals(path).ok());
+  auto database = *Database::open(path, std::chrono::seconds(1));
+  EXPECT_EQ(*read_version(database, path), 1) << "not migrated";
+}
+
+TEST_F(SqliteStoreTest, AStoreThatMayNotBeWrittenIsNotOpened) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write everything";
+  store.reset();
+  ASSERT_EQ(::chmod(path.c_str(), 0400), 0);
+  const auto opened = open_sqlite(path);
+  EXPECT_TRUE(absl::IsUnavailable(opened.status()));
+  EXPECT_NE(text(opened.status()).find("may write"), std::string::npos) << opened.status();
 }
 
 TEST_F(SqliteStoreTest, OnlyItsOwnerMayReadIt) {
