@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 
 #include "admin/command.h"
 #include "agent/command.h"
@@ -17,8 +18,6 @@
 
 namespace {
 
-constexpr const char* kDefaultConf = "/etc/sluice/sluice.toml";
-
 sluice::server::PolicyMaker policy_maker() {
   return {.available = sluice::plugins::available(),
           .make = [](std::span<const std::string> names, sluice::ledger::Ledger& ledger,
@@ -29,24 +28,29 @@ sluice::server::PolicyMaker policy_maker() {
           }};
 }
 
-void add_gateway_commands(CLI::App& app, std::string& conf_path, int& exit_code) {
+// Each subcommand has options of its own: CLI11 fills in the defaults of all of them, chosen or not.
+std::shared_ptr<std::string> add_conf_option(CLI::App& command) {
+  const auto path = std::make_shared<std::string>(sluice::config::kDefaultPath);
+  command.add_option("--config", *path, "the conf file")->type_name("FILE")->capture_default_str();
+  return path;
+}
+
+void add_gateway_commands(CLI::App& app, int& exit_code) {
   CLI::App* serve = app.add_subcommand("serve", "Run the gateway");
-  serve->add_option("--config", conf_path, "Conf file")->capture_default_str();
-  serve->callback([&] { exit_code = sluice::server::serve(conf_path, policy_maker()); });
+  serve->callback(
+      [&exit_code, conf = add_conf_option(*serve)] { exit_code = sluice::server::serve(*conf, policy_maker()); });
 
   CLI::App* check = app.add_subcommand("check", "Check a conf file and print every error as FILE:LINE:COLUMN");
-  check->add_option("--config", conf_path, "Conf file")->capture_default_str();
-  check->callback([&] {
+  check->callback([&exit_code, conf = add_conf_option(*check)] {
     const auto policies = sluice::plugins::available();
     exit_code =
-        sluice::config::check_command(conf_path, {.files = sluice::config::Files::kCheck, .known_policies = policies});
+        sluice::config::check_command(*conf, {.files = sluice::config::Files::kCheck, .known_policies = policies});
   });
 }
 
-void add_audit_verify(CLI::App& audit, std::string& conf_path, int& exit_code) {
+void add_audit_verify(CLI::App& audit, int& exit_code) {
   CLI::App* verify = audit.add_subcommand("verify", "Prove that the journal is whole, up to its last seal");
-  verify->add_option("--config", conf_path, "Conf file of the gateway")->capture_default_str();
-  verify->callback([&] { exit_code = sluice::server::verify_audit(conf_path); });
+  verify->callback([&exit_code, conf = add_conf_option(*verify)] { exit_code = sluice::server::verify_audit(*conf); });
 }
 
 // Starts the program again with every symbol of every library bound. A symbol that is bound at its first call passes
@@ -69,14 +73,13 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{"Sluice: a reverse proxy and API gateway for language models"};
   app.require_subcommand(1);
-  std::string conf_path = kDefaultConf;
   int exit_code = 0;
   app.set_version_flag("--version", sluice::kVersion);
-  add_gateway_commands(app, conf_path, exit_code);
+  add_gateway_commands(app, exit_code);
   sluice::agent::add_agent_commands(
       *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
   sluice::admin::add_admin_commands(app, exit_code);
-  add_audit_verify(*app.get_subcommand("audit"), conf_path, exit_code);
+  add_audit_verify(*app.get_subcommand("audit"), exit_code);
   sluice::demo::add_demo_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;

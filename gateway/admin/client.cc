@@ -27,21 +27,23 @@ class Fd final {
   int fd_;
 };
 
-absl::StatusOr<Fd> connect_to(const std::string& path) {
+absl::StatusOr<Fd> connect_to(const FoundSocket& socket) {
+  const std::string where = socket.path + " (" + socket.said_by + ")";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return absl::InvalidArgumentError("the socket path is too long: " + path);
-  std::memcpy(address.sun_path, path.data(), path.size());
+  if (socket.path.size() >= sizeof address.sun_path)
+    return absl::InvalidArgumentError("the socket path is too long (107 bytes at most): " + where);
+  std::memcpy(address.sun_path, socket.path.data(), socket.path.size());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
   const int error = errno;
   if (error == EACCES || error == EPERM)
-    return absl::PermissionDeniedError("no permission for " + path + "; run this as the user that runs the gateway");
+    return absl::PermissionDeniedError("no permission for " + where + "; run this as the user that runs the gateway");
   if (error == ENOENT || error == ECONNREFUSED)
-    return absl::UnavailableError("no gateway answers on " + path +
-                                  "; start one with: sluice serve, or say where it is: --socket PATH or SLUICE_SOCKET");
-  const std::string why = std::strerror(error);
-  return absl::UnavailableError("cannot connect to " + path + ": " + why);
+    return absl::UnavailableError("no gateway answers on " + where +
+                                  "; start one with: sluice serve, or say where it is: --socket PATH or --config FILE");
+  return absl::UnavailableError("cannot connect to " + where + ": " + std::strerror(error) +
+                                "; say where the gateway is: --socket PATH or --config FILE");
 }
 
 absl::Status send_all(int fd, std::string_view text) {
@@ -90,9 +92,9 @@ absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink) {
 
 }  // namespace
 
-absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method,
-                                        std::string_view target, const json::object* body, const Sink& sink) {
-  const auto fd = connect_to(socket_path);
+absl::StatusOr<ClientAnswer> call_admin(const FoundSocket& socket, std::string_view method, std::string_view target,
+                                        const json::object* body, const Sink& sink) {
+  const auto fd = connect_to(socket);
   if (!fd.ok()) return fd.status();
   const std::string text = body == nullptr ? std::string() : json::serialize(*body);
   std::string request;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "admin/socket_path.h"
 #include "base/json.h"
 
 namespace sluice::admin {
@@ -20,7 +21,7 @@ struct ClientAnswer {
 // Errors say what to do: kUnavailable: no gateway answers there; kPermissionDenied: another user's; kDataLoss: the
 // answer broke off. A body goes to `sink` part by part if one is given and the status is 200.
 using Sink = std::function<void(std::string_view)>;
-[[nodiscard]] absl::StatusOr<ClientAnswer> call_admin(const std::string& socket_path, std::string_view method,
+[[nodiscard]] absl::StatusOr<ClientAnswer> call_admin(const FoundSocket& socket, std::string_view method,
                                                       std::string_view target, const json::object* body,
                                                       const Sink& sink = {});
 

@@ -1,12 +1,17 @@
 // The commands that talk to a running gateway.
 //
-//   sluice tenant create NAME | list | show NAME | revoke NAME
-//   sluice user create NAME --tenant T | list [--tenant T] | show NAME --tenant T | revoke NAME --tenant T
-//   sluice key create --tenant T --user U [--model M]… [--rpm N] [--tpm N] [--concurrency N] [--budget B]… [--expires
-//   D] [--create] sluice key list [--tenant T [--user U]] | show ID | update ID [--rpm N|none] … | revoke ID sluice
-//   budget set | unset (--key ID | --tenant T [--user U [--model M]]) --budget B     sluice budget list sluice budget
-//   explain --key ID [--model M] sluice pair create      sluice agent list | revoke ID      sluice models | status |
-//   metrics | reload | drain sluice audit export --format csv|jsonl [--from --to --tenant --user --model]
+//   sluice tenant create NAME | list | show NAME | update NAME | revoke NAME
+//   sluice user create NAME --tenant T | list [--tenant T] | show NAME --tenant T | update … | revoke …
+//   sluice key create --tenant T --user U [--model M]… [--rpm N] [--tpm N] [--concurrency N] [--budget B]…
+//                     [--expires D] [--create]
+//   sluice key list [--tenant T [--user U]] | show ID | update ID [--rpm N|none] … | revoke ID
+//   sluice budget set | unset (--key ID | --tenant T [--user U [--model M]]) --budget B
+//   sluice budget list          sluice budget explain --key ID [--model M]
+//   sluice pair create          sluice agent list | revoke ID
+//   sluice models | status | metrics | reload | drain
+//   sluice audit export --format csv|jsonl [--from --to --tenant --user --model]
+//
+// Each finds the gateway as socket_path.h says.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -25,6 +25,14 @@ void Findings::add(const std::string& path, std::string text) {
   }
 }
 
+const Diagnostic* Findings::found_at(const std::string& path) const {
+  const auto at = positions_.find(path);
+  if (at == positions_.end()) return nullptr;
+  const auto found = std::ranges::find_if(
+      found_, [&](const Diagnostic& one) { return one.line == at->second.line && one.column == at->second.column; });
+  return found == found_.end() ? nullptr : &*found;
+}
+
 std::vector<Diagnostic> Findings::take() {
   std::stable_sort(found_.begin(), found_.end(), [](const Diagnostic& a, const Diagnostic& b) {
     return std::pair(a.line, a.column) < std::pair(b.line, b.column);

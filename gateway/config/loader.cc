@@ -16,12 +16,16 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Error: the system's words.
+// Error: the system's words; kNotFound where there is no such file.
 absl::StatusOr<std::string> read_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
   std::string text;
   std::array<char, 16 * 1024> block;
-  if (file == nullptr) return absl::NotFoundError(std::strerror(errno));
+  if (file == nullptr) {
+    const bool missing = errno == ENOENT || errno == ENOTDIR;
+    const char* const why = std::strerror(errno);
+    return missing ? absl::NotFoundError(why) : absl::UnavailableError(why);
+  }
   while (const std::size_t size_bytes = std::fread(block.data(), 1, block.size(), file.get()))
     text.append(block.data(), size_bytes);
   if (std::ferror(file.get()) != 0) return absl::UnavailableError(std::strerror(errno));
@@ -49,6 +53,21 @@ LoadResult load_file(const std::string& path, const LoadOptions& options) {
   result.diagnostics.push_back(
       {path, 0, 0, cat("cannot be read: ", std::string(text.status().message()), "; name a conf file with --config")});
   return result;
+}
+
+absl::StatusOr<std::string> admin_socket_of(const std::string& path) {
+  const absl::StatusOr<std::string> text = read_file(path);
+  if (absl::IsNotFound(text.status())) return absl::NotFoundError(cat("there is no conf file ", path));
+  if (!text.ok())
+    return absl::InvalidArgumentError(cat(path, " cannot be read: ", std::string(text.status().message())));
+  Settings settings;
+  Findings findings(path);
+  if (read_toml(*text, path, folder_of(path), settings, findings) == Syntax::kBad)
+    return absl::InvalidArgumentError(findings.take().front().to_string());
+  const Diagnostic* wrong = findings.found_at("admin.socket");
+  if (wrong == nullptr && settings.admin.socket.empty()) wrong = findings.found_at("server.state_dir");
+  if (wrong != nullptr) return absl::InvalidArgumentError(wrong->to_string());
+  return settings.admin_socket();
 }
 
 absl::StatusOr<Settings> load(const std::string& path, const LoadOptions& options) {

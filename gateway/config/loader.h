@@ -14,6 +14,9 @@
 
 namespace sluice::config {
 
+// Where the conf file is when nobody says so: for the gateway and for the commands that look for it.
+inline constexpr const char* kDefaultPath = "/etc/sluice/sluice.toml";
+
 // One thing that is wrong, and what is allowed there.
 struct Diagnostic {
   std::string file;
@@ -42,6 +45,11 @@ struct LoadResult {
 
 // The same for callers that want one answer: kInvalidArgument with every diagnostic, one a line.
 [[nodiscard]] absl::StatusOr<Settings> load(const std::string& path, const LoadOptions& options = {});
+
+// The admin socket of a gateway that runs with this file, for those who want to reach it: a file with other errors still
+// says it, since what runs may have been started with an older one. kNotFound: there is no such file; kInvalidArgument:
+// it cannot be read, or what it says of the socket is wrong.
+[[nodiscard]] absl::StatusOr<std::string> admin_socket_of(const std::string& path);
 
 // `sluice check`: prints every error to `err`, or "FILE: good" to `out`. Returns the exit code.
 int check_command(const std::string& path, const LoadOptions& options = {}, std::FILE* out = stdout,

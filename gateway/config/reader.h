@@ -23,6 +23,8 @@ class Findings final {
   void add(Position position, std::string text);
   // At the value of `path`; at its table where the file does not give it.
   void add(const std::string& path, std::string text);
+  // What is wrong with the value of `path` itself; null: nothing so far. Valid until the next add() or take().
+  [[nodiscard]] const Diagnostic* found_at(const std::string& path) const;
   // By position in the file.
   [[nodiscard]] std::vector<Diagnostic> take();
 

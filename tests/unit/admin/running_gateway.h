@@ -64,7 +64,8 @@ class RunningGateway {
   }
 
   ClientAnswer call(std::string_view method, std::string_view target, const json::object& body = {}) {
-    const auto answer = call_admin(socket, method, target, body.empty() ? nullptr : &body);
+    const auto answer =
+        call_admin({.path = socket, .said_by = "the test"}, method, target, body.empty() ? nullptr : &body);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.ok() ? *answer : ClientAnswer{};
   }

@@ -209,8 +209,9 @@ TEST_F(AdminTest, AuditIsStreamedWholeAndFiltered) {
   gateway.on_control([&] { EXPECT_TRUE(gateway.store->add(records).ok()); });
   const auto lines = [&](std::string_view query) {
     std::string all;
-    const auto answer = call_admin(gateway.socket, "GET", "/audit?format=" + std::string(query), nullptr,
-                                   [&](std::string_view part) { all += part; });
+    const auto answer =
+        call_admin({.path = gateway.socket, .said_by = "the test"}, "GET", "/audit?format=" + std::string(query),
+                   nullptr, [&](std::string_view part) { all += part; });
     EXPECT_TRUE(answer.ok()) << answer.status();
     return std::pair(std::ranges::count(all, '\n'), all);
   };
@@ -344,7 +345,7 @@ TEST_F(AdminTest, ANewKeyIsNowhereInMemoryOnceItHasBeenSent) {
 
 TEST(AdminClient, SaysWhatToDoWhenNobodyAnswers) {
   Scratch scratch;
-  const auto answer = call_admin(scratch.file("none.sock"), "GET", "/status", nullptr);
+  const auto answer = call_admin({.path = scratch.file("none.sock"), .said_by = "the test"}, "GET", "/status", nullptr);
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_NE(std::string(answer.status().message()).find("sluice serve"), std::string::npos);
 }

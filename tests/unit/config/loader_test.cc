@@ -233,6 +233,22 @@ TEST_F(LoaderFiles, CheckPrintsOneLineAnErrorAndAnswersWithItsExitCode) {
   ::free(text);
 }
 
+TEST_F(LoaderFiles, TheAdminSocketIsSaidByAFileWithOtherErrorsToo) {
+  const auto socket_of = [&](std::string_view text) {
+    return admin_socket_of(write("socket.toml", std::string(text)));
+  };
+  EXPECT_EQ(*socket_of(""), "/var/lib/sluice/admin.sock");
+  EXPECT_EQ(*socket_of("[server]\nstate_dir = \"/s\"\n"), "/s/admin.sock");
+  EXPECT_EQ(*socket_of("[server]\nstate_dir = \"s\"\n"), folder_ + "/s/admin.sock");
+  EXPECT_EQ(*socket_of("[server]\nstate_dir = 5\n[admin]\nsocket = \"/a.sock\"\n"), "/a.sock");
+  EXPECT_EQ(*socket_of("[server]\nwrokers = 1\nstate_dir = \"/s\"\n[tls]\nkey = 4\n"), "/s/admin.sock");
+  EXPECT_EQ(socket_of("[server]\nwrokers = 1\nstate_dir = 5\n").status().message(),
+            folder_ + "/socket.toml:3:13: state_dir is a text in quotes");
+  EXPECT_FALSE(socket_of("[server\n").ok());
+  EXPECT_TRUE(absl::IsNotFound(admin_socket_of(folder_ + "/none.toml").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(admin_socket_of(folder_).status()));  // a folder is no file
+}
+
 TEST(Values, UnitsAreReadExactlyAndNothingElse) {
   EXPECT_EQ(*parse_duration("10ms"), Duration(10));
   EXPECT_EQ(*parse_duration("30d"), Duration(30LL * 24 * 3600 * 1000));

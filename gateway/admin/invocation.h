@@ -1,0 +1,67 @@
+// One subcommand at work: it asks the running gateway and prints what that says.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "admin/socket_path.h"
+#include "base/json.h"
+
+namespace sluice::admin {
+
+// What one subcommand was told. Each subcommand has an object of its own: CLI11 fills in the defaults of every
+// subcommand, chosen or not, so with a shared one the options of the chosen one would not be the last word.
+struct Options {
+  Whereabouts where;
+  bool json = false;
+  std::string name, tenant, user, key, model_one, expires, budget, format, from, to;
+  std::vector<std::string> models, budgets;
+  std::string rpm, tpm, concurrency;
+  bool create = false;
+};
+
+// Thread:   main thread; blocks on the gateway.
+// Lifetime: options and exit code outlive it.
+class Invocation final {
+ public:
+  Invocation(const Options& options, int& exit_code) : o(options), exit_code_(exit_code) {}
+
+  const Options& o;
+
+  // One line on stderr; the exit code is 1 from now on.
+  void fail(std::string_view message);
+
+  // The answer's JSON; nothing: it failed, and the reason has been printed.
+  std::optional<json::value> ask(const std::string& method, const std::string& target,
+                                 const json::object* body = nullptr);
+  // With columns: a list's table has these alone; --json has all.
+  void show(const json::value& value, std::span<const std::string_view> columns = {});
+  void call(const std::string& method, const std::string& target);
+  void call(const std::string& method, const std::string& target, const json::object& body);
+  void list(const std::string& target, std::initializer_list<std::string_view> columns);
+  // Text that goes straight to stdout.
+  void stream(const std::string& target);
+
+  // "?tenant=acme&user=ada" of those that are not empty.
+  [[nodiscard]] static std::string query(const std::vector<std::pair<std::string, std::string>>& parts);
+  // The gateway judges the numbers; what is no number goes as the text it is, and is refused there.
+  [[nodiscard]] json::object limits() const;
+  [[nodiscard]] json::object with_terms(json::object body) const;
+
+  void create_key();
+  void list_keys();
+  void create_pairing_key();
+  void change_budget(const std::string& method);
+
+ private:
+  std::optional<FoundSocket> socket();
+
+  int& exit_code_;
+};
+
+}  // namespace sluice::admin

@@ -1,0 +1,171 @@
+"""The command line as a user types it: every subcommand of the real binary."""
+import contextlib
+import functools
+import os
+import re
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from harness import BIN, SLOW, Gateway, launcher
+
+# Those that reach no running gateway.
+ON_THEIR_OWN = {"serve", "check", "agent pair", "agent run", "audit verify", "demo-model"}
+# What a subcommand needs beyond its required options to do its work.
+ALSO = {"tenant update": ["--rpm", "5"], "user update": ["--rpm", "5"], "key update": ["--rpm", "5"]}
+
+
+def sluice(*arguments, env=None):
+    """Runs the program with nothing in its environment that a user would not have."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    return subprocess.run([*launcher(), BIN, *map(str, arguments)], capture_output=True, text=True, timeout=30 * SLOW,
+                          env={**clean, **(env or {})}, stdin=subprocess.DEVNULL)
+
+
+@functools.cache
+def help_of(command):
+    shown = sluice(*command.split(), "--help")
+    assert shown.returncode == 0, shown
+    return shown.stdout
+
+
+def below(command):
+    """The names of a command's subcommands, as its help lists them."""
+    listed = re.search(r"^Subcommands:\n((?:  .*\n?)+)", help_of(command), re.MULTILINE)
+    return re.findall(r"^  (\S+)", listed.group(1), re.MULTILINE) if listed else []
+
+
+def leaves(command=""):
+    names = below(command)
+    if not names:
+        return [command]
+    return [leaf for name in names for leaf in leaves(f"{command} {name}".strip())]
+
+
+def to_a_gateway():
+    return [command for command in leaves() if command not in ON_THEIR_OWN]
+
+
+def value_for(name):
+    values = {"--format": "csv", "--budget": "tokens:1/day", "budget": "tokens:1/day", "--key": "key_1", "id": "key_1"}
+    return values.get(name, "x")
+
+
+def needed(command):
+    """Arguments that satisfy the command's required options and positionals, taken from its help."""
+    arguments = []
+    for line in re.findall(r"^  (\S.*REQUIRED.*)$", help_of(command), re.MULTILINE):
+        name = line.split()[0].split(",")[0]
+        if f"--{name} " in help_of(command):
+            continue  # the same as an option
+        arguments += [name, value_for(name)] if name.startswith("-") else [value_for(name)]
+    return arguments + ALSO.get(command, [])
+
+
+class CountingSocket:
+    """Counts who connects to a Unix socket, and answers each with an empty JSON object."""
+
+    def __init__(self, path):
+        self.path, self.connections = str(path), 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(16)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with contextlib.suppress(OSError), connection:
+                connection.recv(1 << 16)
+                connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"keys":[]}')
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join()
+
+
+@pytest.fixture
+def two_sockets(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    a, b = CountingSocket(tmp_path / "a/admin.sock"), CountingSocket(tmp_path / "b/admin.sock")
+    yield a, b
+    a.close()
+    b.close()
+
+
+def test_the_walk_finds_every_command():
+    found = set(leaves())
+    assert ON_THEIR_OWN <= found
+    assert {"drain", "reload", "status", "key create", "key revoke", "budget set", "audit export", "pair create"} <= found
+
+
+@pytest.mark.parametrize("command", to_a_gateway())
+def test_the_socket_option_beats_the_environment(two_sockets, command):
+    a, b = two_sockets
+    ran = sluice(*command.split(), *needed(command), "--socket", a.path, env={"SLUICE_SOCKET": b.path})
+    assert ran.returncode == 0, ran
+    assert (a.connections, b.connections) == (1, 0)
+
+
+@pytest.mark.parametrize("command", to_a_gateway())
+def test_the_conf_option_beats_the_environment(two_sockets, tmp_path, command):
+    a, b = two_sockets
+    conf = tmp_path / "sluice.toml"
+    conf.write_text('[server]\nstate_dir = "a"\n')
+    ran = sluice(*command.split(), *needed(command), "--config", conf, env={"SLUICE_SOCKET": b.path})
+    assert ran.returncode == 0, ran
+    assert (a.connections, b.connections) == (1, 0)
+
+
+@pytest.mark.parametrize("command", to_a_gateway())
+def test_the_environment_names_the_socket_where_no_option_does(two_sockets, command):
+    a, b = two_sockets
+    ran = sluice(*command.split(), *needed(command), env={"SLUICE_SOCKET": b.path})
+    assert ran.returncode == 0, ran
+    assert (a.connections, b.connections) == (0, 1)
+
+
+def test_an_empty_option_is_an_error_and_not_another_gateway(two_sockets):
+    a, b = two_sockets
+    for option in ("--socket", "--config"):
+        ran = sluice("drain", option, "", env={"SLUICE_SOCKET": b.path})
+        assert ran.returncode == 1
+        assert f"{option} is empty" in ran.stderr
+    assert (a.connections, b.connections) == (0, 0)
+
+
+@pytest.mark.parametrize("where", ['state_dir = "state"', 'state_dir = "elsewhere"\n[admin]\nsocket = "here.sock"'])
+def test_a_gateway_is_found_by_its_conf_file_alone(where):
+    gateway = Gateway(start=False)
+    gateway.base = gateway.base.replace(f'state_dir = "{gateway.state}"', where.split("\n")[0])
+    gateway.write_conf("\n".join(where.split("\n")[1:]) + "\n")
+    gateway.socket_path = str(gateway.folder / ("here.sock" if "here.sock" in where else "state/admin.sock"))
+    try:
+        gateway.start()
+        ran = sluice("status", "--json", "--config", gateway.config)
+        assert ran.returncode == 0, ran
+        assert '"state":"running"' in ran.stdout
+    finally:
+        gateway.close()
+
+
+def test_a_gateway_that_does_not_answer_is_said_with_its_socket_and_who_named_it(tmp_path):
+    conf = tmp_path / "sluice.toml"
+    conf.write_text(f'[server]\nstate_dir = "{tmp_path}"\n')
+    ran = sluice("status", "--config", conf)
+    assert ran.returncode == 1
+    assert f"no gateway answers on {tmp_path}/admin.sock ({conf})" in ran.stderr
+    ran = sluice("status", "--config", tmp_path / "none.toml")
+    assert ran.returncode == 1
+    assert f"there is no conf file {tmp_path}/none.toml" in ran.stderr
+    ran = sluice("status", env={"SLUICE_SOCKET": str(tmp_path / "b.sock")})
+    assert f"{tmp_path}/b.sock (SLUICE_SOCKET)" in ran.stderr
