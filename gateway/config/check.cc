@@ -199,6 +199,13 @@ class Checker final {
       findings_.add(at,
                     cat("unknown policy ", name, near.empty() ? "" : "; did you mean ", near, near.empty() ? "" : "?"));
     }
+    for (std::size_t i = 0; i < s_.policies.stored_prompts.size(); ++i) {
+      const std::string& prompt = s_.policies.stored_prompts[i];
+      const std::size_t colon = prompt.rfind(':');
+      if (colon != std::string::npos && colon != 0 && colon + 1 != prompt.size()) continue;
+      findings_.add(cat("policies.stored_prompts[", i, "]"),
+                    cat("\"", prompt, "\" is not TENANT:PROMPT_ID, such as \"acme:pmpt_123\" or \"*:pmpt_123\""));
+    }
   }
 
   void check_upstreams() {

@@ -155,6 +155,9 @@ void describe_log(Log& s, Keys& k) {
 
 void describe_policies(Policies& s, Keys& k) {
   k.texts("order", s.order, TextKind::kNeeded, "the policies that every call passes, in this order");
+  k.texts(
+      "stored_prompts", s.stored_prompts, TextKind::kNeeded,
+      "TENANT:PROMPT_ID, \"*\" for every tenant: prompts stored with the upstream that a call may name in prompt.id");
 }
 
 void describe_upstream(Upstream& s, Keys& k) {

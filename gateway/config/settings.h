@@ -188,6 +188,7 @@ struct Log {
 // [policies]
 struct Policies {
   std::vector<std::string> order{"model_access", "rate_limit", "budget", "audit"};
+  std::vector<std::string> stored_prompts;  // "TENANT:PROMPT_ID", "*" for every tenant
   bool operator==(const Policies&) const = default;
 };
 

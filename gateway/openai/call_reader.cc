@@ -11,7 +11,7 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::size_t kModelBytes = 256;
+constexpr std::size_t kNameBytes = 256;      // of a model or a stored prompt
 constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
 constexpr std::uint64_t kMostPrompts = 2048;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
@@ -87,7 +87,15 @@ class Walk final {
       seen_ |= bit(which);
       return read_known(which, value);
     }
-    return text_.walk(value, 2, Count::kNothing);
+    return read_other(name, value);
+  }
+
+  // A member that is not read, but for what it may refer to.
+  Status read_other(std::string_view name, ondemand::value& value) {
+    const StateRow* const row = find_state(Spot::kTop, name, endpoint_.dialect);
+    if (row != nullptr && refers(value.raw_json_token())) return bad(row->refusal);
+    const bool generates = endpoint_.dialect != Dialect::kEmbedding;
+    return text_.walk(value, 2, Count::kNothing, generates ? spot_inside(Spot::kTop, name) : Spot::kNowhere);
   }
 
   Status read_known(Name which, ondemand::value& value) {
@@ -114,22 +122,22 @@ class Walk final {
       case Name::kMessages:
         return read_list(value, "'messages' must be an array.");
       case Name::kPrompt:
+        return endpoint_.dialect == Dialect::kResponse ? read_stored_prompt(value) : read_prompt(which, value);
       case Name::kInput:
         return read_prompt(which, value);
       case Name::kSuffix:
+        return text_.walk(value, 2, Count::kText, Spot::kNowhere);
       case Name::kInstructions:
-        return text_.walk(value, 2, Count::kText);
+        return text_.walk(value, 2, Count::kText, Spot::kItems);
       case Name::kTools:
         // Definitions of tools reach the model as text, names and all.
-        return text_.walk_whole(value, 2);
+        return text_.walk_whole(value, 2, Spot::kTools);
       case Name::kBackground:
         return read_background(value);
-      case Name::kPreviousResponse:
-        return read_previous_response(value);
       case Name::kCount:
         break;
     }
-    return text_.walk(value, 2, Count::kNothing);
+    return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
   }
 
   [[nodiscard]] Member member_of(std::string_view text) const noexcept {
@@ -137,21 +145,23 @@ class Walk final {
   }
 
   Status read_model(ondemand::value& value) {
-    constexpr const char* kWrong = "'model' must be a non-empty string of at most 256 bytes.";
+    call_.model_member = member_of(trimmed(value.raw_json_token()));
+    return read_name(value, call_.model, "'model' must be a non-empty string of at most 256 bytes.");
+  }
+
+  Status read_name(ondemand::value& value, WipedString& name, const char* wrong) {
     const std::string_view token = trimmed(value.raw_json_token());
     ondemand::raw_json_string raw;
-    if (value.get_raw_json_string().get(raw) || token.size() > 6 * kModelBytes) return bad(kWrong);
+    if (value.get_raw_json_string().get(raw) || token.size() > 6 * kNameBytes) return bad(wrong);
     // Into memory of our own, which is wiped; the parser's is not.
-    std::array<std::uint8_t, 6 * kModelBytes + simdjson::SIMDJSON_PADDING> scratch;
+    std::array<std::uint8_t, 6 * kNameBytes + simdjson::SIMDJSON_PADDING> scratch;
     std::uint8_t* into = scratch.data();
-    std::string_view name;
-    const bool failed = parser_.unescape(raw, into).get(name) != simdjson::SUCCESS;
-    if (!failed) call_.model.assign(name.substr(0, kModelBytes + 1));
+    std::string_view text;
+    const bool failed = parser_.unescape(raw, into).get(text) != simdjson::SUCCESS;
+    if (!failed) name.assign(text.substr(0, kNameBytes + 1));
     wipe(scratch.data(), scratch.size());
     if (failed) return bad(kNotJson);
-    if (call_.model.empty() || call_.model.size() > kModelBytes) return bad(kWrong);
-    call_.model_member = member_of(token);
-    return ok();
+    return name.empty() || name.size() > kNameBytes ? Status(bad(wrong)) : ok();
   }
 
   static Status read_flag(ondemand::value& value, bool& into, const char* wrong) {
@@ -222,7 +232,7 @@ class Walk final {
 
   Status read_stream_option(std::string_view name, ondemand::value& value) {
     constexpr std::string_view kIncludeUsage = "include_usage";
-    if (!equals_folded(name, kIncludeUsage)) return text_.walk(value, 3, Count::kNothing);
+    if (!equals_folded(name, kIncludeUsage)) return text_.walk(value, 3, Count::kNothing, Spot::kNowhere);
     if (call_.include_usage_member.present())
       return bad("'stream_options.include_usage' occurs twice in the request body; give it once.");
     if (name != kIncludeUsage)
@@ -235,15 +245,15 @@ class Walk final {
     const Result<ondemand::json_type> type = type_of(value);
     if (!type) return type.error();
     if (*type != ondemand::json_type::array) return bad(wrong);
-    return text_.walk(value, 2, Count::kText);
+    return text_.walk(value, 2, Count::kText, Spot::kParts);
   }
 
   // A string, an array of strings, of tokens, or of arrays of tokens; for responses an array of items.
   Status read_prompt(Name which, ondemand::value& value) {
     const Result<ondemand::json_type> type = type_of(value);
     if (!type) return type.error();
-    if (*type != ondemand::json_type::array) return text_.walk(value, 2, Count::kText);
-    if (endpoint_.dialect == Dialect::kResponse) return text_.walk(value, 2, Count::kText);
+    if (endpoint_.dialect == Dialect::kResponse) return text_.walk(value, 2, Count::kText, Spot::kItems);
+    if (*type != ondemand::json_type::array) return text_.walk(value, 2, Count::kText, Spot::kNowhere);
     ondemand::array array;
     if (value.get_array().get(array)) return bad(kNotJson);
     std::uint64_t prompts = 0;
@@ -255,7 +265,7 @@ class Walk final {
       if (!element_type) return element_type.error();
       tokens = tokens || *element_type == ondemand::json_type::number;
       ++prompts;
-      SLUICE_TRY(text_.walk(element, 3, Count::kTokens));
+      SLUICE_TRY(text_.walk(element, 3, Count::kTokens, Spot::kNowhere));
     }
     if (which == Name::kInput || tokens) return ok();
     if (prompts > kMostPrompts) return bad("'prompt' holds too many prompts; the bound is 2048.");
@@ -270,11 +280,27 @@ class Walk final {
     return ok();
   }
 
-  Status read_previous_response(ondemand::value& value) {
-    const Result<bool> null = is_null(value);
-    if (!null) return null.error();
-    if (!*null)
-      return bad("'previous_response_id' is not supported by this gateway; send the whole conversation in 'input'.");
+  // A prompt that the model server keeps, with its variables. Who may name which is not for this reader to say.
+  Status read_stored_prompt(ondemand::value& value) {
+    constexpr const char* kWrong = "'prompt.id' must be given once, as a string of at most 256 bytes.";
+    const Result<ondemand::json_type> type = type_of(value);
+    if (!type) return type.error();
+    if (*type != ondemand::json_type::object) return text_.walk(value, 2, Count::kText, Spot::kItems);
+    ondemand::object object;
+    if (value.get_object().get(object)) return bad(kNotJson);
+    for (auto step : object) {
+      ondemand::field field;
+      std::string_view name;
+      if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
+      note_unescaped(name);
+      if (equals_folded(name, "id") && refers(field.value().raw_json_token())) {
+        if (!call_.stored_prompt.empty()) return bad(kWrong);
+        SLUICE_TRY(read_name(field.value(), call_.stored_prompt, kWrong));
+      } else {
+        const Spot spot = equals_folded(name, "variables") ? Spot::kVariables : Spot::kParts;
+        SLUICE_TRY(text_.walk(field.value(), 3, Count::kText, spot));
+      }
+    }
     return ok();
   }
 

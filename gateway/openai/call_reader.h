@@ -32,7 +32,8 @@ struct OutputCap {
 };
 
 struct CallBody {
-  WipedString model;  // unescaped
+  WipedString model;          // unescaped
+  WipedString stored_prompt;  // responses: the id in 'prompt', unescaped; empty: none
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
   bool n_present = false;
@@ -57,8 +58,9 @@ struct CallBody {
 // REQUIRES: simdjson::SIMDJSON_PADDING readable bytes behind `body` (Buffer::prepare gives them).
 // Errors (all kBadRequest, static text): not an object, a member that we read or edit occurs twice (unescaped, ASCII
 // case-folded), wrong type, bytes other than white space behind the object, model missing, a value that this endpoint
-// does not support (responses: background true, previous_response_id). A name that differs from one of ours in case
-// alone is refused too: a server that folds case would read it.
+// does not support (responses: background true), or that refers to what the model server stores (stored_state.h). The id
+// of a stored prompt is told, for the caller to decide. A name that differs from one of ours in case alone is refused
+// too: a server that folds case would read it.
 // Thread: one at a time; a worker keeps its own, because the parser's memory is reused.
 class CallReader final {
  public:

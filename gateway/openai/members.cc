@@ -27,7 +27,6 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("instructions"),
     SLUICE_MEMBER("tools"),
     SLUICE_MEMBER("background"),
-    SLUICE_MEMBER("previous_response_id"),
 }};
 #undef SLUICE_MEMBER
 
@@ -71,8 +70,8 @@ std::uint32_t members_of(Dialect dialect) noexcept {
     case Dialect::kEmbedding:
       return bits(Name::kModel, Name::kInput);
     case Dialect::kResponse:
-      return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kInput,
-                  Name::kInstructions, Name::kTools, Name::kBackground, Name::kPreviousResponse);
+      return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kPrompt, Name::kInput,
+                  Name::kInstructions, Name::kTools, Name::kBackground);
     case Dialect::kNone:
       break;
   }

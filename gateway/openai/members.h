@@ -27,7 +27,6 @@ enum class Name : std::uint8_t {
   kInstructions,
   kTools,
   kBackground,
-  kPreviousResponse,
   kCount,
 };
 

@@ -53,42 +53,51 @@ Result<bool> is_null(ondemand::value& value) noexcept {
 }
 
 // Recursion is bounded by kDeepest.
-Status TextWalk::walk(ondemand::value& value, unsigned depth, Count count) {
+Status TextWalk::walk(ondemand::value& value, unsigned depth, Count count, Spot spot) {
   const Result<ondemand::json_type> type = type_of(value);
   if (!type) return type.error();
   switch (*type) {
     case ondemand::json_type::array:
-      return walk_array(value, depth, count);
+      return walk_array(value, depth, count, spot);
     case ondemand::json_type::object:
-      return walk_object(value, depth, count);
+      return walk_object(value, depth, count, spot);
     default:
       return walk_scalar(value, *type, count);
   }
 }
 
-Status TextWalk::walk_array(ondemand::value& value, unsigned depth, Count count) {
+Status TextWalk::walk_array(ondemand::value& value, unsigned depth, Count count, Spot spot) {
   if (depth > kDeepest) return bad(kTooDeep);
   ondemand::array array;
   if (value.get_array().get(array)) return bad(kNotJson);
   for (auto step : array) {
     if (step.error()) return bad(kNotJson);
     ondemand::value element = step.value_unsafe();
-    SLUICE_TRY(walk(element, depth + 1, count));
+    SLUICE_TRY(walk(element, depth + 1, count, spot));
   }
   return ok();
 }
 
-Status TextWalk::walk_object(ondemand::value& value, unsigned depth, Count count) {
+Status TextWalk::walk_object(ondemand::value& value, unsigned depth, Count count, Spot spot) {
   if (depth > kDeepest) return bad(kTooDeep);
   ondemand::object object;
   if (value.get_object().get(object)) return bad(kNotJson);
+  ItemSeen item;
   for (auto step : object) {
     ondemand::field field;
     if (std::move(step).get(field)) return bad(kNotJson);
     const bool text = count != Count::kNothing && is_text_member(name_of(field));
-    SLUICE_TRY(walk(field.value(), depth + 1, text ? count : Count::kNothing));
+    StateFound found;
+    if (spot != Spot::kNowhere) {
+      const char* const raw = field.key().raw();
+      found = look_at(spot, raw);
+      if (found.row != nullptr && refers(field.value().raw_json_token())) return bad(found.row->refusal);
+      if (spot == Spot::kItems) item.note(raw, field.value().raw_json_token());
+    }
+    SLUICE_TRY(walk(field.value(), depth + 1, text ? count : Count::kNothing, found.inside));
   }
-  return ok();
+  const char* const refusal = item.refusal();
+  return refusal == nullptr ? ok() : Status(bad(refusal));
 }
 
 Status TextWalk::walk_scalar(ondemand::value& value, ondemand::json_type type, Count count) {
@@ -115,10 +124,10 @@ Status TextWalk::walk_scalar(ondemand::value& value, ondemand::json_type type, C
   }
 }
 
-Status TextWalk::walk_whole(ondemand::value& value, unsigned depth) {
+Status TextWalk::walk_whole(ondemand::value& value, unsigned depth, Spot spot) {
   const char* begin = value.raw_json_token().data();
   last_token_end_ = begin;
-  SLUICE_TRY(walk(value, depth, Count::kNothing));
+  SLUICE_TRY(walk(value, depth, Count::kNothing, spot));
   bytes_ += static_cast<std::size_t>(last_token_end_ - begin);
   return ok();
 }

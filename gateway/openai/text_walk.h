@@ -1,5 +1,5 @@
-// Walks the values of a request that are not looked into: their structure must be right, their depth bounded, and the
-// text in some of them is counted.
+// Walks the values of a request that are not read: their structure must be right, their depth bounded, the text in some
+// of them is counted, and where they could refer to what a model server stores, they may not.
 #pragma once
 
 #include <simdjson.h>
@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "openai/stored_state.h"
 
 namespace sluice::openai {
 
@@ -32,16 +33,16 @@ enum class Count : std::uint8_t {
 
 class TextWalk final {
  public:
-  // Steps over a value, which stands `depth` levels deep, and all that is in it.
-  Status walk(ondemand::value& value, unsigned depth, Count count);
+  // Steps over a value, which stands `depth` levels deep, and all that is in it. `spot`: where the value is.
+  Status walk(ondemand::value& value, unsigned depth, Count count, Spot spot);
   // The same, counting the whole length as it stands.
-  Status walk_whole(ondemand::value& value, unsigned depth);
+  Status walk_whole(ondemand::value& value, unsigned depth, Spot spot);
 
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  Status walk_array(ondemand::value& value, unsigned depth, Count count);
-  Status walk_object(ondemand::value& value, unsigned depth, Count count);
+  Status walk_array(ondemand::value& value, unsigned depth, Count count, Spot spot);
+  Status walk_object(ondemand::value& value, unsigned depth, Count count, Spot spot);
   Status walk_scalar(ondemand::value& value, ondemand::json_type type, Count count);
 
   std::size_t bytes_ = 0;

@@ -4,6 +4,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "base/ids.h"
 #include "openai/json_text.h"
 #include "proxy/credential.h"
@@ -141,10 +143,27 @@ Status Exchange::understand() {
   Result<openai::CallBody> asked = worker_.reader.read(*route_.endpoint, request_->body.view());
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
+  if (!asked_.stored_prompt.empty() && !may_name_prompt()) {
+    return client_error(
+        ErrorKind::kBadRequest,
+        "'prompt.id' names a prompt that the model server stores and that your tenant may not use; send "
+        "its text in 'instructions' and 'input', or ask your administrator to list it in [policies] "
+        "stored_prompts.");
+  }
   call_.stream = asked_.stream;
   call_.prompt_estimate = asked_.prompt_estimate;
   call_.choices = asked_.choices;
   return ok();
+}
+
+// A stored prompt is whose tenant the conf says, for the model server knows one key.
+bool Exchange::may_name_prompt() const noexcept {
+  const std::string_view id = asked_.stored_prompt;
+  return std::ranges::any_of(conf_->settings.stored_prompts, [&](std::string_view listed) {
+    const std::size_t colon = listed.rfind(':');
+    const std::string_view tenant = listed.substr(0, colon);
+    return listed.substr(colon + 1) == id && (tenant == "*" || tenant == call_.caller.tenant);
+  });
 }
 
 // Which model is it? False: nobody knows it.

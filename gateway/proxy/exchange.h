@@ -65,6 +65,7 @@ class Exchange final {
   void read_trace();
   Task<Status> read_body();
   Status understand();
+  [[nodiscard]] bool may_name_prompt() const noexcept;
   bool find_model();
   Status admit();
   Task<Status> send();

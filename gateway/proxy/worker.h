@@ -38,6 +38,7 @@ struct ExchangeSettings {
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
   std::size_t most_labels = 8;
+  std::vector<std::string> stored_prompts;  // "TENANT:PROMPT_ID" that calls may name, "*" for every tenant
 };
 
 // One model as the conf describes it, or with defaults where only an agent knows it.

@@ -38,6 +38,7 @@ std::shared_ptr<const proxy::Conf> make_worker_conf(const config::Settings& sett
   conf->settings.queue = settings.route.queue;
   conf->settings.label_headers = settings.audit.label_headers;
   conf->settings.most_labels = settings.audit.max_labels;
+  conf->settings.stored_prompts = settings.policies.stored_prompts;
   conf->chain = std::move(chain);
   for (const config::Model& model : settings.models) {
     conf->models.emplace(model.name, proxy::ModelSettings{.index = numbers.of(model.name),

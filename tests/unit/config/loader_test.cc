@@ -115,6 +115,7 @@ TEST(Loader, SaysWhereAndWhatIsAllowed) {
       {"[admin]\nmetrics = \"9100\"\n", "metrics is IP:PORT"},
       {"[audit]\nlabel_headers = [\"Authorization\"]\n", "authorization carries a secret and is never recorded"},
       {"[policies]\norder = [\"audit\", \"audit\"]\n", "f.toml:2:19: policy audit stands here twice"},
+      {"[policies]\nstored_prompts = [\"acme:\"]\n", "f.toml:2:19: \"acme:\" is not TENANT:PROMPT_ID"},
       {"[[upstream]]\nurl = \"http://h\"\n", "f.toml:1:1: name is missing in [[upstream]]"},
       {"[[upstream]]\nname = \"\"\nurl = \"http://h\"\n", "name is not empty"},
       {"[[upstream]]\nname = \"a\"\nurl = \"h:80\"\n", "f.toml:3:7: url is http://HOST[:PORT][/PATH]"},

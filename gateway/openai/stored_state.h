@@ -1,0 +1,84 @@
+// The members of a request that refer to something which the model server stores: responses, conversations, files,
+// containers, prompts. One table names them all. A model server knows one key, the gateway's: what it stored for one
+// tenant it would show to any other who names it, so such members are refused as long as what they name is not kept
+// apart.
+//
+// Names mean this only where the model server reads them. A tool's parameters, the arguments of its calls and metadata
+// are the caller's own words, and may hold a "file_id" of the caller's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "openai/endpoint.h"
+
+namespace sluice::openai {
+
+// Where in a request a walk is.
+enum class Spot : std::uint8_t {
+  kNowhere,    // names are the caller's own
+  kTop,        // the body's own members
+  kItems,      // 'input' of a response: one item, or an array of them
+  kParts,      // inside a message or an item
+  kTools,      // inside 'tools'
+  kAudio,      // an 'audio' object: of a message, or of the body
+  kVariables,  // 'prompt.variables': names are the caller's own, what they hold are parts
+  kExtra,      // 'extra_body' of the body
+};
+
+struct StateRow {
+  Spot spot;
+  std::string_view name;   // in lower case
+  std::uint8_t dialects;   // of kTop: the bits of those that read it
+  const char* refusal;     // what the client is told
+  std::string_view value;  // of a row that hangs on a value, such as a type: that value
+};
+
+[[nodiscard]] constexpr std::uint8_t dialect_bit(Dialect dialect) noexcept {
+  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(dialect));
+}
+
+// The whole table.
+[[nodiscard]] std::span<const StateRow> stored_state() noexcept;
+
+// The row of the member `name`, unescaped, at `spot`; null: it refers to nothing. ASCII case does not matter: some
+// servers fold it.
+[[nodiscard]] const StateRow* find_state(Spot spot, std::string_view name, Dialect dialect = Dialect::kNone) noexcept;
+
+// Where the value of the member `name` is, which stands at `spot`.
+[[nodiscard]] Spot spot_inside(Spot spot, std::string_view name) noexcept;
+
+// Whether a value refers to anything: not null, "" or []. `token` begins with the value and ends where the next token
+// of the text begins, which must be readable.
+[[nodiscard]] bool refers(std::string_view token) noexcept;
+
+// What a walk finds at one member of an object.
+struct StateFound {
+  const StateRow* row = nullptr;  // null: it refers to nothing
+  Spot inside = Spot::kNowhere;   // where its value is
+};
+// The same two questions for a name as it stands in the text: `raw` stands behind its opening quote. Nearly every name
+// is told by its length and first letter that it is none of ours.
+[[nodiscard]] StateFound look_at(Spot spot, const char* raw) noexcept;
+
+// The string that begins behind its opening quote at `raw`, without its escapes: `raw` itself, or in `into`. Empty
+// where it is longer than any of ours.
+[[nodiscard]] std::string_view plain_text(const char* raw, std::span<char> into) noexcept;
+inline constexpr std::size_t kPlainTextBytes = 32;
+
+// One item of 'input', whose members come in any order: some kinds of it name a stored thing by their type.
+class ItemSeen final {
+ public:
+  // `raw` as for look_at(), `token` as for refers().
+  void note(const char* raw, std::string_view token) noexcept;
+  // Null: the item says itself what it is.
+  [[nodiscard]] const char* refusal() const noexcept;
+
+ private:
+  bool id_ = false, role_ = false, type_ = false, result_ = false;
+  bool reference_ = false, image_ = false;
+};
+
+}  // namespace sluice::openai
