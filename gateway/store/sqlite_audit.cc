@@ -66,9 +66,15 @@ ledger::AuditRecord read_record(const Statement& row) {
 absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  Statement insert(database_, "INSERT INTO audit (" AUDIT_COLUMNS
-                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-                              " ON CONFLICT DO NOTHING");
+  // A record whose texts were lost (its call was cut off by a crash, or the journal had no room for them) still has the
+  // ids of its callers, and the store knows their names.
+  Statement insert(database_,
+                   "INSERT INTO audit (" AUDIT_COLUMNS
+                   ") VALUES (?1,?2,?3,?4,?5,"
+                   "?6,CASE ?7 WHEN '' THEN coalesce((SELECT name FROM tenants WHERE id = ?6), '') ELSE ?7 END,"
+                   "?8,CASE ?9 WHEN '' THEN coalesce((SELECT name FROM users WHERE id = ?8), '') ELSE ?9 END,"
+                   "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30)"
+                   " ON CONFLICT DO NOTHING");
   Statement count(database_,
                   "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
                   " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from fake_model import whole_answer
+from fake_model import delta, whole_answer
 from harness import SLOW, Client, until
 
 ROUNDS = int(os.environ.get("SLUICE_TORTURE_ROUNDS", "3"))  # the long form: scripts/torture
@@ -109,6 +109,31 @@ def test_kill_nine_under_load_and_torn_writes_lose_no_call_and_count_none_twice(
     budget = budget_of(gateway, f"user-{mark}")
     assert int(budget["used"]) == sum(tokens(r) for r in mine), "budget and records agree"
     assert int(budget["reserved"]) == 0
+
+
+def test_calls_that_a_kill_cut_off_are_recorded_under_the_names_of_their_callers(make_gateway, fake, mark):
+    gateway = make_gateway()
+    key = gateway.key("--budget", "tokens:100000/month", tenant="acme", user="ada")
+    gate = threading.Event()
+
+    def holds(connection):
+        connection.head()
+        connection.event(delta("w "))
+        gate.wait(30)
+
+    fake.on(mark, holds)
+    with Client(gateway, key) as streaming, Client(gateway, key) as waiting:
+        streaming.start_chat(mark)
+        streaming.read_head()
+        waiting.start_chat(mark, stream=False)
+        until(lambda: len(fake.seen(mark)) == 2, what="both calls are upstream")
+        gateway.process.stop(signal.SIGKILL)
+    gate.set()
+    gateway.start()
+    lines = gateway.cli("audit", "export", "--format", "jsonl", "--tenant", "acme", "--user", "ada").stdout.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [(r["tenant"], r["user"], r["end_reason"]) for r in records] == [("acme", "ada", "crashed")] * 2, records
+    assert {r["stream"] for r in records} == {True, False} and all(r["key_id"] == key["id"] for r in records)
 
 
 def test_a_small_budget_serves_all_that_it_can_and_overspends_nothing(gateway, fake, mark):

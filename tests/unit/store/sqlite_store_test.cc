@@ -336,6 +336,26 @@ TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {
   EXPECT_EQ(*store->prune_audit(kNow + minutes(5), 100), 6u);
 }
 
+TEST_F(SqliteStoreTest, ARecordThatLostItsNamesGetsThoseOfItsIds) {
+  const auto tenant = add_tenant("acme"), user = add_user(tenant, "ada");
+  std::vector<ledger::AuditRecord> records(3);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i].boot_id = 1;
+    records[i].number = i + 1;
+    records[i].tenant_id = tenant;
+    records[i].user_id = user;
+  }
+  records[1].tenant = "as it was called then";
+  records[2].tenant_id = records[2].user_id = 99;  // nobody the store knows
+  ASSERT_TRUE(store->add(records).ok());
+  const auto page = *store->audit({}, {}, 10);
+  EXPECT_EQ(page.records[0].tenant, "acme");
+  EXPECT_EQ(page.records[0].user, "ada");
+  EXPECT_EQ(page.records[1].tenant, "as it was called then");
+  EXPECT_EQ(page.records[1].user, "ada");
+  EXPECT_TRUE(page.records[2].tenant.empty() && page.records[2].user.empty());
+}
+
 TEST_F(SqliteStoreTest, SealsAreKept) {
   const ledger::Seal seal{.sequence = 7, .records = 10, .tokens = 100, .cost_micros = 1, .mac = hash_of(1)};
   ASSERT_TRUE(store->add_seal(seal).ok());
