@@ -5,6 +5,7 @@
 
 #include "admin/fields.h"
 #include "admin/text.h"
+#include "base/text.h"
 
 namespace sluice::admin {
 namespace {
@@ -35,29 +36,6 @@ absl::StatusOr<std::uint64_t> key_id(const std::string& text) {
   return absl::InvalidArgumentError("keys are named by their id, such as key_12; see: sluice key list");
 }
 
-std::optional<int> hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return std::nullopt;
-}
-
-std::optional<std::string> decode(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      plain += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const auto high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
-    if (!high || !low) return std::nullopt;
-    plain += static_cast<char>(*high * 16 + *low);
-    i += 2;
-  }
-  return plain;
-}
-
 // Calls `visit` with each part; stops and says no where it does.
 template <class Visit>
 bool split(std::string_view text, char at, Visit visit) {
@@ -77,15 +55,15 @@ std::optional<Request> parse_target(std::string_view method, std::string_view ta
   if (!target.starts_with('/')) return std::nullopt;
   const std::string_view path = target.substr(1, mark == std::string_view::npos ? mark : mark - 1);
   const bool path_good = split(path, '/', [&](std::string_view part) {
-    auto plain = decode(part);
+    auto plain = percent_decode(part);
     if (plain) request.path.push_back(std::move(*plain));
     return plain.has_value();
   });
   const std::string_view query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
   const bool query_good = split(query, '&', [&](std::string_view part) {
     const std::size_t equals = std::min(part.find('='), part.size());
-    auto name = decode(part.substr(0, equals));
-    auto value = decode(part.substr(std::min(equals + 1, part.size())));
+    auto name = percent_decode(part.substr(0, equals));
+    auto value = percent_decode(part.substr(std::min(equals + 1, part.size())));
     if (name && value) request.query.insert_or_assign(std::move(*name), std::move(*value));
     return name && value;
   });

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "net/tls_context.h"
 #include "tunnel/session.h"
 
 namespace sluice::agent {
@@ -89,8 +90,8 @@ absl::StatusOr<ContextPtr> make_tunnel_context(const std::string& dir, EVP_PKEY&
     return absl::InvalidArgumentError(
         absl::StrCat(certificate, " does not fit key.pem: run `sluice agent pair` again"));
   }
-  std::string alpn(1, static_cast<char>(tunnel::kAlpn.size()));
-  alpn += tunnel::kAlpn;
+  std::string alpn(1, static_cast<char>(net::kTunnelAlpn.size()));
+  alpn += net::kTunnelAlpn;
   SSL_CTX_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(alpn.data()), static_cast<unsigned>(alpn.size()));
   return context;
 }

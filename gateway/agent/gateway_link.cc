@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/ids.h"
+#include "net/tls_context.h"
 
 namespace sluice::agent {
 namespace {
@@ -137,7 +138,7 @@ Task<Result<std::unique_ptr<net::Stream>>> GatewayLink::connect() {
     const ContextPtr tls = context_.credentials.context();
     const Status status = co_await (*stream)->handshake_as_client(tls.get(), url_.host, deadline);
     if (!status) co_return status.error();
-    if ((*stream)->alpn() != tunnel::kAlpn) {
+    if ((*stream)->alpn() != net::kTunnelAlpn) {
       co_return upstream_error(ErrorKind::kProtocol, "it does not speak sluice-tunnel/1", Retry::kYes);
     }
     co_return std::move(*stream);

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "base/text.h"
+
 namespace sluice::demo {
 namespace {
 
@@ -55,12 +57,6 @@ const FaultRow* find_row(std::string_view name) noexcept {
     if (row.name == name) return &row;
   }
   return nullptr;
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "base/text.h"
 #include "demo/words.h"
 
 namespace sluice::demo {
@@ -30,21 +31,6 @@ std::optional<Kind> kind_of(std::string_view path) noexcept {
   if (path == "/v1/embeddings") return Kind::kEmbedding;
   if (path == "/v1/responses") return Kind::kResponse;
   return std::nullopt;
-}
-
-std::string decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    const char* const digits = text.data() + i + 1;
-    if (text[i] == '%' && text.size() - i > 2 && std::from_chars(digits, digits + 2, value, 16).ptr == digits + 2) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
 }
 
 MonoTime after(double seconds) noexcept {
@@ -99,7 +85,7 @@ Task<Session::Next> Session::look(const http::RequestHead& head) {
     if (head.path == "/health") co_return co_await send(200, "{\"status\":\"ok\"}");
     if (head.path == "/demo/stats") co_return co_await send(200, service_.stats().json());
     if (head.path.starts_with(kModelPath)) {
-      const std::string name = decoded(head.path.substr(kModelPath.size()));
+      const std::string name = percent_decode(head.path.substr(kModelPath.size())).value_or("");
       if (service_.knows(name)) co_return co_await send(200, model_object(name));
       co_return co_await send(
           404, error_object("The model '" + name + "' does not exist", "invalid_request_error", "model_not_found"));

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/text.h"
+
 namespace sluice::http {
 
 namespace field_text {
@@ -43,23 +45,6 @@ inline constexpr std::array<bool, 256> kValue = table<value_character>();
     if (!field_text::kValue[static_cast<unsigned char>(c)]) return false;
   }
   return true;
-}
-
-// `lower` is in lower case.
-[[nodiscard]] inline bool same_ignoring_case(std::string_view text, std::string_view lower) noexcept {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c) != lower[i]) return false;
-  }
-  return true;
-}
-
-// Without the white space around a value.
-[[nodiscard]] inline std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // Whether a comma-separated list of tokens, such as Connection, has `lower`.

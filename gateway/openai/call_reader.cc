@@ -145,12 +145,12 @@ class Walk final {
   }
 
   Status read_model(ondemand::value& value) {
-    call_.model_member = member_of(trimmed(value.raw_json_token()));
+    call_.model_member = member_of(token_of(value));
     return read_name(value, call_.model, "'model' must be a non-empty string of at most 256 bytes.");
   }
 
   Status read_name(ondemand::value& value, WipedString& name, const char* wrong) {
-    const std::string_view token = trimmed(value.raw_json_token());
+    const std::string_view token = token_of(value);
     ondemand::raw_json_string raw;
     if (value.get_raw_json_string().get(raw) || token.size() > 6 * kNameBytes) return bad(wrong);
     // Into memory of our own, which is wiped; the parser's is not.
@@ -183,7 +183,7 @@ class Walk final {
   }
 
   Status read_cap(Name which, ondemand::value& value, const char* wrong) {
-    const std::string_view token = trimmed(value.raw_json_token());
+    const std::string_view token = token_of(value);
     const Result<std::optional<double>> number = read_number(value, wrong);
     if (!number) return number.error();
     if (number->has_value() && **number > static_cast<double>(kGreatestCap)) return bad(wrong);
@@ -207,7 +207,7 @@ class Walk final {
 
   Status read_stream_options(ondemand::value& value) {
     constexpr const char* kWrong = "'stream_options' must be an object.";
-    const std::string_view token = trimmed(value.raw_json_token());
+    const std::string_view token = token_of(value);
     const Result<bool> null = is_null(value);
     if (!null) return null.error();
     if (*null) {
@@ -237,7 +237,7 @@ class Walk final {
       return bad("'stream_options.include_usage' occurs twice in the request body; give it once.");
     if (name != kIncludeUsage)
       return bad("A member of 'stream_options' differs from 'include_usage' in case alone; use 'include_usage'.");
-    call_.include_usage_member = member_of(trimmed(value.raw_json_token()));
+    call_.include_usage_member = member_of(token_of(value));
     return read_flag(value, call_.include_usage, "'stream_options.include_usage' must be true or false.");
   }
 

@@ -35,8 +35,4 @@ struct Route {
 // Errors: kNotFound, kMethodNotAllowed.
 [[nodiscard]] Result<Route> find_endpoint(std::string_view method, std::string_view path) noexcept;
 
-// Decodes %XX once. Error kNotFound: a bad escape, a NUL or more than `into` holds. Returns what was written into
-// `into`.
-[[nodiscard]] Result<std::string_view> percent_decode(std::string_view text, std::span<char> into) noexcept;
-
 }  // namespace sluice::openai

@@ -175,7 +175,7 @@ RawName measure(const char* raw, std::size_t most) noexcept {
 
 // Whether the string in `token` is `lower_case`, however it is spelt.
 bool says(std::string_view token, std::string_view lower_case) noexcept {
-  const std::string_view text = trimmed(token);
+  const std::string_view text = trimmed(token, kJsonWhite);
   if (text.size() < 2 || text.front() != '"') return false;
   std::array<char, kPlainTextBytes> into;
   return equals_folded(plain_text(text.data() + 1, into), lower_case);
@@ -217,7 +217,7 @@ Spot spot_inside(Spot spot, std::string_view name) noexcept {
 }
 
 bool refers(std::string_view token) noexcept {
-  const std::string_view text = trimmed(token);
+  const std::string_view text = trimmed(token, kJsonWhite);
   if (text.empty() || text == "null" || text == "\"\"") return false;
   return text.front() != '[' || token.data()[token.size()] != ']';
 }

@@ -32,11 +32,6 @@ std::string_view name_of(ondemand::field& field) noexcept {
 
 }  // namespace
 
-std::string_view trimmed(std::string_view token) noexcept {
-  const std::size_t last = token.find_last_not_of(" \t\r\n");
-  return token.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
 Result<ondemand::json_type> type_of(ondemand::value& value) noexcept {
   ondemand::json_type type{};
   if (value.type().get(type)) return bad(kNotJson);
@@ -101,7 +96,7 @@ Status TextWalk::walk_object(ondemand::value& value, unsigned depth, Count count
 }
 
 Status TextWalk::walk_scalar(ondemand::value& value, ondemand::json_type type, Count count) {
-  const std::string_view token = trimmed(value.raw_json_token());
+  const std::string_view token = token_of(value);
   last_token_end_ = token.data() + token.size();
   switch (type) {
     case ondemand::json_type::string:

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "openai/stored_state.h"
 
 namespace sluice::openai {
@@ -19,8 +20,10 @@ inline constexpr const char* kNotJson = "The request body is not valid JSON.";
 
 [[nodiscard]] inline Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
-// A token ends where the next one starts; what stands between is white space.
-[[nodiscard]] std::string_view trimmed(std::string_view token) noexcept;
+// The text of a value, without the white space before the next one.
+[[nodiscard]] inline std::string_view token_of(ondemand::value& value) noexcept {
+  return trimmed(value.raw_json_token(), kJsonWhite);
+}
 [[nodiscard]] Result<ondemand::json_type> type_of(ondemand::value& value) noexcept;
 [[nodiscard]] Result<bool> is_null(ondemand::value& value) noexcept;
 

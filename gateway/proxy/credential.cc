@@ -2,16 +2,12 @@
 
 #include <boost/beast/core/string.hpp>
 
+#include "base/text.h"
+
 namespace sluice::proxy {
 namespace {
 
 constexpr std::string_view kBearer = "Bearer ";
-
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // GET /v1/models, GET /v1/models/{id} and CORS preflights: answers that need no upstream.
 #include <algorithm>
 
+#include "base/text.h"
 #include "openai/json_text.h"
 #include "proxy/exchange.h"
 
@@ -19,7 +20,7 @@ Task<Status> Exchange::answer_models() {
   std::string body;
   if (route_.endpoint->id == openai::EndpointId::kModel) {
     std::array<char, 512> decoded;
-    const Result<std::string_view> name = openai::percent_decode(route_.rest, decoded);
+    const std::optional<std::string_view> name = percent_decode(route_.rest, decoded);
     if (!name || !worker_.pool.knows(*name) || !key_->may_use(*name))
       co_return client_error(ErrorKind::kModelNotFound, "");
     append_model(body, *name);

@@ -7,11 +7,11 @@
 #include <list>
 #include <memory>
 #include <string>
-#include <unordered_map>
 
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "http/server_connection.h"
 #include "identity/directory.h"
 #include "net/loop.h"
@@ -48,13 +48,6 @@ struct ModelSettings {
   std::string upstream_name;                   // empty: the same
   std::optional<observe::ModelMeters> meters;  // of configured models
 };
-
-struct StringHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
-};
-template <class T>
-using NameMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
 
 // What a reload replaces as a whole. A running exchange keeps what it began with.
 struct Conf {

@@ -1,11 +1,11 @@
 #include "server/front.h"
 
 #include "net/proxy_protocol.h"
+#include "net/tls_context.h"
 
 namespace sluice::server {
 namespace {
 
-constexpr std::string_view kTunnelProtocol = "sluice-tunnel/1";
 constexpr std::string_view kOwnPaths = "/.sluice/";
 
 }  // namespace
@@ -35,7 +35,7 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
   const Status secured = co_await secure(*stream, *settings, peer);
   handshakes_.erase(handshake);
   if (!secured || draining_) co_return stream->close();
-  if (stream->alpn() == kTunnelProtocol) {
+  if (stream->alpn() == net::kTunnelAlpn) {
     if (!settings->tunnels || !tunnels_) co_return stream->close();
     co_return tunnels_(std::move(stream));
   }

@@ -93,7 +93,7 @@ class Registry final {
 
   // Before the loops run, or on the worker. The listener hears what is known already.
   void listen(unsigned worker, AgentListener& listener);
-  // Takes an accepted connection whose ALPN is kAlpn; it may move to another worker. A connection without a live
+  // Takes an accepted connection whose ALPN is kTunnelAlpn; it may move to another worker. A connection without a live
   // certificate of its own is closed.
   void accept(unsigned worker, std::unique_ptr<net::Stream> stream) noexcept;
   // A call to the agent, through this worker's tunnel or else another worker's. Never null; retry yes: nothing was

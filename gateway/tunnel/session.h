@@ -27,8 +27,6 @@
 
 namespace sluice::tunnel {
 
-// ALPN of a tunnel.
-inline constexpr std::string_view kAlpn = "sluice-tunnel/1";
 // What its control requests' paths begin with. Nothing under it is ever forwarded.
 inline constexpr std::string_view kControlPrefix = "/.sluice/v1/";
 

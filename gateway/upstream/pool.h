@@ -9,9 +9,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "base/text.h"
 #include "net/task_group.h"
 #include "upstream/place.h"
 
@@ -94,17 +94,13 @@ class Pool final {
 
  private:
   friend class Lease;
-  struct StringHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view s) const noexcept { return std::hash<std::string_view>{}(s); }
-  };
   void slot_freed(std::string_view place) noexcept;
   enum class Woken : std::uint8_t { kOne, kNone };
   Woken wake_one(std::string_view place) noexcept;
   [[nodiscard]] bool serves(std::string_view place, std::string_view model) const noexcept;
 
   net::Loop& loop_;
-  std::unordered_map<std::string, std::vector<std::shared_ptr<Place>>, StringHash, std::equal_to<>> places_;
+  NameMap<std::vector<std::shared_ptr<Place>>> places_;
   std::list<Waiting> waiters_;
   std::atomic<std::size_t> waiting_{0};
   std::vector<Pool*> siblings_;

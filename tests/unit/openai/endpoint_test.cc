@@ -33,13 +33,5 @@ TEST(FindEndpoint, SaysWhenTheMethodIsWrong) {
   EXPECT_EQ(find_endpoint("post", "/v1/responses").error().kind, ErrorKind::kMethodNotAllowed);
 }
 
-TEST(PercentDecode, DecodesOnceAndRefusesTheRest) {
-  std::array<char, 8> into;
-  EXPECT_EQ(*percent_decode("a%2Fb%3a", into), "a/b:");
-  EXPECT_EQ(*percent_decode("%252F", into), "%2F");
-  EXPECT_EQ(*percent_decode("a+b", into), "a+b");
-  for (const char* text : {"%", "%2", "%2g", "%00", "123456789"}) EXPECT_FALSE(percent_decode(text, into)) << text;
-}
-
 }  // namespace
 }  // namespace sluice::openai

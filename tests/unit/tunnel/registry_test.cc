@@ -164,7 +164,7 @@ class RegistryTest : public testing::Test {
     auto stream = std::make_unique<net::Stream>(loop, std::move(socket));
     const auto context = server_tls->context();
     const Status status = co_await stream->handshake_as_server(context.get(), net::Deadline::after(5s));
-    if (!status || stream->alpn() != kAlpn) co_return;
+    if (!status || stream->alpn() != net::kTunnelAlpn) co_return;
     registry->accept(worker, std::move(stream));
   }
 
@@ -184,7 +184,7 @@ class RegistryTest : public testing::Test {
 
   void connect(EchoAgent& agent, const std::string& name = "agent-1") {
     tasks.spawn(accept_one(0));
-    tasks.spawn(dial(client_context(name, {std::string(kAlpn)}), agent));
+    tasks.spawn(dial(client_context(name, {std::string(net::kTunnelAlpn)}), agent));
   }
 
   std::array<net::Loop, 2> loops{net::Loop(0), net::Loop(1)};
@@ -383,7 +383,7 @@ TEST_F(RegistryTest, ATicketOfAnApiConnectionOpensNoTunnel) {
   options.ca_file = ca_file;
   options.alpn = {"http/1.1"};
   const auto api_context = *net::create_client_tls(options);
-  options.alpn = {std::string(kAlpn)};
+  options.alpn = {std::string(net::kTunnelAlpn)};
   const auto tunnel_context = *net::create_client_tls(options);
   SSL_SESSION* session = nullptr;
   tasks.spawn(Probe::serve_api(*this));

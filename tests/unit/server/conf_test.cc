@@ -1,0 +1,84 @@
+// What workers get of a conf.
+#include "server/conf.h"
+
+#include <gtest/gtest.h>
+
+#include "server/accounting.h"
+
+namespace sluice::server {
+namespace {
+
+using std::chrono::seconds;
+
+TEST(ModelNumbers, AreDenseAndStay) {
+  ModelNumbers numbers;
+  EXPECT_EQ(numbers.of("a"), 0u);
+  EXPECT_EQ(numbers.of("b"), 1u);
+  EXPECT_EQ(numbers.of("a"), 0u);
+  EXPECT_EQ(numbers.names(), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(FrontSettings, OfAPlainListenerTakeNoTunnels) {
+  config::Settings settings;
+  settings.http.head_limit = 4096;
+  settings.http.idle_time = seconds(7);
+  config::Listener listener;
+  listener.transport = config::Transport::kPlain;
+  listener.trust_forwarded_for = {"10.0.0.0/8"};
+  const auto front = make_front_settings(settings, listener, nullptr);
+  ASSERT_TRUE(front.ok()) << front.status();
+  EXPECT_FALSE((*front)->tls);
+  EXPECT_FALSE((*front)->tunnels);
+  EXPECT_EQ((*front)->limits.head_bytes, 4096u);
+  EXPECT_EQ((*front)->limits.idle_time, seconds(7));
+}
+
+TEST(FrontSettings, RefuseWhatIsNoNetwork) {
+  config::Listener listener;
+  listener.transport = config::Transport::kPlain;
+  listener.proxy_protocol = {"10.0.0.0/33"};
+  EXPECT_FALSE(make_front_settings({}, listener, nullptr).ok());
+}
+
+TEST(DirectSettings, TakeEachBoundFromTheUpstream) {
+  config::Upstream upstream;
+  upstream.name = "box";
+  upstream.url = "http://127.0.0.1:8000";
+  upstream.head_time = seconds(3);
+  upstream.connect_time = seconds(2);
+  upstream.api_key.reference = "env:KEY";
+  upstream.api_key.value = "secret";
+  const auto made = make_direct_settings(upstream);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->head_time, seconds(3));
+  EXPECT_EQ(made->connection.connect_time, seconds(2));
+  EXPECT_EQ(made->authorization, "Bearer secret");
+}
+
+TEST(DirectSettings, NameTheUpstreamWhoseUrlIsNone) {
+  config::Upstream upstream;
+  upstream.name = "box";
+  upstream.url = "ftp://x";
+  const auto made = make_direct_settings(upstream);
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(made.status().message().find("box"), std::string_view::npos);
+}
+
+TEST(BudgetLog, CountsEachThresholdByItself) {
+  observe::Log log({.level = observe::Level::kError});
+  BudgetLog budgets(log);
+  ledger::ThresholdEvent event{};
+  event.percent = 80;
+  budgets.threshold_passed(event);
+  event.percent = 100;
+  budgets.threshold_passed(event);
+  budgets.threshold_passed(event);
+  event.soft = true;
+  budgets.threshold_passed(event);
+  EXPECT_EQ(budgets.count(BudgetLog::Passed::kNearly), 1u);
+  EXPECT_EQ(budgets.count(BudgetLog::Passed::kUsedUp), 2u);
+  EXPECT_EQ(budgets.count(BudgetLog::Passed::kSoft), 1u);
+}
+
+}  // namespace
+}  // namespace sluice::server
