@@ -41,7 +41,7 @@ absl::Status Accounts::load() {
                                       record.revoked.has_value()));
   });
   if (!done.ok()) return done;
-  done = store_.each_user([&](store::UserRecord&& record) {
+  done = store_.each_user(0, [&](store::UserRecord&& record) {
     const identity::Tenant* tenant = directory_.tenant(record.tenant_id);
     if (tenant == nullptr || directory_.user(record.id) != nullptr) return;
     tell_ledger(directory_.add_user(record.id, *tenant, std::move(record.name),

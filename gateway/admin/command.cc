@@ -191,8 +191,8 @@ class Commands final {
     out.app.add_option("--format", out.o.format, "csv or jsonl")->required()->check(CLI::IsMember({"csv", "jsonl"}));
     out.app.add_option("--from", out.o.from, "from this time on: 7d (ago), 2027-01-31, 2027-01-31T12:00:00Z (UTC)");
     out.app.add_option("--to", out.o.to, "before this time");
-    out.app.add_option("--tenant", out.o.tenant, "only of this tenant (a name)");
-    out.app.add_option("--user", out.o.user, "only of this user (a name)");
+    out.app.add_option("--tenant", out.o.tenant, "only of this tenant (its name or id)");
+    out.app.add_option("--user", out.o.user, "only of this user (its name or id)");
     out.app.add_option("--model", out.o.model_one, "only of this model, as asked for or as served");
   }
 

@@ -217,9 +217,8 @@ Routes::Made Routes::users(const Request& request) {
     of_tenant = tenant->id;
   }
   std::vector<store::UserRecord> records;
-  const absl::Status read = backend_.store.each_user([&](store::UserRecord&& one) {
-    if (of_tenant == 0 || one.tenant_id == of_tenant) records.push_back(std::move(one));
-  });
+  const absl::Status read =
+      backend_.store.each_user(of_tenant, [&](store::UserRecord&& one) { records.push_back(std::move(one)); });
   if (!read.ok()) return read;
   json::array all;
   for (const store::UserRecord& record : records) all.push_back(show(record));
@@ -265,18 +264,19 @@ Routes::Shown Routes::create_key(const Request& request) {
 }
 
 Routes::Made Routes::list_keys(const Request& request) {
-  std::uint64_t of_user = 0, after = 0;
-  std::string tenant_name;
+  store::KeyFilter filter;
+  std::uint64_t after = 0;
   std::size_t limit = kDefaultPage;
   const std::string tenant = query_of(request, "tenant"), user = query_of(request, "user");
   if (!user.empty()) {
     const auto found = backend_.accounts.user({.tenant = tenant, .user = user});
     if (!found.ok()) return found.status();
-    of_user = found->id;
-  } else if (!tenant.empty()) {
+    filter.user_id = found->id;
+  }
+  if (!tenant.empty()) {
     const auto found = backend_.accounts.tenant(tenant);
     if (!found.ok()) return found.status();
-    tenant_name = found->name;
+    filter.tenant_id = found->id;
   }
   if (const std::string text = query_of(request, "after"); !text.empty()) {
     const auto id = key_id(text);
@@ -288,14 +288,10 @@ Routes::Made Routes::list_keys(const Request& request) {
     if (error != std::errc{} || end != text.data() + text.size() || limit == 0 || limit > 10'000)
       return absl::InvalidArgumentError("limit must be 1 to 10000");
   }
-  const auto records = backend_.store.list_keys(of_user, after, limit);
+  const auto records = backend_.store.list_keys(filter, after, limit);
   if (!records.ok()) return records.status();
   json::array all;
-  for (const store::KeyRecord& record : *records) {
-    json::object shown = show(record);
-    if (!tenant_name.empty() && text_of(shown, "tenant") != tenant_name) continue;
-    all.push_back(std::move(shown));
-  }
+  for (const store::KeyRecord& record : *records) all.push_back(show(record));
   // With `next`: the list goes on behind it.
   json::object page{{"keys", std::move(all)}};
   if (records->size() == limit) page["next"] = format_id(Scope::kKey, records->back().id);
@@ -414,11 +410,16 @@ Routes::Made Routes::agents(const Request& request) {
 Routes::Shown Routes::audit(const Request& request) {
   const auto format = parse_export_format(query_of(request, "format"));
   if (!format) return absl::InvalidArgumentError("the format must be csv or jsonl");
-  store::AuditFilter filter{.from = {},
-                            .to = {},
-                            .tenant = query_of(request, "tenant"),
-                            .user = query_of(request, "user"),
-                            .model = query_of(request, "model")};
+  store::AuditFilter filter{.from = {}, .to = {}, .tenant = {}, .user = {}, .model = query_of(request, "model")};
+  const auto whose = [&](const char* name, Scope scope, std::string& by_name, std::uint64_t& by_id) {
+    const std::string text = query_of(request, name);
+    if (const auto id = parse_id(scope, text))
+      by_id = *id;
+    else
+      by_name = text;
+  };
+  whose("tenant", Scope::kTenant, filter.tenant, filter.tenant_id);
+  whose("user", Scope::kUser, filter.user, filter.user_id);
   for (const auto& [name, into] : {std::pair("from", &filter.from), std::pair("to", &filter.to)}) {
     const std::string text = query_of(request, name);
     if (text.empty()) continue;

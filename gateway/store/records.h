@@ -43,6 +43,12 @@ struct KeyRecord {
   std::optional<WallTime> suspended{};  // refused until it is resumed
 };
 
+// Whose keys. 0: of everybody.
+struct KeyFilter {
+  std::uint64_t tenant_id = 0;
+  std::uint64_t user_id = 0;
+};
+
 // A budget on a key, user, tenant, model, or on a user's use of a model. One subject has at most one of each unit,
 // period and kind (soft or not).
 struct BudgetRecord {
@@ -73,6 +79,8 @@ struct AuditFilter {
   std::optional<WallTime> from;     // began at or after
   std::optional<WallTime> to;       // began before
   std::string tenant, user, model;  // names; empty: all. model: as asked for or as served
+  std::uint64_t tenant_id = 0;      // beside or in place of the name; 0: all
+  std::uint64_t user_id = 0;
 };
 
 // Where a page of audit records ended, so that the next one goes on behind it.

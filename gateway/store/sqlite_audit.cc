@@ -140,6 +140,7 @@ absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const Au
       "SELECT " AUDIT_COLUMNS
       " FROM audit WHERE (began_us, boot_id, number) > (?1, ?2, ?3) AND (?4 IS NULL OR began_us < ?4)"
       " AND (?5 = '' OR tenant = ?5) AND (?6 = '' OR user = ?6) AND (?7 = '' OR ?7 IN (model, model_served))"
+      " AND (?9 = 0 OR tenant_id = ?9) AND (?10 = 0 OR user_id = ?10)"
       " ORDER BY began_us, boot_id, number LIMIT ?8";
   AuditPlace from = after;
   if (filter.from && *filter.from > from.began) {
@@ -147,7 +148,8 @@ absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const Au
     from = {.began = *filter.from - std::chrono::microseconds(1), .boot_id = kLast, .number = kLast};
   }
   Statement rows(database_, kSql);
-  rows.bind(from.began, from.boot_id, from.number, filter.to, filter.tenant, filter.user, filter.model, limit);
+  rows.bind(from.began, from.boot_id, from.number, filter.to, filter.tenant, filter.user, filter.model, limit,
+            filter.tenant_id, filter.user_id);
   AuditPage page{.records = {}, .end = after};
   while (rows.next()) {
     page.records.push_back(read_record(rows));

@@ -121,8 +121,9 @@ absl::Status SqliteStore::each_tenant(const std::function<void(TenantRecord&&)>&
   return all.status();
 }
 
-absl::Status SqliteStore::each_user(const std::function<void(UserRecord&&)>& visit) {
-  Statement all(database_, "SELECT " USER_COLUMNS " FROM users ORDER BY id");
+absl::Status SqliteStore::each_user(std::uint64_t tenant_id, const std::function<void(UserRecord&&)>& visit) {
+  Statement all(database_, "SELECT " USER_COLUMNS " FROM users WHERE ?1 = 0 OR tenant_id = ?1 ORDER BY id");
+  all.bind(tenant_id);
   while (all.next()) visit(read_user(all));
   return all.status();
 }
@@ -181,15 +182,22 @@ absl::StatusOr<UserRecord> SqliteStore::find_user(std::uint64_t tenant_id, std::
   return one(row.bind(tenant_id, name), read_user, missing_of(Scope::kUser));
 }
 
-absl::StatusOr<std::vector<KeyRecord>> SqliteStore::list_keys(std::uint64_t user_id, std::uint64_t after,
+absl::StatusOr<std::vector<KeyRecord>> SqliteStore::list_keys(const KeyFilter& filter, std::uint64_t after,
                                                               std::size_t limit) {
-  Statement rows(database_, user_id == 0 ? "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1 ORDER BY id LIMIT ?2"
-                                         : "SELECT " KEY_COLUMNS
-                                           " FROM keys WHERE id > ?1 AND user_id = ?3 ORDER BY id LIMIT ?2");
-  if (user_id == 0)
-    rows.bind(after, limit);
+  static constexpr std::string_view kFrom = "SELECT " KEY_COLUMNS " FROM keys WHERE id > ?1";
+  static constexpr std::string_view kOfUser = " AND user_id = ?3";
+  static constexpr std::string_view kOfTenant = " AND user_id IN (SELECT id FROM users WHERE tenant_id = ?4)";
+  std::string sql(kFrom);
+  if (filter.user_id != 0) sql += kOfUser;
+  if (filter.tenant_id != 0) sql += kOfTenant;
+  sql += " ORDER BY id LIMIT ?2";
+  Statement rows(database_, sql);
+  if (filter.tenant_id != 0)
+    rows.bind(after, limit, filter.user_id, filter.tenant_id);
+  else if (filter.user_id != 0)
+    rows.bind(after, limit, filter.user_id);
   else
-    rows.bind(after, limit, user_id);
+    rows.bind(after, limit);
   std::vector<KeyRecord> keys;
   while (rows.next()) {
     keys.push_back(read_key(rows));

@@ -18,14 +18,14 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) override;
   absl::StatusOr<std::uint64_t> add_key(const KeyRecord& key, std::span<const BudgetSpec> budgets) override;
   absl::Status each_tenant(const std::function<void(TenantRecord&&)>& visit) override;
-  absl::Status each_user(const std::function<void(UserRecord&&)>& visit) override;
+  absl::Status each_user(std::uint64_t tenant_id, const std::function<void(UserRecord&&)>& visit) override;
   absl::Status each_key(const std::function<void(KeyRecord&&)>& visit) override;
   absl::StatusOr<TenantRecord> tenant(std::uint64_t id) override;
   absl::StatusOr<UserRecord> user(std::uint64_t id) override;
   absl::StatusOr<KeyRecord> key(std::uint64_t id) override;
   absl::StatusOr<TenantRecord> find_tenant(std::string_view name) override;
   absl::StatusOr<UserRecord> find_user(std::uint64_t tenant_id, std::string_view name) override;
-  absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after,
+  absl::StatusOr<std::vector<KeyRecord>> list_keys(const KeyFilter& filter, std::uint64_t after,
                                                    std::size_t limit) override;
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) override;
   absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;

@@ -40,7 +40,8 @@ class Store : public ledger::UsageStore {
 
   // Everything, in the order of ids.
   virtual absl::Status each_tenant(const std::function<void(TenantRecord&&)>& visit) = 0;
-  virtual absl::Status each_user(const std::function<void(UserRecord&&)>& visit) = 0;
+  // tenant_id 0: of every tenant.
+  virtual absl::Status each_user(std::uint64_t tenant_id, const std::function<void(UserRecord&&)>& visit) = 0;
   virtual absl::Status each_key(const std::function<void(KeyRecord&&)>& visit) = 0;
   // kNotFound: no such id.
   virtual absl::StatusOr<TenantRecord> tenant(std::uint64_t id) = 0;
@@ -49,8 +50,8 @@ class Store : public ledger::UsageStore {
   // By name; one that is not revoked before one that is. kNotFound.
   virtual absl::StatusOr<TenantRecord> find_tenant(std::string_view name) = 0;
   virtual absl::StatusOr<UserRecord> find_user(std::uint64_t tenant_id, std::string_view name) = 0;
-  // At most `limit` with an id above `after`. user_id 0: of everybody.
-  virtual absl::StatusOr<std::vector<KeyRecord>> list_keys(std::uint64_t user_id, std::uint64_t after,
+  // At most `limit` with an id above `after`, in the order of ids.
+  virtual absl::StatusOr<std::vector<KeyRecord>> list_keys(const KeyFilter& filter, std::uint64_t after,
                                                            std::size_t limit) = 0;
 
   // REQUIRES: scope is kKey, kUser or kTenant. kNotFound: no such id. Revoking twice keeps the first moment.

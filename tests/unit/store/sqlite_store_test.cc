@@ -96,8 +96,8 @@ TEST_F(SqliteStoreTest, CallersComeBackAfterARestartAsTheyWere) {
   ASSERT_EQ(budgets.size(), 2u);
   EXPECT_EQ(budgets[0].subject, scoped);
   EXPECT_EQ(store->key(scoped)->models.size(), 2u);
-  EXPECT_EQ(store->list_keys(user, plain, 10)->size(), 1u);
-  EXPECT_EQ(store->list_keys(0, 0, 1)->size(), 1u);
+  EXPECT_EQ(store->list_keys({.tenant_id = 0, .user_id = user}, plain, 10)->size(), 1u);
+  EXPECT_EQ(store->list_keys({}, 0, 1)->size(), 1u);
 }
 
 TEST_F(SqliteStoreTest, ANameIsTakenUntilItIsRevoked) {
@@ -449,7 +449,7 @@ TEST_F(SqliteStoreTest, AFaultInTheMiddleLeavesNothingHalfDone) {
   auto other = *Database::open(path, std::chrono::seconds(1));
   ASSERT_TRUE(other.exec("DROP TABLE budgets").ok());  // the key's row goes in, its budget cannot
   EXPECT_FALSE(add_key(user, 1, {"m"}, {{.amount = 1}}).ok());
-  EXPECT_TRUE(store->list_keys(0, 0, 10)->empty());
+  EXPECT_TRUE(store->list_keys({}, 0, 10)->empty());
   EXPECT_TRUE(add_key(user, 1).ok()) << "and the next change works";
   ASSERT_TRUE(other.exec("BEGIN IMMEDIATE; DROP TABLE audit; COMMIT").ok());
   EXPECT_FALSE(store->add(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());

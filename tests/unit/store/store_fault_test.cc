@@ -107,7 +107,7 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
     store.reset();
 
     store = *open_sqlite(path);
-    const auto keys = *store->list_keys(0, 0, 10);
+    const auto keys = *store->list_keys({}, 0, 10);
     EXPECT_TRUE(!key.ok() || keys.size() == 1) << n;
     for (const KeyRecord& one : keys) {
       EXPECT_EQ(one.models.size(), 2u) << n;
