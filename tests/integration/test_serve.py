@@ -108,12 +108,48 @@ def test_serve_answers_its_own_curl_line_and_the_readmes_snippets(options, tmp_p
     assert not pathlib.Path(served.values["state_dir"]).exists()
 
 
-def test_serve_keeps_a_state_folder_that_it_was_given(tmp_path):
+def answers(served):
+    answer = subprocess.run(["bash", "-c", served.curl], capture_output=True, text=True, timeout=60 * SLOW)
+    return answer.returncode == 0 and "data: [DONE]" in answer.stdout
+
+
+def test_serve_starts_again_on_an_old_state_folder_at_another_port(tmp_path):
     state = tmp_path / "state"
     for _ in range(2):
         served = Served("--state", str(state))
-        served.stop(signal.SIGTERM)
+        try:
+            assert answers(served)
+        finally:
+            served.stop(signal.SIGTERM)
         assert served.values["state_dir"] == str(state) and (state / "sluice.db").exists()
+
+
+def test_serve_starts_again_where_its_certificate_has_expired_and_where_its_ca_is_gone(tmp_path):
+    state = tmp_path / "state"
+    Served("--state", str(state)).stop()
+    tls = state / "tls"
+    request = subprocess.run(["openssl", "req", "-new", "-key", tls / "key.pem", "-subj", "/CN=127.0.0.1"], check=True, capture_output=True).stdout
+    subprocess.run(["openssl", "x509", "-req", "-CA", tls / "ca.pem", "-CAkey", tls / "ca-key.pem", "-days", "1", "-out", tls / "certificate.pem"],
+                   input=request, check=True, capture_output=True)  # not good for a whole day any more
+    for broken in ["certificate.pem", "ca.pem"]:
+        served = Served("--state", str(state))
+        try:
+            assert answers(served), broken
+        finally:
+            served.stop()
+        (tls / "ca.pem").unlink()
+
+
+def test_serves_certificate_is_a_leaf_under_a_ca_as_rustls_asks(tmp_path):
+    state = tmp_path / "state"
+    Served("--state", str(state), "--direct").stop()
+
+    def text(name):
+        return subprocess.run(["openssl", "x509", "-in", state / "tls" / name, "-noout", "-text"], capture_output=True, text=True, check=True).stdout
+
+    assert "CA:FALSE" in text("certificate.pem") and "TLS Web Server Authentication" in text("certificate.pem")
+    assert "CA:TRUE" in text("ca.pem")
+    subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", state / "tls/ca.pem", state / "tls/certificate.pem"], check=True, capture_output=True)
 
 
 def test_serve_says_in_one_line_what_is_wrong():
