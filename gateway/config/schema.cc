@@ -108,6 +108,10 @@ void describe_ledger(Ledger& s, Keys& k) {
            "output cap of a model that has no [[model]] entry, in tokens");
   k.text("time_zone", s.time_zone, TextKind::kNeeded,
          "zone in which a budget's day and month begin: UTC or an IANA name");
+  k.number(
+      "max_claim", s.max_claim, {1, 1'000'000'000},
+      "tokens of a prompt, or of an output without a cap, that a model server is believed where the model's context "
+      "length is not known");
   k.flag("drain_aborted", s.drain_aborted, "after a client left, read on to the upstream's usage before settling");
   k.duration("drain_time", s.drain_time, {Duration(0), minutes(10)}, "for at most so long");
   k.number("warn_percent", s.warn_percent, {1, 100}, "share of a budget whose crossing is recorded as an event");

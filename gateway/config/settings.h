@@ -131,6 +131,7 @@ struct Ledger {
   bool drain_aborted = false;                 // after a client left: read on to the usage chunk
   Duration drain_time{5'000};                 // at most so long
   std::uint32_t warn_percent = 80;            // of a budget: crossing it is an event
+  std::uint64_t max_claim = 2'000'000;  // tokens that one call is believed to have used, where nothing else bounds it
   bool operator==(const Ledger&) const = default;
 };
 

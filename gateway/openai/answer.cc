@@ -2,14 +2,17 @@
 
 #include "openai/json_text.h"
 #include "openai/skim.h"
-#include "openai/usage_reader.h"
 
 namespace sluice::openai {
 
-std::optional<Usage> find_usage(const Endpoint& endpoint, std::string_view body) noexcept {
-  std::optional<Usage> usage = read_usage(skim_find(body, "usage"));
-  if (usage && endpoint.dialect == Dialect::kEmbedding) usage->completion_tokens = usage->reasoning_tokens = 0;
-  return usage;
+std::optional<UsageReading> find_usage(const Endpoint& endpoint, std::string_view body) noexcept {
+  std::optional<UsageReading> reading = read_usage(skim_find(body, "usage"));
+  if (reading && endpoint.dialect == Dialect::kEmbedding) {
+    Usage& usage = reading->usage;
+    if (usage.prompt_tokens == 0) usage.prompt_tokens = usage.completion_tokens;
+    usage.completion_tokens = usage.reasoning_tokens = 0;
+  }
+  return reading;
 }
 
 std::string_view find_model(std::string_view body, std::span<char> into) noexcept {

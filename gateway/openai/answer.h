@@ -12,12 +12,13 @@
 #include "base/usage.h"
 #include "openai/call_reader.h"
 #include "openai/endpoint.h"
+#include "openai/usage_reader.h"
 
 namespace sluice::openai {
 
 // Usage of a whole JSON answer, or nothing. Fields that are absent stay 0; kMeasured only where the upstream said so.
 // REQUIRES: as CallReader::read for padding.
-[[nodiscard]] std::optional<Usage> find_usage(const Endpoint& endpoint, std::string_view body) noexcept;
+[[nodiscard]] std::optional<UsageReading> find_usage(const Endpoint& endpoint, std::string_view body) noexcept;
 
 // The model that the answer says it came from, written into `into`; empty: it does not say.
 [[nodiscard]] std::string_view find_model(std::string_view body, std::span<char> into) noexcept;
@@ -44,6 +45,7 @@ class StreamFilter final {
     std::uint64_t choices = 1;          // as CallBody::choices: these end the stream together
     std::uint64_t prompt_estimate = 0;  // for the usage that cut() tells the client
     std::size_t event_limit_bytes = 32 * 1024 * 1024;
+    ClaimLimit claim_limit = {};  // usage beyond it is not believed
   };
   StreamFilter(const Endpoint& endpoint, Options options);
   ~StreamFilter();
@@ -63,8 +65,11 @@ class StreamFilter final {
 
   [[nodiscard]] std::uint64_t events() const noexcept;             // data events passed on
   [[nodiscard]] std::uint64_t completion_tokens() const noexcept;  // counted: one a delta at least, by text length else
-  // Measured if the upstream said so, else estimated from what passed and `prompt_estimate`, none if nothing passed.
+  // Measured if the upstream said so and is believed, else estimated from what passed and `prompt_estimate`, none if
+  // nothing passed.
   [[nodiscard]] Usage usage(std::uint64_t prompt_estimate) const noexcept;
+  // The last that the upstream said of its usage, believed or not; none: nothing.
+  [[nodiscard]] const std::optional<UsageReading>& told() const noexcept;
   [[nodiscard]] std::string_view model() const noexcept;  // as the upstream named it
 
  private:

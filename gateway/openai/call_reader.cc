@@ -49,7 +49,7 @@ class Walk final {
     if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
       return bad("Bytes follow the JSON object in the request body.");
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
-    call_.choices = std::max(choices_, best_of_) * prompts_;
+    call_.choices = std::max(choices_, best_of_) * (endpoint_.dialect == Dialect::kEmbedding ? 1 : call_.prompts);
     call_.prompt_estimate = (text_.bytes() + 3) / 4;
     return std::move(call_);
   }
@@ -267,9 +267,10 @@ class Walk final {
       ++prompts;
       SLUICE_TRY(text_.walk(element, 3, Count::kTokens, Spot::kNowhere));
     }
-    if (which == Name::kInput || tokens) return ok();
+    if (tokens) return ok();
+    call_.prompts = std::max<std::uint64_t>(prompts, 1);
+    if (which == Name::kInput) return ok();
     if (prompts > kMostPrompts) return bad("'prompt' holds too many prompts; the bound is 2048.");
-    prompts_ = std::max<std::uint64_t>(prompts, 1);
     return ok();
   }
 
@@ -313,7 +314,6 @@ class Walk final {
   std::uint32_t seen_ = 0;
   std::uint64_t choices_ = 1;
   std::uint64_t best_of_ = 1;
-  std::uint64_t prompts_ = 1;
   TextWalk text_;
   CallBody call_;
 };

@@ -37,6 +37,7 @@ struct CallBody {
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
   bool n_present = false;
+  std::uint64_t prompts = 1;  // of completions, or inputs of embeddings
   std::uint64_t choices = 1;  // max(n, best_of) × number of prompts (completions), inputs do not count
   // The smallest cap given: max_completion_tokens, max_tokens or max_output_tokens.
   std::optional<std::uint64_t> output_cap;
@@ -79,6 +80,11 @@ struct Edits {
   std::optional<std::uint64_t> clamp_output_to = std::nullopt;  // per choice
   std::string_view model = {};                                  // the upstream's name of the model; empty: as asked
 };
+
+// The most output that a choice may have by the caps in the edited body, the larger where they differ, because servers
+// go by one or the other. None: it names no cap, or one that bounds nothing.
+[[nodiscard]] std::optional<std::uint64_t> cap_sent(const CallBody& call,
+                                                    std::optional<std::uint64_t> clamp_output_to) noexcept;
 
 // The edited body as parts: views into `body`, and into `scratch` for what was put in. At most kMaxParts.
 struct EditedBody {

@@ -24,6 +24,12 @@ void append_json_string(String& into, std::string_view text) {
 // lone surrogates become U+FFFD; returns what was written.
 [[nodiscard]] std::string_view unescape(std::string_view escaped, std::span<char> into) noexcept;
 
+// A member's name as it stands between its quotes, without its escapes: `name` itself where it has none, else what fits
+// into `scratch`.
+[[nodiscard]] inline std::string_view plain_name(std::string_view name, std::span<char> scratch) noexcept {
+  return name.find('\\') == std::string_view::npos ? name : unescape(name, scratch);
+}
+
 // The length in bytes of the UTF-8 sequence that `text` starts with; 0: not valid UTF-8. REQUIRES: !text.empty().
 [[nodiscard]] std::size_t utf8_length(std::string_view text) noexcept;
 

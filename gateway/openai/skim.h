@@ -182,9 +182,10 @@ class Skimmer final {
     return Skim::kMember;
   }
 
-  // true, false, null and numbers.
+  // true, false, null and numbers, and what some servers write in their stead: NaN, -Infinity, None.
   static bool is_scalar(char c) noexcept {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '+' || c == '.' || c == 'E';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '+' ||
+           c == '.' || c == '_';
   }
 
   const char* at_;

@@ -221,8 +221,11 @@ void StreamFilter::State::note_text(std::uint64_t bytes) noexcept {
 
 bool StreamFilter::State::note_usage(std::string_view object, bool final) noexcept {
   if (usage_final && !final) return false;
-  const std::optional<Usage> said = read_usage(object);
+  std::optional<UsageReading> said = read_usage(object);
   if (!said) return false;
+  // Whoever once told what cannot be is not believed in this answer any more.
+  const bool believed = options.claim_limit.allows(said->usage) && (!usage || usage->doubt != UsageDoubt::kClaim);
+  if (!believed) said->doubt = UsageDoubt::kClaim;
   usage = said;
   usage_final = final;
   return true;
@@ -252,19 +255,22 @@ std::uint64_t StreamFilter::State::counted() const noexcept {
 }
 
 Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcept {
-  if (usage) {
-    Usage said = *usage;
+  if (usage && usage->doubt != UsageDoubt::kClaim) {
+    Usage said = usage->usage;
     // Usage that rides along counts one choice alone with some servers.
     if (!usage_final && choices.size() > 1) said.completion_tokens = std::max(said.completion_tokens, counted());
     return said;
   }
   if (events == 0) return {};
-  return {.source = UsageSource::kEstimated, .prompt_tokens = prompt_estimate, .completion_tokens = counted()};
+  return {.source = UsageSource::kEstimated,
+          .prompt_tokens = prompt_estimate,
+          .completion_tokens = std::min(counted(), options.claim_limit.completion)};
 }
 
 std::uint64_t StreamFilter::events() const noexcept { return state_->events; }
 std::uint64_t StreamFilter::completion_tokens() const noexcept { return state_->counted(); }
 Usage StreamFilter::usage(std::uint64_t prompt_estimate) const noexcept { return state_->estimate(prompt_estimate); }
+const std::optional<UsageReading>& StreamFilter::told() const noexcept { return state_->usage; }
 std::string_view StreamFilter::model() const noexcept { return state_->model; }
 
 }  // namespace sluice::openai

@@ -57,9 +57,9 @@ struct StreamFilter::State {
   std::uint64_t text_deltas = 0;
   std::uint64_t text_total_bytes = 0;
 
-  std::optional<Usage> usage;  // the last that the upstream said
-  bool usage_final = false;    // it came in the chunk made for it, not along with text
-  Buffer held_usage;           // the usage chunk for the client, to leave with [DONE]
+  std::optional<UsageReading> usage;  // the last that the upstream said
+  bool usage_final = false;           // it came in the chunk made for it, not along with text
+  Buffer held_usage;                  // the usage chunk for the client, to leave with [DONE]
 
   // Of the first chunk that has them, as they stand in its text: for the chunks that cut() writes.
   WipedString id, created, model_value;

@@ -1,63 +1,196 @@
 #include "openai/usage_reader.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <span>
 
+#include "openai/json_text.h"
 #include "openai/skim.h"
 
 namespace sluice::openai {
 namespace {
 
-struct Counts {
-  Usage usage;
-  std::uint64_t total = 0;
-  std::uint64_t cache_read = 0;     // Anthropic: beside input_tokens
-  std::uint64_t cache_written = 0;  // Anthropic: beside input_tokens
+constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 53;
+
+// What a member of a usage object, or of the details in it, counts.
+enum class Meter : std::uint8_t {
+  kPrompt,      // prompt_tokens: cached ones inside
+  kInput,       // input_tokens: cached ones inside or beside
+  kCompletion,  // of either spelling
+  kTotal,
+  kCached,         // inside the prompt
+  kCacheWritten,   // inside the prompt
+  kBesideRead,     // cache_read_…: beside input_tokens
+  kBesideCreated,  // cache_creation_…: beside input_tokens
+  kReasoning,
+  kCount,
 };
 
-void read_member(const SkimMember& member, Counts& into) noexcept {
-  const std::string_view name = member.name;
-  Usage& usage = into.usage;
-  if (name == "prompt_tokens" || name == "input_tokens") {
-    usage.prompt_tokens = skim_count(member.value);
-  } else if (name == "completion_tokens" || name == "output_tokens") {
-    usage.completion_tokens = skim_count(member.value);
-  } else if (name == "total_tokens") {
-    into.total = skim_count(member.value);
-  } else if (name == "prompt_tokens_details" || name == "input_tokens_details" || name == "input_token_details") {
-    usage.cached_tokens = skim_count(skim_find(member.value, "cached_tokens"));
-  } else if (name == "completion_tokens_details" || name == "output_tokens_details") {
-    usage.reasoning_tokens = std::max(usage.reasoning_tokens, skim_count(skim_find(member.value, "reasoning_tokens")));
-  } else if (name == "reasoning_tokens") {  // SGLang
-    usage.reasoning_tokens = std::max(usage.reasoning_tokens, skim_count(member.value));
-  } else if (name == "cache_read_input_tokens") {
-    into.cache_read = skim_count(member.value);
-  } else if (name == "cache_creation_input_tokens") {
-    into.cache_written = skim_count(member.value);
+struct MeterName {
+  std::string_view name;
+  Meter meter;
+};
+
+constexpr MeterName kNames[] = {
+    {"prompt_tokens", Meter::kPrompt},
+    {"input_tokens", Meter::kInput},
+    {"completion_tokens", Meter::kCompletion},
+    {"output_tokens", Meter::kCompletion},
+    {"total_tokens", Meter::kTotal},
+    {"cached_tokens", Meter::kCached},            // OpenAI's details; Moonshot, Together: beside the others
+    {"prompt_cache_hit_tokens", Meter::kCached},  // DeepSeek
+    {"num_cached_tokens", Meter::kCached},        // Mistral
+    {"cached_input_tokens", Meter::kCached},
+    {"cached_prompt_tokens", Meter::kCached},
+    {"cached_content_token_count", Meter::kCached},  // Gemini
+    {"cache_write_tokens", Meter::kCacheWritten},    // OpenAI's details, OpenRouter
+    {"cache_write_input_tokens", Meter::kCacheWritten},
+    {"reasoning_tokens", Meter::kReasoning},  // OpenAI's details; SGLang, Perplexity: beside the others
+    {"reasoning_output_tokens", Meter::kReasoning},
+    {"thinking_tokens", Meter::kReasoning},       // Anthropic
+    {"thoughts_token_count", Meter::kReasoning},  // Gemini
+};
+
+// Names that are used in details alone.
+constexpr MeterName kDetailNames[] = {
+    {"cache_read", Meter::kCached},  // LangChain
+    {"cache_creation", Meter::kCacheWritten}, {"cached", Meter::kCached},
+    {"reasoning", Meter::kReasoning},         {"thinking", Meter::kReasoning},
+};
+
+// The number in a value of any spelling; none: it is not a count. A fraction is cut off.
+std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
+  if (is_string(value)) {
+    value = unquoted(value);
+    while (value.starts_with(' ')) value.remove_prefix(1);
+    while (value.ends_with(' ')) value.remove_suffix(1);
   }
+  if (value.empty() || value.front() < '0' || value.front() > '9') return std::nullopt;
+  const char* const end = value.data() + value.size();
+  double number = 0;
+  const auto [behind, error] = std::from_chars(value.data(), end, number);
+  if (behind != end) return std::nullopt;
+  if (error == std::errc::result_out_of_range) {  // beyond a double at either end
+    return value.find("e-") == std::string_view::npos && value.find("E-") == std::string_view::npos ? kMostTokens : 0;
+  }
+  if (error != std::errc()) return std::nullopt;
+  return number >= static_cast<double>(kMostTokens) ? kMostTokens : static_cast<std::uint64_t>(number);
 }
+
+class Counts final {
+ public:
+  void read_member(const SkimMember& member) noexcept {
+    std::array<char, 64> scratch;
+    const std::string_view name = plain_name(member.name, scratch);
+    if (name.ends_with("_details")) return read_details(member.value);
+    if (name.starts_with("cache_read_")) return note(Meter::kBesideRead, member.value);
+    if (name.starts_with("cache_creation_")) return note(Meter::kBesideCreated, member.value);
+    note(meter_of(name, kNames), member.value);
+  }
+
+  [[nodiscard]] std::optional<UsageReading> sum() noexcept {
+    UsageReading reading;
+    Usage& usage = reading.usage;
+    const std::uint64_t total = of(Meter::kTotal);
+    usage.completion_tokens = of(Meter::kCompletion);
+    usage.prompt_tokens = std::max(of(Meter::kPrompt), whole_input());
+    usage.cached_tokens = std::max(of(Meter::kCached), of(Meter::kBesideRead));
+    usage.reasoning_tokens = of(Meter::kReasoning);
+    if (total > usage.total()) reading.doubt = place(total - usage.total(), usage);
+    if (usage.total() == 0) return std::nullopt;
+    usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
+    usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
+    usage.source = UsageSource::kMeasured;
+    return reading;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t of(Meter meter) const noexcept { return counts_[static_cast<std::size_t>(meter)]; }
+  [[nodiscard]] bool said(Meter meter) const noexcept { return said_[static_cast<std::size_t>(meter)]; }
+
+  void note(Meter meter, std::string_view value) noexcept {
+    const std::optional<std::uint64_t> count = meter == Meter::kCount ? std::nullopt : count_of(value);
+    if (!count) return;
+    const auto i = static_cast<std::size_t>(meter);
+    said_[i] = true;
+    counts_[i] = std::max(counts_[i], *count);
+  }
+
+  // What details tell is inside of what they are details of; of their own sums nothing is taken.
+  void read_details(std::string_view object) noexcept {
+    Skimmer skimmer(object);
+    if (skimmer.open('{') != Skim::kMember) return;
+    std::array<char, 64> scratch;
+    SkimMember member;
+    while (skimmer.member(member) == Skim::kMember) {
+      const std::string_view name = plain_name(member.name, scratch);
+      const Meter meter = name.starts_with("cache_read_")       ? Meter::kCached
+                          : name.starts_with("cache_creation_") ? Meter::kCacheWritten
+                                                                : meter_of(name, kNames);
+      note(is_part(meter) ? meter : meter_of(name, kDetailNames), member.value);
+    }
+  }
+
+  static Meter meter_of(std::string_view name, std::span<const MeterName> names) noexcept {
+    const auto row = std::find_if(names.begin(), names.end(), [&](const MeterName& r) { return r.name == name; });
+    return row == names.end() ? Meter::kCount : row->meter;
+  }
+  static bool is_part(Meter meter) noexcept {
+    return meter == Meter::kCached || meter == Meter::kCacheWritten || meter == Meter::kReasoning;
+  }
+
+  // input_tokens with what stands beside it, unless the total says that this is inside.
+  [[nodiscard]] std::uint64_t whole_input() const noexcept {
+    const std::uint64_t input = of(Meter::kInput);
+    const std::uint64_t beside = of(Meter::kBesideRead) + of(Meter::kBesideCreated);
+    const std::uint64_t total = of(Meter::kTotal);
+    if (!said(Meter::kInput) && said(Meter::kPrompt)) return 0;
+    if (total != 0 && input != 0) {
+      if (total == input + of(Meter::kCompletion)) return input;
+      // Where the output is not told, a total that has no room for what stands beside.
+      if (!said(Meter::kCompletion) && total >= input && total < input + beside) return input;
+    }
+    return input + beside;
+  }
+
+  // Gives the side that misses it what the total has more than the parts.
+  [[nodiscard]] UsageDoubt place(std::uint64_t gap, Usage& usage) const noexcept {
+    const bool prompt_said = usage.prompt_tokens != 0 || said(Meter::kPrompt) || said(Meter::kInput);
+    if (!prompt_said || !said(Meter::kCompletion)) {
+      (prompt_said ? usage.completion_tokens : usage.prompt_tokens) += gap;
+      return UsageDoubt::kNone;
+    }
+    const std::uint64_t cached = usage.cached_tokens;
+    const std::uint64_t written = std::max(of(Meter::kCacheWritten), of(Meter::kBesideCreated));
+    for (const std::uint64_t reasoning : {std::uint64_t{0}, usage.reasoning_tokens}) {
+      for (const std::uint64_t prompt : {cached, cached + written, written, std::uint64_t{0}}) {
+        if (prompt + reasoning != gap) continue;
+        usage.prompt_tokens += prompt;
+        usage.completion_tokens += reasoning;
+        return UsageDoubt::kNone;
+      }
+    }
+    if (usage.prompt_tokens != 0 && usage.completion_tokens != 0) return UsageDoubt::kTotal;
+    (usage.prompt_tokens == 0 ? usage.prompt_tokens : usage.completion_tokens) += gap;
+    return UsageDoubt::kNone;
+  }
+
+  std::array<std::uint64_t, static_cast<std::size_t>(Meter::kCount)> counts_{};
+  std::array<bool, static_cast<std::size_t>(Meter::kCount)> said_{};
+};
 
 }  // namespace
 
-std::optional<Usage> read_usage(std::string_view object) noexcept {
+std::optional<UsageReading> read_usage(std::string_view object) noexcept {
   Skimmer skimmer(object);
   if (skimmer.open('{') != Skim::kMember) return std::nullopt;
   Counts counts;
   SkimMember member;
   Skim step = Skim::kMember;
-  while ((step = skimmer.member(member)) == Skim::kMember) read_member(member, counts);
+  while ((step = skimmer.member(member)) == Skim::kMember) counts.read_member(member);
   if (step == Skim::kMalformed) return std::nullopt;
-  Usage& usage = counts.usage;
-  if (counts.cache_read + counts.cache_written != 0) {
-    usage.prompt_tokens += counts.cache_read + counts.cache_written;
-    usage.cached_tokens = counts.cache_read;
-  }
-  if (usage.total() == 0) return std::nullopt;
-  // Some servers leave reasoning out of the completion and count it in the total alone.
-  if (counts.total == usage.total() + usage.reasoning_tokens) usage.completion_tokens += usage.reasoning_tokens;
-  usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
-  usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
-  usage.source = UsageSource::kMeasured;
-  return usage;
+  return counts.sum();
 }
 
 }  // namespace sluice::openai

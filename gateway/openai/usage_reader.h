@@ -1,6 +1,8 @@
-// Token counts out of a usage object, in every shape that servers of this dialect and its neighbours send.
+// Token counts out of a usage object: one rule for every spelling that servers of this dialect and its neighbours use.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -8,9 +10,36 @@
 
 namespace sluice::openai {
 
-// `object` is the text of a usage object: chat and completions (prompt_tokens, …), Responses, images and audio
-// (input_tokens, …), Anthropic (whose cached tokens are not part of its input_tokens). None: null, not an object, audio
-// by duration, or all zero, which is how some servers say that they have not counted.
-[[nodiscard]] std::optional<Usage> read_usage(std::string_view object) noexcept;
+// What is odd about the usage that an upstream told: a line of the log, once for each place and model.
+enum class UsageDoubt : std::uint8_t {
+  kNone,
+  kTotal,  // total_tokens says more than the parts, and nothing explains the gap; the parts were taken
+  kClaim,  // more than the call can have used: not believed, what passed was counted instead
+};
+
+struct UsageReading {
+  Usage usage;  // kMeasured
+  UsageDoubt doubt = UsageDoubt::kNone;
+};
+
+// `object` is the text of a usage object. The rule:
+//  - A count is a number in any spelling, or a string of one; what is negative or no number is absent, what is beyond
+//    2^53 is 2^53. Names may be escaped, and a value that is not JSON (NaN) spoils nothing but itself.
+//  - prompt_tokens holds its cached tokens. input_tokens does too where total_tokens is input and output; else what
+//    stands beside it as cache_read_… and cache_creation_… is added. Of two spellings the larger counts.
+//  - A side that is absent is the total without the other. A gap between parts and total that is as large as the cached
+//    tokens belongs to the prompt, one as large as the reasoning to the completion, and one beside a side of 0 to that.
+//    Any other is left (UsageDoubt::kTotal). A total below its parts is ignored.
+// None: null, not an object, audio by duration, or all zero, which is how some servers say that they have not counted.
+[[nodiscard]] std::optional<UsageReading> read_usage(std::string_view object) noexcept;
+
+// The most that a call can have used, in tokens.
+struct ClaimLimit {
+  std::uint64_t prompt = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t completion = std::numeric_limits<std::uint64_t>::max();
+  [[nodiscard]] bool allows(const Usage& usage) const noexcept {
+    return usage.prompt_tokens <= prompt && usage.completion_tokens <= completion;
+  }
+};
 
 }  // namespace sluice::openai

@@ -87,11 +87,16 @@ class Exchange final {
   Task<Status> relay_whole();
   Task<Status> gather(std::size_t limit_bytes);
   Task<Status> pass_through(ReplyHeaders& headers);
-  void complete(std::optional<Usage> measured, std::size_t answer_bytes, std::size_t unsent_bytes) noexcept;
+  void complete(std::optional<openai::UsageReading> told, std::size_t answer_bytes, std::size_t unsent_bytes) noexcept;
   Task<Status> relay_error();
   void begin_stream();
   void add_answer_headers(ReplyHeaders& headers) const noexcept;
   [[nodiscard]] openai::StreamFilter::Options filter_options() const noexcept;
+  [[nodiscard]] openai::ClaimLimit claim_limit() const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;
+  void take_usage(openai::UsageReading told) noexcept;
+  void take_usage(const openai::StreamFilter& filter) noexcept;
+  void tell_doubt(const openai::UsageReading& told) const noexcept;
   void note_first_byte() noexcept;
 
   // After the client has left, in read_on.cc.

@@ -36,7 +36,7 @@ Task<void> Exchange::count_rest(net::Deadline until) {
     const bool more = co_await more_of_upstream(until);
     if (!more) break;
   }
-  outcome_.usage = filter_->usage(call_.prompt_estimate);
+  take_usage(*filter_);
 }
 
 Task<void> Exchange::gather_rest(net::Deadline until) {
@@ -50,7 +50,8 @@ Task<void> Exchange::gather_rest(net::Deadline until) {
   }
   if (upstream_->state() != http::CallState::kEnded) co_return;
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  outcome_.usage = openai::find_usage(*route_.endpoint, body.view()).value_or(outcome_.usage);
+  if (const std::optional<openai::UsageReading> told = openai::find_usage(*route_.endpoint, body.view()))
+    take_usage(*told);
 }
 
 // Sleeps until something came. False: there is no more, or no more time.

@@ -28,7 +28,7 @@ constexpr Error kTooLong = {ErrorKind::kProtocol,
 constexpr Error kSilent = {ErrorKind::kTimeout, Origin::kUpstream, Retry::kNo, 0, 0, "the model fell silent"};
 
 // The usage member of a long answer stands near its end: find it there without the rest.
-std::optional<Usage> find_usage_in_tail(const openai::Endpoint& endpoint, std::string_view tail) {
+std::optional<openai::UsageReading> find_usage_in_tail(const openai::Endpoint& endpoint, std::string_view tail) {
   constexpr std::string_view kName = "\"usage\"";
   const std::size_t at = tail.rfind(kName);
   if (at == std::string_view::npos) return std::nullopt;
@@ -81,7 +81,39 @@ openai::StreamFilter::Options Exchange::filter_options() const noexcept {
   return {.client_wants_usage = asked_.include_usage,
           .choices = asked_.choices,
           .prompt_estimate = call_.prompt_estimate,
-          .event_limit_bytes = conf_->settings.event_bytes};
+          .event_limit_bytes = conf_->settings.event_bytes,
+          .claim_limit = claim_limit()};
+}
+
+// The most that the call can have used: a prompt no longer than the model's context, an output within the cap that was
+// sent. Bytes bound no prompt, because images, files and stored context cost tokens without any.
+openai::ClaimLimit Exchange::claim_limit() const noexcept {
+  const std::string_view model = model_->upstream_name.empty() ? std::string_view(call_.model) : model_->upstream_name;
+  const std::uint64_t context = lease_->context_length(model);
+  const std::uint64_t most = conf_->settings.max_claim;
+  const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
+  openai::ClaimLimit limit{.prompt = most, .completion = most};
+  if (context != 0) limit = {.prompt = times(context, asked_.prompts), .completion = times(context, asked_.choices)};
+  if (const std::optional<std::uint64_t> cap = openai::cap_sent(asked_, clamp()))
+    limit.completion = times(*cap, asked_.choices);
+  return limit;
+}
+
+// What outcome_ holds until now is our own count: it stays where the upstream is not believed.
+void Exchange::take_usage(openai::UsageReading told) noexcept {
+  if (!claim_limit().allows(told.usage)) told.doubt = openai::UsageDoubt::kClaim;
+  if (told.doubt != openai::UsageDoubt::kClaim) outcome_.usage = told.usage;
+  tell_doubt(told);
+}
+
+void Exchange::take_usage(const openai::StreamFilter& filter) noexcept {
+  outcome_.usage = filter.usage(call_.prompt_estimate);
+  if (filter.told()) tell_doubt(*filter.told());
+}
+
+void Exchange::tell_doubt(const openai::UsageReading& told) const noexcept {
+  if (told.doubt == openai::UsageDoubt::kNone || worker_.doubts == nullptr) return;
+  worker_.doubts->tell(told.doubt, place_name_, call_.model, told.usage, claim_limit());
 }
 
 Task<Status> Exchange::relay_stream() {
@@ -89,7 +121,7 @@ Task<Status> Exchange::relay_stream() {
   if (!upstream_->holds_request()) drop_request();
   openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
   const Status passed = co_await pass_events(filter);
-  outcome_.usage = filter.usage(call_.prompt_estimate);
+  take_usage(filter);
   model_served_.assign(filter.model());
   if (!passed) co_return passed;
   co_await let_upstream_end();
@@ -236,11 +268,14 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
 }
 
 // The answer is whole: settle before its last bytes leave.
-void Exchange::complete(std::optional<Usage> measured, std::size_t answer_bytes, std::size_t unsent_bytes) noexcept {
+void Exchange::complete(std::optional<openai::UsageReading> told, std::size_t answer_bytes,
+                        std::size_t unsent_bytes) noexcept {
   outcome_.reason = EndReason::kCompleted;
-  outcome_.usage = measured.value_or(Usage{.source = UsageSource::kEstimated,
-                                           .prompt_tokens = call_.prompt_estimate,
-                                           .completion_tokens = call_.output_cap == 0 ? 0 : (answer_bytes + 3) / 4});
+  outcome_.usage = {
+      .source = UsageSource::kEstimated,
+      .prompt_tokens = call_.prompt_estimate,
+      .completion_tokens = call_.output_cap == 0 ? 0 : std::min((answer_bytes + 3) / 4, claim_limit().completion)};
+  if (told) take_usage(*told);
   outcome_.bytes_out += unsent_bytes;
   finish();
 }

@@ -94,7 +94,7 @@ void Exchange::prepare(upstream::Place& place) {
   openai::Edits edits;
   edits.add_include_usage =
       call_.stream && route_.endpoint->asks_for_usage && !asked_.include_usage && place.asks_for_usage();
-  if (call_.clamp_output_to != 0) edits.clamp_output_to = call_.clamp_output_to;
+  edits.clamp_output_to = clamp();
   edits.model = model_->upstream_name;
   UpstreamRequest& request = *request_;
   openai::edit_body(*route_.endpoint, asked_, request.body.view(), edits, request.edited);
@@ -114,6 +114,10 @@ void Exchange::prepare(upstream::Place& place) {
                       .headers = request.headers.span(),
                       .body = {request.edited.parts.data(), request.edited.count}};
   place_name_.assign(place.name());
+}
+
+std::optional<std::uint64_t> Exchange::clamp() const noexcept {
+  return call_.clamp_output_to == 0 ? std::nullopt : std::optional(call_.clamp_output_to);
 }
 
 void Exchange::drop_request() noexcept {

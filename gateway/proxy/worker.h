@@ -17,6 +17,7 @@
 #include "net/loop.h"
 #include "openai/call_reader.h"
 #include "policy/policy.h"
+#include "proxy/doubts.h"
 #include "proxy/metrics.h"
 #include "upstream/pool.h"
 
@@ -34,6 +35,7 @@ struct ExchangeSettings {
   std::chrono::milliseconds hold{5'000};         // for a place that serves the model
   std::chrono::milliseconds queue_time{30'000};  // for a slot on such a place
   std::chrono::milliseconds drain_aborted{0};    // read on for so long after a client left; 0: not at all
+  std::uint64_t max_claim = 2'000'000;           // tokens of one call that are believed where nothing else bounds them
   std::size_t attempts = 3;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
@@ -105,6 +107,7 @@ struct Worker {
   upstream::Pool pool;
   std::shared_ptr<const Conf> conf;
   std::list<RunningCall*> running;
+  Doubts* doubts = nullptr;  // shared by all workers; null: nobody hears of them. Set by server/
   // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
   std::function<Task<Status>(http::ServerConnection&, const http::RequestHead&)> own_paths;
 };

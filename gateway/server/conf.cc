@@ -34,6 +34,7 @@ std::shared_ptr<const proxy::Conf> make_worker_conf(const config::Settings& sett
   conf->settings.hold = settings.route.hold;
   conf->settings.queue_time = settings.route.queue_time;
   if (settings.ledger.drain_aborted) conf->settings.drain_aborted = settings.ledger.drain_time;
+  conf->settings.max_claim = settings.ledger.max_claim;
   conf->settings.attempts = settings.route.connect_attempts;
   conf->settings.queue = settings.route.queue;
   conf->settings.label_headers = settings.audit.label_headers;

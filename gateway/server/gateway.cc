@@ -52,6 +52,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       ledger_(clock_, make_ledger_options(settings_), &budget_log_),
       store_(store::make_sqlite(settings_.store_path())),
       buffered_(settings_.http.buffered_limit),
+      doubts_(log_),
       control_(worker_count(settings_)),
       control_tasks_(control_,
                      [this](const char* what) {
@@ -66,6 +67,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .metrics = metrics_,
                                          .log = log_,
                                          .buffered = buffered_,
+                                         .doubts = doubts_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
       accounts_(*store_, directory_, ledger_, clock_) {

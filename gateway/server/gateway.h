@@ -91,6 +91,7 @@ class Gateway final : private admin::GatewayControl {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Accounting> accounting_;  // null until the store is there
   proxy::BufferedBytes buffered_;
+  proxy::Doubts doubts_;
   ConnectionCount connections_;
   net::Loop control_;
   net::TaskGroup control_tasks_;

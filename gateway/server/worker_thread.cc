@@ -20,7 +20,9 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       lag_(loop_, shared.metrics.shard(index), shared.meters.loop_lag),
       catalog_(worker_.pool, [this](const std::string& model) { learn(model); }),
       front_(worker_, tasks_, shared.connections),
-      work_(loop_.executor()) {}
+      work_(loop_.executor()) {
+  worker_.doubts = &shared.doubts;
+}
 
 void WorkerThread::start() {
   thread_ = std::thread([this] {

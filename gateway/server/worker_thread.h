@@ -26,6 +26,7 @@ struct Shared {
   observe::Metrics& metrics;
   observe::Log& log;
   proxy::BufferedBytes& buffered;
+  proxy::Doubts& doubts;
   ConnectionCount& connections;
   std::uint64_t boot_id;
 };

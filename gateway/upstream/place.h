@@ -22,6 +22,11 @@ class Place {
   [[nodiscard]] virtual std::span<const http::Header> headers() const noexcept { return {}; }
   // Whether stream_options.include_usage may be added; old servers refuse it.
   [[nodiscard]] virtual bool asks_for_usage() const noexcept { return true; }
+  // The longest prompt and answer that `model`, as this place calls it, takes together, in tokens; 0: not known.
+  [[nodiscard]] virtual std::uint64_t context_length(std::string_view model) const noexcept {
+    (void)model;
+    return 0;
+  }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
   // Takes a slot if one is free; each one taken is freed once.

@@ -1,0 +1,35 @@
+// What model servers tell of their usage that cannot be right: a line of the log, once for each place and model.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "base/usage.h"
+#include "observe/log.h"
+#include "openai/usage_reader.h"
+
+namespace sluice::proxy {
+
+// Thread:   any; takes no lock. Shared by all workers, so that once is once.
+// Lifetime: the log outlives it.
+class Doubts final {
+ public:
+  explicit Doubts(observe::Log& log) noexcept : log_(log) {}
+
+  // `told` by the model server; the call can have used at most `limit`. Of what one place tells of one model, each kind
+  // of doubt is logged once.
+  void tell(openai::UsageDoubt doubt, std::string_view place, std::string_view model, const Usage& told,
+            const openai::ClaimLimit& limit) noexcept;
+
+ private:
+  enum class Told : std::uint8_t { kFirst, kAgain };
+  Told remember(std::uint64_t hash) noexcept;
+
+  observe::Log& log_;
+  // Hashes of what was logged; 0: free. What finds no room any more is not logged.
+  std::array<std::atomic<std::uint64_t>, 1024> logged_{};
+};
+
+}  // namespace sluice::proxy
