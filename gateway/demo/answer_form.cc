@@ -116,7 +116,7 @@ class ChatForm final : public ChunkForm {
 
  private:
   [[nodiscard]] std::string_view finish_reason() const noexcept override {
-    return plan_.ask.tool.empty() ? ChunkForm::finish_reason() : "\"tool_calls\"";
+    return plan_.ask.tool.empty() || plan_.hit_cap ? ChunkForm::finish_reason() : "\"tool_calls\"";
   }
 };
 
@@ -138,38 +138,43 @@ class ResponseForm final : public AnswerForm {
              ",\"error\":null,\"instructions\":null,\"metadata\":{},\"model\":\"";
     append_escaped(frame_, plan.ask.model);
     frame_ += "\",\"parallel_tool_calls\":true,\"temperature\":1.0,\"tool_choice\":\"auto\",\"tools\":[],\"top_p\":1.0";
-    place_ = ",\"item_id\":\"msg_" + plan.id + "\",\"output_index\":0,\"content_index\":0";
+    item_id_ = (calls() ? "fc_" : "msg_") + plan.id;
+    place_ = ",\"item_id\":\"" + item_id_ + "\",\"output_index\":0" + (calls() ? "" : ",\"content_index\":0");
   }
 
   void open(EventText& out) override {
     for (const std::string_view type : {"response.created", "response.in_progress"})
       event(out, type, {",\"response\":", response("in_progress", false)});
-    event(out, "response.output_item.added", {",\"output_index\":0,\"item\":", item("in_progress", "[]")});
-    event(out, "response.content_part.added", {place_, ",\"part\":", part({})});
+    event(out, "response.output_item.added", {",\"output_index\":0,\"item\":", item("in_progress", {})});
+    if (!calls()) event(out, "response.content_part.added", {place_, ",\"part\":", part({})});
   }
 
-  void token(EventText& out, std::uint64_t index) override {
-    event(out, "response.output_text.delta",
-          {place_, ",\"delta\":\"", choice_token(plan_, 0, index), "\",\"logprobs\":[]"});
-  }
+  void token(EventText& out, std::uint64_t index) override { delta(out, choice_token(plan_, 0, index)); }
 
-  void big(EventText& out, std::uint64_t size_bytes) override {
-    const std::string text(size_bytes, 'x');
-    event(out, "response.output_text.delta", {place_, ",\"delta\":\"", text, "\",\"logprobs\":[]"});
-  }
+  void big(EventText& out, std::uint64_t size_bytes) override { delta(out, std::string(size_bytes, 'x')); }
 
   void close(EventText& out) override {
     const std::string text = choice_text(plan_, 0);
-    event(out, "response.output_text.done", {place_, ",\"text\":\"", text, "\",\"logprobs\":[]"});
-    event(out, "response.content_part.done", {place_, ",\"part\":", part(text)});
-    event(out, "response.output_item.done",
-          {",\"output_index\":0,\"item\":", item("completed", "[" + part(text) + "]")});
+    if (calls()) {
+      event(out, "response.function_call_arguments.done", {place_, ",\"arguments\":\"", text, "\""});
+    } else {
+      event(out, "response.output_text.done", {place_, ",\"text\":\"", text, "\",\"logprobs\":[]"});
+      event(out, "response.content_part.done", {place_, ",\"part\":", part(text)});
+    }
+    event(out, "response.output_item.done", {",\"output_index\":0,\"item\":", item("completed", text)});
     event(out, plan_.hit_cap ? "response.incomplete" : "response.completed", {",\"response\":", whole()});
   }
 
   [[nodiscard]] std::string whole() const { return response(plan_.hit_cap ? "incomplete" : "completed", true); }
 
  private:
+  [[nodiscard]] bool calls() const noexcept { return !plan_.ask.tool.empty(); }
+
+  void delta(EventText& out, std::string_view text) {
+    if (calls()) return event(out, "response.function_call_arguments.delta", {place_, ",\"delta\":\"", text, "\""});
+    event(out, "response.output_text.delta", {place_, ",\"delta\":\"", text, "\",\"logprobs\":[]"});
+  }
+
   void event(EventText& out, std::string_view type, std::initializer_list<std::string_view> parts) {
     body_.clear();
     for (const std::string_view piece : parts) body_ += piece;
@@ -180,20 +185,26 @@ class ResponseForm final : public AnswerForm {
   [[nodiscard]] static std::string part(std::string_view text) {
     return "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"" + std::string(text) + "\"}";
   }
-  [[nodiscard]] std::string item(std::string_view status, std::string_view content) const {
-    return "{\"id\":\"msg_" + plan_.id + "\",\"type\":\"message\",\"status\":\"" + std::string(status) +
-           "\",\"role\":\"assistant\",\"content\":" + std::string(content) + "}";
+  // The message or the function call that is the answer, with the text that it has so far.
+  [[nodiscard]] std::string item(std::string_view status, std::string_view text) const {
+    std::string json = "{\"id\":\"" + item_id_ + "\",\"status\":\"" + std::string(status) + "\",\"type\":\"";
+    if (!calls())
+      return json + "message\",\"role\":\"assistant\",\"content\":[" +
+             (status == "in_progress" ? std::string() : part(text)) + "]}";
+    json += "function_call\",\"call_id\":\"call_" + plan_.id + "\",\"name\":\"";
+    append_escaped(json, plan_.ask.tool);
+    return json + "\",\"arguments\":\"" + std::string(text) + "\"}";
   }
   [[nodiscard]] std::string response(std::string_view status, bool ended) const {
     const bool usage = ended && !plan_.faults.has(Fault::kNoUsage);
     std::string text = frame_ + ",\"status\":\"" + std::string(status) + "\",\"incomplete_details\":" +
                        (ended && plan_.hit_cap ? "{\"reason\":\"max_output_tokens\"}" : "null") + ",\"output\":[";
-    if (ended) text += item("completed", "[" + part(choice_text(plan_, 0)) + "]");
+    if (ended) text += item("completed", choice_text(plan_, 0));
     return text + "],\"usage\":" + (usage ? usage_object(plan_, plan_.tokens) : "null") + "}";
   }
 
   const Plan& plan_;
-  std::string frame_, place_, body_;
+  std::string frame_, item_id_, place_, body_;
   std::uint64_t number_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "demo/ask.h"
 #include "demo/event_text.h"
@@ -16,10 +17,11 @@ namespace sluice::demo {
 struct Plan {
   Ask ask;
   Faults faults;
-  std::string id;             // digits and letters
-  std::uint64_t created = 0;  // seconds since 1970
-  std::uint64_t tokens = 0;   // of each choice
-  bool hit_cap = false;       // finish_reason "length"
+  std::string id;                 // digits and letters
+  std::uint64_t created = 0;      // seconds since 1970
+  std::vector<std::string> said;  // the tokens of ask.said, escaped for a JSON string; empty: words
+  std::uint64_t tokens = 0;       // of each choice
+  bool hit_cap = false;           // finish_reason "length"
   [[nodiscard]] std::uint64_t completion_tokens() const noexcept { return tokens * ask.choices; }
 };
 
@@ -42,12 +44,15 @@ class AnswerForm {
 // The same answer in one piece.
 [[nodiscard]] std::string whole_answer(const Plan& plan);
 
+// A JSON text in tokens of a few bytes, each escaped for a JSON string.
+[[nodiscard]] std::vector<std::string> tokens_of(std::string_view json);
+
 // {"prompt_tokens":…,…} after `generated` tokens in all, or in the words of Responses.
 [[nodiscard]] std::string usage_object(const Plan& plan, std::uint64_t generated);
 
 // The text of one choice, or the arguments of its tool call.
 [[nodiscard]] std::string choice_text(const Plan& plan, std::uint64_t choice);
-// Token `index` of it. A tool call's arguments are a JSON object of one member whose text grows.
+// Token `index` of it.
 [[nodiscard]] std::string_view choice_token(const Plan& plan, std::uint64_t choice, std::uint64_t index) noexcept;
 
 }  // namespace sluice::demo

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+#include "demo/json_form.h"
+#include "demo/words.h"
+
 namespace sluice::demo {
 namespace {
 
@@ -36,16 +40,76 @@ std::uint64_t count_inputs(const element& input) noexcept {
   return tokens ? 1 : list.size();
 }
 
-// The first function of `tools`, if the request insists on a call of one.
-void read_tool(const object& body, Ask& ask) {
+// Chat nests what a function is; Responses does not.
+element function_of(const element& tool) noexcept {
+  element function;
+  return tool["function"].get(function) == simdjson::SUCCESS ? function : tool;
+}
+
+std::string_view text_of(simdjson::simdjson_result<element> value) noexcept {
+  std::string_view text;
+  return value.get(text) == simdjson::SUCCESS ? text : std::string_view();
+}
+
+// The last thing that was said: a question of the user, or the result of a tool, which asks for no further call.
+std::string last_question(const element& prompt) {
+  array items;
+  std::string_view plain;
+  if (prompt.get(plain) == simdjson::SUCCESS) return std::string(plain);
+  if (prompt.get(items) != simdjson::SUCCESS || items.size() == 0) return {};
+  element content;
+  const auto last = items.at(items.size() - 1);
+  if (text_of(last["role"]) != "user" || last["content"].get(content) != simdjson::SUCCESS) return {};
+  return simdjson::minify(content);
+}
+
+// Whether the question names the function ("look_up" or "look up"), or speaks of tools at all.
+bool asks_for(std::string question, std::string_view name) {
+  std::string spaced(name);
+  for (std::string* text : {&question, &spaced}) {
+    for (char& c : *text) c = c == '_' || c == '-' ? ' ' : lower_case(c);
+  }
+  return (!spaced.empty() && question.find(spaced) != std::string::npos) || question.find(" tool") != std::string::npos;
+}
+
+// Which function is called: the one that tool_choice names; the first, where one must be called; else the one that the
+// question asks for.
+void read_tool(const object& body, const element& prompt, Ask& ask) {
+  array tools;
+  if (body["tools"].get(tools) != simdjson::SUCCESS) return;
   element choice;
-  std::string_view word;
-  if (body["tool_choice"].get(choice) != simdjson::SUCCESS) return;
-  if (!choice.is_object() && (choice.get(word) != simdjson::SUCCESS || word != "required")) return;
-  std::string_view name;
-  const auto tool = body["tools"].at(0);
-  if (tool["function"]["name"].get(name) == simdjson::SUCCESS || tool["name"].get(name) == simdjson::SUCCESS)
+  std::string_view word = "auto", named;
+  if (body["tool_choice"].get(choice) == simdjson::SUCCESS && choice.get(word) != simdjson::SUCCESS) {
+    word = "required";
+    if (choice.is_object()) named = text_of(function_of(choice)["name"]);
+  }
+  if (word == "none") return;
+  const std::string question = last_question(prompt);
+  for (const element& tool : tools) {
+    const element function = function_of(tool);
+    const std::string_view name = text_of(function["name"]);
+    const bool wanted = !named.empty() ? name == named : word == "required" || asks_for(question, name);
+    if (name.empty() || !wanted) continue;
+    element parameters;
     ask.tool = name;
+    ask.said = function["parameters"].get(parameters) == simdjson::SUCCESS ? json_for(parameters, ask.seed) : "{}";
+    return;
+  }
+}
+
+// response_format of chat, text.format of Responses.
+void read_format(const object& body, Ask& ask) {
+  object format;
+  if (body["response_format"].get(format) != simdjson::SUCCESS &&
+      body["text"]["format"].get(format) != simdjson::SUCCESS)
+    return;
+  element schema;
+  const std::string_view type = text_of(format["type"]);
+  if (type == "json_object") ask.said = "{\"answer\":\"" + words(ask.seed, 5) + "\"}";
+  if (type != "json_schema") return;
+  if (format["json_schema"]["schema"].get(schema) == simdjson::SUCCESS ||
+      format["schema"].get(schema) == simdjson::SUCCESS)
+    ask.said = json_for(schema, ask.seed);
 }
 
 const char* prompt_member(Kind kind) noexcept {
@@ -84,10 +148,13 @@ std::optional<Ask> read_ask(simdjson::dom::parser& parser, Kind kind, std::strin
   std::string_view format;
   ask.base64 = root["encoding_format"].get(format) == simdjson::SUCCESS && format == "base64";
   read_caps(root, ask);
-  read_tool(root, ask);
   const std::string text = simdjson::minify(prompt);
   ask.prompt_tokens = (text.size() + 3) / 4;
   ask.seed = XXH3_64bits(text.data(), text.size());
+  if (kind == Kind::kChat || kind == Kind::kResponse) {
+    read_tool(root, prompt, ask);
+    if (ask.tool.empty()) read_format(root, ask);
+  }
   return ask;
 }
 

@@ -20,6 +20,7 @@ struct Ask {
   std::uint64_t choices = 1;  // n × prompts
   std::optional<std::uint64_t> cap;
   std::string tool;               // the function to call; empty: none
+  std::string said;               // JSON to say in place of words: its arguments, or what a response format asks for
   std::uint64_t inputs = 1;       // of embeddings
   bool base64 = false;            // of embeddings
   std::uint64_t dimensions = 16;  // of embeddings

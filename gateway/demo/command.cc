@@ -10,6 +10,9 @@ namespace {
 
 std::string fault_help() {
   std::string text =
+      "It calls a tool where tool_choice says so, or where the question names one or speaks of a tool; what it says "
+      "fits\n"
+      "the tool's parameters, or the response format that is asked for.\n\n"
       "Faults, for --fault, the header x-demo-fault: NAME[=ARG][,NAME...] or a model named "
       "MODEL:fault=NAME[=ARG][+NAME...]:\n";
   for (const FaultRow& row : fault_rows()) {

@@ -137,6 +137,10 @@ Plan Session::plan_of(Ask ask, const http::RequestHead& head) {
   plan.id = id;
   plan.tokens = plan.faults.has(Fault::kTokens) ? plan.faults.number(Fault::kTokens) : service_.options().tokens;
   if (ask.kind == Kind::kEmbedding) plan.tokens = 0;
+  if (!ask.said.empty()) {
+    plan.said = tokens_of(ask.said);
+    plan.tokens = plan.said.size();
+  }
   if (!service_.options().ignore_caps && ask.cap && *ask.cap < plan.tokens) {
     plan.tokens = *ask.cap;
     plan.hit_cap = true;

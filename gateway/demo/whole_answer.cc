@@ -37,7 +37,7 @@ std::string chat_message(const Plan& plan, std::uint64_t choice) {
 
 std::string choices(const Plan& plan) {
   const bool chat = plan.ask.kind == Kind::kChat;
-  const std::string_view reason = chat && !plan.ask.tool.empty() ? "tool_calls" : plan.hit_cap ? "length" : "stop";
+  const std::string_view reason = plan.hit_cap ? "length" : chat && !plan.ask.tool.empty() ? "tool_calls" : "stop";
   std::string text = ",\"choices\":[";
   for (std::uint64_t choice = 0; choice < plan.ask.choices; ++choice) {
     if (choice != 0) text += ',';
@@ -84,12 +84,20 @@ std::string embeddings(const Plan& plan) {
 }  // namespace
 
 std::string_view choice_token(const Plan& plan, std::uint64_t choice, std::uint64_t index) noexcept {
-  if (!plan.ask.tool.empty()) {
-    if (index == 0) return plan.tokens == 1 ? "{}" : "{\\\"query\\\":\\\"";
-    if (index + 1 == plan.tokens) return "\\\"}";
-    --index;
-  }
+  if (!plan.said.empty()) return plan.said[index];
   return word(choice_seed(plan.ask.seed, choice), index);
+}
+
+std::vector<std::string> tokens_of(std::string_view json) {
+  constexpr std::size_t kTokenBytes = 4;
+  std::vector<std::string> tokens;
+  while (!json.empty()) {
+    std::size_t size = std::min(kTokenBytes, json.size());
+    while (size < json.size() && (static_cast<unsigned char>(json[size]) & 0xC0) == 0x80) ++size;  // whole characters
+    append_escaped(tokens.emplace_back(), json.substr(0, size));
+    json.remove_prefix(size);
+  }
+  return tokens;
 }
 
 std::string choice_text(const Plan& plan, std::uint64_t choice) {

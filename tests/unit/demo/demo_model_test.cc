@@ -194,6 +194,77 @@ TEST_F(Demo, CallsAToolWhereItMust) {
   EXPECT_EQ(std::string_view(call["arguments"]), text_of(events(streamed.body)));
 }
 
+constexpr const char* kWeather =
+    R"("tools":[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":)"
+    R"({"type":"string"},"days":{"type":"integer","minimum":2},"unit":{"enum":["C","F"]},"at":{"$ref":"#/$defs/at"}},"$defs":)"
+    R"({"at":{"type":"array","items":{"type":["null","number"]}}}}}}])";
+
+std::string chat_of(const std::string& question, const std::string& more) {
+  return R"({"model":"demo-model","messages":[)" + question + "]," + more + "}";
+}
+
+TEST_F(Demo, CallsAToolThatIsAskedForWithArgumentsThatFitItsSchema) {
+  start();
+  simdjson::dom::parser parser, arguments;
+  const std::string asked = chat_of(R"({"role":"user","content":"Get weather of Bern"})", kWeather);
+  const auto call =
+      json(parser, ask("/v1/chat/completions", asked).body)["choices"].at(0)["message"]["tool_calls"].at(0);
+  const auto given = json(arguments, std::string(std::string_view(call["function"]["arguments"])));
+  EXPECT_TRUE(given["city"].is_string());
+  EXPECT_EQ(std::int64_t(given["days"]), 2);
+  EXPECT_EQ(std::string_view(given["unit"]), "C");
+  EXPECT_TRUE(given["at"].at(0).is_null());
+}
+
+TEST_F(Demo, AnswersInWordsWhereNoToolIsAskedForOrOneHasAnswered) {
+  start();
+  for (const char* question :
+       {R"({"role":"user","content":"Hello"})",
+        R"({"role":"user","content":"Get weather"},{"role":"tool","tool_call_id":"c","content":"sun"})"}) {
+    const std::string body = ask("/v1/chat/completions", chat_of(question, kWeather)).body;
+    EXPECT_EQ(body.find("tool_calls"), std::string::npos) << body;
+  }
+  const std::string none = std::string(kWeather) + R"(,"tool_choice":"none")";
+  const std::string body =
+      ask("/v1/chat/completions", chat_of(R"({"role":"user","content":"get_weather"})", none)).body;
+  EXPECT_EQ(body.find("tool_calls"), std::string::npos) << body;
+}
+
+TEST_F(Demo, CallsTheToolThatIsNamed) {
+  start();
+  const std::string two =
+      R"("tools":[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"b"}}],"tool_choice":)"
+      R"({"type":"function","function":{"name":"b"}})";
+  const std::string body = ask("/v1/chat/completions", chat_of(R"({"role":"user","content":"x"})", two)).body;
+  EXPECT_NE(body.find(R"("name":"b")"), std::string::npos) << body;
+}
+
+TEST_F(Demo, SaysJsonWhereAFormatAsksForIt) {
+  start();
+  for (
+      const char* format :
+      {R"("response_format":{"type":"json_object"})",
+       R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"properties":{"answer":{}}}}})"}) {
+    simdjson::dom::parser parser;
+    const auto stream = events(ask("/v1/chat/completions", chat_of(R"({"role":"user","content":"x"})",
+                                                                   std::string(format) + R"(,"stream":true)"))
+                                   .body);
+    EXPECT_TRUE(json(parser, text_of(stream))["answer"].is_string()) << format;
+  }
+}
+
+TEST_F(Demo, CallsAToolInResponses) {
+  start();
+  const std::string body =
+      R"({"model":"demo-model","input":"use the tool","tools":[{"type":"function","name":"f","parameters":{"properties":{"x":{}}}}])";
+  simdjson::dom::parser parser;
+  const auto item = json(parser, ask("/v1/responses", body + "}").body)["output"].at(0);
+  EXPECT_EQ(std::string_view(item["type"]), "function_call");
+  const auto stream = events(ask("/v1/responses", body + R"(,"stream":true})").body);
+  EXPECT_NE(stream[2].find("\"function_call\""), std::string::npos) << stream[2];
+  EXPECT_NE(stream[3].find("response.function_call_arguments.delta"), std::string::npos) << stream[3];
+}
+
 TEST_F(Demo, StreamsResponsesWithRisingNumbers) {
   start();
   const auto stream = events(ask("/v1/responses", R"({"model":"demo-model","input":"hi","stream":true})").body);
