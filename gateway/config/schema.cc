@@ -77,6 +77,12 @@ void describe_route(Route& s, Keys& k) {
   k.duration("queue_time", s.queue_time, {Duration(0), minutes(10)}, "longest wait for a slot, then 503");
   k.number("connect_attempts", s.connect_attempts, {1, 16}, "upstreams tried as long as nothing was sent");
   k.size("answer_limit", s.answer_limit, {64 * kKiB, 2 * kGiB}, "largest answer that is not streamed");
+  k.number("models_per_source", s.models_per_source, {1, 10'000},
+           "models learned from one agent or upstream; what it lists beyond is ignored");
+  k.number("learned_models", s.learned_models, {1, 1'000'000},
+           "models known in all that no [[model]] names; what is listed beyond is ignored");
+  k.duration("forget_models", s.forget_models, {minutes(1), 3650 * kDay},
+             "the models of an agent that is away stay known (503, not 404) for so long");
 }
 
 void describe_tunnel(Tunnel& s, Keys& k) {

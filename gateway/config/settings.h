@@ -96,8 +96,11 @@ struct Route {
   Duration hold{5'000};        // wait for an upstream of a known model
   std::uint32_t queue = 1024;  // calls that may wait for one model's slots
   Duration queue_time{30'000};
-  std::uint32_t connect_attempts = 3;           // other upstreams tried while nothing was sent
-  std::size_t answer_limit = 64 * 1024 * 1024;  // of an answer that is not streamed
+  std::uint32_t connect_attempts = 3;              // other upstreams tried while nothing was sent
+  std::size_t answer_limit = 64 * 1024 * 1024;     // of an answer that is not streamed
+  std::uint32_t models_per_source = 1'000;         // learned from one agent or upstream; the rest is ignored
+  std::uint32_t learned_models = 10'000;           // known in all beyond those of the conf; the rest is ignored
+  Duration forget_models{7LL * 24 * 3600 * 1000};  // of agents that have been away for so long
   bool operator==(const Route&) const = default;
 };
 

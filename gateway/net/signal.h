@@ -27,6 +27,9 @@ class Signal final : private Alarm {
   class [[nodiscard]] Waiting;
   Waiting wait(Deadline deadline = Deadline::never()) noexcept;
 
+  // Of the worker that waits.
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
+
   // Forgets notifications that nobody has waited for.
   void reset() noexcept { pending_ = false; }
 

@@ -25,11 +25,9 @@ Task<Status> Exchange::answer_models() {
       co_return client_error(ErrorKind::kModelNotFound, "");
     append_model(body, *name);
   } else {
-    std::vector<std::string_view> names = worker_.pool.models();
-    std::erase_if(names, [this](std::string_view name) { return !key_->may_use(name); });
-    std::ranges::sort(names);
     body = R"({"object":"list","data":[)";
-    for (const std::string_view name : names) {
+    for (const std::string_view name : worker_.pool.models()) {
+      if (!key_->may_use(name)) continue;
       if (body.back() == '}') body.push_back(',');
       append_model(body, name);
     }

@@ -51,10 +51,11 @@ struct ModelSettings {
   std::optional<observe::ModelMeters> meters;  // of configured models
 };
 
-// What a reload replaces as a whole. A running exchange keeps what it began with.
+// What a reload, or a list of models, replaces as a whole. A running exchange keeps what it began with.
 struct Conf {
   ExchangeSettings settings;
-  NameMap<ModelSettings> models;  // this worker's own copy: also those that only agents know
+  // Of every known model, also those that no conf names. Shared by all workers, and copied for none.
+  std::shared_ptr<const NameMap<ModelSettings>> models = std::make_shared<const NameMap<ModelSettings>>();
   std::shared_ptr<const policy::Chain> chain;
 };
 

@@ -9,44 +9,24 @@
 
 namespace sluice::server {
 
-std::uint32_t ModelNumbers::of(const std::string& model) {
-  const std::lock_guard lock(mutex_);
-  return numbers_.try_emplace(model, static_cast<std::uint32_t>(numbers_.size())).first->second;
-}
-
-std::vector<std::string> ModelNumbers::names() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::string> names;
-  for (const auto& entry : numbers_) names.push_back(entry.first);
-  return names;
-}
-
-std::shared_ptr<const proxy::Conf> make_worker_conf(const config::Settings& settings, ModelNumbers& numbers,
-                                                    observe::Meters& meters,
-                                                    std::shared_ptr<const policy::Chain> chain) {
-  auto conf = std::make_shared<proxy::Conf>();
-  conf->settings.body_bytes = settings.http.body_limit;
-  conf->settings.answer_bytes = settings.route.answer_limit;
-  conf->settings.event_bytes = settings.stream.event_limit;
-  conf->settings.first_ping = settings.stream.first_ping;
-  conf->settings.ping_interval = settings.stream.ping_interval;
-  conf->settings.upstream_silence = settings.tunnel.stream_gap;
-  conf->settings.hold = settings.route.hold;
-  conf->settings.queue_time = settings.route.queue_time;
-  if (settings.ledger.drain_aborted) conf->settings.drain_aborted = settings.ledger.drain_time;
-  conf->settings.max_claim = settings.ledger.max_claim;
-  conf->settings.attempts = settings.route.connect_attempts;
-  conf->settings.queue = settings.route.queue;
-  conf->settings.label_headers = settings.audit.label_headers;
-  conf->settings.most_labels = settings.audit.max_labels;
-  conf->settings.stored_prompts = settings.policies.stored_prompts;
-  conf->chain = std::move(chain);
-  for (const config::Model& model : settings.models) {
-    conf->models.emplace(model.name, proxy::ModelSettings{.index = numbers.of(model.name),
-                                                          .max_output = model.max_output,
-                                                          .upstream_name = model.upstream_name,
-                                                          .meters = meters.add_model(model.name)});
-  }
+proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<const policy::Chain> chain) {
+  proxy::Conf conf;
+  conf.settings.body_bytes = settings.http.body_limit;
+  conf.settings.answer_bytes = settings.route.answer_limit;
+  conf.settings.event_bytes = settings.stream.event_limit;
+  conf.settings.first_ping = settings.stream.first_ping;
+  conf.settings.ping_interval = settings.stream.ping_interval;
+  conf.settings.upstream_silence = settings.tunnel.stream_gap;
+  conf.settings.hold = settings.route.hold;
+  conf.settings.queue_time = settings.route.queue_time;
+  if (settings.ledger.drain_aborted) conf.settings.drain_aborted = settings.ledger.drain_time;
+  conf.settings.max_claim = settings.ledger.max_claim;
+  conf.settings.attempts = settings.route.connect_attempts;
+  conf.settings.queue = settings.route.queue;
+  conf.settings.label_headers = settings.audit.label_headers;
+  conf.settings.most_labels = settings.audit.max_labels;
+  conf.settings.stored_prompts = settings.policies.stored_prompts;
+  conf.chain = std::move(chain);
   return conf;
 }
 
@@ -131,8 +111,11 @@ tunnel::RegistryOptions make_registry_options(const config::Settings& settings, 
   options.gateway = settings.server.name;
   options.generation = write_hex(boot_id, generation);
   options.tunnels_per_agent = tunnel.tunnels_per_agent;
-  options.default_slots = tunnel.agent_slots;
   return options;
+}
+
+tunnel::RegistryLimits make_registry_limits(const config::Settings& settings) noexcept {
+  return {.default_slots = settings.tunnel.agent_slots, .most_models = settings.route.models_per_source};
 }
 
 observe::Log::Options make_log_options(const config::Log& log) noexcept {
@@ -154,19 +137,6 @@ observe::Log::Options make_log_options(const config::Log& log) noexcept {
   return {.level = level,
           .format = log.format == config::LogFormat::kJson ? observe::Format::kJson : observe::Format::kText,
           .access_rate = log.access ? log.access_rate : 0};
-}
-
-void apply_models(const config::Settings& settings, ModelNumbers& numbers, ledger::Ledger& ledger) {
-  std::set<std::string> named;
-  for (const config::Model& model : settings.models) {
-    named.insert(model.name);
-    ledger.set_model(
-        numbers.of(model.name), model.name,
-        {.limits = model.limits, .budgets = model.budgets, .user_budgets = model.user_budgets, .price = model.price});
-  }
-  for (const std::string& name : numbers.names()) {
-    if (!named.contains(name)) ledger.set_model(numbers.of(name), name, {});
-  }
 }
 
 }  // namespace sluice::server

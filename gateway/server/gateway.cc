@@ -70,6 +70,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .doubts = doubts_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
+      models_(control_, workers_, meters_, log_),
       accounts_(*store_, directory_, ledger_, clock_) {
   connections_.cap = settings_.http.max_connections;
   directory_.listen(&workers_);
@@ -133,7 +134,10 @@ absl::Status Gateway::open_agents() {
   desk_.emplace(control_, *agents_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
-  registry_ = std::make_unique<tunnel::Registry>(loops, make_registry_options(settings_, boot_id_), *booked_, log_);
+  registry_ =
+      std::make_unique<tunnel::Registry>(control_, loops, make_registry_options(settings_, boot_id_), *booked_, log_);
+  models_.set_registry(*registry_);
+  registry_->listen(models_);
   return absl::OkStatus();
 }
 
@@ -141,9 +145,13 @@ absl::Status Gateway::open_agents() {
 absl::Status Gateway::restore_models() {
   auto known = store_->known_models();
   if (!known.ok()) return known.status();
-  std::map<std::uint64_t, std::vector<std::string>> by_agent;
-  for (store::KnownModel& model : *known) by_agent[model.agent_id].push_back(std::move(model.model));
-  for (const auto& [id, models] : by_agent) registry_->restore(identity::agent_name(id), models);
+  std::map<std::uint64_t, tunnel::Remembered> by_agent;
+  for (store::KnownModel& model : *known) {
+    tunnel::Remembered& of_agent = by_agent[model.agent_id];
+    of_agent.seen = std::max(of_agent.seen, model.seen);
+    of_agent.models.push_back(std::move(model.model));
+  }
+  for (auto& [id, remembered] : by_agent) registry_->restore(identity::agent_name(id), std::move(remembered));
   return absl::OkStatus();
 }
 
@@ -163,7 +171,6 @@ void Gateway::start_tunnels() {
     worker.worker().own_paths = [this, &worker](http::ServerConnection& client, const http::RequestHead& head) {
       return desk_->serve(worker.loop(), client, head);
     };
-    agent_places_.push_back(std::make_unique<upstream::AgentPlaces>(*registry_, i, worker.catalog()));
     worker.set_closing([this, i] { return registry_->close(i); });
   }
 }

@@ -21,6 +21,7 @@
 #include "identity/key_directory.h"
 #include "ledger/ledger.h"
 #include "server/accounting.h"
+#include "server/model_book.h"
 #include "server/serve.h"
 #include "server/state_folder.h"
 #include "server/tunnels.h"
@@ -87,7 +88,6 @@ class Gateway final : private admin::GatewayControl {
   identity::KeyDirectory directory_;
   BudgetLog budget_log_;
   ledger::Ledger ledger_;
-  ModelNumbers numbers_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Accounting> accounting_;  // null until the store is there
   proxy::BufferedBytes buffered_;
@@ -100,6 +100,7 @@ class Gateway final : private admin::GatewayControl {
   asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> load_timer_;
   std::unique_ptr<net::ServerTls> tls_;
   Workers workers_;
+  ModelBook models_;
   // Callers and agents, for the admin API.
   admin::Accounts accounts_;
   identity::AgentBook book_;
@@ -108,7 +109,6 @@ class Gateway final : private admin::GatewayControl {
   std::optional<BookedAgents> booked_;
   std::optional<PairingDesk> desk_;
   std::unique_ptr<tunnel::Registry> registry_;
-  std::vector<std::unique_ptr<upstream::AgentPlaces>> agent_places_;  // one a worker
   std::optional<admin::AdminServer> admin_;
   const MonoTime started_ = Mono::now();
   bool stopping_ = false;

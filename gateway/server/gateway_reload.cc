@@ -18,9 +18,9 @@ absl::Status Gateway::apply() {
   auto chain = make_chain();
   if (!chain.ok()) return chain.status();
   const auto set_models = [this] {
-    apply_models(settings_, numbers_, ledger_);
+    apply_models(settings_, models_.numbers(), ledger_);
     accounts_.set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
-      const std::uint32_t number = numbers_.of(std::string(model));
+      const std::uint32_t number = models_.numbers().keep(std::string(model));
       ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
       return number;
     });
@@ -31,7 +31,15 @@ absl::Status Gateway::apply() {
   agents_->set_times(pairing_times());
   connections_.cap = settings_.http.max_connections;
   buffered_.set_cap(settings_.http.buffered_limit);
-  return workers_.apply(settings_, tls_.get(), numbers_, meters_, *std::move(chain));
+  const auto number_of = [this](const std::string& upstream) { return models_.number_of_upstream(upstream); };
+  const auto listed = [this](const std::string& upstream, const std::optional<upstream::ModelList>& list) {
+    control_.post([this, upstream, list]() mutable { models_.listed(upstream, std::move(list)); });
+  };
+  if (const absl::Status applied = workers_.apply(settings_, tls_.get(), number_of, listed); !applied.ok())
+    return applied;
+  registry_->set_limits(make_registry_limits(settings_));
+  models_.configure(settings_, *std::move(chain));
+  return absl::OkStatus();
 }
 
 // Once calls are let in, budgets may be made in the middle of them. Before, restore_budgets() tells all of them.

@@ -48,6 +48,7 @@ void Gateway::sweep_later(std::chrono::seconds after) {
   sweep_timer_.async_wait([this](boost::system::error_code ec) {
     if (ec) return;
     ledger_.sweep();
+    registry_->forget(clock_.wall(), settings_.route.forget_models);
     sweep_later(prune_audit() == Pruned::kAll ? kSweepInterval : kPruneGap);
   });
 }

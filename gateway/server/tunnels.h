@@ -15,7 +15,6 @@
 #include "proxy/worker.h"
 #include "server/workers.h"
 #include "tunnel/registry.h"
-#include "upstream/agent_place.h"
 
 namespace sluice::server {
 

@@ -18,7 +18,6 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       metrics_(shared.meters, shared.metrics.shard(index)),
       worker_(loop_, shared.directory, shared.clock, shared.buffered, metrics_, shared.boot_id),
       lag_(loop_, shared.metrics.shard(index), shared.meters.loop_lag),
-      catalog_(worker_.pool, [this](const std::string& model) { learn(model); }),
       front_(worker_, tasks_, shared.connections),
       work_(loop_.executor()) {
   worker_.doubts = &shared.doubts;
@@ -50,47 +49,36 @@ void WorkerThread::set_front_settings(std::size_t listener, std::shared_ptr<cons
   listening_[listener]->settings = std::move(settings);
 }
 
-void WorkerThread::set_conf(std::shared_ptr<const proxy::Conf> conf, Learned learned) {
-  learned_ = std::move(learned);
+void WorkerThread::set_models(std::shared_ptr<const proxy::Conf> conf, std::shared_ptr<const upstream::Models> models) {
   worker_.conf = std::move(conf);
+  worker_.pool.set_models(std::move(models));
 }
 
-void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places) {
-  for (const auto& old : upstreams_) {
-    old->stop();
-    // One that stays under its name serves as it did until the new place has asked for its models.
-    const bool stays = std::ranges::any_of(places, [&](const auto& place) { return place->name() == old->name(); });
-    if (!stays) catalog_.withdraw(std::string(old->name()));
+void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places, Listed listed) {
+  listed_ = std::move(listed);
+  for (const Upstream& old : upstreams_) {
+    if (old.place) old.place->stop();
   }
-  upstreams_ = std::move(places);
-  for (const auto& place : upstreams_) {
-    catalog_.expect(std::string(place->name()));
-    tasks_.spawn(
-        place->watch([this, place = place.get()](const upstream::ModelList& models) { offer(place, models); }));
+  upstreams_.clear();
+  worker_.pool.set_upstreams({places.begin(), places.end()});
+  for (auto& place : places) {
+    upstreams_.push_back({.place = std::move(place), .list = {}});
+    if (const upstream::DirectPlace* at = upstreams_.back().place.get())
+      tasks_.spawn(upstreams_.back().place->watch([this, at](const upstream::ModelList& models) { hear(at, models); }));
   }
 }
 
 // What a direct upstream has told. Nothing, where it could not be reached, is an answer, too: a model that nobody knows
 // does not wait for it.
-void WorkerThread::offer(const upstream::DirectPlace* place, const upstream::ModelList& models) {
-  const auto known = std::ranges::find(upstreams_, place, [](const auto& each) { return each.get(); });
+void WorkerThread::hear(const upstream::DirectPlace* place, const upstream::ModelList& models) {
+  const auto known = std::ranges::find(upstreams_, place, [](const Upstream& each) { return each.place.get(); });
   if (known == upstreams_.end()) return;
-  if (models.names.empty() && !place->reachable()) return catalog_.told_nothing(std::string(place->name()));
-  std::vector<upstream::Catalog::Offer> offers;
-  for (const std::string& model : models.names) offers.emplace_back(model, *known);
-  catalog_.offer(std::string(place->name()), std::move(offers));
-  std::size_t& told = left_out_[std::string(place->name())];
-  if (std::exchange(told, models.left_out) == models.left_out || models.left_out == 0 || loop_.index() != 0) return;
-  log_.warn("entries of an upstream's /v1/models have no usable id and are left out",
-            {{"upstream", place->name()}, {"left_out", models.left_out}, {"listed", models.names.size()}});
-}
-
-// A model that nobody configured: it gets default settings, in a new conf of this worker's own.
-void WorkerThread::learn(const std::string& model) {
-  if (!worker_.conf || worker_.conf->models.contains(model)) return;
-  auto conf = std::make_shared<proxy::Conf>(*worker_.conf);
-  conf->models.emplace(model, learned_ ? learned_(model) : proxy::ModelSettings{});
-  worker_.conf = std::move(conf);
+  worker_.pool.wake_all();  // it may be reachable again
+  std::optional<upstream::ModelList> list;
+  if (!models.names.empty() || place->reachable()) list = models;
+  if (std::exchange(known->told, true) && known->list == list) return;
+  known->list = std::move(list);
+  listed_(std::string(place->name()), known->list);
 }
 
 void WorkerThread::drain() noexcept {
@@ -115,7 +103,9 @@ void WorkerThread::close_all() noexcept { front_.cut(); }
 
 void WorkerThread::finish() {
   lag_.stop();
-  for (const auto& place : upstreams_) place->stop();
+  for (const Upstream& upstream : upstreams_) {
+    if (upstream.place) upstream.place->stop();
+  }
   if (closing_) tasks_.spawn(closing_());
   tasks_.when_idle([this] {
     work_.reset();

@@ -3,8 +3,8 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,7 +13,6 @@
 #include "observe/log.h"
 #include "server/front.h"
 #include "server/loop_lag.h"
-#include "upstream/catalog.h"
 #include "upstream/direct.h"
 
 namespace sluice::server {
@@ -53,12 +52,12 @@ class WorkerThread final {
   void listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings);
   void set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings);
   void set_tunnel_handler(Front::TunnelHandler handler) { front_.set_tunnel_handler(std::move(handler)); }
-  // `learned` is called, on the worker, with a model that is known and not configured; returns its settings. The
-  // catalog says which those are at its next change.
-  using Learned = std::function<proxy::ModelSettings(const std::string& model)>;
-  void set_conf(std::shared_ptr<const proxy::Conf> conf, Learned learned);
-  // The direct upstreams from now on; calls on others run to their end.
-  void set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places);
+  void set_models(std::shared_ptr<const proxy::Conf> conf, std::shared_ptr<const upstream::Models> models);
+  // The direct upstreams from now on, by their numbers; null: no such upstream any more. Calls on others run to their
+  // end. `listed` is called, on the worker, with what each has told and whenever that changes; nothing: it could not be
+  // asked.
+  using Listed = std::function<void(const std::string& upstream, const std::optional<upstream::ModelList>& models)>;
+  void set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places, Listed listed);
 
   void drain() noexcept;        // no new connection; idle ones close; running calls go on
   void end_revoked() noexcept;  // calls whose key is no longer live end now
@@ -69,7 +68,6 @@ class WorkerThread final {
   [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
   [[nodiscard]] net::TaskGroup& tasks() noexcept { return tasks_; }
   [[nodiscard]] proxy::Worker& worker() noexcept { return worker_; }
-  [[nodiscard]] upstream::Catalog& catalog() noexcept { return catalog_; }
   // Awaited on the worker before its tasks are waited for: what else has to end.
   void set_closing(std::function<Task<void>()> closing) { closing_ = std::move(closing); }
 
@@ -79,8 +77,7 @@ class WorkerThread final {
     std::shared_ptr<const FrontSettings> settings;  // shared: connections keep what they began with
   };
   void accept_from(Listening& listening);
-  void learn(const std::string& model);
-  void offer(const upstream::DirectPlace* place, const upstream::ModelList& models);
+  void hear(const upstream::DirectPlace* place, const upstream::ModelList& models);
 
   net::Loop loop_;
   observe::Log& log_;
@@ -88,13 +85,16 @@ class WorkerThread final {
   proxy::WorkerMetrics metrics_;
   proxy::Worker worker_;
   LoopLag lag_;
-  upstream::Catalog catalog_;
-  Learned learned_;
+  Listed listed_;
   std::function<Task<void>()> closing_;
   Front front_;
   std::vector<std::unique_ptr<Listening>> listening_;
-  std::vector<std::shared_ptr<upstream::DirectPlace>> upstreams_;  // shared: leases hold them
-  std::map<std::string, std::size_t> left_out_;                    // of each one's last list
+  struct Upstream {
+    std::shared_ptr<upstream::DirectPlace> place;  // shared: leases hold it
+    bool told = false;
+    std::optional<upstream::ModelList> list;  // as `listed_` was told
+  };
+  std::vector<Upstream> upstreams_;  // by number
   asio::executor_work_guard<Executor> work_;
   std::thread thread_;
 };

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <latch>
-#include <set>
 #include <system_error>
 
 namespace sluice::server {
@@ -35,12 +35,14 @@ absl::Status Workers::listen(const config::Settings& settings, const net::Server
   return absl::OkStatus();
 }
 
-absl::Status Workers::apply(const config::Settings& settings, const net::ServerTls* tls, ModelNumbers& numbers,
-                            observe::Meters& meters, const std::shared_ptr<const policy::Chain>& chain) {
+absl::Status Workers::apply(const config::Settings& settings, const net::ServerTls* tls,
+                            const std::function<std::uint32_t(const std::string& upstream)>& number_of,
+                            const WorkerThread::Listed& listed) {
   // Everything that can fail comes first.
   struct Upstream {
     upstream::DirectSettings settings;
     std::shared_ptr<upstream::Slots> slots;
+    std::uint32_t number;
   };
   std::vector<Upstream> upstreams;
   for (const config::Upstream& upstream : settings.upstreams) {
@@ -48,7 +50,7 @@ absl::Status Workers::apply(const config::Settings& settings, const net::ServerT
     if (!made.ok()) return made.status();
     auto& slots = slots_[upstream.name];
     if (!slots) slots = std::make_shared<upstream::Slots>(upstream.slots);
-    upstreams.push_back({*std::move(made), slots});
+    upstreams.push_back({*std::move(made), slots, number_of(upstream.name)});
   }
   std::vector<std::vector<std::shared_ptr<const FrontSettings>>> fronts(workers_.size());
   for (auto& of_worker : fronts) {
@@ -58,29 +60,16 @@ absl::Status Workers::apply(const config::Settings& settings, const net::ServerT
       of_worker.push_back(*std::move(front));
     }
   }
-  std::set<std::string> known;
-  std::map<std::string, std::string> aliases;
-  for (const config::Model& model : settings.models) {
-    known.insert(model.name);
-    if (!model.upstream_name.empty() && model.upstream_name != model.name) aliases[model.name] = model.upstream_name;
-  }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    auto conf = make_worker_conf(settings, numbers, meters, chain);
-    workers_[i]->post([conf, upstreams, known, aliases, fronts = fronts[i], &numbers,
-                       max_output = settings.ledger.default_max_output](WorkerThread& worker) {
-      worker.set_conf(conf, [&numbers, max_output](const std::string& model) {
-        proxy::ModelSettings learned;
-        learned.index = numbers.of(model);
-        learned.max_output = max_output;
-        return learned;
-      });
+    workers_[i]->post([upstreams, listed, fronts = fronts[i]](WorkerThread& worker) {
       for (std::size_t at = 0; at < fronts.size(); ++at) worker.set_front_settings(at, fronts[at]);
       std::vector<std::shared_ptr<upstream::DirectPlace>> places;
-      for (const Upstream& made : upstreams)
-        places.push_back(
-            std::make_shared<upstream::DirectPlace>(worker.loop(), worker.tasks(), made.settings, made.slots));
-      worker.catalog().set_configured(known, aliases);
-      worker.set_upstreams(std::move(places));
+      for (const Upstream& made : upstreams) {
+        places.resize(std::max<std::size_t>(places.size(), made.number + 1));
+        places[made.number] =
+            std::make_shared<upstream::DirectPlace>(worker.loop(), worker.tasks(), made.settings, made.slots);
+      }
+      worker.set_upstreams(std::move(places), listed);
     });
   }
   return absl::OkStatus();

@@ -26,9 +26,11 @@ class Workers final : public identity::RevocationListener {
   // The addresses as bound, in the order of the conf.
   [[nodiscard]] const std::vector<net::Endpoint>& addresses() const noexcept { return addresses_; }
 
-  // Gives every worker its conf and its upstreams; a reload calls it again. Nothing changes if it fails.
-  absl::Status apply(const config::Settings& settings, const net::ServerTls* tls, ModelNumbers& numbers,
-                     observe::Meters& meters, const std::shared_ptr<const policy::Chain>& chain);
+  // Gives every worker its listeners' settings and its upstreams, each under its number; a reload calls it again.
+  // Nothing changes if it fails. Models and policies come from the ModelBook.
+  absl::Status apply(const config::Settings& settings, const net::ServerTls* tls,
+                     const std::function<std::uint32_t(const std::string& upstream)>& number_of,
+                     const WorkerThread::Listed& listed);
   // Error: the system gives no more threads; those that had begun have ended.
   absl::Status start();
 

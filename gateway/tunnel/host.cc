@@ -10,9 +10,14 @@
 namespace sluice::tunnel {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::chrono::seconds kAskTime{10};
 constexpr std::chrono::seconds kDutyInterval{10};
 constexpr std::chrono::seconds kSigningTime{30};
+// Behind health lines of so many bytes.
+constexpr std::chrono::milliseconds kShortestRest{50};
+constexpr std::size_t kBytesAMillisecond = 4096;
 constexpr std::chrono::hours kRenewalPause{
     1};  // behind one that failed, and for what the other tunnels see of one that did not
 
@@ -128,27 +133,34 @@ Task<void> Host::follow_health(Link& link) {
   const std::unique_ptr<http::OutgoingCall> call = link.tunnel.start(request, wake);
   std::size_t unfinished = 0;
   while (call->state() == http::CallState::kRunning) {
-    const net::Wake woken = co_await wake.wait(net::Deadline::after(registry_.options_.health_gap));
-    if (woken == net::Wake::kDeadline) co_return link.tunnel.close(SessionEnd::kSilent);
-    unfinished = take_lines(link, *call, unfinished);
+    const std::size_t lines_bytes = take_lines(link, *call, unfinished);
+    if (unfinished > kHealthBytes) co_return link.tunnel.close(SessionEnd::kProtocol);  // a line that will never end
+    if (lines_bytes == 0) {
+      const net::Wake woken = co_await wake.wait(net::Deadline::after(registry_.options_.health_gap));
+      if (woken == net::Wake::kDeadline) co_return link.tunnel.close(SessionEnd::kSilent);
+      continue;
+    }
+    // A line costs the control thread a time that grows with it. What comes meanwhile waits in the agent's window.
+    const net::Deadline rest = net::Deadline::after(kShortestRest + lines_bytes / kBytesAMillisecond * 1ms);
+    while (call->state() == http::CallState::kRunning && !rest.passed()) (void)co_await wake.wait(rest);
   }
   if (!link.tunnel.leaving()) link.tunnel.close(SessionEnd::kProtocol);
 }
 
-// `unfinished`: bytes of the last line that were there before. Returns how many are there now.
-std::size_t Host::take_lines(Link& link, http::OutgoingCall& call, std::size_t unfinished) {
+// Hands on the lines that are whole; returns their bytes. `unfinished`: bytes of the last line, so far.
+std::size_t Host::take_lines(Link& link, http::OutgoingCall& call, std::size_t& unfinished) {
   Buffer& body = call.body();
   call.taken(body.size() - unfinished);  // before its line is whole: it may be longer than the stream's window
-  for (;;) {
-    const std::size_t end = body.view().find('\n');
+  std::size_t taken = 0;
+  for (std::size_t from = unfinished;; from = 0) {
+    const std::size_t end = body.view().find('\n', from);
     if (end == std::string_view::npos) break;
-    if (auto health = decode_health(body.view().substr(0, end))) {
-      registry_.health(link.agent, link.boot, std::move(*health));
-    }
+    registry_.health_line(link.agent, link.boot, std::string(body.view().substr(0, end)));
     body.consume(end + 1);
+    taken += end + 1;
   }
-  if (body.size() > kHealthBytes) link.tunnel.close(SessionEnd::kProtocol);  // a line that will never end
-  return body.size();
+  unfinished = body.size();
+  return taken;
 }
 
 // Whatever a tunnel needs while it lives, one thing after another.

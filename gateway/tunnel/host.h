@@ -45,7 +45,7 @@ class Host final {
   // Asks the agent something small. Nothing: it did not answer 200 in time.
   Task<std::optional<std::string>> ask(Link& link, std::string_view path, std::string body);
   Task<void> carry(std::shared_ptr<RemoteLink> link);
-  std::size_t take_lines(Link& link, http::OutgoingCall& call, std::size_t unfinished);
+  std::size_t take_lines(Link& link, http::OutgoingCall& call, std::size_t& unfinished);
 
   Registry& registry_;
   net::Loop& loop_;

@@ -1,12 +1,21 @@
 #include "tunnel/registry.h"
 
 #include <algorithm>
+#include <deque>
 
+#include "base/background.h"
 #include "tunnel/failed_call.h"
 #include "tunnel/host.h"
 #include "tunnel/remote_call.h"
 
 namespace sluice::tunnel {
+
+namespace {
+
+constexpr std::size_t kMostLines = 4;          // of one agent that wait to be read; the oldest give way
+constexpr std::chrono::hours kStoreAgain{24};  // while an agent is there, its models are stored anew so often
+
+}  // namespace
 
 struct Registry::Entry {
   AgentPtr agent;
@@ -15,54 +24,49 @@ struct Registry::Entry {
   std::uint64_t sequence = 0;
   std::vector<std::uint32_t> assigned;          // tunnels by worker, those before their hello included
   std::uint32_t up = 0;                         // tunnels behind their hello
-  std::map<std::string, AgentModelPtr> models;  // slots are kept while a model is away
+  std::map<std::string, AgentModelPtr> models;  // those named, and those that calls still run on
   Health health;
+  struct Line {
+    std::string boot, text;
+  };
+  std::deque<Line> lines;
+  bool reading = false;   // read_lines() is on its way
+  std::size_t named = 0;  // models, of which those beyond the limit were ignored; 0: none was
 };
 
-Registry::Registry(const std::vector<net::Loop*>& loops, const RegistryOptions& options, AgentDirectory& directory,
-                   observe::Log& log)
-    : options_(options), directory_(directory), log_(log), listeners_(loops.size(), nullptr) {
+Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, const RegistryOptions& options,
+                   AgentDirectory& directory, observe::Log& log)
+    : control_(control), options_(options), directory_(directory), log_(log) {
   for (net::Loop* loop : loops) hosts_.push_back(std::make_unique<Host>(*this, *loop));
 }
 
 Registry::~Registry() = default;
 
-// --- what workers hear -----------------------------------------------------------------------------------------------
+// --- what the listener hears -----------------------------------------------------------------------------------------
 
-template <class Tell>
-void Registry::tell_all(const Tell& tell) {
-  for (std::size_t worker = 0; worker < hosts_.size(); ++worker) {
-    hosts_[worker]->loop().post([this, worker, tell] {
-      if (AgentListener* listener = listeners_[worker]) tell(*listener);
-    });
-  }
-}
-
-void Registry::listen(unsigned worker, AgentListener& listener) {
-  listeners_[worker] = &listener;
-  const std::lock_guard lock(mutex_);
-  for (const auto& [id, entry] : entries_) {
-    if (entry->up != 0) publish(*entry);
-  }
-  publish_remembered();
-}
-
-void Registry::publish(const Entry& entry) {
+// How the agent stands now, whatever has changed: changes that overtake each other do no harm.
+void Registry::tell(const AgentPtr& agent) noexcept {
   std::vector<AgentModelPtr> models;
-  for (const ModelHealth& model : entry.health.models) {
-    if (model.state == ModelState::kReady) models.push_back(entry.models.at(model.name));
+  bool serves = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const Entry& entry = *entries_.at(agent->id());
+    serves = entry.up != 0 && entry.sequence != 0;
+    for (const ModelHealth& model : entry.health.models) {
+      if (serves && model.state == ModelState::kReady) models.push_back(entry.models.at(model.name));
+    }
   }
-  tell_all([agent = entry.agent, models = std::move(models)](AgentListener& l) { l.offered(agent, models); });
+  if (listener_ == nullptr) return;
+  if (serves)
+    listener_->offered(agent, models);
+  else
+    listener_->withdrawn(agent);
 }
 
-void Registry::withdraw(const Entry& entry) {
-  tell_all([agent = entry.agent](AgentListener& l) { l.withdrawn(agent); });
-}
-
-void Registry::publish_remembered() {
+void Registry::tell_remembered() noexcept {
   std::set<std::string> names;
-  for (const auto& [id, models] : remembered_) names.insert(models.begin(), models.end());
-  tell_all([names = std::move(names)](AgentListener& l) { l.remembered(names); });
+  for (const auto& [id, remembered] : remembered_) names.insert(remembered.models.begin(), remembered.models.end());
+  if (listener_ != nullptr) listener_->remembered(names);
 }
 
 // --- tunnels come and go ---------------------------------------------------------------------------------------------
@@ -125,7 +129,8 @@ void Registry::tunnel_up(const AgentPtr& agent, unsigned worker, const HelloAnsw
   }
   if (++entry.up != 1) return;
   log_.info("agent connected", {{"agent", agent->id()}, {"name", agent->name()}, {"version", hello.version}});
-  if (entry.sequence != 0) publish(entry);  // the same start as before: what it served then, until it says more
+  control_.post(
+      [this, agent] { tell(agent); });  // of the same start as before: what it served then, until it says more
 }
 
 void Registry::tunnel_down(const AgentPtr& agent, unsigned worker) noexcept {
@@ -134,7 +139,7 @@ void Registry::tunnel_down(const AgentPtr& agent, unsigned worker) noexcept {
   Entry& entry = *entries_.at(agent->id());
   if (--entry.up != 0) return;
   log_.info("agent disconnected", {{"agent", agent->id()}, {"name", agent->name()}});
-  withdraw(entry);
+  control_.post([this, agent] { tell(agent); });
 }
 
 void Registry::tunnel_gone(const AgentPtr& agent, unsigned worker) noexcept {
@@ -142,33 +147,82 @@ void Registry::tunnel_gone(const AgentPtr& agent, unsigned worker) noexcept {
   --entries_.at(agent->id())->assigned[worker];
 }
 
-void Registry::health(const AgentPtr& agent, const std::string& boot, Health health) noexcept {
+// --- what agents say of themselves -----------------------------------------------------------------------------------
+
+void Registry::health_line(const AgentPtr& agent, const std::string& boot, std::string line) noexcept {
   const std::lock_guard lock(mutex_);
   Entry& entry = *entries_.at(agent->id());
-  if (entry.boot != boot || health.sequence <= entry.sequence) return;  // overtaken by another tunnel
-  const bool first = entry.sequence == 0;
-  entry.sequence = health.sequence;
-  bool changed = first || health.models.size() != entry.health.models.size();
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < health.models.size(); ++i) {
-    ModelHealth& model = health.models[i];
-    if (model.slots == 0) model.slots = options_.default_slots;
-    names.push_back(model.name);
-    auto& shared = entry.models[model.name];
-    if (!shared) shared = std::make_shared<AgentModel>(model.name);
-    shared->set_capacity(model.slots);
-    if (changed) continue;
-    const ModelHealth& before = entry.health.models[i];
-    changed = before.name != model.name || before.state != model.state || before.slots != model.slots;
+  if (entry.lines.size() == kMostLines) entry.lines.pop_front();
+  entry.lines.push_back({boot, std::move(line)});
+  if (std::exchange(entry.reading, true)) return;
+  control_.post([this, agent] { read_lines(agent); });
+}
+
+void Registry::read_lines(const AgentPtr& agent) noexcept {
+  std::deque<Entry::Line> lines;
+  {
+    const std::lock_guard lock(mutex_);
+    Entry& entry = *entries_.at(agent->id());
+    entry.reading = false;
+    lines.swap(entry.lines);
   }
-  entry.health = std::move(health);
-  if (!changed) return;
-  if (entry.up != 0) publish(entry);
-  auto& remembered = remembered_[agent->id()];
-  if (names.empty() || remembered == names) return;
-  remembered = names;
-  directory_.remember(agent->id(), names);
-  publish_remembered();
+  for (const Entry::Line& line : lines) {
+    if (auto health = decode_health(line.text)) take_health(agent, line.boot, std::move(*health));
+  }
+}
+
+// What an agent names is kept within the limits, in its order.
+void Registry::bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept {
+  const std::size_t named = health.models.size();
+  if (named <= limits_.most_models) {
+    entry.named = 0;
+    return;
+  }
+  health.models.resize(limits_.most_models);
+  if (std::exchange(entry.named, named) == named) return;
+  log_.warn("an agent names more models than route.models_per_source; the rest is ignored",
+            {{"agent", agent->id()}, {"name", agent->name()}, {"named", named}, {"kept", limits_.most_models}});
+}
+
+void Registry::take_health(const AgentPtr& agent, const std::string& boot, Health health) noexcept {
+  std::vector<std::string> names;
+  {
+    const std::lock_guard lock(mutex_);
+    Entry& entry = *entries_.at(agent->id());
+    if (entry.boot != boot || health.sequence <= entry.sequence) return;  // overtaken by another tunnel
+    const bool first = entry.sequence == 0;
+    bound(agent, entry, health);
+    entry.sequence = health.sequence;
+    bool changed = first || health.models.size() != entry.health.models.size();
+    std::map<std::string, AgentModelPtr> models;
+    for (std::size_t i = 0; i < health.models.size(); ++i) {
+      ModelHealth& model = health.models[i];
+      if (model.slots == 0) model.slots = limits_.default_slots;
+      names.push_back(model.name);
+      auto& shared = models[model.name];
+      if (const auto before = entry.models.find(model.name); before != entry.models.end()) shared = before->second;
+      if (!shared) shared = std::make_shared<AgentModel>(model.name);
+      shared->set_capacity(model.slots);
+      give_way();
+      if (changed) continue;
+      const ModelHealth& before = entry.health.models[i];
+      changed = before.name != model.name || before.state != model.state || before.slots != model.slots;
+    }
+    // A name that comes back finds the slots that calls still hold.
+    for (auto& [name, model] : entry.models) {
+      if (model->taken() != 0) models.try_emplace(name, std::move(model));
+    }
+    entry.models = std::move(models);
+    entry.health = std::move(health);
+    if (!changed) return;
+  }
+  tell(agent);
+  Remembered& remembered = remembered_[agent->id()];
+  if (names.empty() || remembered.models == names) return;
+  const WallTime now = SystemClock().wall();
+  remembered = {std::move(names), now, now};
+  directory_.remember(agent->id(), remembered.models);
+  tell_remembered();
 }
 
 // --- calls -----------------------------------------------------------------------------------------------------------
@@ -188,10 +242,7 @@ std::unique_ptr<http::OutgoingCall> Registry::start(unsigned worker, Agent& agen
 
 // --- the whole -------------------------------------------------------------------------------------------------------
 
-Task<void> Registry::close(unsigned worker) {
-  listeners_[worker] = nullptr;
-  return hosts_[worker]->close();
-}
+Task<void> Registry::close(unsigned worker) { return hosts_[worker]->close(); }
 
 std::vector<AgentView> Registry::list() const {
   const std::lock_guard lock(mutex_);
@@ -211,19 +262,41 @@ std::vector<AgentView> Registry::list() const {
 }
 
 void Registry::revoke(const std::string& agent_id) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (remembered_.erase(agent_id) != 0) publish_remembered();
-  }
+  if (remembered_.erase(agent_id) != 0) tell_remembered();
   for (const auto& host : hosts_) {
     host->loop().post([&host = *host, agent_id] { host.cut(agent_id); });
   }
 }
 
-void Registry::restore(const std::string& agent_id, const std::vector<std::string>& models) {
-  const std::lock_guard lock(mutex_);
-  remembered_[agent_id] = models;
-  publish_remembered();
+void Registry::restore(const std::string& agent_id, Remembered remembered) {
+  remembered.stored = remembered.seen;
+  remembered_[agent_id] = std::move(remembered);
+  tell_remembered();
+}
+
+void Registry::forget(WallTime now, std::chrono::milliseconds keep) {
+  std::set<std::string> there;
+  for (const AgentView& agent : list()) {
+    if (agent.tunnels != 0) there.insert(agent.id);
+  }
+  bool gone = false;
+  for (auto at = remembered_.begin(); at != remembered_.end();) {
+    auto& [id, remembered] = *at;
+    if (there.contains(id)) {
+      remembered.seen = now;
+      if (now - remembered.stored > kStoreAgain) {
+        directory_.remember(id, remembered.models);
+        remembered.stored = now;
+      }
+    } else if (now - remembered.seen > keep) {
+      directory_.remember(id, {});
+      at = remembered_.erase(at);
+      gone = true;
+      continue;
+    }
+    ++at;
+  }
+  if (gone) tell_remembered();
 }
 
 void Registry::drain() {

@@ -1,7 +1,8 @@
 // The agents that this gateway knows: who is connected, what they serve, and how a worker reaches them.
 //
-// A tunnel is accepted by any worker and handed to the one that has fewest of its agent. Control messages change the
-// state here, under a lock that no request ever takes; each change is posted to every worker in the same order.
+// A tunnel is accepted by any worker and handed to the one that has fewest of its agent. Tunnels that come and go change
+// the state here under a lock that no request ever takes. What an agent says of itself, which may be long, is read on the
+// control thread alone, and what follows for the models is told there.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -43,18 +44,18 @@ class AgentDirectory {
   // Signs a new certificate (PEM chain) for the agent's CSR (PEM). `done` may be called on any thread, once.
   using Signed = std::function<void(absl::StatusOr<std::string>)>;
   virtual void renew(const std::string& agent_id, std::string csr, Signed done) noexcept = 0;
-  // The models that the agent serves have changed: to be remembered, so that they stay known after a restart. Called
-  // under the registry's lock.
+  // The models that the agent serves have changed, or are to be forgotten: kept so that they stay known after a restart.
+  // Called on the control thread.
   virtual void remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept = 0;
 };
 
-// What one worker hears, on its own thread.
+// What the control thread hears.
 class AgentListener {
  public:
   virtual ~AgentListener() = default;
   // The agent serves these models from now on; replaces what it offered before.
   virtual void offered(const AgentPtr& agent, const std::vector<AgentModelPtr>& models) noexcept = 0;
-  // No tunnel of the agent is left.
+  // No tunnel of the agent is left, or it has not said yet what it serves.
   virtual void withdrawn(const AgentPtr& agent) noexcept = 0;
   // Models last served by agents that may come back.
   virtual void remembered(const std::set<std::string>& models) noexcept = 0;
@@ -65,9 +66,21 @@ struct RegistryOptions {
   std::string gateway;     // id in the hello
   std::string generation;  // of this start
   std::uint32_t tunnels_per_agent = 8;
-  std::uint32_t default_slots = 64;
   std::chrono::milliseconds hello_time{10'000};
   std::chrono::milliseconds health_gap{35'000};  // an agent that reports nothing for so long is cut
+};
+
+// What a reload may change.
+struct RegistryLimits {
+  std::uint32_t default_slots = 64;   // of a model whose agent does not say
+  std::uint32_t most_models = 1'000;  // of one agent; what it names beyond is ignored
+};
+
+// Models that an agent served when it was last there.
+struct Remembered {
+  std::vector<std::string> models;
+  WallTime seen;
+  WallTime stored{};  // the registry's own: when the directory heard of them last
 };
 
 // What the admin API shows.
@@ -79,20 +92,20 @@ struct AgentView {
   Telemetry telemetry;
 };
 
-// Thread:   any, but for start() and listen().
-// Lifetime: the loops, the directory and the log outlive it; close() and join() on every worker before destruction.
+// Thread:   any, but for what says otherwise.
+// Lifetime: the loops, the directory, the log and the listener outlive it; close() on every worker before destruction,
+//           and the control loop runs nothing any more.
 class Registry final {
  public:
-  Registry(const std::vector<net::Loop*>& loops, const RegistryOptions& options, AgentDirectory& directory,
-           observe::Log& log);
+  // `loops`: of the workers.
+  Registry(net::Loop& control, const std::vector<net::Loop*>& loops, const RegistryOptions& options,
+           AgentDirectory& directory, observe::Log& log);
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
   // --- one worker, on its thread ---
 
-  // Before the loops run, or on the worker. The listener hears what is known already.
-  void listen(unsigned worker, AgentListener& listener);
   // Takes an accepted connection whose ALPN is kTunnelAlpn; it may move to another worker. A connection without a live
   // certificate of its own is closed.
   void accept(unsigned worker, std::unique_ptr<net::Stream> stream) noexcept;
@@ -104,13 +117,21 @@ class Registry final {
   // Cuts what is left and ends the worker's tasks.
   Task<void> close(unsigned worker);
 
+  // --- the control thread ---
+
+  // Before anything else.
+  void listen(AgentListener& listener) noexcept { listener_ = &listener; }
+  void set_limits(const RegistryLimits& limits) noexcept { limits_ = limits; }
+  // Cuts the agent's tunnels. The directory must already refuse it.
+  void revoke(const std::string& agent_id);
+  // Models that an agent served before this start.
+  void restore(const std::string& agent_id, Remembered remembered);
+  // The models of agents that have been away for `keep` are not known any more. To be called now and then.
+  void forget(WallTime now, std::chrono::milliseconds keep);
+
   // --- any thread ---
 
   [[nodiscard]] std::vector<AgentView> list() const;
-  // Cuts the agent's tunnels. The directory must already refuse it.
-  void revoke(const std::string& agent_id);
-  // Models that agents served before this start.
-  void restore(const std::string& agent_id, const std::vector<std::string>& models);
   // Asks every agent to open tunnels elsewhere and to leave.
   void drain();
   // Calls that crossed workers.
@@ -124,26 +145,33 @@ class Registry final {
   void tunnel_up(const AgentPtr& agent, unsigned worker, const HelloAnswer& hello) noexcept;
   void tunnel_down(const AgentPtr& agent, unsigned worker) noexcept;  // no call may use it any more
   void tunnel_gone(const AgentPtr& agent, unsigned worker) noexcept;  // its place is free
-  void health(const AgentPtr& agent, const std::string& boot, Health health) noexcept;
+  // One line of an agent's endless answer, as it came.
+  void health_line(const AgentPtr& agent, const std::string& boot, std::string line) noexcept;
+
+  // On the control thread.
+  void read_lines(const AgentPtr& agent) noexcept;
+  void take_health(const AgentPtr& agent, const std::string& boot, Health health) noexcept;
+  void bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept;
+  void tell(const AgentPtr& agent) noexcept;
+  void tell_remembered() noexcept;
 
   // REQUIRES: mutex_ is held.
   std::optional<unsigned> assign(Entry& entry) noexcept;
-  void publish(const Entry& entry);
-  void withdraw(const Entry& entry);
-  void publish_remembered();
-  template <class Tell>
-  void tell_all(const Tell& tell);
 
+  net::Loop& control_;
   RegistryOptions options_;
   AgentDirectory& directory_;
   observe::Log& log_;
   std::vector<std::unique_ptr<Host>> hosts_;  // one a worker
-  std::vector<AgentListener*> listeners_;     // each touched on its worker only
   std::atomic<std::uint64_t> remote_calls_{0};
 
   mutable std::mutex mutex_;  // never taken by a call
   std::map<std::string, std::unique_ptr<Entry>> entries_;
-  std::map<std::string, std::vector<std::string>> remembered_;  // agent id → models
+
+  // The control thread's own.
+  AgentListener* listener_ = nullptr;
+  RegistryLimits limits_;
+  std::map<std::string, Remembered> remembered_;  // by agent id
 };
 
 }  // namespace sluice::tunnel

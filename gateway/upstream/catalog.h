@@ -1,7 +1,9 @@
-// Which models one worker knows and who serves them: what direct upstreams and agents offer, joined for the pool.
+// Which models are known and who serves them: what direct upstreams and agents offer, joined once for all workers.
+//
+// Joining costs as much as there are names, so it is done on the control thread, whole, and workers are handed what
+// came of it. How many names are learned from others is bounded, whoever sends them.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -9,44 +11,61 @@
 #include <utility>
 #include <vector>
 
-#include "upstream/pool.h"
+#include "upstream/models.h"
 
 namespace sluice::upstream {
 
-// Thread:   owning worker only.
-// Lifetime: the pool outlives it.
+// Thread:   control thread.
 class Catalog final {
  public:
   using Offer = std::pair<std::string, std::shared_ptr<Place>>;  // model as the place calls it, and the place
-  // Hears the names of all known models at each change, before the pool does.
-  using Learned = std::function<void(const std::string& model)>;
 
-  Catalog(Pool& pool, Learned learned) : pool_(pool), learned_(std::move(learned)) {}
+  // Models that no conf names: at most so many are known, the earlier known ones first.
+  void set_most_learned(std::size_t models) noexcept { most_learned_ = models; }
 
-  // `source` is being asked what it serves: until it has offered or told nothing, nobody can tell which models are
+  // The number of a direct upstream, the same for the life of the process.
+  [[nodiscard]] std::uint32_t number_of(const std::string& upstream);
+  // `upstream` is being asked what it serves: until it has listed or told nothing, nobody can tell which models are
   // unknown.
-  void expect(const std::string& source);
-  // It could not be asked. What it offered before stays; of one that never offered, nobody knows a model.
-  void told_nothing(const std::string& source);
-  // Everything that `source` serves from now on; replaces what it offered before.
-  void offer(const std::string& source, std::vector<Offer> offers);
-  void withdraw(const std::string& source);
+  void expect(const std::string& upstream);
+  // It could not be asked. What it listed before stays; of one that never listed, nobody knows a model.
+  void told_nothing(const std::string& upstream) { expected_.erase(upstream); }
+  // Everything that the direct upstream serves from now on.
+  void list(const std::string& upstream, std::vector<std::string> models);
+  // Everything that the agent serves from now on.
+  void offer(const std::string& agent, std::vector<Offer> offers);
+  // Nothing any more. One source of each kind may have the same name.
+  void drop_upstream(const std::string& upstream);
+  void drop_agent(const std::string& agent);
 
   // Models that are known whoever serves them, because the conf names them. `aliases`: our name → the places' name.
   void set_configured(std::set<std::string> models, std::map<std::string, std::string> aliases);
-  // Models last served by an agent that may come back.
+  // Models last served by agents that may come back.
   void set_remembered(std::set<std::string> models);
 
- private:
-  void publish();
+  struct Joined {
+    std::unique_ptr<Models> models;
+    std::vector<std::string> learned;  // those that no conf names
+    std::size_t ignored = 0;           // names beyond most_learned
+  };
+  [[nodiscard]] Joined join();
 
-  Pool& pool_;
-  Learned learned_;
-  std::map<std::string, std::vector<Offer>> offers_;
-  std::set<std::string> expected_;  // sources that have not offered yet
+ private:
+  struct Upstream {
+    std::uint32_t number = 0;
+    std::vector<std::string> models;
+  };
+  class Join;
+
+  std::size_t most_learned_ = 10'000;
+  std::map<std::string, std::uint32_t> numbers_;  // of direct upstreams
+  std::map<std::string, Upstream> upstreams_;
+  std::map<std::string, std::vector<Offer>> agents_;
+  std::set<std::string> expected_;  // upstreams that have not listed yet
   std::set<std::string> configured_;
   std::set<std::string> remembered_;
   std::map<std::string, std::string> aliases_;
+  std::set<std::string, std::less<>> learned_;  // at the last join
 };
 
 }  // namespace sluice::upstream

@@ -16,6 +16,7 @@ inline constexpr std::size_t kModelListBytes = 4u << 20;
 struct ModelList {
   std::vector<std::string> names;  // each once, in the order of the list
   std::size_t left_out = 0;        // entries without a usable name, or beyond the most that are kept
+  bool operator==(const ModelList&) const = default;
 };
 
 // A list is an array, or the array under "data" or "models"; null is a list of nothing. One list spells its names in one

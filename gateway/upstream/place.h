@@ -12,7 +12,7 @@
 
 namespace sluice::upstream {
 
-// Thread:   the worker that made it; take_slot() and free_slot() count over all workers.
+// Thread:   the worker that made it, or any where it says so; take_slot() and free_slot() count over all workers.
 // Lifetime: shared, because an agent may leave while its last calls still run.
 class Place {
  public:

@@ -20,25 +20,39 @@ void Lease::release() noexcept {
   place_.reset();
 }
 
-void Pool::replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places, bool learning) {
-  learning_ = learning;
-  places_.clear();
-  for (auto& entry : places) places_.emplace(entry.first, std::move(entry.second));
+void Pool::set_models(std::shared_ptr<const Models> models) {
+  models_ = std::move(models);
   wake_all();
 }
 
+void Pool::set_upstreams(std::vector<std::shared_ptr<Place>> places) {
+  upstreams_ = std::move(places);
+  wake_all();
+}
+
+const KnownModel* Pool::find(std::string_view model) const noexcept {
+  const auto found = models_->known.find(model);
+  return found == models_->known.end() ? nullptr : &found->second;
+}
+
+const std::shared_ptr<Place>* Pool::place(const KnownModel& model, std::size_t at) const noexcept {
+  if (at < model.places.size()) return &model.places[at];
+  const std::uint32_t number = model.upstreams[at - model.places.size()];
+  return number < upstreams_.size() && upstreams_[number] ? &upstreams_[number] : nullptr;
+}
+
 Supply Pool::take(std::string_view model, std::span<const Place* const> tried, Lease& lease) {
-  const auto found = places_.find(model);
-  if (found == places_.end()) return Supply::kUnknown;
-  const auto& places = found->second;
+  const KnownModel* known = find(model);
+  if (known == nullptr) return Supply::kUnknown;
   Supply supply = Supply::kUnreachable;
   const std::shared_ptr<Place>* best = nullptr;
-  const std::size_t start = places.empty() ? 0 : ++turn_ % places.size();
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const auto& place = places[(start + i) % places.size()];
-    if (!place->reachable() || std::ranges::find(tried, place.get()) != tried.end()) continue;
+  const std::size_t size = count(*known);
+  const std::size_t start = size == 0 ? 0 : ++turn_ % size;
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::shared_ptr<Place>* at = place(*known, (start + i) % size);
+    if (at == nullptr || !(*at)->reachable() || std::ranges::find(tried, at->get()) != tried.end()) continue;
     supply = Supply::kFull;
-    if (place->free_slots() > 0 && (best == nullptr || place->free_slots() > (*best)->free_slots())) best = &place;
+    if ((*at)->free_slots() > 0 && (best == nullptr || (*at)->free_slots() > (*best)->free_slots())) best = at;
   }
   if (best == nullptr || !(*best)->take_slot()) return supply;
   lease = Lease(*this, *best);
@@ -55,10 +69,11 @@ Pool::Waiter::~Waiter() {
   pool_.waiters_.erase(position_);
   pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_relaxed);
   // This one may have been told of a free slot and leaves without it: pass the word on.
-  const auto found = pool_.places_.find(model);
-  if (found == pool_.places_.end()) return;
-  for (const auto& place : found->second) {
-    if (place->free_slots() > 0) pool_.wake_one(place->name());
+  const KnownModel* known = pool_.find(model);
+  if (known == nullptr) return;
+  for (std::size_t i = 0; i < count(*known); ++i) {
+    const std::shared_ptr<Place>* at = pool_.place(*known, i);
+    if (at != nullptr && (*at)->free_slots() > 0) pool_.wake_one((*at)->name());
   }
 }
 
@@ -66,10 +81,14 @@ void Pool::wake_all() noexcept {
   for (const Waiting& waiting : waiters_) waiting.wake->notify();
 }
 
-bool Pool::serves(std::string_view place, std::string_view model) const noexcept {
-  const auto found = places_.find(model);
-  return found != places_.end() &&
-         std::ranges::any_of(found->second, [place](const auto& served_by) { return served_by->name() == place; });
+bool Pool::serves(std::string_view name, std::string_view model) const noexcept {
+  const KnownModel* known = find(model);
+  if (known == nullptr) return false;
+  for (std::size_t i = 0; i < count(*known); ++i) {
+    const std::shared_ptr<Place>* at = place(*known, i);
+    if (at != nullptr && (*at)->name() == name) return true;
+  }
+  return false;
 }
 
 Pool::Woken Pool::wake_one(std::string_view place) noexcept {
@@ -90,20 +109,14 @@ void Pool::slot_freed(std::string_view place) noexcept {
   }
 }
 
-bool Pool::knows(std::string_view model) const noexcept { return places_.find(model) != places_.end(); }
-
-std::vector<std::string_view> Pool::models() const {
-  std::vector<std::string_view> names;
-  names.reserve(places_.size());
-  for (const auto& entry : places_) names.emplace_back(entry.first);
-  return names;
-}
-
 std::vector<std::pair<std::string, std::int64_t>> Pool::free_slots() const {
   std::vector<std::pair<std::string, std::int64_t>> models;
-  for (const auto& [model, places] : places_) {
+  for (const auto& [model, known] : models_->known) {
     std::int64_t free = 0;
-    for (const auto& place : places) free += place->reachable() ? std::max<std::int64_t>(place->free_slots(), 0) : 0;
+    for (std::size_t i = 0; i < count(known); ++i) {
+      const std::shared_ptr<Place>* at = place(known, i);
+      if (at != nullptr && (*at)->reachable()) free += std::max<std::int64_t>((*at)->free_slots(), 0);
+    }
     models.emplace_back(model, free);
   }
   return models;

@@ -4,15 +4,14 @@
 #include <atomic>
 #include <functional>
 #include <list>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/text.h"
 #include "net/task_group.h"
+#include "upstream/models.h"
 #include "upstream/place.h"
 
 namespace sluice::upstream {
@@ -53,16 +52,17 @@ class Pool final {
   };
 
  public:
-  explicit Pool(net::Loop& loop) noexcept : loop_(loop) {}
+  explicit Pool(net::Loop& loop) : loop_(loop), models_(std::make_shared<const Models>()) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   // All pools of the process, this one included: a slot freed here may be what a call on another worker waits for.
   void set_siblings(std::vector<Pool*> pools) { siblings_ = std::move(pools); }
 
-  // From now on these models are known, each served by its places; none: known, but served by nobody. `learning`: some
-  // upstream has not said yet what it serves. Wakes who waits.
-  void replace(std::map<std::string, std::vector<std::shared_ptr<Place>>> places, bool learning = false);
+  // From now on these models are known, and no others. Wakes who waits.
+  void set_models(std::shared_ptr<const Models> models);
+  // This worker's places of the direct upstreams, by their numbers; null: no such upstream any more. Wakes who waits.
+  void set_upstreams(std::vector<std::shared_ptr<Place>> places);
 
   // Tries to take a slot for `model`, leaving out places that were `tried`. Never waits.
   [[nodiscard]] Supply take(std::string_view model, std::span<const Place* const> tried, Lease& lease);
@@ -85,10 +85,11 @@ class Pool final {
   // Something changed for everybody: an agent came or went, an upstream is reachable again.
   void wake_all() noexcept;
 
-  [[nodiscard]] bool learning() const noexcept { return learning_; }
-  [[nodiscard]] bool knows(std::string_view model) const noexcept;
-  // Names of all known models, in no order.
-  [[nodiscard]] std::vector<std::string_view> models() const;
+  // Some upstream has not said yet what it serves: nobody can tell which models are unknown.
+  [[nodiscard]] bool learning() const noexcept { return models_->learning; }
+  [[nodiscard]] bool knows(std::string_view model) const noexcept { return find(model) != nullptr; }
+  // Names of all known models, sorted. Valid until the next set_models().
+  [[nodiscard]] std::span<const std::string_view> models() const noexcept { return models_->names; }
   // The same, each with the slots that are free on places that can be reached.
   [[nodiscard]] std::vector<std::pair<std::string, std::int64_t>> free_slots() const;
 
@@ -98,13 +99,19 @@ class Pool final {
   enum class Woken : std::uint8_t { kOne, kNone };
   Woken wake_one(std::string_view place) noexcept;
   [[nodiscard]] bool serves(std::string_view place, std::string_view model) const noexcept;
+  [[nodiscard]] const KnownModel* find(std::string_view model) const noexcept;
+  [[nodiscard]] static std::size_t count(const KnownModel& model) noexcept {
+    return model.places.size() + model.upstreams.size();
+  }
+  // Null: an upstream that this worker has not, or no longer.
+  [[nodiscard]] const std::shared_ptr<Place>* place(const KnownModel& model, std::size_t at) const noexcept;
 
   net::Loop& loop_;
-  NameMap<std::vector<std::shared_ptr<Place>>> places_;
+  std::shared_ptr<const Models> models_;           // shared by all workers
+  std::vector<std::shared_ptr<Place>> upstreams_;  // by number
   std::list<Waiting> waiters_;
   std::atomic<std::size_t> waiting_{0};
   std::vector<Pool*> siblings_;
-  bool learning_ = false;
   std::uint32_t turn_ = 0;  // breaks ties among equally free places
 };
 

@@ -137,7 +137,7 @@ class AgentTest : public testing::Test {
     tls.key_file = folder.write("server.key", text(server.key));
     tls.tunnel_ca = ca.certificate;
     server_tls = std::move(*net::ServerTls::create(tls));
-    registry->listen(0, listener);
+    registry->listen(listener);
     gateway_side.spawn(accept_tunnels());
     model_server.start();
   }
@@ -215,7 +215,7 @@ class AgentTest : public testing::Test {
   Listener listener;
   observe::Log log{{observe::Level::kError}};
   std::unique_ptr<tunnel::Registry> registry = std::make_unique<tunnel::Registry>(
-      std::vector<net::Loop*>{&loop}, tunnel::RegistryOptions{{}, "gw", "gen", 8, 64, 10'000ms, 35'000ms}, directory,
+      loop, std::vector<net::Loop*>{&loop}, tunnel::RegistryOptions{{}, "gw", "gen", 8, 10'000ms, 35'000ms}, directory,
       log);
   Acceptor acceptor{loop.executor(), {asio::ip::address_v4::loopback(), 0}};
   std::uint16_t gateway_port = acceptor.local_endpoint().port();

@@ -110,13 +110,16 @@ class ExchangeTest : public test::LoopTest {
     ledger.set_scope(Scope::kKey, 0, 3, "", {.requests_per_minute = {}, .tokens_per_minute = {}, .concurrency = 1},
                      {{.amount = 1'000}});
     auto conf = std::make_shared<Conf>();
-    conf->models.emplace("m", ModelSettings{.index = 0, .max_output = 100, .upstream_name = {}, .meters = {}});
+    conf->models = std::make_shared<const NameMap<ModelSettings>>(
+        NameMap<ModelSettings>{{"m", ModelSettings{.index = 0, .max_output = 100, .upstream_name = {}, .meters = {}}}});
     std::vector<std::unique_ptr<policy::Policy>> policies;
     policies.push_back(std::make_unique<Holds>(ledger));
     holds = static_cast<Holds*>(policies.back().get());
     conf->chain = std::make_shared<policy::Chain>(std::move(policies));
     worker.conf = std::move(conf);
-    worker.pool.replace({{"m", {place}}});
+    auto models = std::make_shared<upstream::Models>();
+    models->known["m"].places = {place};
+    worker.pool.set_models(std::move(models));
   }
 
   std::string request() const {

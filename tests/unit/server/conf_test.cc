@@ -10,14 +10,6 @@ namespace {
 
 using std::chrono::seconds;
 
-TEST(ModelNumbers, AreDenseAndStay) {
-  ModelNumbers numbers;
-  EXPECT_EQ(numbers.of("a"), 0u);
-  EXPECT_EQ(numbers.of("b"), 1u);
-  EXPECT_EQ(numbers.of("a"), 0u);
-  EXPECT_EQ(numbers.names(), (std::vector<std::string>{"a", "b"}));
-}
-
 TEST(FrontSettings, OfAPlainListenerTakeNoTunnels) {
   config::Settings settings;
   settings.http.head_limit = 4096;

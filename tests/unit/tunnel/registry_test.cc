@@ -117,7 +117,7 @@ class RegistryTest : public testing::Test {
     options.tunnel_ca = agents_ca.certificate;
     server_tls = std::move(*net::ServerTls::create(options));
     ca_file = folder.write("ca.pem", agents_ca.certificate);
-    for (Listener& listener : listeners) registry->listen(static_cast<unsigned>(&listener - &listeners[0]), listener);
+    registry->listen(listener);
     acceptor.listen();
   }
 
@@ -129,16 +129,16 @@ class RegistryTest : public testing::Test {
     EXPECT_TRUE(run_until([&] { return closing.running() == 0 && closing1.running() == 0 && tasks.running() == 0; }));
   }
 
-  // Both workers' loops, turn by turn on this thread.
+  // All loops, turn by turn on this thread.
   template <class Done>
   bool run_until(const Done& done) {
     const MonoTime limit = Mono::now() + 10s;
     while (!done()) {
       if (Mono::now() > limit) return false;
-      for (net::Loop& loop : loops) {
-        loop.io().restart();
-        loop.io().run_one_for(1ms);
-        loop.io().poll();
+      for (net::Loop* loop : {&loops[0], &loops[1], &control}) {
+        loop->io().restart();
+        loop->io().run_one_for(1ms);
+        loop->io().poll();
       }
     }
     return true;
@@ -188,31 +188,32 @@ class RegistryTest : public testing::Test {
   }
 
   std::array<net::Loop, 2> loops{net::Loop(0), net::Loop(1)};
+  net::Loop control{2};
   Folder folder;
   net::KeyAndCertificate agents_ca;
   std::string ca_file;
   std::unique_ptr<net::ServerTls> server_tls;
   Directory directory;
   observe::Log log{{observe::Level::kError}};
-  std::array<Listener, 2> listeners;
+  Listener listener;
   std::unique_ptr<Registry> registry =
-      std::make_unique<Registry>(std::vector<net::Loop*>{&loops[0], &loops[1]},
-                                 RegistryOptions{{}, "gw", "gen", 8, 64, 10'000ms, 35'000ms}, directory, log);
+      std::make_unique<Registry>(control, std::vector<net::Loop*>{&loops[0], &loops[1]},
+                                 RegistryOptions{{}, "gw", "gen", 8, 10'000ms, 35'000ms}, directory, log);
   asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor{loops[0].executor(),
                                                                 {asio::ip::address_v4::loopback(), 0}};
   std::vector<std::unique_ptr<EchoAgent>> agents;
   net::TaskGroup tasks{loops[0], [](const char* what) { ADD_FAILURE() << what; }};
 };
 
-TEST_F(RegistryTest, AnAgentIsGreetedAndItsModelsAreOfferedToEveryWorker) {
+TEST_F(RegistryTest, AnAgentIsGreetedAndItsModelsAreOffered) {
   EchoAgent& agent = make_agent();
   connect(agent);
-  ASSERT_TRUE(run_until([&] { return listeners[0].models.size() == 1 && listeners[1].models.size() == 1; }));
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
   EXPECT_EQ(agent.hello->gateway, "gw");
   EXPECT_EQ(agent.hello->workers, 2u);
-  EXPECT_EQ(listeners[1].models[0]->name(), "m");
-  EXPECT_EQ(listeners[1].models[0]->free_slots(), 2);
-  EXPECT_EQ(listeners[0].known, std::set<std::string>{"m"});
+  EXPECT_EQ(listener.models[0]->name(), "m");
+  EXPECT_EQ(listener.models[0]->free_slots(), 2);
+  EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   EXPECT_EQ(directory.remembered, std::vector<std::string>{"m"});
   const auto views = registry->list();
   ASSERT_EQ(views.size(), 1u);
@@ -236,12 +237,12 @@ TEST_F(RegistryTest, TheSecondTunnelGoesToTheWorkerThatHasNone) {
 TEST_F(RegistryTest, AWorkerWithoutATunnelCallsThroughOneThatHasIt) {
   EchoAgent& agent = make_agent();
   connect(agent);
-  ASSERT_TRUE(run_until([&] { return listeners[1].models.size() == 1; }));
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
   const std::string body(300'000, 'b');
   for (const unsigned worker : {0u, 1u}) {
     net::Signal wake(loops[worker]);
     const std::string_view part = body;
-    auto call = registry->start(worker, *listeners[worker].agent, {"POST", "/v1/x", {}, {&part, 1}}, wake);
+    auto call = registry->start(worker, *listener.agent, {"POST", "/v1/x", {}, {&part, 1}}, wake);
     std::string got;
     ASSERT_TRUE(run_until([&] {
       got += call->body().view();
@@ -262,9 +263,9 @@ TEST_F(RegistryTest, ARemoteCallGivenUpIsCancelledAtTheAgent) {
   EchoAgent& agent = make_agent();
   agent.holds = true;
   connect(agent);
-  ASSERT_TRUE(run_until([&] { return listeners[1].models.size() == 1; }));
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
   net::Signal wake(loops[1]);
-  auto call = registry->start(1, *listeners[1].agent, {"POST", "/v1/x", {}, {}}, wake);
+  auto call = registry->start(1, *listener.agent, {"POST", "/v1/x", {}, {}}, wake);
   ASSERT_TRUE(run_until([&] { return agent.held != nullptr; }));
   call.reset();
   EXPECT_TRUE(run_until([&] { return agent.held->cancelled(); }));
@@ -273,12 +274,12 @@ TEST_F(RegistryTest, ARemoteCallGivenUpIsCancelledAtTheAgent) {
 TEST_F(RegistryTest, RevokingCutsTheTunnelsAndNoneComesBack) {
   EchoAgent& agent = make_agent();
   connect(agent);
-  ASSERT_TRUE(run_until([&] { return listeners[0].models.size() == 1; }));
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
   directory.revoked = true;
   registry->revoke("agent-1");
   ASSERT_TRUE(run_until([&] { return tasks.running() == 0; }));
-  EXPECT_TRUE(listeners[0].models.empty());
-  EXPECT_TRUE(listeners[0].known.empty());
+  EXPECT_TRUE(listener.models.empty());
+  EXPECT_TRUE(listener.known.empty());
   EchoAgent& again = make_agent();
   connect(again);
   ASSERT_TRUE(run_until([&] { return tasks.running() == 0; }));
@@ -288,14 +289,14 @@ TEST_F(RegistryTest, RevokingCutsTheTunnelsAndNoneComesBack) {
 TEST_F(RegistryTest, AnAgentThatLeavesIsWithdrawnAtOnceButItsModelsStayKnown) {
   EchoAgent& agent = make_agent();
   connect(agent);
-  ASSERT_TRUE(run_until([&] { return listeners[1].models.size() == 1; }));
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
   agent.holds = true;
   net::Signal wake(loops[0]);
-  auto call = registry->start(0, *listeners[0].agent, {"POST", "/v1/x", {}, {}}, wake);
+  auto call = registry->start(0, *listener.agent, {"POST", "/v1/x", {}, {}}, wake);
   ASSERT_TRUE(run_until([&] { return agent.held != nullptr; }));
   agent.tunnel.leave();
-  ASSERT_TRUE(run_until([&] { return listeners[1].models.empty(); }));
-  EXPECT_EQ(listeners[1].known, std::set<std::string>{"m"});
+  ASSERT_TRUE(run_until([&] { return listener.models.empty(); }));
+  EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   EXPECT_EQ(call->state(), http::CallState::kRunning);
   agent.held->respond(200, {});
   IncomingCall::finish(std::move(agent.held));
@@ -316,8 +317,8 @@ TEST_F(RegistryTest, ADrainAsksEveryAgentToGoElsewhere) {
 TEST_F(RegistryTest, SlotsFollowWhatTheAgentSays) {
   EchoAgent& agent = make_agent();
   connect(agent);
-  ASSERT_TRUE(run_until([&] { return listeners[0].models.size() == 1; }));
-  AgentModel& model = *listeners[0].models[0];
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
+  AgentModel& model = *listener.models[0];
   EXPECT_TRUE(model.take_slot());
   EXPECT_TRUE(model.take_slot());
   EXPECT_FALSE(model.take_slot());
@@ -326,8 +327,8 @@ TEST_F(RegistryTest, SlotsFollowWhatTheAgentSays) {
   ASSERT_TRUE(run_until([&] { return model.free_slots() == 1; }));
   const std::string away = encode(Health{3, {{"m", ModelState::kUnavailable, 3, 0}}, {}}) + "\n";
   agent.health->write(away);
-  ASSERT_TRUE(run_until([&] { return listeners[1].models.empty(); }));
-  EXPECT_EQ(listeners[1].known, std::set<std::string>{"m"});
+  ASSERT_TRUE(run_until([&] { return listener.models.empty(); }));
+  EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   model.free_slot();
   model.free_slot();
 }

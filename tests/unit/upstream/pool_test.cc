@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
+#include <map>
 
 #include "upstream/catalog.h"
 
@@ -33,13 +33,18 @@ struct PoolTest : testing::Test {
   Pool pool{loop};
   std::shared_ptr<FakePlace> small = std::make_shared<FakePlace>("small", 1);
   std::shared_ptr<FakePlace> large = std::make_shared<FakePlace>("large", 3);
+  void know(const std::map<std::string, std::vector<std::shared_ptr<Place>>>& places) {
+    auto models = std::make_shared<Models>();
+    for (const auto& [model, of_model] : places) models->known[model].places = of_model;
+    pool.set_models(std::move(models));
+  }
   Supply take(std::string_view model, Lease& lease, std::span<const Place* const> tried = {}) {
     return pool.take(model, tried, lease);
   }
 };
 
 TEST_F(PoolTest, PicksThePlaceWithMostFreeSlots) {
-  pool.replace({{"m", {small, large}}});
+  know({{"m", {small, large}}});
   Lease a, b;
   ASSERT_EQ(take("m", a), Supply::kTaken);
   ASSERT_EQ(take("m", b), Supply::kTaken);
@@ -48,7 +53,7 @@ TEST_F(PoolTest, PicksThePlaceWithMostFreeSlots) {
 }
 
 TEST_F(PoolTest, TellsUnknownUnreachableAndFullApart) {
-  pool.replace({{"m", {small}}, {"nobody", {}}});
+  know({{"m", {small}}, {"nobody", {}}});
   Lease first, second;
   EXPECT_EQ(take("other", first), Supply::kUnknown);
   EXPECT_EQ(take("nobody", first), Supply::kUnreachable);
@@ -62,7 +67,7 @@ TEST_F(PoolTest, TellsUnknownUnreachableAndFullApart) {
 }
 
 TEST_F(PoolTest, LeavesOutWhatWasTried) {
-  pool.replace({{"m", {small, large}}});
+  know({{"m", {small, large}}});
   const Place* tried[] = {large.get()};
   Lease lease;
   ASSERT_EQ(take("m", lease, tried), Supply::kTaken);
@@ -75,7 +80,7 @@ Task<void> wait_once(net::Signal& wake, int& woken) {
 }
 
 TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
-  pool.replace({{"m", {small}}});
+  know({{"m", {small}}});
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
   net::Signal a(loop), b(loop);
@@ -89,14 +94,14 @@ TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
   loop.io().restart();
   loop.io().poll();
   EXPECT_EQ(woken, 1);
-  pool.replace({{"m", {small, large}}});
+  know({{"m", {small, large}}});
   loop.io().restart();
   loop.io().poll();
   EXPECT_EQ(woken, 2);
 }
 
 TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
-  pool.replace({{"m", {small}}, {"other", {large}}});
+  know({{"m", {small}}, {"other", {large}}});
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
   net::Signal a(loop), b(loop);
@@ -116,49 +121,98 @@ TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
   loop.io().poll();
 }
 
-TEST_F(PoolTest, CatalogJoinsOffersAndKeepsKnownModelsWithoutPlaces) {
-  std::set<std::string> learned;
-  Catalog catalog(pool, [&](const std::string& model) { learned.insert(model); });
-  catalog.set_configured({}, {{"alias", "real"}});
+// --- the catalog
+
+struct CatalogTest : PoolTest {
+  void join() {
+    Catalog::Joined joined = catalog.join();
+    learned = std::move(joined.learned);
+    ignored = joined.ignored;
+    pool.set_models(std::move(joined.models));
+  }
+  Catalog catalog;
+  std::vector<std::string> learned;
+  std::size_t ignored = 0;
+};
+
+TEST_F(CatalogTest, JoinsOffersAndKeepsKnownModelsWithoutPlaces) {
+  catalog.set_configured({"alias"}, {{"alias", "real"}});
   catalog.set_remembered({"kept"});
   catalog.offer("agent-1", {{"real", small}});
+  join();
   Lease lease;
   EXPECT_EQ(take("alias", lease), Supply::kTaken);
   EXPECT_EQ(take("kept", lease), Supply::kUnreachable);
+  EXPECT_EQ(learned, (std::vector<std::string>{"kept", "real"}));
   lease.release();
-  catalog.withdraw("agent-1");
+  catalog.drop_agent("agent-1");
+  join();
   EXPECT_EQ(take("real", lease), Supply::kUnknown);
   EXPECT_EQ(take("alias", lease), Supply::kUnreachable);
-  EXPECT_EQ(learned, (std::set<std::string>{"alias", "kept", "real"}));
-  // A reload has put another conf in place, which must hear of what only agents know.
-  learned.clear();
-  catalog.set_configured({}, {{"alias", "real"}});
-  EXPECT_EQ(learned, (std::set<std::string>{"alias", "kept"}));
+  EXPECT_EQ(learned, std::vector<std::string>{"kept"});
 }
 
-TEST_F(PoolTest, NobodyCanTellWhichModelsAreUnknownBeforeEverySourceHasOffered) {
-  Catalog catalog(pool, [](const std::string&) {});
-  catalog.offer("first", {{"a", small}});
-  EXPECT_FALSE(pool.learning());
-  catalog.expect("first");  // has offered already, and serves as it did
-  EXPECT_FALSE(pool.learning());
+TEST_F(CatalogTest, ADirectUpstreamIsCalledThroughThePlaceOfTheWorker) {
+  EXPECT_EQ(catalog.number_of("gone"), 0u);
+  catalog.list("direct", {"m"});
+  join();
+  Lease lease;
+  EXPECT_EQ(take("m", lease), Supply::kUnreachable);  // this worker has no place for it yet
+  std::vector<std::shared_ptr<Place>> places(2);
+  places[catalog.number_of("direct")] = large;
+  pool.set_upstreams(places);
+  EXPECT_EQ(take("m", lease), Supply::kTaken);
+  EXPECT_EQ(lease->name(), "large");
+  catalog.drop_upstream("direct");
+  join();
+  Lease second;
+  EXPECT_EQ(take("m", second), Supply::kUnknown);
+}
+
+TEST_F(CatalogTest, NobodyCanTellWhichModelsAreUnknownBeforeEveryUpstreamHasListed) {
+  const auto learning = [this] {
+    join();
+    return pool.learning();
+  };
+  catalog.list("first", {"a"});
+  EXPECT_FALSE(learning());
+  catalog.expect("first");  // has listed already, and serves as it did
+  EXPECT_FALSE(learning());
   catalog.expect("second");
   catalog.expect("third");
-  EXPECT_TRUE(pool.learning());
-  catalog.offer("second", {});
-  EXPECT_TRUE(pool.learning());
-  catalog.withdraw("third");
-  EXPECT_FALSE(pool.learning());
+  EXPECT_TRUE(learning());
+  catalog.list("second", {});
+  EXPECT_TRUE(learning());
+  catalog.drop_upstream("third");
+  EXPECT_FALSE(learning());
 }
 
-TEST_F(PoolTest, ASourceThatCannotBeAskedKeepsNobodyWaitingAndKeepsWhatItOffered) {
-  Catalog catalog(pool, [](const std::string&) {});
-  catalog.offer("first", {{"a", small}});
+TEST_F(CatalogTest, BeyondTheLimitNewNamesAreIgnoredAndKnownOnesStay) {
+  catalog.set_most_learned(3);
+  catalog.set_configured({"conf"}, {});
+  catalog.offer("b", {{"b1", small}, {"b2", small}});
+  join();
+  EXPECT_EQ(ignored, 0u);
+  catalog.offer("a", {{"a1", large}, {"a2", large}, {"a3", large}, {"conf", large}});
+  join();
+  EXPECT_EQ(ignored, 2u);
+  EXPECT_TRUE(pool.knows("b1") && pool.knows("b2") && pool.knows("a1") && pool.knows("conf"));
+  EXPECT_FALSE(pool.knows("a2"));
+  catalog.drop_agent("b");
+  join();
+  EXPECT_TRUE(pool.knows("a2") && pool.knows("a3"));
+  EXPECT_FALSE(pool.knows("b1"));
+}
+
+TEST_F(CatalogTest, AnUpstreamThatCannotBeAskedKeepsNobodyWaitingAndKeepsWhatItListed) {
+  catalog.list("first", {"a"});
   catalog.expect("away");
+  join();
   EXPECT_TRUE(pool.learning());
   catalog.told_nothing("away");
-  EXPECT_FALSE(pool.learning());
   catalog.told_nothing("first");
+  join();
+  EXPECT_FALSE(pool.learning());
   EXPECT_TRUE(pool.knows("a"));
 }
 
