@@ -13,6 +13,7 @@
 #include "config/loader.h"
 #include "demo/command.h"
 #include "plugins/registry.h"
+#include "server/restore_command.h"
 #include "server/serve.h"
 #include "server/verify_audit.h"
 
@@ -53,6 +54,15 @@ void add_audit_verify(CLI::App& audit, int& exit_code) {
   verify->callback([&exit_code, conf = add_conf_option(*verify)] { exit_code = sluice::server::verify_audit(*conf); });
 }
 
+void add_restore(CLI::App& app, int& exit_code) {
+  CLI::App* restore = app.add_subcommand("restore", "Put a backup in its place, while no gateway runs");
+  const auto file = std::make_shared<std::string>();  // shared: the callback outlives this function
+  restore->add_option("file", *file, "what `sluice backup` has written")->required();
+  restore->callback([&exit_code, file, conf = add_conf_option(*restore)] {
+    exit_code = sluice::server::restore_command(*file, *conf);
+  });
+}
+
 // Starts the program again with every symbol of every library bound. A symbol that is bound at its first call passes
 // through the dynamic loader, which saves the vector registers on the stack, and after a memcpy they hold a piece of a
 // prompt or an answer. -z now does this for the program itself, but not for libraries that were linked without it.
@@ -79,6 +89,7 @@ int main(int argc, char** argv) {
   sluice::agent::add_agent_commands(
       *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
   sluice::admin::add_admin_commands(app, exit_code);
+  add_restore(app, exit_code);
   add_audit_verify(*app.get_subcommand("audit"), exit_code);
   sluice::demo::add_demo_command(app, exit_code);
   CLI11_PARSE(app, argc, argv);

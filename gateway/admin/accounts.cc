@@ -139,31 +139,45 @@ absl::StatusOr<Accounts::CreatedKey> Accounts::create_key(const NewKey& key) {
 }
 
 absl::Status Accounts::revoke(Scope scope, std::uint64_t id) {
+  using Of = store::Revocation::Of;
+  const WallTime now = clock_.wall();
+  Of of = Of::kKey;
   // The store first: a revocation that a restart would forget must not be reported as done.
-  if (absl::Status done = store_.revoke(scope, id, clock_.wall()); !done.ok()) return done;
+  if (absl::Status done = store_.revoke(scope, id, now); !done.ok()) return done;
   switch (scope) {
     case Scope::kTenant:
+      of = Of::kTenant;
       if (auto* tenant = directory_.tenant(id)) directory_.revoke(*tenant);
       break;
     case Scope::kUser:
+      of = Of::kUser;
       if (auto* user = directory_.user(id)) directory_.revoke(*user);
       break;
     default:
       if (auto* key = directory_.key(id)) directory_.revoke(*key);
   }
-  return absl::OkStatus();
+  return store::write_down(revocations_, {.when = now, .of = of, .id = id});
 }
 
 absl::Status Accounts::suspend_key(std::uint64_t id) {
-  if (absl::Status done = store_.set_suspended(id, clock_.wall()); !done.ok()) return done;
+  const WallTime now = clock_.wall();
+  if (absl::Status done = store_.set_suspended(id, now); !done.ok()) return done;
   if (auto* key = directory_.key(id)) directory_.suspend(*key);
-  return absl::OkStatus();
+  return store::write_down(revocations_, {.when = now, .act = store::Revocation::Act::kSuspend, .id = id});
 }
 
 absl::Status Accounts::resume_key(std::uint64_t id) {
   if (absl::Status done = store_.set_suspended(id, std::nullopt); !done.ok()) return done;
   if (auto* key = directory_.key(id)) directory_.resume(*key);
-  return absl::OkStatus();
+  return store::write_down(revocations_, {.when = clock_.wall(), .act = store::Revocation::Act::kResume, .id = id});
+}
+
+absl::StatusOr<store::KeysAndAgents> Accounts::resume_restored() {
+  auto resumed = store_.resume_restored();
+  if (!resumed.ok()) return resumed;
+  for (const std::uint64_t id : resumed->keys)
+    if (auto* key = directory_.key(id)) directory_.resume(*key);
+  return resumed;
 }
 
 absl::Status Accounts::set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) {

@@ -17,6 +17,7 @@
 #include "identity/key_directory.h"
 #include "identity/secret_key.h"
 #include "ledger/ledger.h"
+#include "store/revocation_log.h"
 #include "store/store.h"
 
 namespace sluice::admin {
@@ -55,6 +56,9 @@ class Accounts final {
   using BudgetChange = std::function<absl::Status(const std::function<void()>& set)>;
   void set_budget_change(BudgetChange change) { budget_change_ = std::move(change); }
 
+  // Where revocations are written down as well: no backup holds them. Lifetime: outlives this.
+  void keep_revocations(store::RevocationLog* log) noexcept { revocations_ = log; }
+
   // --- Tenants and users ---
   struct Terms {
     LimitSpec limits;
@@ -84,6 +88,8 @@ class Accounts final {
   // Until it is resumed a key is refused, and its running calls end.
   absl::Status suspend_key(std::uint64_t id);
   absl::Status resume_key(std::uint64_t id);
+  // What a restore has suspended is good again. Agents are the caller's to tell.
+  absl::StatusOr<store::KeysAndAgents> resume_restored();
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits);
   // Scope kKey, kUser, kTenant or kUserModel.
   absl::Status set_budget(const store::BudgetRecord& budget);
@@ -119,6 +125,7 @@ class Accounts final {
   identity::KeyDirectory& directory_;
   ledger::Ledger& ledger_;
   const Clock& clock_;
+  store::RevocationLog* revocations_ = nullptr;
   ModelIndex model_index_;
   BudgetChange budget_change_;
 };

@@ -19,7 +19,8 @@ identity::Agent in_memory(const store::AgentRecord& record) {
           .fingerprint = record.fingerprint,
           .expires = record.expires,
           .created = record.created,
-          .revoked = record.revoked.has_value()};
+          .revoked = record.revoked.has_value(),
+          .suspended = record.suspended.has_value()};
 }
 
 }  // namespace
@@ -78,12 +79,13 @@ absl::StatusOr<std::string> Agents::issue(std::uint64_t id, std::string_view csr
 absl::Status Agents::revoke(std::string_view agent_id, const std::function<void(const std::string&)>& cut) {
   const auto id = identity::parse_agent_name(agent_id);
   if (!id) return no_agent(agent_id);
-  const absl::Status done = store_.revoke_agent(*id, clock_.wall());
+  const WallTime now = clock_.wall();
+  const absl::Status done = store_.revoke_agent(*id, now);
   if (absl::IsNotFound(done)) return no_agent(agent_id);
   if (!done.ok()) return done;
   book_.revoke(*id);
   cut(std::string(agent_id));
-  return absl::OkStatus();
+  return store::write_down(revocations_, {.when = now, .of = store::Revocation::Of::kAgent, .id = *id});
 }
 
 absl::Status Agents::remember(std::string_view agent_id, std::span<const std::string> models) {

@@ -13,6 +13,7 @@
 #include "identity/agent_book.h"
 #include "identity/gateway_ca.h"
 #include "identity/secret_key.h"
+#include "store/revocation_log.h"
 #include "store/store.h"
 
 namespace sluice::admin {
@@ -30,6 +31,8 @@ class Agents final {
 
   // Fills the book.
   absl::Status load();
+  // Where revocations are written down as well: no backup holds them. Lifetime: outlives this.
+  void keep_revocations(store::RevocationLog* log) noexcept { revocations_ = log; }
   void set_times(Times times) noexcept { times_ = times; }
 
   struct PairingKey {
@@ -62,6 +65,7 @@ class Agents final {
   const identity::GatewayCa& ca_;
   const Clock& clock_;
   Times times_;
+  store::RevocationLog* revocations_ = nullptr;
 };
 
 }  // namespace sluice::admin

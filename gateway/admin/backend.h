@@ -8,6 +8,7 @@
 #include "admin/accounts.h"
 #include "admin/agents.h"
 #include "base/json.h"
+#include "base/task.h"
 
 namespace sluice::admin {
 
@@ -29,6 +30,9 @@ class GatewayControl {
   virtual absl::Status reload() = 0;
   // Begins to drain and returns.
   virtual absl::Status drain() = 0;
+  // Writes a backup into a file that is not there yet, without holding this thread up. The object says what to keep
+  // beside it. kAlreadyExists: the file is there; kFailedPrecondition: another backup is being written.
+  virtual Task<absl::StatusOr<json::object>> backup(std::string file) = 0;
   // Ends the agent's tunnels. The book refuses it already.
   virtual void cut_agent(const std::string& agent_id) = 0;
 };

@@ -31,6 +31,7 @@ class Commands final {
     add_budget();
     add_agents();
     add_operations();
+    add_backup();
     add_audit();
   }
 
@@ -173,6 +174,14 @@ class Commands final {
     command(app_, "reload", "Apply the changed conf file", [](Invocation& run) { run.call("POST", "/reload"); });
     command(app_, "drain", "Take no new calls, end when the running ones have ended",
             [](Invocation& run) { run.call("POST", "/drain"); });
+  }
+
+  void add_backup() {
+    const Command backup = command(app_, "backup", "Write a backup of the running gateway: store, agents' CA, seal key",
+                                   [](Invocation& run) { run.backup(); });
+    backup.app.add_option("file", backup.o.name, "the file to write; it must not be there yet")->required();
+    command(app_, "resume", "Resume the keys and agents that a restore without its log of revocations has suspended",
+            [](Invocation& run) { run.call("POST", "/resume"); });
   }
 
   void add_audit() {

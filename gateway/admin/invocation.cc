@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "admin/client.h"
 #include "admin/table.h"
@@ -137,6 +138,12 @@ void Invocation::change_budget(const std::string& method) {
                                    std::pair("model", &o.model_one)})
     if (!text->empty()) body[name] = *text;
   call(method, "/budgets", body);
+}
+
+void Invocation::backup() {
+  std::error_code none;
+  const std::filesystem::path file = std::filesystem::absolute(o.name, none);
+  call("POST", "/backup", json::object{{"file", file.string()}});
 }
 
 }  // namespace sluice::admin

@@ -57,6 +57,8 @@ class Invocation final {
   void list_keys();
   void create_pairing_key();
   void change_budget(const std::string& method);
+  // The gateway writes the file, so it is told where from the root on.
+  void backup();
 
  private:
   std::optional<FoundSocket> socket();

@@ -113,6 +113,10 @@ Answer Routes::handle(const Request& request) {
     Shown answer = request.path[0] == "keys" ? create_key(request) : create_pairing_key(request);
     return answer.ok() ? std::move(*answer) : error_answer(answer.status());
   }
+  if (request.path.size() == 1 && request.method == "POST" && request.path[0] == "backup") {
+    Shown answer = backup(request);
+    return answer.ok() ? std::move(*answer) : error_answer(answer.status());
+  }
   const Made made = dispatch(request);
   return made.ok() ? json_answer(*made) : error_answer(made.status());
 }
@@ -152,6 +156,7 @@ Routes::Made Routes::dispatch(const Request& request) {
   if (what == "budgets" && !one) return budgets(request);
   if (what == "agents") return agents(request);
   if (is("GET", "explain")) return explain(request);
+  if (is("POST", "resume")) return resume();
   return no_such_route(request);
 }
 
@@ -360,6 +365,29 @@ Routes::Made Routes::budgets(const Request& request) {
   return show(BudgetStanding{.budget = budget, .now = {}});
 }
 
+Routes::Shown Routes::backup(const Request& request) {
+  if (absl::Status ready = need_store(); !ready.ok()) return ready;
+  Fields fields(request.body);
+  std::string file = fields.text("file");
+  if (absl::Status good = fields.finish(); !good.ok()) return good;
+  if (!file.starts_with('/')) return absl::InvalidArgumentError("file must be a path from the root on");
+  Answer answer;
+  answer.later.emplace(backend_.gateway.backup(std::move(file)));
+  return answer;
+}
+
+Answer Routes::finished(const absl::StatusOr<json::object>& result) {
+  return result.ok() ? json_answer(*result) : error_answer(result.status());
+}
+
+// Ends what a restore without its log of revocations has begun.
+Routes::Made Routes::resume() {
+  const auto resumed = backend_.accounts.resume_restored();
+  if (!resumed.ok()) return resumed.status();
+  if (const absl::Status told = backend_.agents.load(); !told.ok()) return told;
+  return json::object{{"keys_resumed", resumed->keys.size()}, {"agents_resumed", resumed->agents.size()}};
+}
+
 Routes::Made Routes::explain(const Request& request) {
   const auto id = key_id(query_of(request, "key"));
   if (!id.ok()) return id.status();
@@ -395,9 +423,10 @@ Routes::Made Routes::agents(const Request& request) {
     json::object live = agent.revoked ? json::object() : backend_.gateway.agent(id);
     json::object shown{{"id", id},
                        {"name", agent.name},
-                       {"state", agent.revoked  ? "revoked"
-                                 : live.empty() ? "away"
-                                                : "connected"},
+                       {"state", agent.revoked     ? "revoked"
+                                 : agent.suspended ? "suspended"
+                                 : live.empty()    ? "away"
+                                                   : "connected"},
                        {"fingerprint", agent.fingerprint},
                        {"certificate_expires", format_time(agent.expires)},
                        {"paired", format_time(agent.created)}};

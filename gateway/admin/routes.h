@@ -1,11 +1,12 @@
 // The admin API: what each method and path does. No sockets here.
 //
-//   GET    /status | /models | /metrics            POST   /reload | /drain
+//   GET    /status | /models | /metrics            POST   /reload | /drain | /resume
 //   GET    /tenants        POST /tenants           GET | PATCH | DELETE /tenants/{name or id}
 //   GET    /users?tenant=  POST /users             GET | PATCH | DELETE /users/{id, or name with ?tenant=}
 //   GET    /keys?tenant=&user=&after=&limit=  POST /keys      GET | PATCH | DELETE /keys/{id}
 //   GET    /budgets        PUT /budgets   DELETE /budgets     GET /explain?key=&model=
 //   POST   /pairings       GET /agents    DELETE /agents/{id}
+//   POST   /backup
 //   GET    /audit?format=csv|jsonl&from=&to=&tenant=&user=&model=
 //
 // Bodies are JSON objects; an unknown member is an error. An error is {"error": "one line that says what to do"}.
@@ -38,6 +39,8 @@ struct Answer {
   // not wiped.
   identity::SecretText secret;
   std::optional<AuditExport> more;  // goes on behind `body`, part by part
+  // Work that takes long: its result is the body.
+  std::optional<Task<absl::StatusOr<json::object>>> later{};
 };
 
 // "/users/ada?tenant=acme" → path and query. Nothing: malformed.
@@ -50,6 +53,8 @@ class Routes final {
  public:
   explicit Routes(AdminBackend backend) : backend_(backend) {}
   [[nodiscard]] Answer handle(const Request& request);
+  // The answer of what was done later.
+  [[nodiscard]] static Answer finished(const absl::StatusOr<json::object>& result);
 
  private:
   using Made = absl::StatusOr<json::value>;
@@ -67,6 +72,8 @@ class Routes final {
   Made list_keys(const Request& request);
   Made budgets(const Request& request);
   Made explain(const Request& request);
+  Made resume();
+  Shown backup(const Request& request);
   Shown create_pairing_key(const Request& request);
   Made agents(const Request& request);
 

@@ -178,11 +178,21 @@ Task<void> AdminServer::accept(Acceptor& acceptor, Surface surface) {
 Task<void> AdminServer::serve(Socket socket, Surface surface) {
   open_.insert(&socket);
   auto request = co_await read(socket);
-  if (request.ok())
-    co_await write(socket, answer_to(*request, surface));
-  else if (!absl::IsCancelled(request.status()))
+  if (request.ok()) {
+    Answer answer = answer_to(*request, surface);
+    if (answer.later)
+      co_await write_later(socket, *std::move(answer.later));
+    else
+      co_await write(socket, std::move(answer));
+  } else if (!absl::IsCancelled(request.status()))
     co_await write(socket, error_answer(request.status()));
   open_.erase(&socket);
+}
+
+Task<void> AdminServer::write_later(Socket& socket, Task<absl::StatusOr<json::object>> work) {
+  const absl::StatusOr<json::object> result = co_await std::move(work);
+  Answer answer = Routes::finished(result);
+  co_await write(socket, std::move(answer));
 }
 
 Answer AdminServer::answer_to(const Request& request, Surface surface) {

@@ -54,6 +54,7 @@ class AdminServer final {
   Task<void> serve(Socket socket, Surface surface);
   Task<absl::StatusOr<Request>> read(Socket& socket);
   Task<void> write(Socket& socket, Answer answer);
+  Task<void> write_later(Socket& socket, Task<absl::StatusOr<json::object>> work);
   [[nodiscard]] Answer answer_to(const Request& request, Surface surface);
 
   net::Loop& loop_;

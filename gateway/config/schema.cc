@@ -138,6 +138,7 @@ void describe_store(Store& s, Keys& k) {
   k.choice("kind", s.kind, {"sqlite", "postgres"}, "sqlite, or postgres for a fleet");
   k.text("path", s.path, TextKind::kPath, "the SQLite file; empty: sluice.db in state_dir");
   k.secret("url", s.url, "PostgreSQL's URL, with its password, as file:PATH or env:NAME");
+  k.duration("backup_time", s.backup_time, {Duration(100), 7 * kDay}, "longest time that `sluice backup` may take");
 }
 
 void describe_admin(Admin& s, Keys& k) {

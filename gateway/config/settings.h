@@ -159,6 +159,7 @@ struct Store {
   StoreKind kind = StoreKind::kSqlite;
   std::string path;  // of the SQLite file; empty: state_dir/sluice.db
   Secret url;        // of PostgreSQL
+  Duration backup_time{std::chrono::hours(1)};
   bool operator==(const Store&) const = default;
 };
 

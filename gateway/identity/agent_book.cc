@@ -35,7 +35,7 @@ void AgentBook::put(Agent agent) {
 std::optional<Agent> AgentBook::live(std::uint64_t id) const {
   const std::scoped_lock lock(mutex_);
   const auto found = agents_.find(id);
-  if (found == agents_.end() || found->second.revoked) return std::nullopt;
+  if (found == agents_.end() || found->second.revoked || found->second.suspended) return std::nullopt;
   return found->second;
 }
 

@@ -21,6 +21,7 @@ struct Agent {
   WallTime expires;         // of that certificate
   WallTime created;
   bool revoked = false;
+  bool suspended = false;  // until a person resumes it
 };
 
 // "agent_1f2e3d4c5b6a7988": how certificates, the admin API and audit records name an agent.
@@ -33,7 +34,7 @@ class AgentBook final {
  public:
   // Adds or replaces.
   void put(Agent agent);
-  // Nothing: unknown or revoked.
+  // Nothing: unknown, revoked or suspended.
   [[nodiscard]] std::optional<Agent> live(std::uint64_t id) const;
   // Whether there was such an agent.
   bool revoke(std::uint64_t id);

@@ -361,6 +361,17 @@ absl::Status Journal::deliver() {
   return retire();
 }
 
+JournalPosition Journal::stored_up_to() {
+  const std::lock_guard lock(deliver_mutex_);
+  const std::lock_guard inner(segments_mutex_);
+  for (std::size_t i = first_undelivered_; i < segments_.size(); ++i) {
+    const Kept& kept = segments_[i];
+    if (kept.age != Kept::Age::kSealed || !kept.seal_stored || kept.read < kept.records)
+      return {.segment = kept.segment->sequence(), .records = std::max(kept.read, kept.already)};
+  }
+  return {.segment = segments_.empty() ? 1 : segments_.back().segment->sequence() + 1, .records = 0};
+}
+
 void Journal::each_undelivered(const std::function<void(const AuditRecord&)>& visit) {
   for (std::size_t i = first_undelivered_;; ++i) {
     const Kept* kept = nullptr;

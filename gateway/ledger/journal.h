@@ -55,6 +55,12 @@ struct Recovery {
   std::uint64_t torn = 0;      // records half written and cut
 };
 
+// Up to where the store has taken what the journal holds: every segment before this one, and so many of its records.
+struct JournalPosition {
+  std::uint64_t segment = 0;
+  std::uint64_t records = 0;
+};
+
 // One call as the journal admits it.
 struct JournalAdmit {
   std::uint64_t number = 0;
@@ -108,6 +114,8 @@ class Journal final : public AuditSink {
   [[nodiscard]] std::unique_lock<std::mutex> hold_delivery() { return std::unique_lock(deliver_mutex_); }
   // Every end that the store has not taken. REQUIRES: hold_delivery().
   void each_undelivered(const std::function<void(const AuditRecord&)>& visit);
+  // What lies behind may be in the store as well; what lies before is.
+  [[nodiscard]] JournalPosition stored_up_to();
   // Makes everything appended so far outlast the machine.
   void sync_now();
   [[nodiscard]] const Recovery& recovery() const noexcept { return recovery_; }

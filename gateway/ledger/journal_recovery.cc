@@ -151,8 +151,10 @@ absl::Status Journal::recover() {
   }
   if (store_ != nullptr) {
     // The directory may have been lost while the store was not: sequences go on behind the last seal.
-    if (const absl::StatusOr<std::vector<Seal>> seals = store_->seals(); seals.ok() && !seals->empty()) {
-      next_sequence_ = std::max(next_sequence_, seals->back().sequence + 1);
+    if (const absl::StatusOr<std::vector<Seal>> seals = store_->seals();
+        seals.ok() && !seals->empty() && seals->back().sequence >= next_sequence_) {
+      next_sequence_ = seals->back().sequence + 1;
+      last_mac_ = seals->back().mac;
     }
   }
   if (absl::Status status = make_segment(active_); !status.ok()) return status;

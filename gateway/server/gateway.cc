@@ -102,6 +102,7 @@ absl::Status Gateway::load() {
     if (!accounting.ok()) return accounting.status();
     accounting_ = *std::move(accounting);
   }
+  if (absl::Status kept = open_revocations(); !kept.ok()) return kept;
   if (absl::Status agents = agents_->load(); !agents.ok()) return agents;
   if (absl::Status models = restore_models(); !models.ok()) return models;
   if (absl::Status callers = accounts_.load(); !callers.ok()) return callers;
@@ -109,6 +110,19 @@ absl::Status Gateway::load() {
   if (absl::Status restored = restore_budgets(*store_, ledger_); !restored.ok()) return restored;
   workers_.settle();  // no key is good before every worker has its policies
   directory_.loaded();
+  return absl::OkStatus();
+}
+
+// The log that goes with this store: it is found by the store's id.
+absl::Status Gateway::open_revocations() {
+  if (revocations_) return absl::OkStatus();
+  const auto id = store_->id();
+  if (!id.ok()) return id.status();
+  auto log = store::RevocationLog::open(store::RevocationLog::path_of(settings_.server.state_dir, *id));
+  if (!log.ok()) return log.status();
+  revocations_ = *std::move(log);
+  accounts_.keep_revocations(revocations_.get());
+  agents_->keep_revocations(revocations_.get());
   return absl::OkStatus();
 }
 

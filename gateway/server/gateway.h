@@ -21,6 +21,7 @@
 #include "identity/key_directory.h"
 #include "ledger/ledger.h"
 #include "server/accounting.h"
+#include "server/backup.h"
 #include "server/model_book.h"
 #include "server/serve.h"
 #include "server/state_folder.h"
@@ -49,6 +50,7 @@ class Gateway final : private admin::GatewayControl {
   absl::Status open_admin();
   void add_metrics();
   absl::Status load();
+  absl::Status open_revocations();
   absl::Status restore_models();
   void load_later(absl::Status before);
   admin::Agents::Times pairing_times() const noexcept;
@@ -66,6 +68,7 @@ class Gateway final : private admin::GatewayControl {
   void begin_stop();
   Task<void> stop();
   void announce();
+  void log_backup_failed(const std::string& file, const absl::Status& why);
 
   // admin::GatewayControl; its reload() is the one above.
   json::object status() override;
@@ -74,6 +77,7 @@ class Gateway final : private admin::GatewayControl {
   std::string metrics() override { return metrics_.prometheus(); }
   absl::Status reload() override;
   absl::Status drain() override;
+  Task<absl::StatusOr<json::object>> backup(std::string file) override;
   void cut_agent(const std::string& agent_id) override { registry_->revoke(agent_id); }
 
   const std::string conf_path_;
@@ -89,7 +93,9 @@ class Gateway final : private admin::GatewayControl {
   BudgetLog budget_log_;
   ledger::Ledger ledger_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<Accounting> accounting_;  // null until the store is there
+  // Null until the store is there.
+  std::unique_ptr<store::RevocationLog> revocations_;
+  std::unique_ptr<Accounting> accounting_;
   proxy::BufferedBytes buffered_;
   proxy::Doubts doubts_;
   ConnectionCount connections_;
@@ -111,6 +117,7 @@ class Gateway final : private admin::GatewayControl {
   std::unique_ptr<tunnel::Registry> registry_;
   std::optional<admin::AdminServer> admin_;
   const MonoTime started_ = Mono::now();
+  std::unique_ptr<BackupRun> backup_;  // null but while one is written
   bool stopping_ = false;
 };
 

@@ -80,6 +80,7 @@ Task<void> Gateway::stop() {
   while (connections_.open > 0 && !cut.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
   workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
   workers_.stop();
+  if (backup_) backup_->cancel();
   co_await admin_->stop();
   log_.info("stopped");
   control_tasks_.when_idle([this] { control_.io().stop(); });
@@ -115,6 +116,30 @@ json::object Gateway::agent(const std::string& agent_id) {
 absl::Status Gateway::drain() {
   begin_stop();
   return absl::OkStatus();
+}
+
+Task<absl::StatusOr<json::object>> Gateway::backup(std::string file) {
+  if (!directory_.is_loaded())
+    co_return absl::UnavailableError("the store is not loaded yet; see the gateway's log, and try again soon");
+  if (backup_ || stopping_)
+    co_return absl::FailedPreconditionError(stopping_ ? "the gateway is about to end"
+                                                      : "a backup is being written already; wait until it has ended");
+  const auto id = store_->id();
+  if (!id.ok()) co_return id.status();
+  auto parts = backup_parts(settings_, *accounting_, *revocations_, *id, clock_.wall());
+  if (!parts.ok()) co_return parts.status();
+  backup_ = std::make_unique<BackupRun>(control_, settings_.store_path(), *std::move(parts), file);
+  const absl::Status written = co_await backup_->wait(net::Deadline::after(settings_.store.backup_time));
+  backup_.reset();
+  if (!written.ok()) {
+    log_backup_failed(file, written);
+    co_return written;
+  }
+  co_return backup_shown(file, *revocations_);
+}
+
+void Gateway::log_backup_failed(const std::string& file, const absl::Status& why) {
+  log_.error("no backup was written", {{"file", file}, {"why", text_of(why)}});
 }
 
 }  // namespace sluice::server

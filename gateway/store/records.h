@@ -66,6 +66,12 @@ struct AgentRecord {
   WallTime expires;         // of that certificate
   WallTime created;
   std::optional<WallTime> revoked;
+  std::optional<WallTime> suspended{};  // refused until it is resumed
+};
+
+// Ids of keys and agents.
+struct KeysAndAgents {
+  std::vector<std::uint64_t> keys, agents;
 };
 
 // A model and an agent that serves it, or last did.

@@ -133,6 +133,17 @@ CREATE TABLE seals (
                                                             R"sql(
 -- A key that is refused until it is resumed.
 ALTER TABLE keys ADD COLUMN suspended_us INTEGER;
+)sql",
+                                                            R"sql(
+-- An agent that is refused until it is resumed.
+ALTER TABLE agents ADD COLUMN suspended_us INTEGER;
+-- What the store knows of itself: store_id, which a restore keeps, and suspended_by_restore_us, since when keys and
+-- agents are suspended that a restore has suspended.
+CREATE TABLE about (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+INSERT INTO about (name, value) VALUES ('store_id', lower(hex(randomblob(8))));
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "base/files.h"
 
 namespace sluice::store {
 namespace {
@@ -17,14 +18,6 @@ absl::Status cannot_open(const std::string& path, int reason) {
   const std::string text = "cannot open the store " + path + ": " + std::strerror(reason);
   if (reason == EISDIR) return absl::FailedPreconditionError(text + "; set store.path to a file");
   return absl::UnavailableError(text + "; give server.state_dir or store.path a folder this user may write");
-}
-
-// Gives `from` the name `to` unless there is such a file: then errno is EEXIST. Returns 0 or -1.
-int rename_to_new(const char* from, const char* to) noexcept {
-  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return -1;
-  // A file system that cannot do it in one step.
-  return ::link(from, to) == 0 ? ::unlink(from) : -1;
 }
 
 // Makes an empty file where there is none: SQLite would give it the umask's mode, and its WAL files take after it. It
@@ -38,8 +31,8 @@ absl::Status make_if_absent(const std::string& path) {
   const int file = ::mkostemp(beside.data(), O_CLOEXEC);  // mode 0600
   if (file < 0) return cannot_open(path, errno);
   ::close(file);
-  if (rename_to_new(beside.c_str(), path.c_str()) == 0) return absl::OkStatus();
-  const int reason = errno;
+  const int reason = rename_to_new(beside, path);
+  if (reason == 0) return absl::OkStatus();
   ::unlink(beside.c_str());
   return reason == EEXIST ? absl::OkStatus() : cannot_open(path, reason);
 }

@@ -43,7 +43,8 @@ absl::Status SqliteStore::revoke_agent(std::uint64_t id, WallTime now) {
 
 absl::StatusOr<std::vector<AgentRecord>> SqliteStore::agents() {
   Statement all(database_,
-                "SELECT id, name, fingerprint, expires_us, created_us, revoked_us FROM agents ORDER BY created_us, id");
+                "SELECT id, name, fingerprint, expires_us, created_us, revoked_us, suspended_us FROM agents"
+                " ORDER BY created_us, id");
   std::vector<AgentRecord> agents;
   while (all.next())
     agents.push_back({.id = all.count(0),
@@ -51,7 +52,8 @@ absl::StatusOr<std::vector<AgentRecord>> SqliteStore::agents() {
                       .fingerprint = std::string(all.text(2)),
                       .expires = all.time(3),
                       .created = all.time(4),
-                      .revoked = all.maybe_time(5)});
+                      .revoked = all.maybe_time(5),
+                      .suspended = all.maybe_time(6)});
   if (!all.status().ok()) return all.status();
   return agents;
 }

@@ -230,4 +230,27 @@ absl::Status SqliteStore::set_suspended(std::uint64_t key_id, std::optional<Wall
   return expect_change(database_, missing_of(Scope::kKey));
 }
 
+absl::StatusOr<KeysAndAgents> SqliteStore::resume_restored() {
+  Transaction transaction(database_);
+  if (!transaction.status().ok()) return transaction.status();
+  KeysAndAgents resumed;
+  const auto since = about(database_, kSuspendedByRestore);
+  if (absl::IsNotFound(since.status())) return resumed;
+  if (!since.ok()) return since.status();
+  for (const auto& [sql, ids] :
+       {std::pair("UPDATE keys SET suspended_us = NULL WHERE suspended_us = CAST(? AS INTEGER) RETURNING id",
+                  &resumed.keys),
+        std::pair("UPDATE agents SET suspended_us = NULL WHERE suspended_us = CAST(? AS INTEGER) RETURNING id",
+                  &resumed.agents)}) {
+    Statement resume(database_, sql);
+    resume.bind(*since);
+    while (resume.next()) ids->push_back(resume.count(0));
+    if (!resume.status().ok()) return resume.status();
+  }
+  Statement forget(database_, "DELETE FROM about WHERE name = ?");
+  if (absl::Status done = forget.bind(kSuspendedByRestore).run(); !done.ok()) return done;
+  if (absl::Status done = transaction.commit(); !done.ok()) return done;
+  return resumed;
+}
+
 }  // namespace sluice::store

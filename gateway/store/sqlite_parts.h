@@ -13,6 +13,7 @@ class SqliteStore final : public Store {
       : path_(std::move(path)), durability_(durability), database_(Database::closed(path_)) {}
 
   absl::Status connect() override;
+  absl::StatusOr<std::string> id() override;
 
   absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) override;
   absl::StatusOr<std::uint64_t> add_user(const UserRecord& user) override;
@@ -30,6 +31,7 @@ class SqliteStore final : public Store {
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) override;
   absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;
   absl::Status set_suspended(std::uint64_t key_id, std::optional<WallTime> since) override;
+  absl::StatusOr<KeysAndAgents> resume_restored() override;
 
   absl::StatusOr<std::vector<BudgetRecord>> budgets() override;
   absl::StatusOr<std::vector<BudgetRecord>> budgets_of(Scope scope, std::uint64_t subject) override;
@@ -59,6 +61,10 @@ class SqliteStore final : public Store {
   const Durability durability_;
   Database database_;
 };
+
+// What the store knows of itself. kNotFound: nothing of this name.
+[[nodiscard]] absl::StatusOr<std::string> about(Database& database, std::string_view name);
+inline constexpr std::string_view kSuspendedByRestore = "suspended_by_restore_us";
 
 // Reads the seals of a database, whose tables may be of any version.
 [[nodiscard]] absl::StatusOr<std::vector<ledger::Seal>> seals_of(Database& database);

@@ -25,6 +25,15 @@ absl::Status SqliteStore::connect() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> SqliteStore::id() { return about(database_, "store_id"); }
+
+absl::StatusOr<std::string> about(Database& database, std::string_view name) {
+  Statement row(database, "SELECT value FROM about WHERE name = ?");
+  if (row.bind(name).next()) return std::string(row.text(0));
+  if (!row.status().ok()) return row.status();
+  return absl::NotFoundError("the store does not say its " + std::string(name));
+}
+
 std::unique_ptr<Store> make_sqlite(std::string path, Durability durability) {
   return std::make_unique<SqliteStore>(std::move(path), durability);
 }

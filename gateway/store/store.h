@@ -30,6 +30,8 @@ class Store : public ledger::UsageStore {
   // mended. kFailedPrecondition: no waiting helps (written by a newer version, a file of another program). One line
   // that says what to do.
   virtual absl::Status connect() = 0;
+  // The store's own id, made with it: a restored store has that of the one which the backup was made of.
+  virtual absl::StatusOr<std::string> id() = 0;
 
   // --- Callers. add_… gives the new id. kAlreadyExists: the name (or hash) is taken; kNotFound: no such tenant or
   // user. ---
@@ -59,6 +61,9 @@ class Store : public ledger::UsageStore {
   virtual absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) = 0;
   // Suspends a key, or resumes it with nothing. kNotFound: no such key. Suspending twice keeps the first moment.
   virtual absl::Status set_suspended(std::uint64_t key_id, std::optional<WallTime> since) = 0;
+
+  // Resumes every key and agent that a restore has suspended (store/restore.h), and says which.
+  virtual absl::StatusOr<KeysAndAgents> resume_restored() = 0;
 
   // --- Budgets ---
   virtual absl::StatusOr<std::vector<BudgetRecord>> budgets() = 0;

@@ -12,7 +12,7 @@ import pytest
 from harness import BIN, SLOW, Gateway, launcher
 
 # Those that reach no running gateway.
-ON_THEIR_OWN = {"serve", "check", "agent pair", "agent run", "audit verify", "demo-model"}
+ON_THEIR_OWN = {"serve", "check", "agent pair", "agent run", "audit verify", "restore", "demo-model"}
 # What a subcommand needs beyond its required options to do its work.
 ALSO = {"tenant update": ["--rpm", "5"], "user update": ["--rpm", "5"], "key update": ["--rpm", "5"]}
 

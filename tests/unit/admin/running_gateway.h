@@ -28,6 +28,7 @@ struct FakeGateway final : GatewayControl {
     drained = true;
     return absl::OkStatus();
   }
+  Task<absl::StatusOr<json::object>> backup(std::string file) override { co_return json::object{{"file", file}}; }
   void cut_agent(const std::string& id) override { cut = id; }
 
   absl::Status reloaded;

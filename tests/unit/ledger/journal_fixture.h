@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/manual_clock.h"
+#include "ledger/deliver_again.h"
 #include "ledger/journal.h"
 #include "ledger/verify.h"
 #include "unit/ledger/memory_store.h"

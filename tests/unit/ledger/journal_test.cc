@@ -213,6 +213,55 @@ TEST_F(JournalTest, DeliveredSegmentsGoWhenTheyAreOld) {
   EXPECT_TRUE(faults().empty()) << faults().front();
 }
 
+TEST_F(JournalTest, AStoreThatIsOlderTakesEverythingBehindItsPositionOnceMore) {
+  open(1);
+  settle(1, admit(1));
+  deliver();
+  const JournalPosition position = journal->stored_up_to();
+  const auto older = store.records;
+  settle(2, admit(2));
+  deliver();
+  open(2);
+  settle(1, admit(1));
+  deliver();
+  open(3);
+  journal.reset();
+  const auto newer = store.records;
+  ASSERT_EQ(newer.size(), 3u);
+  store.records = older;
+  const auto seen = deliver_again(dir, position);
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  EXPECT_EQ(seen->tenant, 3u);
+  EXPECT_EQ(seen->user, 4u);
+  EXPECT_EQ(seen->key, 5u);
+  open(4);
+  deliver();
+  EXPECT_EQ(store.records.size(), newer.size());
+  journal.reset();
+  EXPECT_TRUE(faults().empty()) << faults().front();
+}
+
+TEST_F(JournalTest, AStoreWhoseJournalWasLostGoesOnBehindItsLastSeal) {
+  open(1);
+  settle(1, admit(1));
+  deliver();
+  open(2);
+  deliver();
+  journal.reset();
+  ASSERT_FALSE(store.seals()->empty());
+  const std::string key = *read_seal_key(dir);
+  fs::remove_all(dir);
+  fs::create_directories(dir);
+  std::ofstream(Journal::key_path(dir), std::ios::binary) << key;
+  open(3);
+  settle(1, admit(1));
+  deliver();
+  open(4);
+  deliver();
+  journal.reset();
+  EXPECT_TRUE(faults().empty()) << faults().front();
+}
+
 TEST_F(JournalTest, ThreadsAppendBesideOneAnotherWhileSegmentsTurn) {
   options.segment_bytes = 256 << 10;
   options.deliver_interval = std::chrono::milliseconds(1);
