@@ -184,7 +184,9 @@ void describe_upstream(Upstream& s, Keys& k) {
   k.duration("connect_time", s.connect_time, {Duration(10), minutes(5)}, "longest connect with TLS handshake");
   k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
   k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");
-  k.duration("idle_time", s.idle_time, {Duration(100), hours(1)}, "an idle pooled connection is closed after");
+  k.duration("idle_time", s.idle_time, {Duration(100), hours(1)},
+             "an idle pooled connection is closed after this, or sooner where the server says Keep-Alive: timeout=N; stay "
+             "below the server's own limit");
   k.number("pool", s.pool, {0, 100'000}, "idle connections kept by each worker");
   k.duration("health_interval", s.health_interval, {Duration(100), hours(1)}, "its /v1/models is asked so often");
 }

@@ -209,7 +209,7 @@ struct Upstream {
   Duration connect_time{5'000};
   Duration head_time{600'000};
   Duration stream_gap{600'000};
-  Duration idle_time{60'000};  // of a pooled connection
+  Duration idle_time{4'000};  // of a pooled connection; uvicorn keeps one for 5 s
   std::uint32_t pool = 64;     // idle connections kept per worker
   Duration health_interval{10'000};
   bool operator==(const Upstream&) const = default;

@@ -10,6 +10,21 @@ namespace {
 // Names that go on to the client, beside those with a place of their own in AnswerHead.
 constexpr std::string_view kKept[] = {"openai-processing-ms", "openai-version"};
 
+// "timeout=5, max=100", as Apache, Node and others write it (RFC 2068, 19.7.1.1).
+std::optional<std::chrono::seconds> timeout_of(std::string_view parameters) noexcept {
+  constexpr std::string_view kName = "timeout=";
+  constexpr std::uint64_t kMost = 86'400;
+  while (!parameters.empty()) {
+    const std::size_t comma = std::min(parameters.find(','), parameters.size());
+    const std::string_view one = trimmed(parameters.substr(0, comma));
+    parameters.remove_prefix(std::min(comma + 1, parameters.size()));
+    if (one.size() <= kName.size() || !same_ignoring_case(one.substr(0, kName.size()), kName)) continue;
+    const std::optional<std::uint64_t> seconds = parse_length(trimmed(one.substr(kName.size())));
+    if (seconds) return std::chrono::seconds(std::min(*seconds, kMost));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 // What the fields of one head say about where the answer ends.
@@ -45,6 +60,8 @@ bool AnswerParser::read_field(std::string_view line, Fields& fields) {
   } else if (is("connection")) {
     fields.close |= list_has(value, "close");
     fields.keep_alive |= list_has(value, "keep-alive");
+  } else if (is("keep-alive")) {
+    idle_time_ = timeout_of(value);
   } else if (is("content-type")) {
     answer_.content_type = value;
   } else if (is("content-encoding")) {

@@ -4,6 +4,8 @@
 // a pooled connection. The head is read here line by line rather than by Beast, because three of its fields matter.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <span>
 
 #include "base/bytes.h"
@@ -33,6 +35,8 @@ class AnswerParser final {
   void take_head(AnswerHead& into) noexcept { into = std::move(answer_); }
   // Whether the connection may serve another call. REQUIRES: done.
   [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_ && !extra_; }
+  // How long the server says that it keeps an idle connection (Keep-Alive: timeout=N). Nothing: it does not say.
+  [[nodiscard]] std::optional<std::chrono::seconds> idle_time() const noexcept { return idle_time_; }
 
  private:
   enum class Stage : std::uint8_t { kHead, kLength, kChunks, kUntilClose, kDone, kBad };
@@ -49,6 +53,7 @@ class AnswerParser final {
   bool began_ = false;
   bool http_1_0_ = false;
   bool keep_alive_ = false;
+  std::optional<std::chrono::seconds> idle_time_;
   bool extra_ = false;  // bytes behind the answer: whose they are, nobody knows
   HeadScan scan_;
   ChunkDecoder chunks_;

@@ -18,12 +18,14 @@ constexpr std::chrono::seconds kSweepInterval{1};
 
 constexpr Error kNoConnection = {
     ErrorKind::kConnect, Origin::kUpstream, Retry::kYes, 0, 0, "the model server cannot be reached"};
+constexpr Error kGivenUp = {
+    ErrorKind::kClosed, Origin::kUpstream, Retry::kNo, 0, 0, "the model server closed the connection unanswered"};
 constexpr Error kBrokeOff = {
     ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "the model server broke off its answer"};
 
 struct Idle {
   std::unique_ptr<net::Stream> stream;
-  MonoTime since;
+  MonoTime until;
 };
 
 // What the driving coroutine and the call share.
@@ -50,12 +52,13 @@ struct Progress {
   AnswerHead head;
   Buffer body;
   std::size_t untaken = 0;  // arrived and not said to be taken
+  MonoTime stalled_since = MonoTime::max();  // what is read now may have come at any time since; max(): it is fresh
   Error error;
 };
 
 }  // namespace
 
-// Closes idle connections that are too old or that the server ended, once a second while there are any.
+// Closes idle connections at the end of their time, and looks once a second for those that the server ended.
 struct ClientPool::State final : private net::Alarm {
   State(net::Loop& loop_, net::TaskGroup& tasks_, ClientPoolOptions options_)
       : Alarm(loop_.wheel()),
@@ -73,7 +76,8 @@ struct ClientPool::State final : private net::Alarm {
   std::array<char, kReadBytes> scratch;  // filled and emptied between two awaits
 
   std::unique_ptr<net::Stream> take_idle() noexcept;
-  void give_back(std::unique_ptr<net::Stream> stream);
+  void give_back(std::unique_ptr<net::Stream> stream, MonoTime until);
+  [[nodiscard]] MonoTime idle_until(const AnswerParser& parser, const Progress& progress) const noexcept;
   Task<Result<std::unique_ptr<net::Stream>>> connect();
   Task<Result<std::unique_ptr<net::Stream>>> connect_to(net::Endpoint endpoint, net::Deadline deadline);
   void write_head(const OutgoingRequest& request, Buffer& into) const;
@@ -83,6 +87,9 @@ struct ClientPool::State final : private net::Alarm {
  private:
   [[nodiscard]] bool usable(const Idle& connection) noexcept;
   void expired() noexcept override;
+  void sweep_by(MonoTime latest) noexcept;
+
+  MonoTime sweep_at;  // while armed
 };
 
 namespace {
@@ -114,13 +121,23 @@ class PooledCall final : public OutgoingCall {
 };
 
 enum class Tried : std::uint8_t { kEnded, kFailed, kStale };
+enum class Connection : std::uint8_t { kNew, kPooled };
 
-// One attempt on one connection. kStale: a pooled connection had been closed before the request was whole, so that the
-// server cannot have begun with it.
+// Whether the server gave up a pooled connection without a byte of a request that was `written` whole, before which
+// `sent_before` bytes had been sent. Only where the connection ended with a FIN, and TCP says that none of the request
+// was acknowledged; all that went before it was, because it was answered. Never after a reset: a server that crashed
+// over the request looks the same.
+bool was_untouched(net::Stream& stream, std::uint64_t sent_before, const Error& error) noexcept {
+  return error.kind == kGivenUp.kind && sent_before != 0 && stream.acknowledged_bytes() == sent_before;
+}
+
+// One attempt on one connection. kStale: it had been closed before the server had the whole request, or any of it, so
+// that the server cannot have begun with it.
 Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream, Progress& progress,
-                    net::Deadline head_deadline) {
+                    net::Deadline head_deadline, Connection connection) {
   progress.stream = stream.get();
   AnswerParser parser(pool.options.head_bytes);
+  const std::uint64_t sent_before = stream->sent_bytes();
   const Status sent = co_await pool.send(*stream, progress);
   Status done = sent;
   // A server may answer and close before it has read the whole request: its answer counts.
@@ -129,15 +146,17 @@ Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream
   progress.stream = nullptr;
   if (done) {
     if (sent && parser.keeps_alive() && !progress.abandoned()) {
-      pool.give_back(std::move(stream));
+      pool.give_back(std::move(stream), pool.idle_until(parser, progress));
     } else {
       stream->close();
     }
     co_return Tried::kEnded;
   }
+  const bool untouched = sent && !parser.began() && connection == Connection::kPooled &&
+                         was_untouched(*stream, sent_before, done.error());
   stream->close();
-  if (!sent && !parser.began()) {
-    progress.error = sent.error();
+  if (untouched || (!sent && !parser.began())) {
+    progress.error = untouched ? done.error() : sent.error();
     co_return Tried::kStale;
   }
   progress.error = done.error();
@@ -147,18 +166,20 @@ Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream
 // Drives one call to its end. Everything that it needs is in its own frame.
 Task<void> drive(std::shared_ptr<ClientPool::State> pool, std::shared_ptr<Progress> progress,
                  net::Deadline head_deadline) {
-  for (;;) {
+  for (Connection connection = Connection::kPooled;; connection = Connection::kNew) {
     if (progress->abandoned()) co_return;
-    std::unique_ptr<net::Stream> stream = pool->take_idle();
-    const bool pooled = stream != nullptr;
-    if (!pooled) {
+    std::unique_ptr<net::Stream> stream;
+    if (connection == Connection::kPooled) stream = pool->take_idle();
+    if (!stream) {
+      connection = Connection::kNew;
       Result<std::unique_ptr<net::Stream>> connected = co_await pool->connect();
       if (!connected) co_return progress->fail(connected.error());
       stream = std::move(*connected);
     }
     if (progress->abandoned()) co_return stream->close();
-    const Tried tried = co_await attempt(*pool, std::move(stream), *progress, head_deadline);
-    if (tried == Tried::kStale && pooled) continue;
+    const Tried tried = co_await attempt(*pool, std::move(stream), *progress, head_deadline, connection);
+    // Whatever else is pooled may be as stale: once more, and on a new connection.
+    if (tried == Tried::kStale && connection == Connection::kPooled) continue;
     if (tried != Tried::kEnded) co_return progress->fail(progress->error);
     progress->state = CallState::kEnded;
     co_return progress->changed();
@@ -183,7 +204,17 @@ std::unique_ptr<OutgoingCall> ClientPool::start(const OutgoingRequest& request, 
 }
 
 bool ClientPool::State::usable(const Idle& connection) noexcept {
-  return Mono::now() - connection.since < options.idle_time && connection.stream->is_quiet();
+  return Mono::now() < connection.until && connection.stream->is_quiet();
+}
+
+// The server's clock began with its last byte: a good while before now, where we did not read for a while.
+MonoTime ClientPool::State::idle_until(const AnswerParser& parser, const Progress& progress) const noexcept {
+  std::chrono::milliseconds time = options.idle_time;
+  if (parser.idle_time()) {
+    const std::chrono::milliseconds told = *parser.idle_time();
+    time = std::min(time, std::max<std::chrono::milliseconds>(told - std::chrono::seconds(1), told / 2));
+  }
+  return std::min(Mono::now(), progress.stalled_since) + time;
 }
 
 std::unique_ptr<net::Stream> ClientPool::State::take_idle() noexcept {
@@ -196,16 +227,22 @@ std::unique_ptr<net::Stream> ClientPool::State::take_idle() noexcept {
   return nullptr;
 }
 
-void ClientPool::State::give_back(std::unique_ptr<net::Stream> stream) {
+void ClientPool::State::give_back(std::unique_ptr<net::Stream> stream, MonoTime until) {
   if (closed || options.most_idle == 0) return stream->close();
   if (idle.size() == options.most_idle) idle.pop_back();
-  idle.push_front({std::move(stream), Mono::now()});
-  if (!armed()) arm(net::Deadline::after(kSweepInterval));
+  idle.push_front({std::move(stream), until});
+  if (!armed() || until < sweep_at) sweep_by(until);
 }
 
 void ClientPool::State::expired() noexcept {
   std::erase_if(idle, [this](const Idle& connection) { return !usable(connection); });
-  if (!idle.empty()) arm(net::Deadline::after(kSweepInterval));
+  if (idle.empty()) return;
+  sweep_by(std::ranges::min_element(idle, {}, &Idle::until)->until);
+}
+
+void ClientPool::State::sweep_by(MonoTime latest) noexcept {
+  sweep_at = std::min(latest, Mono::now() + kSweepInterval);
+  arm({sweep_at});
 }
 
 Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect() {
@@ -277,11 +314,13 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
   for (;;) {
     if (progress.abandoned()) co_return kBrokeOff;
     if (progress.untaken > options.read_ahead_bytes) {
+      progress.stalled_since = std::min(progress.stalled_since, Mono::now());
       co_await progress.room.wait();
       continue;
     }
     const Result<std::size_t> read = stream.try_read(scratch);
     if (!read && read.error().kind == ErrorKind::kWouldBlock) {
+      progress.stalled_since = MonoTime::max();
       const net::Deadline deadline = progress.has_head ? net::Deadline::after(options.gap) : head_deadline;
       const Status readable = co_await stream.wait_readable(deadline);
       if (!readable)
@@ -297,7 +336,7 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
                                         ? parser.end(cut ? AnswerParser::End::kTruncated : AnswerParser::End::kClean)
                                         : parser.feed(std::span(scratch).first(size), progress.body);
     wipe(scratch.data(), size);
-    if (step == AnswerParser::Step::kBad) co_return kBrokeOff;
+    if (step == AnswerParser::Step::kBad) co_return read && !parser.began() ? kGivenUp : kBrokeOff;
     if (!progress.has_head && parser.has_head()) {
       parser.take_head(progress.head);
       progress.has_head = true;

@@ -18,7 +18,9 @@ struct ClientPoolOptions {
   BaseUrl url;
   std::shared_ptr<SSL_CTX> context;  // of https; shared, because connections outlive a reload
   std::chrono::milliseconds connect_time{5'000};
-  std::chrono::milliseconds idle_time{60'000};  // of a pooled connection
+  // Of a pooled connection. Shorter than any server's own limit (uvicorn's is 5 s): one that the server gives up just as
+  // a call is written costs that call. Less where the server says that it keeps connections for less.
+  std::chrono::milliseconds idle_time{4'000};
   std::chrono::milliseconds gap{600'000};       // between two reads or writes of a call
   std::size_t most_idle = 64;
   std::size_t head_bytes = 64u << 10;
@@ -35,7 +37,8 @@ class ClientPool final {
   ClientPool& operator=(const ClientPool&) = delete;
 
   // Starts a call whose head must come before `head_deadline`. Destroying the call before its end closes its
-  // connection. Retry yes: the server could not be reached, or had not been sent a byte.
+  // connection. A call whose pooled connection the server gave up before it had the request is asked once more, on a new
+  // one. Retry yes: the server could not be reached, or has not got the whole request.
   [[nodiscard]] std::unique_ptr<OutgoingCall> start(const OutgoingRequest& request, net::Signal& wake,
                                                     net::Deadline head_deadline) noexcept;
 

@@ -1,11 +1,34 @@
 #include "net/stream.h"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <utility>
 
 namespace sluice::net {
+namespace {
+
+// tcp_info as Linux has it since 4.1 (include/uapi/linux/tcp.h), as far as it is read here: glibc's ends before.
+struct TcpInfo {
+  tcp_info first;
+  std::uint64_t pacing_rate;
+  std::uint64_t max_pacing_rate;
+  std::uint64_t bytes_acked;  // RFC 4898, tcpEStatsAppHCThruOctetsAcked; a SYN may count as one
+};
+static_assert(offsetof(TcpInfo, bytes_acked) == 120);
+
+// Nothing: this kernel does not say. It also says of a connection that has ended.
+std::optional<std::uint64_t> count_acknowledged(int fd) noexcept {
+  TcpInfo info{};
+  socklen_t length = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || length < sizeof info) return std::nullopt;
+  return info.bytes_acked;
+}
+
+}  // namespace
+
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
 struct Stream::Link {
@@ -131,6 +154,7 @@ Result<std::size_t> Stream::send(const char* from, std::size_t size_bytes) noexc
   for (;;) {
     const ssize_t n = ::send(socket_.native_handle(), from, size_bytes, MSG_NOSIGNAL);
     if (n >= 0) {
+      sent_bytes_ += static_cast<std::size_t>(n);
       if (static_cast<std::size_t>(n) < size_bytes) writable_ = false;
       return static_cast<std::size_t>(n);
     }
@@ -267,7 +291,15 @@ Task<Result<std::unique_ptr<Stream>>> Stream::connect(Loop& loop, Endpoint endpo
     ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length);
     if (code != 0) co_return failed(ErrorKind::kConnect, "cannot connect", code);
   }
+  stream->acknowledged_before_ = count_acknowledged(fd).value_or(0);
   co_return stream;
+}
+
+std::optional<std::uint64_t> Stream::acknowledged_bytes() noexcept {
+  if (state_ == State::kClosed) return std::nullopt;
+  const std::optional<std::uint64_t> count = count_acknowledged(socket_.native_handle());
+  if (!count || *count < acknowledged_before_) return std::nullopt;
+  return *count - acknowledged_before_;
 }
 
 void Stream::end_writing() noexcept {

@@ -11,6 +11,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -83,6 +84,11 @@ class Stream final {
   [[nodiscard]] bool is_quiet() noexcept;
   // The peer's end was a bare FIN where TLS promises a close_notify: what came before may have been cut off by anyone.
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+
+  // Bytes that this end has given to the kernel, TLS's own among them.
+  [[nodiscard]] std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
+  // How many of those the peer's kernel has acknowledged. Nothing: nobody can tell; REQUIRES a stream from connect().
+  [[nodiscard]] std::optional<std::uint64_t> acknowledged_bytes() noexcept;
 
   // null: plain, or no more of use: an SSL object whose peer showed a certificate stays.
   [[nodiscard]] SSL* ssl() const noexcept { return ssl_.get(); }
@@ -189,6 +195,8 @@ class Stream final {
   Side write_needs_ = Side::kWrite;
   bool write_pending_ = false;  // TLS holds part of a record that the socket did not take
   bool said_goodbye_ = false;
+  std::uint64_t sent_bytes_ = 0;
+  std::uint64_t acknowledged_before_ = 0;  // the kernel's count when the connection was made: SYN may have counted
   std::uint16_t sealed_bytes_ = 0;  // content of the records that the socket has not taken whole
 };
 

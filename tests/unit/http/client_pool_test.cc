@@ -2,6 +2,8 @@
 #include "http/client_pool.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <sys/socket.h>
 
 #include <deque>
 
@@ -21,7 +23,8 @@ struct Step {
   std::string answer;
   std::size_t body_bytes = 0;
 };
-enum class After : std::uint8_t { kKeep, kClose, kReset };
+// Deaf: drops whatever arrives, so that nothing is acknowledged, until the test says that it ends.
+enum class After : std::uint8_t { kKeep, kClose, kReset, kDeafThenClose, kDeafThenReset };
 struct Script {
   std::vector<Step> steps;
   After after = After::kKeep;
@@ -56,12 +59,13 @@ struct ClientPoolTest : test::LoopTest {
       auto [ec, socket] = co_await test.acceptor.async_accept(use_task);
       if (ec) co_return;
       ++test.accepted;
+      const int fd = socket.native_handle();
       test.streams.push_back(std::make_unique<net::Stream>(test.loop, std::move(socket)));
-      test.group.spawn(play(test, *test.streams.back(), std::move(scripts.front()), context));
+      test.group.spawn(play(test, *test.streams.back(), std::move(scripts.front()), context, fd));
       scripts.pop_front();
     }
   }
-  static Task<void> play(ClientPoolTest& test, net::Stream& stream, Script script, SSL_CTX* context) {
+  static Task<void> play(ClientPoolTest& test, net::Stream& stream, Script script, SSL_CTX* context, int fd) {
     if (context != nullptr) {
       const Status secured = co_await stream.handshake_as_server(context, soon());
       if (!secured) co_return stream.close();
@@ -85,7 +89,14 @@ struct ClientPoolTest : test::LoopTest {
       }
       (void)co_await stream.write(step.answer, soon());
     }
-    if (script.after == After::kClose) co_return stream.close();
+    if (script.after == After::kDeafThenClose || script.after == After::kDeafThenReset) {
+      sock_filter drop_all{BPF_RET | BPF_K, 0, 0, 0};
+      const sock_fprog program{1, &drop_all};
+      EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+      while (!test.end) co_await test.pause(milliseconds(1));
+      if (script.after == After::kDeafThenReset) co_return stream.abort();
+    }
+    if (script.after == After::kClose || script.after == After::kDeafThenClose) co_return stream.close();
     if (script.after == After::kReset) co_return stream.abort();
     for (;;) {
       const Result<std::size_t> read = co_await stream.read_some(block, soon());
@@ -127,6 +138,11 @@ struct ClientPoolTest : test::LoopTest {
     co_return ended;
   }
 
+  static Task<void> note(ClientPoolTest& test, Task<Ended> call) {
+    (void)co_await std::move(call);
+    ++test.noted;
+  }
+
   Task<void> pause(milliseconds time) {
     net::Signal never(loop);
     co_await never.wait(net::Deadline::after(time));
@@ -139,6 +155,8 @@ struct ClientPoolTest : test::LoopTest {
   int accepted = 0;
   int client_left = 0;
   std::size_t unasked_bytes = 0;
+  bool end = false;  // of deaf connections
+  int noted = 0;
   MonoTime left_at;
 };
 
@@ -336,6 +354,106 @@ TEST_F(ClientPoolTest, IdleConnectionsGoAway) {
     while (test.client_left == 0) co_await test.pause(milliseconds(10));
   };
   run(wait(*this));
+}
+
+TEST_F(ClientPoolTest, C46IdleConnectionsAreGivenUpBeforeAServerOf5SecondsDoes) {
+  EXPECT_LE(ClientPoolOptions().idle_time, milliseconds(4'000));
+}
+
+TEST_F(ClientPoolTest, C46AServerThatNamesItsIdleTimeIsLeftBeforeIt) {
+  const std::string told = "HTTP/1.1 200 OK\r\nkeep-alive: timeout=1, max=9\r\ncontent-length: 2\r\n\r\nok";
+  serve({{{{told}, {kOk}}}, {{{told}}}});
+  make_pool();
+  EXPECT_EQ(call().body, "ok");
+  EXPECT_EQ(call().body, "ok");  // at once: on the same connection
+  EXPECT_EQ(accepted, 1);
+  auto wait = [](ClientPoolTest& test, int left) -> Task<void> {
+    while (test.client_left < left) co_await test.pause(milliseconds(10));
+  };
+  const MonoTime before = Mono::now();
+  make_pool();
+  EXPECT_EQ(call().body, "ok");
+  run(wait(*this, 2));
+  EXPECT_LT(Mono::now() - before, milliseconds(950));
+}
+
+TEST_F(ClientPoolTest, C46AServerThatKeepsNothingIdleGetsANewConnection) {
+  const std::string told = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\ncontent-length: 2\r\n\r\nok";
+  serve({{{{told}}}, {{{told}}}});
+  make_pool();
+  EXPECT_EQ(call().body, "ok");
+  EXPECT_EQ(call().body, "ok");
+  EXPECT_EQ(accepted, 2);
+}
+
+// One answered call, then another on the same connection, which the server ends without having answered it: what the
+// second call came to.
+struct StaleTest : ClientPoolTest {
+  Ended second_call(After after, std::vector<Step> steps = {{kOk}}, SSL_CTX* server = nullptr,
+                    std::shared_ptr<SSL_CTX> client = nullptr) {
+    serve({{std::move(steps), after}, {{{kOk, 4}}}}, server);
+    make_pool([&](ClientPoolOptions& options) {
+      options.url.tls = client != nullptr;
+      options.context = client;
+    });
+    EXPECT_EQ(call().body, "ok");
+    group.spawn(end_soon(*this));
+    return call("POST", {"body"});
+  }
+  // Long after the request was written; one that were written later would find the connection closed, and pass.
+  static Task<void> end_soon(StaleTest& test) {
+    co_await test.pause(milliseconds(30));
+    test.end = true;
+  }
+};
+
+TEST_F(StaleTest, C46AskedAgainWhereTheServerLeftWithoutAByteOfTheRequest) {
+  const Ended ended = second_call(After::kDeafThenClose);
+  EXPECT_EQ(ended.state, CallState::kEnded);
+  EXPECT_EQ(ended.body, "ok");
+  EXPECT_EQ(accepted, 2);
+}
+
+TEST_F(StaleTest, C46AlsoOverTlsWhoseOwnBytesWereAcknowledged) {
+  const test::TlsFiles files;
+  const auto tls =
+      net::ServerTls::create({.certificate_file = files.certificate_file, .key_file = files.key_file}).value();
+  const auto context = tls->context();
+  const Ended ended = second_call(After::kDeafThenClose, {{kOk}}, context.get(),
+                                  net::create_client_tls({.ca_file = files.ca_file}).value());
+  EXPECT_EQ(ended.state, CallState::kEnded);
+  EXPECT_EQ(ended.body, "ok");
+  EXPECT_EQ(accepted, 2);
+}
+
+TEST_F(StaleTest, C46NeverAskedAgainAfterAReset) {
+  const Ended ended = second_call(After::kDeafThenReset);
+  EXPECT_EQ(ended.state, CallState::kFailed);
+  EXPECT_EQ(ended.error.retry, Retry::kNo);
+  EXPECT_EQ(accepted, 1);
+}
+
+TEST_F(StaleTest, C46NeverAskedAgainOnceTheRequestWasAcknowledged) {
+  const Ended ended = second_call(After::kClose, {{kOk}, {"", 4}});
+  EXPECT_EQ(ended.state, CallState::kFailed);
+  EXPECT_EQ(ended.error.retry, Retry::kNo);
+  EXPECT_EQ(accepted, 1);
+}
+
+TEST_F(ClientPoolTest, C46AskedAgainOnceAndNotForAsLongAsConnectionsGoStale) {
+  serve({{{{kOk}}, After::kDeafThenClose}, {{{kOk}}, After::kDeafThenClose}, {{{""}}, After::kClose}, {{{kOk}}}});
+  make_pool();
+  auto both = [](ClientPoolTest& test) -> Task<void> {
+    Task<Ended> first = call_to_end(test, "GET", {}, soon());
+    test.group.spawn(note(test, call_to_end(test, "GET", {}, soon())));
+    (void)co_await std::move(first);
+    while (test.noted == 0) co_await test.pause(milliseconds(1));
+  };
+  run(both(*this));
+  ASSERT_EQ(accepted, 2);
+  end = true;
+  EXPECT_EQ(call().state, CallState::kFailed);  // what a new connection says is final
+  EXPECT_LE(accepted, 3);
 }
 
 TEST_F(ClientPoolTest, NamesAreLookedUp) {
