@@ -8,7 +8,7 @@ namespace sluice::http {
 namespace {
 
 // Names that go on to the client, beside those with a place of their own in AnswerHead.
-constexpr std::string_view kKept[] = {"openai-processing-ms", "openai-version"};
+constexpr std::string_view kKept[] = {"openai-processing-ms", "openai-version", "retry-after-ms"};
 
 // "timeout=5, max=100", as Apache, Node and others write it (RFC 2068, 19.7.1.1).
 std::optional<std::chrono::seconds> timeout_of(std::string_view parameters) noexcept {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
+#include <utility>
 
+#include "base/text.h"
 #include "openai/error_body.h"
 #include "openai/json_text.h"
 #include "openai/skim.h"
@@ -41,39 +44,116 @@ void assign_field(WipedString& into, std::string_view value) {
   }
 }
 
-// FastAPI: {"detail":[{"loc":[…],"msg":"…"}]} or {"detail":"…"}.
-std::string_view detail_text(std::string_view value) noexcept {
+constexpr int kDeepest = 6;  // {"error":{"message":{"detail":[{"msg":…}]}}} is four
+constexpr int kMostEntries = 16;
+
+void read_words(std::string_view value, UpstreamError& into, int depth);
+
+// The member that a list of pydantic's names: {"loc":["body","max_tokens"]}.
+void read_location(std::string_view value, UpstreamError& into) {
   Skimmer skimmer(value);
-  if (is_string(value) || skimmer.open('[') != Skim::kMember) return value;
-  std::string_view first;
-  if (skimmer.element(first) != Skim::kMember) return {};
-  return skim_find(first, "msg");
+  if (skimmer.open('[') != Skim::kMember) return;
+  std::string_view element;
+  while (skimmer.element(element) == Skim::kMember) {
+    if (is_string(element) && element != "\"body\"") assign_field(into.param, element);
+  }
 }
 
-void read_fields(std::string_view object, UpstreamError& into) {
+// The members of one object that say something, as they stand in it; empty: absent.
+struct Said {
+  std::string_view error, message, detail, msg, description, errors, title;  // words, or what holds them
+  std::string_view type, param, code, loc;
+};
+
+Said said_by(std::string_view object) noexcept {
+  Said said;
+  const std::pair<std::string_view, std::string_view*> rows[] = {
+      {"error", &said.error},   {"message", &said.message}, {"detail", &said.detail},
+      {"msg", &said.msg},       {"errors", &said.errors},   {"error_description", &said.description},
+      {"title", &said.title},   {"type", &said.type},       {"param", &said.param},
+      {"code", &said.code},     {"loc", &said.loc},         {"error_msg", &said.msg},
+      {"Message", &said.message}};
   Skimmer skimmer(object);
-  if (skimmer.open('{') != Skim::kMember) return;
+  if (skimmer.open('{') != Skim::kMember) return said;
   SkimMember member;
   while (skimmer.member(member) == Skim::kMember) {
-    if (member.name == "message") {
-      if (is_string(member.value)) assign_decoded(into.message, member.value, kMessageBytes);
-    } else if (member.name == "detail") {
-      const std::string_view text = detail_text(member.value);
-      if (is_string(text)) assign_decoded(into.message, text, kMessageBytes);
-    } else if (member.name == "type") {
-      assign_field(into.type, member.value);
-    } else if (member.name == "param") {
-      if (is_string(member.value)) assign_field(into.param, member.value);
-    } else if (member.name == "code") {
-      assign_field(into.code, member.value);
+    for (const auto& [name, value] : rows) {
+      if (member.name == name && member.value != "null") *value = member.value;
     }
   }
+  return said;
+}
+
+void read_object(std::string_view object, UpstreamError& into, int depth) {
+  const Said said = said_by(object);
+  const bool holds = !said.error.empty() && !is_string(said.error);
+  if (holds) read_words(said.error, into, depth);
+  if (holds && said.error.front() == '{') return;  // the nested form: what stands beside it is the envelope's
+  // {"error":"Unauthorized","message":"…"}: the words of the longer form win.
+  for (const std::string_view words :
+       {said.message, said.detail, said.msg, said.description, said.errors, said.error, said.title}) {
+    if (into.message.empty()) read_words(words, into, depth);
+  }
+  if (!said.loc.empty()) {
+    read_location(said.loc, into);
+    if (into.code.empty()) assign_field(into.code, said.type);  // pydantic's "type" is what went wrong
+  } else if (into.type.empty()) {
+    assign_field(into.type, said.type);
+  }
+  if (into.param.empty() && is_string(said.param)) assign_field(into.param, said.param);
+  if (into.code.empty()) assign_field(into.code, said.code);
+}
+
+// {"errors":{"max_tokens":["…"]}}: the member's name, and what is wrong with it.
+void read_map(std::string_view object, UpstreamError& into, int depth) {
+  Skimmer skimmer(object);
+  SkimMember member;
+  if (skimmer.open('{') != Skim::kMember || skimmer.member(member) != Skim::kMember) return;
+  if (member.value.empty() || member.value.front() != '[') return;
+  read_words(member.value, into, depth);
+  if (!into.message.empty() && into.param.empty()) into.param.assign(member.name.substr(0, kFieldBytes));
+}
+
+// The first words in a value of any form, and what is said beside them.
+void read_words(std::string_view value, UpstreamError& into, int depth) {
+  if (value.empty() || depth == 0) return;
+  if (is_string(value)) return assign_decoded(into.message, value, kMessageBytes);
+  if (value.front() == '{') {
+    read_object(value, into, depth - 1);
+    if (into.message.empty()) read_map(value, into, depth - 1);
+    return;
+  }
+  Skimmer skimmer(value);
+  if (skimmer.open('[') != Skim::kMember) return;
+  std::string_view element;
+  for (int i = 0; i < kMostEntries && into.message.empty() && skimmer.element(element) == Skim::kMember; ++i)
+    read_words(element, into, depth - 1);
 }
 
 // `needle` in lower case.
 bool contains_folded(std::string_view text, std::string_view needle) noexcept {
   const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b; };
   return std::search(text.begin(), text.end(), needle.begin(), needle.end(), same) != text.end();
+}
+
+bool contains_any(const UpstreamError& error, std::span<const std::string_view> words) noexcept {
+  return std::ranges::any_of(words, [&](std::string_view word) {
+    return contains_folded(error.message, word) || contains_folded(error.type, word) ||
+           contains_folded(error.code, word);
+  });
+}
+
+// Of a 403: whether it speaks of what the caller asked, and not of the gateway's own credential or account.
+bool is_moderation(const UpstreamError& error) noexcept {
+  constexpr std::string_view kWords[] = {"moderation",     "flagged", "content policy", "content_policy",
+                                         "content filter", "safety",  "content_filter", "usage polic",
+                                         "inappropriate",  "harmful", "guardrail",      "violat"};
+  return contains_any(error, kWords);
+}
+
+// Whether it is the gateway's credential that was refused, or its account.
+bool refuses_credentials(std::uint16_t status, const UpstreamError& error) noexcept {
+  return status == 401 || status == 402 || (status == 403 && !is_moderation(error));
 }
 
 struct Defaults {
@@ -120,15 +200,7 @@ WipedString error_object(const ErrorFields& fields) {
 
 UpstreamError read_error(std::string_view body) {
   UpstreamError error;
-  const std::string_view nested = skim_find(body, "error");
-  if (is_string(nested)) {
-    assign_decoded(error.message, nested, kMessageBytes);
-    read_fields(body, error);  // {"error":"Unauthorized","message":"…"}: the words of the longer form win
-  } else if (!nested.empty() && nested.front() == '{') {
-    read_fields(nested, error);
-  } else {
-    read_fields(body, error);
-  }
+  read_words(trimmed(body, kJsonWhite), error, kDeepest);
   return error;
 }
 
@@ -183,8 +255,11 @@ std::uint16_t client_status(std::uint16_t upstream_status) noexcept {
       return upstream_status;
     case 408:
       return 504;
-    case 529:
-      return 503;  // Anthropic: overloaded
+    case 451:
+      return upstream_status;
+    case 498:      // Groq: out of capacity
+    case 529:      // Anthropic: overloaded
+      return 503;
     default:
       return 502;
   }
@@ -207,17 +282,19 @@ ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type,
   (void)content_type;  // servers label JSON as text/plain and HTML as JSON: the bytes are asked instead
   ErrorAnswer answer;
   answer.status = client_status(status);
+  UpstreamError error = read_error(body);
   // These talk about the gateway's own credential or account with the provider, and may quote it.
-  if (status == 401 || status == 402 || status == 403) {
+  if (refuses_credentials(status, error)) {
     answer.body =
         error_object({.message = "The model server refused the gateway's credentials. Tell your administrator.",
                       .type = "server_error",
                       .param = {},
                       .code = "upstream_refused_credentials"});
     answer.should_retry = ErrorAnswer::ShouldRetry::kNo;
+    answer.fault = ErrorAnswer::Fault::kCredentials;
     return answer;
   }
-  UpstreamError error = read_error(body);
+  if (status == 403) answer.status = 403;
   if (status >= 400 && is_context_overflow(error)) {
     answer.status = 400;
     if (error.message.empty()) error.message = "The prompt is longer than the model's context. Shorten it.";

@@ -40,8 +40,13 @@ struct UpstreamRequest final : Pooled {
 // What the client has been given so far.
 enum class Begun : std::uint8_t { kNothing, kStream, kBody };
 
-// How soon a client should retry: what the upstream's Retry-After says, else soon for 429 and 503; 0: say nothing.
-[[nodiscard]] std::chrono::milliseconds retry_after_of(std::string_view header, unsigned status) noexcept;
+// Whether the same place is worth asking again.
+enum class Again : std::uint8_t { kYes, kNo };
+
+// How soon a client should retry: what the upstream's retry-after-ms or Retry-After says (seconds, with a fraction or
+// not, or a date), else soon for 429 and 503; 0: say nothing. `status`: the one that the client gets.
+[[nodiscard]] std::chrono::milliseconds retry_after_of(const http::AnswerHead& head, unsigned status,
+                                                       WallTime now) noexcept;
 
 // Thread:   owning worker only.
 // Lifetime: of one request; worker and connection outlive it.
@@ -123,6 +128,7 @@ class Exchange final {
   const http::RequestHead& head_;
   const Cors& cors_;
   std::shared_ptr<const Conf> conf_;
+  void tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept;
   net::Signal wake_;
   RunningCall running_;
   std::list<RunningCall*>::iterator running_position_;

@@ -1,6 +1,8 @@
 // How an exchange that failed is answered: one place for status, body, headers and end reason.
+#include <algorithm>
 #include <charconv>
 
+#include "http/date.h"
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
@@ -36,14 +38,49 @@ EndReason end_reason_of(const Error& error, bool sent) noexcept {
   return error.origin == Origin::kUpstream ? EndReason::kUpstreamFailed : EndReason::kFault;
 }
 
+// A header's number, not below 0. Nothing: it is none.
+std::optional<double> number_in(std::string_view text) noexcept {
+  double number = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != end || !(number >= 0)) return std::nullopt;
+  return number;
+}
+
+// Milliseconds from `now` to a header's date. Nothing: it is none.
+std::optional<double> time_until(std::string_view date, WallTime now) noexcept {
+  using std::chrono::system_clock;
+  const std::optional<std::time_t> at = http::parse_http_date(date, system_clock::to_time_t(now));
+  if (!at) return std::nullopt;
+  return std::chrono::duration<double, std::milli>(system_clock::from_time_t(*at) - now).count();
+}
+
 }  // namespace
 
-std::chrono::milliseconds retry_after_of(std::string_view header, unsigned status) noexcept {
-  unsigned seconds = 0;
-  const auto parsed = std::from_chars(header.data(), header.data() + header.size(), seconds);
-  if (parsed.ec == std::errc() && parsed.ptr == header.data() + header.size() && seconds <= 86'400)
-    return std::chrono::seconds(seconds);
+std::chrono::milliseconds retry_after_of(const http::AnswerHead& head, unsigned status, WallTime now) noexcept {
+  const auto in_ms = std::ranges::find(head.others, "retry-after-ms", [](const auto& field) { return field.first; });
+  std::optional<double> milliseconds;
+  if (in_ms != head.others.end()) milliseconds = number_in(in_ms->second);
+  if (!milliseconds) {
+    milliseconds = number_in(head.retry_after);
+    if (milliseconds) *milliseconds *= 1'000;
+  }
+  if (!milliseconds) milliseconds = time_until(head.retry_after, now);
+  if (milliseconds && *milliseconds >= 1) {
+    constexpr double kMost = 86'400'000;
+    return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(*milliseconds, kMost)));
+  }
   return status == 503 || status == 429 ? kRetrySoon : std::chrono::milliseconds{0};
+}
+
+// The operator's matter, not the caller's: whose key it is, the caller does not know. Once a minute at most.
+void Exchange::tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept {
+  if (answer.fault != openai::ErrorAnswer::Fault::kCredentials || worker_.log == nullptr) return;
+  const MonoTime now = worker_.clock.mono();
+  if (now < worker_.next_credentials_line) return;
+  worker_.next_credentials_line = now + std::chrono::minutes(1);
+  worker_.log->error("a model server refuses the gateway's credentials; check the api_key of this upstream",
+                     {{"upstream", std::string_view(place_name_)}, {"status", status}});
 }
 
 Task<void> Exchange::refuse(Error error) {

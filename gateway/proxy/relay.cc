@@ -229,7 +229,7 @@ Task<Status> Exchange::relay_whole() {
   (void)answer.prepare(simdjson::SIMDJSON_PADDING);
   if (const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(answer.view())) {
     outcome_.reason = EndReason::kUpstreamError;
-    co_await answer_error(*error, retry_after_of({}, error->status));
+    co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
     co_return ok();
   }
   std::array<char, 256> model;
@@ -283,14 +283,16 @@ void Exchange::complete(std::optional<openai::UsageReading> told, std::size_t an
 // The upstream answered with an error of its own.
 Task<Status> Exchange::relay_error() {
   const http::AnswerHead head = *upstream_->head();
-  (void)co_await gather(kErrorBodyBytes);  // whatever could be had of it
+  if (upstream_->state() == http::CallState::kRunning)  // else send() has gathered it
+    (void)co_await gather(kErrorBodyBytes);              // whatever could be had of it
   if (const Status now = interrupted(); !now) co_return now;
   Buffer body = std::move(upstream_->body());
   if (body.size() > kErrorBodyBytes) body.truncate(kErrorBodyBytes);
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
   const openai::ErrorAnswer answer = openai::upstream_answer(head.status, head.content_type, body.view());
   outcome_.reason = EndReason::kUpstreamError;
-  co_await answer_error(answer, retry_after_of(head.retry_after, answer.status));
+  tell_operator(answer, head.status);
+  co_await answer_error(answer, retry_after_of(head, answer.status, worker_.clock.wall()));
   co_return ok();
 }
 

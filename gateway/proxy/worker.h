@@ -15,6 +15,7 @@
 #include "http/server_connection.h"
 #include "identity/directory.h"
 #include "net/loop.h"
+#include "observe/log.h"
 #include "openai/call_reader.h"
 #include "policy/policy.h"
 #include "proxy/doubts.h"
@@ -106,6 +107,8 @@ struct Worker {
   std::uint64_t next_call = 0;  // call numbers are (counter << 8 | worker): unique within the boot
   openai::CallReader reader;
   upstream::Pool pool;
+  observe::Log* log = nullptr;     // null: none. Set by server/
+  MonoTime next_credentials_line;  // a provider that refuses our key is told of once in a while
   std::shared_ptr<const Conf> conf;
   std::list<RunningCall*> running;
   Doubts* doubts = nullptr;  // shared by all workers; null: nobody hears of them. Set by server/

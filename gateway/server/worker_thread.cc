@@ -21,6 +21,7 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       front_(worker_, tasks_, shared.connections),
       work_(loop_.executor()) {
   worker_.doubts = &shared.doubts;
+  worker_.log = &log_;
 }
 
 void WorkerThread::start() {

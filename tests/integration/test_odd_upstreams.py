@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from fake_model import FakeModel, whole_answer
+from fake_model import FakeModel, default_handler, whole_answer
 from harness import SLOW, Client, error_of, free_port, until
 
 LISTS = {
@@ -248,3 +248,65 @@ def test_contract_46_an_idle_connection_is_given_up_before_the_servers_own_limit
     idle = until(lambda: left, what="the connection is given up")[0]
     assert (told or 5) / 4 < idle < (told or 5)
     server.close()
+
+
+# --- errors in their own words
+
+
+def dates_in(seconds):
+    moment = time.gmtime(time.time() + seconds)
+    return [time.strftime(form, moment) for form in ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")]
+
+
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_contract_48_retry_after_in_every_spelling_is_kept_and_capped(make_gateway, fake, mark, via):
+    gateway = make_gateway(via=via)
+    cases = [([("Retry-After", date)], (37_000, 41_000)) for date in dates_in(40)]
+    cases += [([("Retry-After", dates_in(4_000)[0])], (60_000, 60_000)), ([("Retry-After", dates_in(-40)[0])], (1, 5_000)),
+              ([("Retry-After", "1.5")], (1_500, 1_500)), ([("Retry-After", "7")], (7_000, 7_000)),
+              ([("Retry-After", "300")], (60_000, 60_000)), ([("Retry-After", "soon")], (1, 5_000)), ([("Retry-After", "-5")], (1, 5_000)),
+              ([("retry-after-ms", "2500"), ("Retry-After", "9")], (2_500, 2_500)), ([("Retry-After", "0")], (1, 5_000)), ([], (1, 5_000))]
+    with Client(gateway, gateway.ready_key) as client:
+        for number, (sent, (least, most)) in enumerate(cases):
+            fake.on(f"{mark}{number}-", lambda c, sent=sent: c.answer(429, {"error": {"message": "slow down"}}, headers=sent))
+            status, headers, body = client.chat(f"{mark}{number}-")
+            assert status == 429 and error_of(body)["message"] == "slow down"
+            assert least <= int(headers["retry-after-ms"]) <= most, (sent, headers)
+            assert int(headers["retry-after"]) == -(-int(headers["retry-after-ms"]) // 1000), (sent, headers)
+
+
+ERRORS = {
+    "array": (400, [{"error": {"code": 400, "message": "words", "status": "INVALID_ARGUMENT"}}], 400),
+    "detail": (422, {"detail": "words"}, 422),
+    "pydantic": (422, {"detail": [{"type": "missing", "loc": ["body", "x"], "msg": "words"}]}, 422),
+    "errors": (400, {"errors": [{"message": "words"}]}, 400),
+    "msg": (400, {"msg": "words"}, 400),
+    "flat": (400, {"object": "error", "message": "words", "code": 40001}, 400),
+    "string": (400, "words", 400),
+    "moderation": (403, {"error": {"message": "words: flagged by moderation", "code": 403}}, 403),
+    "legal": (451, {"error": {"message": "words"}}, 451),
+    "capacity": (498, {"error": {"message": "words"}}, 503),
+}
+
+
+@pytest.mark.parametrize("form", ERRORS)
+def test_contract_48_49_an_error_keeps_its_words_in_the_one_shape(gateway, key, fake, mark, form):
+    sent, body, expected = ERRORS[form]
+    fake.on(mark, lambda c: c.answer(sent, json.dumps(body)))
+    with Client(gateway, key) as client:
+        status, headers, answer = client.chat(mark)
+    error = error_of(answer)
+    assert status == expected and error["message"].startswith("words") and headers["content-type"] == "application/json"
+    assert error["code"] is None or isinstance(error["code"], str)
+
+
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_contract_49_a_refused_credential_is_502_and_the_operators_matter(make_gateway, fake, mark, via):
+    gateway = make_gateway(via=via, workers=1)
+    fake.on(mark, lambda c: c.answer(401, {"error": {"message": "Incorrect API key provided: sk-operator"}}))
+    with Client(gateway, gateway.ready_key) as client:
+        for _ in range(3):
+            status, _, body = client.chat(mark)
+            assert status == 502 and "sk-operator" not in body.decode() and "administrator" in error_of(body)["message"]
+    until(lambda: "refuses the gateway's credentials" in gateway.process.log, what="a line of the log")
+    assert gateway.process.log.count("refuses the gateway's credentials") == 1 and "sk-operator" not in gateway.process.log

@@ -75,7 +75,7 @@ TEST(ErrorAnswer, KeepsTheStatusOfAnUpstreamsError) {
   EXPECT_EQ(error_answer(error).status, 502);
 }
 
-TEST(UpstreamAnswer, C8EveryFormLeavesNested) {
+TEST(UpstreamAnswer, C8C48C49EveryFormLeavesNested) {
   struct Case {
     std::uint16_t status;
     const char* body;
@@ -111,7 +111,42 @@ TEST(UpstreamAnswer, C8EveryFormLeavesNested) {
        R"({"object":"error","message":"This model's maximum context length is 512 tokens.","type":"BadRequestError","param":null,"code":400})",
        400,
        R"({"error":{"message":"This model's maximum context length is 512 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}})"},
+      {400, R"([{"error":{"message":"m","code":400,"status":"INVALID_ARGUMENT"}}])", 400,
+       R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":"400"}})"},
+      {400, R"( ["first","second"])", 400,
+       R"({"error":{"message":"first","type":"invalid_request_error","param":null,"code":null}})"},
+      {400, R"("words")", 400,
+       R"({"error":{"message":"words","type":"invalid_request_error","param":null,"code":null}})"},
+      {422, R"({"detail":[{"type":"extra_forbidden","loc":["body","top_kk"],"msg":"Extra inputs are not permitted"}]})", 422,
+       R"({"error":{"message":"Extra inputs are not permitted","type":"invalid_request_error","param":"top_kk","code":"extra_forbidden"}})"},
+      {422, R"({"object":"error","message":{"detail":[{"type":"missing","loc":["body","m"],"msg":"Field required"}]},"type":"t"})", 422,
+       R"({"error":{"message":"Field required","type":"t","param":"m","code":"missing"}})"},
+      {400, R"({"msg":"m"})", 400,
+       R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}})"},
+      {400, R"({"errors":["m"]})", 400,
+       R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}})"},
+      {400, R"({"errors":[{"message":"m","code":7003}],"success":false})", 400,
+       R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":"7003"}})"},
+      {400, R"({"type":"https://errors","title":"Bad","status":400,"errors":{"top_p":["must be at most 1"]}})", 400,
+       R"({"error":{"message":"must be at most 1","type":"https://errors","param":"top_p","code":null}})"},
+      {400, R"({"title":"Bad","detail":"m"})", 400,
+       R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}})"},
+      {400, R"({"error":"invalid_request","error_description":"m"})", 400,
+       R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}})"},
+      {400, R"({"statusCode":400,"message":["first","second"],"error":"Bad Request"})", 400,
+       R"({"error":{"message":"first","type":"invalid_request_error","param":null,"code":null}})"},
+      {429, R"({"type":"error","error":{"type":"rate_limit_error","message":"m"}})", 429,
+       R"({"error":{"message":"m","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}})"},
       {401, R"({"error":"Incorrect key sk-operator"})", 502, ""},
+      {402, R"({"error":{"message":"Add credits for sk-operator"}})", 502, ""},
+      {403, R"({"error":{"message":"Your input was flagged","code":403,"metadata":{"reasons":["violence"]}}})", 403,
+       R"({"error":{"message":"Your input was flagged","type":"invalid_request_error","param":null,"code":"403"}})"},
+      {403, R"({"error":{"message":"no","code":"content_policy_violation"}})", 403, ""},
+      {403, "<html>Forbidden</html>", 502, ""},
+      {451, R"({"error":{"message":"m"}})", 451, R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}})"},
+      {498, R"({"error":{"message":"flex tier capacity exceeded"}})", 503,
+       R"({"error":{"message":"flex tier capacity exceeded","type":"service_unavailable_error","param":null,"code":"server_is_overloaded"}})"},
+      {400, R"({"error":{"error":{"error":{"error":{"error":{"error":{"error":"too deep"}}}}}}})", 400, ""},
       {403, R"({"error":"Incorrect key sk-operator"})", 502, ""},
       {408, "", 504, ""},
       {409, "", 502, ""},
@@ -138,6 +173,13 @@ TEST(UpstreamAnswer, C8EveryFormLeavesNested) {
   }
 }
 
+TEST(UpstreamAnswer, C49ARefusedCredentialIsForTheOperator) {
+  EXPECT_EQ(upstream_answer(401, "", "{}").fault, ErrorAnswer::Fault::kCredentials);
+  EXPECT_EQ(upstream_answer(403, "", "{}").fault, ErrorAnswer::Fault::kCredentials);
+  EXPECT_EQ(upstream_answer(403, "", R"({"error":"flagged by moderation"})").fault, ErrorAnswer::Fault::kOther);
+  EXPECT_EQ(upstream_answer(400, "", "{}").fault, ErrorAnswer::Fault::kOther);
+}
+
 TEST(UpstreamAnswer, BoundsTheWordsItKeeps) {
   std::string words;
   for (int i = 0; i < 5000; ++i) words += "\xC3\xA9";
@@ -156,7 +198,7 @@ TEST(ErrorInAnswer, FindsAnErrorUnderA2xxStatus) {
 }
 
 TEST(ErrorEvent, IsOneEvent) {
-  EXPECT_EQ(error_event({.status = 500, .body = "{}", .should_retry = {}}), "data: {}\n\n");
+  EXPECT_EQ(error_event({.status = 500, .body = "{}", .should_retry = {}, .fault = {}}), "data: {}\n\n");
 }
 
 }  // namespace
