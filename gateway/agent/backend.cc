@@ -1,5 +1,6 @@
 #include "agent/backend.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -26,7 +27,12 @@ Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, http::BaseUrl url, cons
       reporter_(reporter),
       pool_(loop, tasks, pool_options(std::move(url), options)),
       wake_(loop),
-      asked_(loop) {}
+      asked_(loop) {
+  const auto* const cap = std::ranges::find(tunnel::kCapMemberNames, options.cap_member);
+  const bool known = cap != std::end(tunnel::kCapMemberNames);
+  reporter_.set_hello(options.usage_in_stream,
+                      known ? static_cast<tunnel::CapMember>(cap - tunnel::kCapMemberNames) : tunnel::CapMember::kAuto);
+}
 
 Task<void> Backend::watch() {
   while (!stopped_) {

@@ -4,6 +4,7 @@
 
 #include "agent/pair.h"
 #include "agent/run.h"
+#include "tunnel/control.h"
 
 namespace sluice::agent {
 namespace {
@@ -35,6 +36,15 @@ void add_run(CLI::App& agent, int& exit_code) {
   command->add_option("--dir", options->dir, "the folder that `sluice agent pair` made")->required();
   command->add_option("--backend", options->backend, "URL of an OpenAI-compatible server, with or without /v1")
       ->required();
+  command
+      ->add_option("--cap-member", options->cap_member,
+                   "as what an output cap that the gateway adds is sent to the model server: auto, max_tokens or "
+                   "max_completion_tokens")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(std::begin(tunnel::kCapMemberNames), std::end(tunnel::kCapMemberNames))))
+      ->capture_default_str();
+  command->add_flag("!--no-usage-in-stream", options->usage_in_stream,
+                    "the model server refuses stream_options: do not ask it for usage in streams");
   command->add_option("--slots", options->slots, "calls at once, per model")->capture_default_str();
   command->add_option("--tunnels", options->most_tunnels, "most tunnels to one gateway")->capture_default_str();
   command->add_option("--grace-ms", options->grace_ms, "for running calls on SIGTERM")->capture_default_str();

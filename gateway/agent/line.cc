@@ -60,7 +60,7 @@ void Line::control(std::unique_ptr<tunnel::IncomingCall> call) {
 void Line::say_hello(std::unique_ptr<tunnel::IncomingCall> call) {
   hello_ = tunnel::decode_hello(call->body());
   if (!hello_) return answer(std::move(call), 400, "{}");
-  const std::string text = tunnel::encode(tunnel::HelloAnswer{kVersion, context_.reporter.boot(), 0});
+  const std::string text = tunnel::encode(context_.reporter.hello(std::string(kVersion)));
   answer(std::move(call), 200, text);
   changed_->notify();
 }

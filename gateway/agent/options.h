@@ -19,6 +19,8 @@ struct PairOptions {
 struct RunOptions {
   std::string dir;
   std::string backend;              // "http://127.0.0.1:8000"
+  bool usage_in_stream = true;      // a gateway may ask the model server for usage in streams
+  std::string cap_member = "auto";  // as what a gateway sends the cap of a chat: tunnel::kCapMemberNames
   std::uint32_t slots = 64;         // calls that the model server takes at once, per model
   std::uint32_t most_tunnels = 8;   // to one gateway
   std::uint32_t grace_ms = 30'000;  // running calls may take so long to end on SIGTERM

@@ -31,6 +31,18 @@ class Reporter final {
     std::list<net::Signal*>::iterator position_;
   };
 
+  // What the agent says of its model server in a hello.
+  void set_hello(bool usage_in_stream, tunnel::CapMember cap_member) noexcept {
+    usage_in_stream_ = usage_in_stream;
+    cap_member_ = cap_member;
+  }
+  [[nodiscard]] tunnel::HelloAnswer hello(std::string version) const {
+    return {.version = std::move(version),
+            .boot = boot_,
+            .tunnels = 0,
+            .usage_in_stream = usage_in_stream_,
+            .cap_member = cap_member_};
+  }
   // Of this start of the agent.
   [[nodiscard]] const std::string& boot() const noexcept { return boot_; }
   // Rises with each change of the models; telemetry waits for the next line.
@@ -55,6 +67,8 @@ class Reporter final {
   void changed() noexcept;
 
   std::string boot_;
+  bool usage_in_stream_ = true;
+  tunnel::CapMember cap_member_ = tunnel::CapMember::kAuto;
   std::uint64_t version_ = 1;
   std::uint64_t sequence_ = 0;
   std::vector<tunnel::ModelHealth> models_;

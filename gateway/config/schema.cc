@@ -83,6 +83,9 @@ void describe_route(Route& s, Keys& k) {
            "models known in all that no [[model]] names; what is listed beyond is ignored");
   k.duration("forget_models", s.forget_models, {minutes(1), 3650 * kDay},
              "the models of an agent that is away stay known (503, not 404) for so long");
+  k.duration("refused_members", s.refused_members, {Duration(100), kDay},
+             "a member that the gateway adds (stream_options, an output cap) and a model server does not know is left "
+             "out, or renamed, for so long; then it is tried again");
 }
 
 void describe_tunnel(Tunnel& s, Keys& k) {
@@ -179,14 +182,19 @@ void describe_upstream(Upstream& s, Keys& k) {
   k.number("slots", s.slots, {1, 1'000'000}, "concurrent calls");
   k.flag("usage_in_stream", s.usage_in_stream,
          "ask it for usage in streams; false for old servers that refuse stream_options");
+  k.choice(
+      "cap_member", s.cap_member, {"auto", "max_tokens", "max_completion_tokens"},
+      "as what an output cap that the gateway adds to a chat is sent; auto: max_completion_tokens, or max_tokens to "
+      "a server that does not know that");
   k.text("ca_file", s.ca_file, TextKind::kPath,
          "PEM file of the CAs that may have signed its certificate; empty: the system's");
   k.duration("connect_time", s.connect_time, {Duration(10), minutes(5)}, "longest connect with TLS handshake");
   k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
   k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");
-  k.duration("idle_time", s.idle_time, {Duration(100), hours(1)},
-             "an idle pooled connection is closed after this, or sooner where the server says Keep-Alive: timeout=N; stay "
-             "below the server's own limit");
+  k.duration(
+      "idle_time", s.idle_time, {Duration(100), hours(1)},
+      "an idle pooled connection is closed after this, or sooner where the server says Keep-Alive: timeout=N; stay "
+      "below the server's own limit");
   k.number("pool", s.pool, {0, 100'000}, "idle connections kept by each worker");
   k.duration("health_interval", s.health_interval, {Duration(100), hours(1)}, "its /v1/models is asked so often");
 }

@@ -101,6 +101,7 @@ struct Route {
   std::uint32_t models_per_source = 1'000;         // learned from one agent or upstream; the rest is ignored
   std::uint32_t learned_models = 10'000;           // known in all beyond those of the conf; the rest is ignored
   Duration forget_models{7LL * 24 * 3600 * 1000};  // of agents that have been away for so long
+  Duration refused_members{3600 * 1000};           // what a place refused of the members that we add is kept so long
   bool operator==(const Route&) const = default;
 };
 
@@ -197,20 +198,23 @@ struct Policies {
   bool operator==(const Policies&) const = default;
 };
 
+enum class CapMember : std::uint8_t { kAuto, kMaxTokens, kMaxCompletionTokens };
+
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {
   std::string name;
   std::string url;  // "http://HOST:PORT" or "https://…", a path prefix allowed; "/v1/…" is appended
   Secret api_key;
-  std::vector<std::string> models;  // empty: asked from /v1/models
-  std::uint32_t slots = 256;        // concurrent calls
-  bool usage_in_stream = true;      // ask for usage in streams that did not
-  std::string ca_file;              // empty: the system's
+  std::vector<std::string> models;          // empty: asked from /v1/models
+  std::uint32_t slots = 256;                // concurrent calls
+  bool usage_in_stream = true;              // ask for usage in streams that did not
+  CapMember cap_member = CapMember::kAuto;  // as what a cap that we add to a chat is sent
+  std::string ca_file;                      // empty: the system's
   Duration connect_time{5'000};
   Duration head_time{600'000};
   Duration stream_gap{600'000};
   Duration idle_time{4'000};  // of a pooled connection; uvicorn keeps one for 5 s
-  std::uint32_t pool = 64;     // idle connections kept per worker
+  std::uint32_t pool = 64;    // idle connections kept per worker
   Duration health_interval{10'000};
   bool operator==(const Upstream&) const = default;
 };

@@ -51,7 +51,7 @@ struct Progress {
   bool has_head = false;
   AnswerHead head;
   Buffer body;
-  std::size_t untaken = 0;  // arrived and not said to be taken
+  std::size_t untaken = 0;                   // arrived and not said to be taken
   MonoTime stalled_since = MonoTime::max();  // what is read now may have come at any time since; max(): it is fresh
   Error error;
 };
@@ -152,8 +152,8 @@ Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream
     }
     co_return Tried::kEnded;
   }
-  const bool untouched = sent && !parser.began() && connection == Connection::kPooled &&
-                         was_untouched(*stream, sent_before, done.error());
+  const bool untouched =
+      sent && !parser.began() && connection == Connection::kPooled && was_untouched(*stream, sent_before, done.error());
   stream->close();
   if (untouched || (!sent && !parser.began())) {
     progress.error = untouched ? done.error() : sent.error();

@@ -21,7 +21,7 @@ struct ClientPoolOptions {
   // Of a pooled connection. Shorter than any server's own limit (uvicorn's is 5 s): one that the server gives up just as
   // a call is written costs that call. Less where the server says that it keeps connections for less.
   std::chrono::milliseconds idle_time{4'000};
-  std::chrono::milliseconds gap{600'000};       // between two reads or writes of a call
+  std::chrono::milliseconds gap{600'000};  // between two reads or writes of a call
   std::size_t most_idle = 64;
   std::size_t head_bytes = 64u << 10;
   std::size_t read_ahead_bytes = 256u << 10;  // of a body that nobody has taken

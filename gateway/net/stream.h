@@ -197,7 +197,7 @@ class Stream final {
   bool said_goodbye_ = false;
   std::uint64_t sent_bytes_ = 0;
   std::uint64_t acknowledged_before_ = 0;  // the kernel's count when the connection was made: SYN may have counted
-  std::uint16_t sealed_bytes_ = 0;  // content of the records that the socket has not taken whole
+  std::uint16_t sealed_bytes_ = 0;         // content of the records that the socket has not taken whole
 };
 
 }  // namespace sluice::net

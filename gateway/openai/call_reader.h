@@ -79,12 +79,20 @@ struct Edits {
   bool add_include_usage = false;                               // set stream_options.include_usage to true
   std::optional<std::uint64_t> clamp_output_to = std::nullopt;  // per choice
   std::string_view model = {};                                  // the upstream's name of the model; empty: as asked
+  // The member that a cap goes into where the body has none, of a chat; empty: max_completion_tokens.
+  std::string_view cap_member = {};
 };
 
 // The most output that a choice may have by the caps in the edited body, the larger where they differ, because servers
 // go by one or the other. None: it names no cap, or one that bounds nothing.
 [[nodiscard]] std::optional<std::uint64_t> cap_sent(const CallBody& call,
                                                     std::optional<std::uint64_t> clamp_output_to) noexcept;
+
+// The two names that a cap has in chats.
+inline constexpr std::string_view kMaxTokens = "max_tokens";
+inline constexpr std::string_view kMaxCompletionTokens = "max_completion_tokens";
+// The member that a cap is inserted as. `of_chats`: Edits::cap_member.
+[[nodiscard]] std::string_view cap_member(Dialect dialect, std::string_view of_chats) noexcept;
 
 // The edited body as parts: views into `body`, and into `scratch` for what was put in. At most kMaxParts.
 struct EditedBody {

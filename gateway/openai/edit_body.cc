@@ -84,24 +84,15 @@ class Splicer final {
     if (edits_.add_include_usage && endpoint.asks_for_usage && !call_.stream_options.present())
       scratch_ += "\"stream_options\":{\"include_usage\":true},";
     if (edits_.clamp_output_to && call_.cap_count == 0) {
-      scratch_ += own_cap(endpoint.dialect);
+      scratch_ += '"';
+      scratch_ += cap_member(endpoint.dialect, edits_.cap_member);
+      scratch_ += "\":";
       append_number(*edits_.clamp_output_to);
       scratch_ += ',';
     }
     if (scratch_.size() == begin) return;
     if (call_.object_empty) scratch_.pop_back();
     add({call_.object_begin + 1, 0}, begin);
-  }
-
-  static std::string_view own_cap(Dialect dialect) noexcept {
-    switch (dialect) {
-      case Dialect::kChat:
-        return "\"max_completion_tokens\":";
-      case Dialect::kResponse:
-        return "\"max_output_tokens\":";
-      default:
-        return "\"max_tokens\":";
-    }
   }
 
   void edit_stream_options() {
@@ -148,6 +139,17 @@ std::optional<std::uint64_t> cap_sent(const CallBody& call, std::optional<std::u
     most = std::max(most, std::min(given.value_or(kNone), clamp_output_to.value_or(kNone)));
   }
   return most;
+}
+
+std::string_view cap_member(Dialect dialect, std::string_view of_chats) noexcept {
+  switch (dialect) {
+    case Dialect::kChat:
+      return of_chats.empty() ? kMaxCompletionTokens : of_chats;
+    case Dialect::kResponse:
+      return "max_output_tokens";
+    default:
+      return kMaxTokens;
+  }
 }
 
 void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,

@@ -68,10 +68,10 @@ struct Said {
 Said said_by(std::string_view object) noexcept {
   Said said;
   const std::pair<std::string_view, std::string_view*> rows[] = {
-      {"error", &said.error},   {"message", &said.message}, {"detail", &said.detail},
-      {"msg", &said.msg},       {"errors", &said.errors},   {"error_description", &said.description},
-      {"title", &said.title},   {"type", &said.type},       {"param", &said.param},
-      {"code", &said.code},     {"loc", &said.loc},         {"error_msg", &said.msg},
+      {"error", &said.error},    {"message", &said.message}, {"detail", &said.detail},
+      {"msg", &said.msg},        {"errors", &said.errors},   {"error_description", &said.description},
+      {"title", &said.title},    {"type", &said.type},       {"param", &said.param},
+      {"code", &said.code},      {"loc", &said.loc},         {"error_msg", &said.msg},
       {"Message", &said.message}};
   Skimmer skimmer(object);
   if (skimmer.open('{') != Skim::kMember) return said;
@@ -257,8 +257,8 @@ std::uint16_t client_status(std::uint16_t upstream_status) noexcept {
       return 504;
     case 451:
       return upstream_status;
-    case 498:      // Groq: out of capacity
-    case 529:      // Anthropic: overloaded
+    case 498:  // Groq: out of capacity
+    case 529:  // Anthropic: overloaded
       return 503;
     default:
       return 502;

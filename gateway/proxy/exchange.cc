@@ -1,4 +1,4 @@
-// One request, phase by phase. Read run() and phases() first; router.cc, relay.cc, read_on.cc, models.cc and refuse.cc
+// One request, phase by phase. Read run() and phases() first; router.cc, added_members.cc, relay.cc, read_on.cc, models.cc and refuse.cc
 // hold the parts that are longer than a page.
 #include "proxy/exchange.h"
 

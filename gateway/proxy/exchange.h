@@ -37,6 +37,14 @@ struct UpstreamRequest final : Pooled {
   http::OutgoingRequest outgoing;
 };
 
+// The members that we add to a call for the place that it goes to, and which of them this place has refused of this call.
+struct AddedMembers {
+  bool usage = false;    // stream_options.include_usage
+  std::string_view cap;  // the name of the output cap that was put in; empty: none was
+  bool usage_refused = false;
+  bool cap_refused = false;
+};
+
 // What the client has been given so far.
 enum class Begun : std::uint8_t { kNothing, kStream, kBody };
 
@@ -80,9 +88,17 @@ class Exchange final {
   // Parts of find_model() and send(), in router.cc.
   Task<Status> await_model();
   Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, Patience patience);
+  Task<Status> ask();
   void prepare(upstream::Place& place);
   void drop_request() noexcept;
   Task<Status> await_head();
+
+  // Members of our own that a place may not know, in added_members.cc.
+  void choose_members(upstream::Place& place);
+  Task<Result<Again>> take_back();
+  Result<Again> take_back_cap();
+  void remember_refused();
+  [[nodiscard]] bool client_names(std::string_view member) const noexcept;
 
   // Parts of relay(), in relay.cc.
   Task<Status> relay_stream();
@@ -112,6 +128,7 @@ class Exchange final {
 
   // Parts of the answer to a failed exchange, in refuse.cc.
   Task<void> refuse(Error error);
+  void tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept;
   Task<void> answer_error(const openai::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
 
   // Answers that need no upstream, in models.cc.
@@ -128,7 +145,6 @@ class Exchange final {
   const http::RequestHead& head_;
   const Cors& cors_;
   std::shared_ptr<const Conf> conf_;
-  void tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept;
   net::Signal wake_;
   RunningCall running_;
   std::list<RunningCall*>::iterator running_position_;
@@ -144,6 +160,7 @@ class Exchange final {
   policy::Decision decision_;
   std::size_t admitted_ = 0;
 
+  AddedMembers added_;
   upstream::Lease lease_;
   std::unique_ptr<http::OutgoingCall> upstream_;
   std::optional<openai::StreamFilter> filter_;  // of a streamed answer

@@ -284,7 +284,7 @@ void Exchange::complete(std::optional<openai::UsageReading> told, std::size_t an
 Task<Status> Exchange::relay_error() {
   const http::AnswerHead head = *upstream_->head();
   if (upstream_->state() == http::CallState::kRunning)  // else send() has gathered it
-    (void)co_await gather(kErrorBodyBytes);              // whatever could be had of it
+    (void)co_await gather(kErrorBodyBytes);             // whatever could be had of it
   if (const Status now = interrupted(); !now) co_return now;
   Buffer body = std::move(upstream_->body());
   if (body.size() > kErrorBodyBytes) body.truncate(kErrorBodyBytes);

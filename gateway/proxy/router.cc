@@ -58,9 +58,15 @@ Task<Status> Exchange::send() {
     Result<upstream::Lease> lease = co_await acquire(tried, patience);
     if (!lease) co_return lease.error();
     lease_ = std::move(*lease);
-    prepare(*lease_);
-    upstream_ = lease_->start(request_->outgoing, wake_);
-    const Status head = co_await await_head();
+    choose_members(*lease_);
+    Status head = co_await ask();
+    while (head) {
+      const Result<Again> again = co_await take_back();
+      if (!again) co_return again.error();
+      if (*again == Again::kNo) break;
+      head = co_await ask();
+    }
+    if (head) remember_refused();
     if (head) co_return ok();
     // Whatever we ended was sent, and the model may have read it: refuse() charges that.
     if (upstream_->state() != http::CallState::kFailed) co_return head;
@@ -89,11 +95,17 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
   }
 }
 
+Task<Status> Exchange::ask() {
+  prepare(*lease_);
+  upstream_ = lease_->start(request_->outgoing, wake_);
+  co_return co_await await_head();
+}
+
 // The request as this place wants it: edits are splices, everything else goes byte for byte.
 void Exchange::prepare(upstream::Place& place) {
   openai::Edits edits;
-  edits.add_include_usage =
-      call_.stream && route_.endpoint->asks_for_usage && !asked_.include_usage && place.asks_for_usage();
+  edits.add_include_usage = added_.usage;
+  edits.cap_member = added_.cap;
   edits.clamp_output_to = clamp();
   edits.model = model_->upstream_name;
   UpstreamRequest& request = *request_;

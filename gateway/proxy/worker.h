@@ -21,6 +21,7 @@
 #include "proxy/doubts.h"
 #include "proxy/metrics.h"
 #include "upstream/pool.h"
+#include "upstream/refused_members.h"
 
 namespace sluice::proxy {
 
@@ -37,6 +38,7 @@ struct ExchangeSettings {
   std::chrono::milliseconds queue_time{30'000};  // for a slot on such a place
   std::chrono::milliseconds drain_aborted{0};    // read on for so long after a client left; 0: not at all
   std::uint64_t max_claim = 2'000'000;           // tokens of one call that are believed where nothing else bounds them
+  std::chrono::milliseconds refused_members{3'600'000};  // what places refused of what we add is kept so long
   std::size_t attempts = 3;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
@@ -107,6 +109,8 @@ struct Worker {
   std::uint64_t next_call = 0;  // call numbers are (counter << 8 | worker): unique within the boot
   openai::CallReader reader;
   upstream::Pool pool;
+  upstream::RefusedMembers refused_members;
+  std::vector<Worker*> siblings;   // all workers, this one too: what one has learnt, the others need not
   observe::Log* log = nullptr;     // null: none. Set by server/
   MonoTime next_credentials_line;  // a provider that refuses our key is told of once in a while
   std::shared_ptr<const Conf> conf;

@@ -21,6 +21,7 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.queue_time = settings.route.queue_time;
   if (settings.ledger.drain_aborted) conf.settings.drain_aborted = settings.ledger.drain_time;
   conf.settings.max_claim = settings.ledger.max_claim;
+  conf.settings.refused_members = settings.route.refused_members;
   conf.settings.attempts = settings.route.connect_attempts;
   conf.settings.queue = settings.route.queue;
   conf.settings.label_headers = settings.audit.label_headers;
@@ -55,6 +56,18 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   return front;
 }
 
+static upstream::CapMember cap_member_of(config::CapMember member) noexcept {
+  switch (member) {
+    case config::CapMember::kMaxTokens:
+      return upstream::CapMember::kMaxTokens;
+    case config::CapMember::kMaxCompletionTokens:
+      return upstream::CapMember::kMaxCompletionTokens;
+    case config::CapMember::kAuto:
+      break;
+  }
+  return upstream::CapMember::kAuto;
+}
+
 absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream) {
   const auto url = http::parse_base_url(upstream.url);
   if (!url)
@@ -77,6 +90,7 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
   if (upstream.api_key.given()) settings.authorization = "Bearer " + std::string(upstream.api_key.value);
   settings.models = upstream.models;
   settings.usage_in_stream = upstream.usage_in_stream;
+  settings.cap_member = cap_member_of(upstream.cap_member);
   settings.head_time = upstream.head_time;
   settings.health_interval = upstream.health_interval;
   return settings;

@@ -11,8 +11,15 @@ namespace sluice::server {
 Workers::Workers(unsigned count, const Shared& shared) {
   for (unsigned index = 0; index < count; ++index) workers_.push_back(std::make_unique<WorkerThread>(index, shared));
   std::vector<upstream::Pool*> pools;
-  for (const auto& worker : workers_) pools.push_back(&worker->worker().pool);
-  for (const auto& worker : workers_) worker->worker().pool.set_siblings(pools);
+  std::vector<proxy::Worker*> siblings;
+  for (const auto& worker : workers_) {
+    pools.push_back(&worker->worker().pool);
+    siblings.push_back(&worker->worker());
+  }
+  for (const auto& worker : workers_) {
+    worker->worker().pool.set_siblings(pools);
+    worker->worker().siblings = siblings;
+  }
 }
 
 Workers::~Workers() = default;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "tunnel/control.h"
 
 namespace sluice::tunnel {
 
@@ -30,6 +31,14 @@ class Agent final {
     return false;
   }
 
+  // What its model server takes of the members that a gateway adds, as the agent's last hello said.
+  [[nodiscard]] bool usage_in_stream() const noexcept { return usage_in_stream_.load(std::memory_order_relaxed); }
+  [[nodiscard]] CapMember cap_member() const noexcept { return cap_member_.load(std::memory_order_relaxed); }
+  void hear(const HelloAnswer& hello) noexcept {
+    usage_in_stream_.store(hello.usage_in_stream, std::memory_order_relaxed);
+    cap_member_.store(hello.cap_member, std::memory_order_relaxed);
+  }
+
   // One renewal of the certificate at a time, whichever tunnel sees that it is due. True: this caller does it, and the
   // next one comes `pause` later at the earliest.
   [[nodiscard]] bool begin_renewal(MonoTime now, std::chrono::seconds pause) noexcept {
@@ -40,6 +49,8 @@ class Agent final {
  private:
   const std::string id_;
   const std::string name_;
+  std::atomic<bool> usage_in_stream_{true};
+  std::atomic<CapMember> cap_member_{CapMember::kAuto};
   std::atomic<Mono::duration> renewal_{Mono::duration::zero()};
   std::vector<std::atomic<std::uint32_t>> tunnels_;
 };

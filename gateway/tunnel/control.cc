@@ -65,7 +65,11 @@ std::string encode(const Hello& hello) {
 }
 
 std::string encode(const HelloAnswer& answer) {
-  return json::serialize(json::value{{"version", answer.version}, {"boot", answer.boot}, {"tunnels", answer.tunnels}});
+  return json::serialize(json::value{{"version", answer.version},
+                                     {"boot", answer.boot},
+                                     {"tunnels", answer.tunnels},
+                                     {"usage_in_stream", answer.usage_in_stream},
+                                     {"cap_member", kCapMemberNames[static_cast<std::size_t>(answer.cap_member)]}});
 }
 
 std::string encode(const Health& health) {
@@ -109,7 +113,12 @@ std::optional<Hello> decode_hello(std::string_view text) {
 std::optional<HelloAnswer> decode_hello_answer(std::string_view text) {
   const auto object = parse_object(text, kControlBytes);
   if (!object) return std::nullopt;
-  return HelloAnswer{name_of(*object, "version"), name_of(*object, "boot"), small_number_of(*object, "tunnels")};
+  HelloAnswer answer{name_of(*object, "version"), name_of(*object, "boot"), small_number_of(*object, "tunnels")};
+  const json::value* const usage = object->if_contains("usage_in_stream");
+  if (usage != nullptr && usage->is_bool()) answer.usage_in_stream = usage->get_bool();
+  const auto* const cap = std::ranges::find(kCapMemberNames, text_of(*object, "cap_member"));
+  if (cap != std::end(kCapMemberNames)) answer.cap_member = static_cast<CapMember>(cap - kCapMemberNames);
+  return answer;
 }
 
 std::optional<Health> decode_health(std::string_view text) {

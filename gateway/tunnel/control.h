@@ -31,10 +31,18 @@ struct Hello {
   std::uint32_t tunnels_per_agent = 8;  // at most so many are welcome
 };
 
+// As what the cap of a chat is sent to a model server, where a gateway adds one. kAuto: as the gateway finds out.
+enum class CapMember : std::uint8_t { kAuto, kMaxTokens, kMaxCompletionTokens };
+
+// The values of cap_member: in conf files, on the agent's command line and here.
+inline constexpr std::string_view kCapMemberNames[] = {"auto", "max_tokens", "max_completion_tokens"};
+
 struct HelloAnswer {
   std::string version;
   std::string boot;  // of the agent's start: health lines of another start count anew
   std::uint32_t tunnels = 0;
+  bool usage_in_stream = true;  // its model server may be asked for usage in streams
+  CapMember cap_member = CapMember::kAuto;
 };
 
 enum class ModelState : std::uint8_t { kReady, kUnavailable };

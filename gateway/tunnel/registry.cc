@@ -123,6 +123,7 @@ void Registry::tunnel_up(const AgentPtr& agent, unsigned worker, const HelloAnsw
   const std::lock_guard lock(mutex_);
   Entry& entry = *entries_.at(agent->id());
   entry.version = hello.version;
+  agent->hear(hello);
   if (entry.boot != hello.boot) {
     entry.boot = hello.boot;
     entry.sequence = 0;

@@ -19,6 +19,7 @@ struct DirectSettings {
   std::string authorization;           // "Bearer …"; empty: none. Never logged
   std::vector<std::string> models;     // empty: asked from GET /v1/models
   bool usage_in_stream = true;
+  CapMember cap_member = CapMember::kAuto;
   std::chrono::milliseconds head_time{600'000};
   std::chrono::milliseconds health_interval{10'000};
 };
@@ -41,6 +42,7 @@ class DirectPlace final : public Place {
     return {headers_.data(), settings_.authorization.empty() ? 0u : 1u};
   }
   [[nodiscard]] bool asks_for_usage() const noexcept override { return settings_.usage_in_stream; }
+  [[nodiscard]] CapMember cap_member() const noexcept override { return settings_.cap_member; }
   [[nodiscard]] bool reachable() const noexcept override { return reachable_; }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
   [[nodiscard]] bool take_slot() noexcept override { return slots_->take(); }

@@ -9,6 +9,7 @@
 
 #include "http/call.h"
 #include "net/signal.h"
+#include "upstream/refused_members.h"
 
 namespace sluice::upstream {
 
@@ -27,6 +28,8 @@ class Place {
     (void)model;
     return 0;
   }
+  // As what a cap that we add to a chat is sent.
+  [[nodiscard]] virtual CapMember cap_member() const noexcept { return CapMember::kAuto; }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
   // Takes a slot if one is free; each one taken is freed once.

@@ -205,7 +205,8 @@ class Gateway:
 
 
 class Agent:
-    def __init__(self, gateway, backend, name="agent"):
+    def __init__(self, gateway, backend, name="agent", options=()):
+        self.options = options
         self.gateway = gateway
         self.backend = backend
         self.name = name
@@ -217,7 +218,7 @@ class Agent:
         self.start()
 
     def start(self):
-        self.process = Process(self.name, BIN, "agent", "run", "--dir", self.dir, "--backend", self.backend, folder=self.gateway.folder)
+        self.process = Process(self.name, BIN, "agent", "run", "--dir", self.dir, "--backend", self.backend, *self.options, folder=self.gateway.folder)
 
     def stop(self, sig=signal.SIGTERM):
         return self.process.stop(sig)

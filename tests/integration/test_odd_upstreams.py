@@ -250,6 +250,146 @@ def test_contract_46_an_idle_connection_is_given_up_before_the_servers_own_limit
     server.close()
 
 
+# --- members that the gateway adds
+
+
+def unknown_member(name):
+    return {"detail": [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}]}
+
+
+def strict(*unknown, status=422):
+    """A handler that refuses these members, and answers what is without them."""
+
+    def handle(connection):
+        refused = next((name for name in unknown if name in connection.request.json), None)
+        if refused is None:
+            return default_handler(connection)
+        connection.answer(status, unknown_member(refused))
+
+    return handle
+
+
+CAPS = ("max_completion_tokens", "max_tokens")
+
+
+def caps_of(requests):
+    return [[name for name in CAPS if name in request.json] for request in requests]
+
+
+def metered(gateway):
+    """A key whose budget makes the gateway send a cap."""
+    return gateway.key("--budget", "tokens:9000/total")
+
+
+@pytest.mark.parametrize("via", ["direct", "agent"])
+@pytest.mark.parametrize("status", [400, 422])
+def test_contract_45_a_cap_that_a_server_does_not_know_is_sent_under_its_other_name(make_gateway, fake, mark, via, status):
+    gateway = make_gateway(via=via)
+    fake.on(mark, strict("max_completion_tokens", status=status))
+    with Client(gateway, metered(gateway)) as client:
+        answered, headers, _ = client.chat(mark)
+        assert answered == 200
+        first, second = fake.seen(mark)
+        assert caps_of([first, second]) == [["max_completion_tokens"], ["max_tokens"]]
+        assert first.json["max_completion_tokens"] == second.json["max_tokens"]
+        assert client.chat(mark)[0] == 200
+        assert caps_of(fake.seen(mark)[2:]) == [["max_tokens"]], "it was learnt"
+    record = gateway.audit_of(headers["x-request-id"])
+    assert record["end_reason"] == "completed" and record["status"] == 200
+
+
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_contract_45_a_server_without_stream_options_streams_without(make_gateway, fake, mark, via):
+    gateway = make_gateway(via=via)
+    fake.on(mark, strict("stream_options", "max_completion_tokens"))
+    with Client(gateway, metered(gateway)) as client:
+        status, _, body = client.chat(mark, stream=True)
+        assert status == 200 and b"[DONE]" in body and b'"error"' not in body
+        assert len(fake.seen(mark)) == 3
+        assert client.chat(mark, stream=True)[0] == 200
+        assert len(fake.seen(mark)) == 4, "both were learnt"
+
+
+def test_contract_45_a_metered_call_never_goes_without_its_cap(make_gateway, fake, mark):
+    gateway = make_gateway()
+    fake.on(mark, strict(*CAPS))
+    key = metered(gateway)
+    with Client(gateway, key) as client:
+        status, headers, body = client.chat(mark)
+    assert status == 502 and "cap_member" in error_of(body)["message"]
+    assert caps_of(fake.seen(mark)) == [["max_completion_tokens"], ["max_tokens"]]
+    record = gateway.audit_of(headers["x-request-id"])
+    assert record["prompt_tokens"] == record["completion_tokens"] == 0, "nothing was generated, nothing is charged"
+
+
+def test_contract_45_a_client_teaches_nothing(make_gateway, fake, mark):
+    gateway = make_gateway()
+    lies = {"error": {"message": "Unknown parameter: 'max_completion_tokens'", "param": None}}
+
+    def provoked(connection):
+        if "foo" in connection.request.json:
+            return connection.answer(400, lies)  # whatever is sent
+        strict("stream_options")(connection)
+
+    fake.on(mark, provoked)
+    with Client(gateway, metered(gateway)) as client:
+        # A member of the client's own that the server does not know, in words that name ours.
+        assert client.chat(mark, foo=1)[0] in (400, 502)
+        # Members that the client sent itself.
+        status, _, body = client.chat(mark, stream=True, stream_options={"include_usage": True})
+        assert status == 422 and error_of(body)["param"] == "stream_options"
+        # A prompt that holds the name: the call is served, and nothing is learnt of it.
+        assert client.chat(mark + "stream_options", stream=True)[0] == 200
+        asked = len(fake.seen(mark))
+        assert client.chat(mark, stream=True)[0] == 200
+        again = fake.seen(mark)[asked:]
+    assert ["stream_options" in request.json for request in again] == [True, False]
+    assert caps_of(again) == [["max_completion_tokens"]] * 2
+
+
+@pytest.mark.parametrize("member", CAPS)
+def test_contract_45_a_cap_out_of_range_and_a_clients_own_are_the_clients_matter(make_gateway, fake, mark, member):
+    gateway = make_gateway()
+    fake.on(mark + "range", lambda c: c.answer(400, {"error": {
+        "message": f"{member} is too large. This model supports at most 7, more is not supported.", "param": member}}))
+    fake.on(mark + "own", strict(member))
+    with Client(gateway, metered(gateway)) as client:
+        assert client.chat(mark + "range")[0] == 400
+        status, _, body = client.chat(mark + "own", **{member: 5})
+        assert status == 422 and error_of(body)["param"] == member
+    assert len(fake.seen(mark)) == 2
+
+
+def test_contract_45_what_was_refused_is_tried_again_after_a_while(make_gateway, fake, mark):
+    gateway = make_gateway('[route]\nrefused_members = "300ms"\n')
+    fake.on(mark, strict("max_completion_tokens"))
+    with Client(gateway, metered(gateway)) as client:
+        assert client.chat(mark)[0] == 200
+        time.sleep(0.35)
+        assert client.chat(mark)[0] == 200
+    assert len(fake.seen(mark)) == 4
+
+
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_contract_45_the_members_that_are_added_can_be_set(make_gateway, fake, mark, via):
+    gateway = make_gateway(via=None)
+    if via == "agent":
+        gateway.agent(fake.url, options=["--cap-member", "max_tokens", "--no-usage-in-stream"])
+    else:
+        gateway.write_conf(f'[[upstream]]\nname = "old"\nurl = "{fake.url}"\ncap_member = "max_tokens"\nusage_in_stream = false\n')
+        gateway.cli("reload")
+    key = metered(gateway)
+    gateway.wait_models(key, "fake-model")
+    with Client(gateway, key) as client:
+        assert client.chat(mark, stream=True)[0] == 200
+        assert caps_of(fake.seen(mark)) == [["max_tokens"]] and "stream_options" not in fake.seen(mark)[0].json
+        # What is set is not tried under another name.
+        fake.on(mark, strict("max_tokens"))
+        status, _, body = client.chat(mark)
+        assert status == 502 and "cap_member" in error_of(body)["message"]
+    assert len(fake.seen(mark)) == 2
+
+
 # --- errors in their own words
 
 

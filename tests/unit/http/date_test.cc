@@ -28,10 +28,10 @@ TEST(HttpDate, TwoDigitsOfAYearAreTheOneWithin50Years) {
 }
 
 TEST(HttpDate, NothingElseIs) {
-  for (const char* text : {"", "40", "Sun", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET",
-                           "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
-                           "Sun, 06 Nov 1994 24:49:37 GMT", "Xyz, 06 Nov 1994 08:49:37 GMT",
-                           "Sun, 06 Nov 1994 08:49:37 GMT ", "2026-11-27T21:28:01Z"}) {
+  for (const char* text :
+       {"", "40", "Sun", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Foo 1994 08:49:37 GMT",
+        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Xyz, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT ", "2026-11-27T21:28:01Z"}) {
     EXPECT_FALSE(parse_http_date(text, kNow)) << text;
   }
 }

@@ -283,5 +283,13 @@ TEST(EditBody, MakesAllEditsAtOnce) {
             R"({"stream_options":{"include_usage":true},"max_completion_tokens":1,"model":"b"})");
 }
 
+TEST(EditBody, C45ACapThatIsPutInIsCalledAsThePlaceWantsIt) {
+  const Edits edits{.clamp_output_to = 7, .cap_member = kMaxTokens};
+  EXPECT_EQ(edited(EndpointId::kChatCompletions, R"({"model":"m"})", edits), R"({"max_tokens":7,"model":"m"})");
+  EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", edits), R"({"max_output_tokens":7,"model":"m"})");
+  EXPECT_EQ(edited(EndpointId::kChatCompletions, R"({"model":"m","max_completion_tokens":9})", edits),
+            R"({"model":"m","max_completion_tokens":7})");
+}
+
 }  // namespace
 }  // namespace sluice::openai

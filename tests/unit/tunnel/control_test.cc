@@ -6,6 +6,15 @@ namespace sluice::tunnel {
 namespace {
 
 TEST(Control, HelloSurvivesTheWire) {
+  const auto answer =
+      decode_hello_answer(encode(HelloAnswer{"v", "b", 2, /*usage_in_stream=*/false, CapMember::kMaxTokens}));
+  ASSERT_TRUE(answer);
+  EXPECT_FALSE(answer->usage_in_stream);
+  EXPECT_EQ(answer->cap_member, CapMember::kMaxTokens);
+  const auto older = decode_hello_answer(R"({"version":"v","cap_member":"x"})");
+  ASSERT_TRUE(older);
+  EXPECT_TRUE(older->usage_in_stream);
+  EXPECT_EQ(older->cap_member, CapMember::kAuto);
   const auto hello = decode_hello(encode(Hello{"gw", "g1", 4, 3, 6}));
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->gateway, "gw");

@@ -1,0 +1,37 @@
+// What places have refused of the members that we add to calls: learnt from their refusals, and forgotten after a while.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "tunnel/control.h"
+
+namespace sluice::upstream {
+
+// As what a cap that we add to a chat is sent. kAuto: the API's own, or the other where a place has refused that.
+using tunnel::CapMember;
+
+// A bounded table, by place and model.
+// Thread: owning worker only.
+class RefusedMembers final {
+ public:
+  struct Known {
+    bool usage_refused = false;        // stream_options is not to be added
+    CapMember cap = CapMember::kAuto;  // the name that was taken
+  };
+  [[nodiscard]] Known find(std::string_view place, std::string_view model, MonoTime now) const;
+  // Adds what `known` says to what is known already, until `until`. Where the table is full, another entry goes.
+  void learn(std::string_view place, std::string_view model, Known known, MonoTime now, MonoTime until);
+
+ private:
+  static constexpr std::size_t kMost = 1024;
+  struct Entry {
+    Known known;
+    MonoTime until;
+  };
+  NameMap<Entry> entries_;
+};
+
+}  // namespace sluice::upstream
