@@ -98,7 +98,7 @@ struct Route {
   Duration queue_time{30'000};
   std::uint32_t connect_attempts = 3;              // other upstreams tried while nothing was sent
   std::size_t answer_limit = 64 * 1024 * 1024;     // of an answer that is not streamed
-  std::uint32_t models_per_source = 10'000;         // learned from one agent or upstream; the rest is ignored
+  std::uint32_t models_per_source = 10'000;        // learned from one agent or upstream; the rest is ignored
   std::uint32_t learned_models = 20'000;           // known in all beyond those of the conf; the rest is ignored
   Duration forget_models{7LL * 24 * 3600 * 1000};  // of agents that have been away for so long
   Duration refused_members{3600 * 1000};           // what a place refused of the members that we add is kept so long
