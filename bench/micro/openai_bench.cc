@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "openai/answer.h"
+#include "openai/answer_walk.h"
 #include "openai/call_reader.h"
 
 namespace {
@@ -112,12 +113,34 @@ void BM_FindUsage(benchmark::State& state) {
       R"({"id":"chatcmpl-bench0000000000","object":"chat.completion","created":1760000000,"model":"bench-json",)"
       R"("choices":[{"index":0,"message":{"role":"assistant","content":"A short answer of a dozen words or so."},)"
       R"("logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":16,"total_tokens":41}})";
-  Buffer body;
-  static_cast<void>(body.prepare(answer.size() + 128));
-  body.append(answer);
   const openai::Endpoint& endpoint = openai::endpoint_of(EndpointId::kChatCompletions);
-  for (auto _ : state) benchmark::DoNotOptimize(openai::find_usage(endpoint, body.view()));
+  for (auto _ : state) {
+    openai::AnswerWalk walk(endpoint);
+    walk.take(answer);
+    benchmark::DoNotOptimize(walk.told());
+  }
 }
 BENCHMARK(BM_FindUsage);
+
+// An answer of embeddings, 16 KiB at a time.
+void BM_WalkEmbeddings(benchmark::State& state) {
+  std::string answer = R"({"object":"list","data":[)";
+  while (answer.size() < 1'000'000) {
+    answer += R"({"object":"embedding","index":0,"embedding":[)";
+    for (int i = 0; i < 1024; ++i) answer += "-0.0123456789,";
+    answer.back() = ']';
+    answer += "},";
+  }
+  answer.back() = ']';
+  answer += R"(,"model":"m","usage":{"prompt_tokens":25,"total_tokens":25}})";
+  const openai::Endpoint& endpoint = openai::endpoint_of(EndpointId::kEmbeddings);
+  for (auto _ : state) {
+    openai::AnswerWalk walk(endpoint);
+    for (std::size_t at = 0; at < answer.size(); at += 16384) walk.take(std::string_view(answer).substr(at, 16384));
+    benchmark::DoNotOptimize(walk.told());
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * answer.size()));
+}
+BENCHMARK(BM_WalkEmbeddings);
 
 }  // namespace

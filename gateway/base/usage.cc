@@ -42,6 +42,8 @@ const char* to_string(EndReason reason) noexcept {
       return "fault";
     case EndReason::kCrashed:
       return "crashed";
+    case EndReason::kIncomplete:
+      return "incomplete";
   }
   return "fault";
 }

@@ -32,11 +32,12 @@ enum class EndReason : std::uint8_t {
   kUpstreamFailed,  // the upstream died, broke its protocol or ended without an end
   kUnavailable,     // no upstream could be reached in time
   kTimeout,
-  kBudgetCut,  // a budget ended the stream cleanly
-  kRevoked,    // the key was revoked while the call ran
-  kDrained,    // the grace period of a drain was over
-  kFault,      // a bug of ours
-  kCrashed,    // found without an end in the journal after a crash
+  kBudgetCut,   // a budget ended the stream cleanly
+  kRevoked,     // the key was revoked while the call ran
+  kDrained,     // the grace period of a drain was over
+  kFault,       // a bug of ours
+  kCrashed,     // found without an end in the journal after a crash
+  kIncomplete,  // the answer is whole, and says of itself that it is not: a Response that met its cap or a filter
 };
 
 [[nodiscard]] const char* to_string(UsageSource source) noexcept;  // "none" "estimated" "measured"

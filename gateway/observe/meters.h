@@ -39,7 +39,7 @@ class Meters final {
   CounterId clients_gone;
   CounterId upstream_failures;
   CounterId faults;                  // exceptions that left a task: bugs
-  std::array<CounterId, 13> ends{};  // by EndReason
+  std::array<CounterId, 14> ends{};  // by EndReason
 
   [[nodiscard]] CounterId end(EndReason reason) const noexcept { return ends[static_cast<std::size_t>(reason)]; }
 

@@ -1,24 +1,29 @@
 #include "openai/answer.h"
 
-#include "openai/json_text.h"
 #include "openai/skim.h"
 
 namespace sluice::openai {
+namespace {
 
-std::optional<UsageReading> find_usage(const Endpoint& endpoint, std::string_view body) noexcept {
-  std::optional<UsageReading> reading = read_usage(skim_find(body, "usage"));
-  if (reading && endpoint.dialect == Dialect::kEmbedding) {
-    Usage& usage = reading->usage;
-    if (usage.prompt_tokens == 0) usage.prompt_tokens = usage.completion_tokens;
-    usage.completion_tokens = usage.reasoning_tokens = 0;
-  }
-  return reading;
+// White space, and the bytes of a byte order mark.
+bool stands_before(char c) noexcept {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\xEF' || c == '\xBB' || c == '\xBF';
 }
 
-std::string_view find_model(std::string_view body, std::span<char> into) noexcept {
-  const std::string_view value = skim_find(body, "model");
-  if (!is_string(value)) return {};
-  return unescape(unquoted(value), into);
+}  // namespace
+
+AnswerKind kind_of(std::string_view bytes) noexcept {
+  while (!bytes.empty() && stands_before(bytes.front())) bytes.remove_prefix(1);
+  if (bytes.empty()) return AnswerKind::kUndecided;
+  if (bytes.front() == '{') return AnswerKind::kObject;
+  if (bytes.front() == ':') return AnswerKind::kEvents;
+  for (const std::string_view field : {"data", "event", "id", "retry"}) {
+    if (field.starts_with(bytes)) return AnswerKind::kUndecided;
+    if (!bytes.starts_with(field)) continue;
+    const char behind = bytes[field.size()];
+    return behind == ':' || behind == '\n' || behind == '\r' ? AnswerKind::kEvents : AnswerKind::kOther;
+  }
+  return AnswerKind::kOther;
 }
 
 }  // namespace sluice::openai

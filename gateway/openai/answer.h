@@ -16,12 +16,17 @@
 
 namespace sluice::openai {
 
-// Usage of a whole JSON answer, or nothing. Fields that are absent stay 0; kMeasured only where the upstream said so.
-// REQUIRES: as CallReader::read for padding.
-[[nodiscard]] std::optional<UsageReading> find_usage(const Endpoint& endpoint, std::string_view body) noexcept;
+// What an answer is, told by its first bytes: labels are wrong or missing with many servers.
+enum class AnswerKind : std::uint8_t {
+  kUndecided,  // more bytes have to come
+  kObject,     // a JSON object
+  kEvents,     // SSE
+  kOther,      // another JSON value, a page, plain text
+};
+[[nodiscard]] AnswerKind kind_of(std::string_view bytes) noexcept;
 
-// The model that the answer says it came from, written into `into`; empty: it does not say.
-[[nodiscard]] std::string_view find_model(std::string_view body, std::span<char> into) noexcept;
+// How an answer that is whole came to its end, as it says itself.
+enum class Ending : std::uint8_t { kComplete, kIncomplete, kFailed };
 
 // How a stream stands.
 enum class StreamState : std::uint8_t {
@@ -68,6 +73,7 @@ class StreamFilter final {
   // Measured if the upstream said so and is believed, else estimated from what passed and `prompt_estimate`, none if
   // nothing passed.
   [[nodiscard]] Usage usage(std::uint64_t prompt_estimate) const noexcept;
+  [[nodiscard]] Ending ending() const noexcept;  // of Responses, whose last event says so
   // The last that the upstream said of its usage, believed or not; none: nothing.
   [[nodiscard]] const std::optional<UsageReading>& told() const noexcept;
   [[nodiscard]] std::string_view model() const noexcept;  // as the upstream named it

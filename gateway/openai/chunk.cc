@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "openai/json_text.h"
+
 namespace sluice::openai {
 namespace {
 
@@ -42,6 +44,7 @@ ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
   into.text = text;
   Skimmer skimmer(text);
   if (skimmer.open('{') != Skim::kMember) return ChunkForm::kMalformed;
+  std::array<char, 16> scratch;  // longer than each of these names
   SkimMember member;
   Removable* last = nullptr;
   const char* previous_end = nullptr;
@@ -49,7 +52,7 @@ ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
   for (std::size_t index = 0; (step = skimmer.member(member)) == Skim::kMember; ++index) {
     if (last != nullptr) last->next_begin = member.begin;
     last = nullptr;
-    const std::string_view name = member.name;
+    const std::string_view name = plain_name(member.name, scratch);
     if (name == "choices") {
       into.choices = member.value;
     } else if (name == "usage" || name == "error") {
@@ -65,6 +68,8 @@ ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
       into.model = member.value;
     } else if (name == "type") {
       into.type = member.value;
+    } else if (name == "x_groq") {
+      into.groq = member.value;
     } else if (name == "message" || name == "detail") {
       into.tells = true;
     }
@@ -122,6 +127,34 @@ void append_without_choices(Buffer& out, const Chunk& chunk) {
 
 std::size_t ChoiceTable::size() const noexcept { return std::max<std::size_t>(expected_, ended_.size()); }
 
+void add_choice(std::optional<UsageReading>& sum, const UsageReading& choice) noexcept {
+  if (!sum) {
+    sum = choice;
+    return;
+  }
+  Usage& usage = sum->usage;
+  usage.prompt_tokens = std::max(usage.prompt_tokens, choice.usage.prompt_tokens);
+  usage.cached_tokens = std::max(usage.cached_tokens, choice.usage.cached_tokens);
+  usage.completion_tokens += choice.usage.completion_tokens;
+  usage.reasoning_tokens += choice.usage.reasoning_tokens;
+  sum->doubt = std::max(sum->doubt, choice.doubt);
+}
+
+std::optional<UsageReading> ChoiceTable::used() const noexcept {
+  std::optional<UsageReading> sum;
+  for (const std::optional<UsageReading>& told : used_) {
+    if (told) add_choice(sum, *told);
+  }
+  return sum;
+}
+
+void ChoiceTable::note_usage(std::uint64_t index, const UsageReading& told) {
+  constexpr std::uint64_t kMostTelling = 1024;
+  if (index >= kMostTelling) return;
+  if (index >= used_.size()) used_.resize(index + 1);
+  used_[index] = told;
+}
+
 void ChoiceTable::mark(std::uint64_t index, bool ended) {
   if (index >= kMostChoices) return;
   if (index >= ended_.size()) ended_.resize(index + 1);
@@ -141,6 +174,7 @@ ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
     SkimMember member;
     std::uint64_t index = 0;
     bool ended = false;
+    std::optional<UsageReading> told;
     while (members.member(member) == Skim::kMember) {
       if (member.name == "index") {
         index = skim_count(member.value);
@@ -148,7 +182,13 @@ ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
         ended = is_string(member.value) && member.value.size() > 2;  // "" is a bug of old SGLang, and no end
       } else if (member.name == "delta" || member.name == "text") {
         add_text(member.value, seen.text);
+      } else if (member.name == "usage") {
+        told = read_usage(member.value);
       }
+    }
+    if (told) {
+      note_usage(index, *told);
+      seen.usage = true;
     }
     ++seen.choices;
     seen.ended = seen.ended || ended;

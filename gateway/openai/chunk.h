@@ -4,11 +4,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "openai/skim.h"
+#include "openai/usage_reader.h"
 
 namespace sluice::openai {
 
@@ -33,6 +35,7 @@ struct Chunk {
   Removable usage;
   Removable error;
   std::string_view choices;  // the value; empty: absent
+  std::string_view groq;     // x_groq
   std::string_view id, created, model, object, type;
   bool tells = false;  // it has a message or a detail, as errors do
   [[nodiscard]] Choices has_choices() const noexcept;
@@ -61,6 +64,9 @@ struct DeltaText {
 };
 void add_text(std::string_view value, DeltaText& into, unsigned depth = 0) noexcept;
 
+// Adds what one choice used to what others did: they read one prompt.
+void add_choice(std::optional<UsageReading>& sum, const UsageReading& choice) noexcept;
+
 // Bytes between quotes, with an escape counted as the one or two bytes that it mostly stands for.
 [[nodiscard]] std::uint64_t string_bytes(std::string_view inside) noexcept;
 
@@ -74,19 +80,24 @@ class ChoiceTable final {
     DeltaText text;
     std::size_t choices = 0;
     bool ended = false;  // one of them at least
+    bool usage = false;  // one of them told what it used
   };
   // Looks at each choice: marks those that end, and finds the text in the deltas.
   Seen read(std::string_view choices);
   [[nodiscard]] bool all_ended() const noexcept { return ended_count_ != 0 && ended_count_ >= size(); }
   [[nodiscard]] bool ended(std::size_t index) const noexcept { return index < ended_.size() && ended_[index] != 0; }
   [[nodiscard]] std::size_t size() const noexcept;
+  // What the choices told that they used, all together; each counts with the last that it told.
+  [[nodiscard]] std::optional<UsageReading> used() const noexcept;
 
  private:
+  void note_usage(std::uint64_t index, const UsageReading& told);
   void mark(std::uint64_t index, bool ended);
 
   std::uint64_t expected_;
   std::vector<std::uint8_t> ended_;  // by index; 0: seen or not, and open
   std::size_t ended_count_ = 0;
+  std::vector<std::optional<UsageReading>> used_;  // by index; empty with nearly every server
 };
 
 }  // namespace sluice::openai

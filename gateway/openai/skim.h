@@ -16,6 +16,41 @@
 
 namespace sluice::openai {
 
+// The first quote or backslash, or `end`.
+[[nodiscard]] inline const char* find_quote_or_backslash(const char* at, const char* end) noexcept {
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  for (; end - at >= 16; at += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const auto hits = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash))));
+    if (hits != 0) return at + std::countr_zero(hits);
+  }
+#endif
+  while (at < end && *at != '"' && *at != '\\') ++at;
+  return at;
+}
+
+// The first quote or bracket, or `end`.
+[[nodiscard]] inline const char* find_quote_or_bracket(const char* at, const char* end) noexcept {
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i low_case = _mm_set1_epi8(0x20);  // maps [ ] onto { }
+  const __m128i opening = _mm_set1_epi8('{');
+  const __m128i closing = _mm_set1_epi8('}');
+  for (; end - at >= 16; at += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i folded = _mm_or_si128(block, low_case);
+    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(
+        _mm_cmpeq_epi8(block, quote), _mm_or_si128(_mm_cmpeq_epi8(folded, opening), _mm_cmpeq_epi8(folded, closing)))));
+    if (hits != 0) return at + std::countr_zero(hits);
+  }
+#endif
+  while (at < end && *at != '"' && (*at | 0x20) != '{' && (*at | 0x20) != '}') ++at;
+  return at;
+}
+
 // The place behind the string's closing quote; null: it does not end. `at` stands behind the opening quote.
 [[nodiscard]] inline const char* skim_string(const char* at, const char* end) noexcept {
 #if defined(__SSE2__)

@@ -39,6 +39,8 @@ StreamState StreamFilter::finish(Buffer& out) noexcept {
   if (state.endpoint.dialect == Dialect::kResponse)
     return state.state = state.terminal_seen ? StreamState::kDone : StreamState::kBroken;
   if (!state.done_seen && !state.choices.all_ended()) return state.state = StreamState::kBroken;
+  // Told, but not in a chunk that could be handed on.
+  if (state.options.client_wants_usage && state.held_usage.empty() && state.usage) state.make_own_usage();
   state.append_held_usage(out);
   out.append("data: [DONE]\n\n");
   return state.state = StreamState::kDone;
@@ -97,7 +99,13 @@ void StreamFilter::State::make_own_usage() {
   held_usage.append(",\"model\":");
   append_or(held_usage, model_value, "\"\"");
   held_usage.append(",\"choices\":[],\"usage\":{");
-  append_counts(held_usage, estimate(options.prompt_estimate), "prompt_tokens", "completion_tokens");
+  const Usage counts = estimate(options.prompt_estimate);
+  append_counts(held_usage, counts, "prompt_tokens", "completion_tokens");
+  if (counts.cached_tokens != 0) {
+    held_usage.append(",\"prompt_tokens_details\":{\"cached_tokens\":");
+    append_number(held_usage, counts.cached_tokens);
+    held_usage.append("}");
+  }
   held_usage.append("}}");
 }
 

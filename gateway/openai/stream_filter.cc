@@ -124,11 +124,13 @@ void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, 
   const bool has_usage = chunk.usage.present() && chunk.usage.member.value.front() == '{';
   const Choices has_choices = chunk.has_choices();
   if (has_choices != Choices::kSome && has_usage) return take_usage_chunk(chunk);
+  if (!chunk.groq.empty()) (void)note_usage(read_usage(skim_find(chunk.groq, "usage")), Told::kByGroq);
   if (has_choices == Choices::kEmpty) return;  // SDK users index into choices
   const ChoiceTable::Seen seen = choices.read(chunk.choices);
   note_text(seen.text.bytes);
+  if (seen.usage) (void)note_usage(choices.used(), Told::kByChoices);
   if (has_usage) {
-    const bool counted_now = note_usage(chunk.usage.member.value, false);
+    const bool counted_now = note_usage(read_usage(chunk.usage.member.value), Told::kAlong);
     if (options.client_wants_usage && (counted_now || held_usage.empty())) {
       held_usage.clear();
       append_without_choices(held_usage, chunk);
@@ -144,7 +146,7 @@ void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, 
   } else {
     at = pass_edited(name, chunk, options.client_wants_usage && has_usage, out, mark);
   }
-  if (name.empty() && !has_usage) learn(chunk, seen, out.view().substr(begin), at);
+  if (name.empty() && !has_usage && !seen.usage) learn(chunk, seen, out.view().substr(begin), at);
 }
 
 // Only where nothing but the one text can be told from the chunk: no end, no usage, no second string.
@@ -159,7 +161,7 @@ void StreamFilter::State::learn(const Chunk& chunk, const ChoiceTable::Seen& see
 
 // Held back until [DONE], so that the client gets exactly one whatever the upstream sends.
 void StreamFilter::State::take_usage_chunk(const Chunk& chunk) {
-  const bool counted_now = note_usage(chunk.usage.member.value, true);
+  const bool counted_now = note_usage(read_usage(chunk.usage.member.value), Told::kAlone);
   if (!options.client_wants_usage || (!counted_now && !held_usage.empty())) return;
   held_usage.clear();
   edited.clear();
@@ -190,7 +192,7 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
     if (read_chunk(skim_find(chunk.text, "response"), response) == ChunkForm::kObject) {
       response.created = skim_find(response.text, "created_at");
       note_head(response);
-      if (is_terminal(type)) (void)note_usage(response.usage.member.value, true);
+      if (is_terminal(type)) (void)note_usage(read_usage(response.usage.member.value), Told::kAlone);
     }
   }
   if (chunk.error.present()) {
@@ -200,6 +202,7 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
   }
   if (!is_terminal(type)) return;
   terminal_seen = true;
+  if (type != "response.completed") ending = type == "response.failed" ? Ending::kFailed : Ending::kIncomplete;
   state = StreamState::kDone;
 }
 
@@ -219,15 +222,13 @@ void StreamFilter::State::note_text(std::uint64_t bytes) noexcept {
   text_total_bytes += bytes;
 }
 
-bool StreamFilter::State::note_usage(std::string_view object, bool final) noexcept {
-  if (usage_final && !final) return false;
-  std::optional<UsageReading> said = read_usage(object);
-  if (!said) return false;
+bool StreamFilter::State::note_usage(std::optional<UsageReading> said, Told where) noexcept {
+  if (!said || (usage && where < told)) return false;
   // Whoever once told what cannot be is not believed in this answer any more.
   const bool believed = options.claim_limit.allows(said->usage) && (!usage || usage->doubt != UsageDoubt::kClaim);
   if (!believed) said->doubt = UsageDoubt::kClaim;
   usage = said;
-  usage_final = final;
+  told = where;
   return true;
 }
 
@@ -258,7 +259,8 @@ Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcep
   if (usage && usage->doubt != UsageDoubt::kClaim) {
     Usage said = usage->usage;
     // Usage that rides along counts one choice alone with some servers.
-    if (!usage_final && choices.size() > 1) said.completion_tokens = std::max(said.completion_tokens, counted());
+    if (told != Told::kAlone && choices.size() > 1)
+      said.completion_tokens = std::max(said.completion_tokens, counted());
     return said;
   }
   if (events == 0) return {};
@@ -270,6 +272,7 @@ Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcep
 std::uint64_t StreamFilter::events() const noexcept { return state_->events; }
 std::uint64_t StreamFilter::completion_tokens() const noexcept { return state_->counted(); }
 Usage StreamFilter::usage(std::uint64_t prompt_estimate) const noexcept { return state_->estimate(prompt_estimate); }
+Ending StreamFilter::ending() const noexcept { return state_->ending; }
 const std::optional<UsageReading>& StreamFilter::told() const noexcept { return state_->usage; }
 std::string_view StreamFilter::model() const noexcept { return state_->model; }
 

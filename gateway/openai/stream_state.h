@@ -25,8 +25,10 @@ struct StreamFilter::State {
 
   void note_head(const Chunk& chunk);
   void note_text(std::uint64_t bytes) noexcept;
-  // False: it says nothing, and what is known stays.
-  bool note_usage(std::string_view object, bool final) noexcept;
+  // Where usage was told, what counts less first.
+  enum class Told : std::uint8_t { kByGroq, kByChoices, kAlong, kAlone };
+  // False: it says nothing, or less than what is known already, which stays.
+  bool note_usage(std::optional<UsageReading> said, Told where) noexcept;
   void pass(std::string_view name, std::string_view data, Buffer& out);
   // Returns where `mark`, a place in the chunk, stands in its event.
   std::size_t pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out, const char* mark);
@@ -53,12 +55,13 @@ struct StreamFilter::State {
 
   bool done_seen = false;      // [DONE]
   bool terminal_seen = false;  // a terminal event of Responses
+  Ending ending = Ending::kComplete;
   std::uint64_t events = 0;
   std::uint64_t text_deltas = 0;
   std::uint64_t text_total_bytes = 0;
 
   std::optional<UsageReading> usage;  // the last that the upstream said
-  bool usage_final = false;           // it came in the chunk made for it, not along with text
+  Told told = Told::kByGroq;          // where
   Buffer held_usage;                  // the usage chunk for the client, to leave with [DONE]
 
   // Of the first chunk that has them, as they stand in its text: for the chunks that cut() writes.

@@ -9,6 +9,8 @@
 
 #include "observe/trace.h"
 #include "openai/answer.h"
+#include "openai/answer_walk.h"
+#include "openai/assembled_answer.h"
 #include "openai/error_body.h"
 #include "proxy/reply.h"
 #include "proxy/worker.h"
@@ -101,24 +103,38 @@ class Exchange final {
   [[nodiscard]] bool client_names(std::string_view member) const noexcept;
 
   // Parts of relay(), in relay.cc.
+  Task<Result<openai::AnswerKind>> await_kind();
+  Task<Status> await_more(net::Deadline& ping, net::Deadline silence);
   Task<Status> relay_stream();
   Task<Status> pass_events(openai::StreamFilter& filter);
   openai::StreamState filter_arrived(openai::StreamFilter& filter);
   Task<void> let_upstream_end();
-  Task<Status> relay_whole();
-  Task<Status> gather(std::size_t limit_bytes);
-  Task<Status> pass_through(ReplyHeaders& headers);
-  void complete(std::optional<openai::UsageReading> told, std::size_t answer_bytes, std::size_t unsent_bytes) noexcept;
   Task<Status> relay_error();
   void begin_stream();
   void add_answer_headers(ReplyHeaders& headers) const noexcept;
   [[nodiscard]] openai::StreamFilter::Options filter_options() const noexcept;
+  void note_first_byte() noexcept;
+
+  // In relay_whole.cc and relay_converted.cc.
+  Task<Status> relay_whole();
+  Task<Status> gather(std::size_t limit_bytes, net::Deadline ping = net::Deadline::never());
+  Task<Status> pass_through(ReplyHeaders& headers);
+  void complete() noexcept;
+  Task<Status> answer_said_error();
+  Task<Status> answer_nothing(const char* why);
+  Task<Status> relay_whole_as_stream();
+  Task<Status> relay_stream_as_whole();
+  Task<Status> assemble(openai::StreamFilter& filter, openai::AssembledAnswer& into);
+
+  // What was used, in believe.cc.
   [[nodiscard]] openai::ClaimLimit claim_limit() const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;
   void take_usage(openai::UsageReading told) noexcept;
   void take_usage(const openai::StreamFilter& filter) noexcept;
   void tell_doubt(const openai::UsageReading& told) const noexcept;
-  void note_first_byte() noexcept;
+  [[nodiscard]] Usage own_count() const noexcept;
+  void take_walked_usage() noexcept;
+  void walk_arrived();
 
   // After the client has left, in read_on.cc.
   Task<void> read_on();
@@ -164,6 +180,8 @@ class Exchange final {
   upstream::Lease lease_;
   std::unique_ptr<http::OutgoingCall> upstream_;
   std::optional<openai::StreamFilter> filter_;  // of a streamed answer
+  std::unique_ptr<openai::AnswerWalk> walk_;    // of a whole one
+  std::size_t walked_bytes_ = 0;                // of what stands in the upstream's body
 
   std::array<char, 40> request_id_{};
   std::vector<std::pair<std::string, std::string>> labels_;

@@ -1,6 +1,4 @@
 // read_on(): after the client has left, on to what the upstream says it has used, where the conf asks for that.
-#include <simdjson.h>
-
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
@@ -14,10 +12,19 @@ Task<void> Exchange::read_on() {
     if (!more) co_return;
   }
   if (upstream_->head()->status != 200) co_return;
-  if (call_.stream) {
+  openai::AnswerKind kind = openai::AnswerKind::kUndecided;
+  if (filter_) kind = openai::AnswerKind::kEvents;
+  if (walk_) kind = openai::AnswerKind::kObject;
+  while (kind == openai::AnswerKind::kUndecided) {
+    kind = openai::kind_of(upstream_->body().view());
+    if (kind != openai::AnswerKind::kUndecided) break;
+    const bool more = co_await more_of_upstream(until);
+    if (!more) co_return;
+  }
+  if (kind == openai::AnswerKind::kEvents) {
     if (!filter_) filter_.emplace(*route_.endpoint, filter_options());
     co_await count_rest(until);
-  } else {
+  } else if (kind == openai::AnswerKind::kObject) {
     co_await gather_rest(until);
   }
 }
@@ -41,17 +48,16 @@ Task<void> Exchange::count_rest(net::Deadline until) {
 
 Task<void> Exchange::gather_rest(net::Deadline until) {
   Buffer& body = upstream_->body();
-  std::size_t credited = body.size();
-  while (body.size() <= conf_->settings.whole_answer_bytes) {
-    const bool more = co_await more_of_upstream(until);
-    if (!more) break;
-    upstream_->taken(body.size() - credited);
-    credited = body.size();
+  for (bool more = true; more;) {
+    walk_arrived();
+    const std::size_t arrived = body.size();
+    body.consume(arrived);
+    walked_bytes_ = 0;
+    upstream_->taken(arrived);
+    if (walk_->form() != openai::AnswerWalk::Form::kOpen) break;
+    more = co_await more_of_upstream(until);
   }
-  if (upstream_->state() != http::CallState::kEnded) co_return;
-  (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  if (const std::optional<openai::UsageReading> told = openai::find_usage(*route_.endpoint, body.view()))
-    take_usage(*told);
+  take_walked_usage();
 }
 
 // Sleeps until something came. False: there is no more, or no more time.

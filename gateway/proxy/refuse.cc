@@ -86,10 +86,10 @@ void Exchange::tell_operator(const openai::ErrorAnswer& answer, unsigned status)
 Task<void> Exchange::refuse(Error error) {
   const bool by_policy = decision_.verdict == policy::Verdict::kRefuse;
   outcome_.reason = by_policy ? EndReason::kRefused : end_reason_of(error, upstream_ != nullptr);
+  if (walk_) take_walked_usage();
   if (outcome_.reason == EndReason::kClientGone) co_await read_on();
   // The model has read the prompt at the least, as far as anybody knows.
-  if (upstream_ && outcome_.usage.source == UsageSource::kNone)
-    outcome_.usage = {.source = UsageSource::kEstimated, .prompt_tokens = call_.prompt_estimate};
+  if (upstream_ && outcome_.usage.source == UsageSource::kNone) outcome_.usage = own_count();
   if (outcome_.reason == EndReason::kClientGone || begun_ == Begun::kBody) {
     // Nobody to tell, or no way to: a transfer that breaks off is the only honest end of a half-sent body.
     finish();

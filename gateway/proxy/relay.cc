@@ -1,43 +1,23 @@
-// relay(): from the head of an answer to its end. A stream goes on event by event; another answer is gathered while it
-// is small, so that it leaves whole and with its length, and passed through beyond that.
+// relay(): from the head of an answer to its end. What the answer is, its bytes decide. A stream goes on event by event;
+// what goes on as a whole is in relay_whole.cc, and what came in the other form in relay_converted.cc.
 #include <simdjson.h>
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "proxy/exchange.h"
+#include "proxy/relay_errors.h"
 
 namespace sluice::proxy {
 namespace {
 
 constexpr std::size_t kErrorBodyBytes = 64u << 10;
-constexpr std::size_t kTailBytes = 64u << 10;  // of a passed-through answer, where its usage stands
 constexpr std::chrono::milliseconds kUpstreamEndGrace{20};
 
-bool starts_with(std::string_view text, std::string_view start) noexcept {
-  return boost::beast::iequals(text.substr(0, start.size()), start);
-}
-
-constexpr Error kEndedEarly = {ErrorKind::kProtocol,          Origin::kUpstream, Retry::kNo, 0, 0,
-                               "the model's answer broke off"};
-constexpr Error kTooLong = {ErrorKind::kProtocol,
-                            Origin::kUpstream,
-                            Retry::kNo,
-                            0,
-                            0,
-                            "the model's answer is larger than this gateway passes on ([route] answer_limit)"};
-constexpr Error kSilent = {ErrorKind::kTimeout, Origin::kUpstream, Retry::kNo, 0, 0, "the model fell silent"};
-
-// The usage member of a long answer stands near its end: find it there without the rest.
-std::optional<openai::UsageReading> find_usage_in_tail(const openai::Endpoint& endpoint, std::string_view tail) {
-  constexpr std::string_view kName = "\"usage\"";
-  const std::size_t at = tail.rfind(kName);
-  if (at == std::string_view::npos) return std::nullopt;
-  Buffer object;
-  object.append("{");
-  object.append(tail.substr(at));
-  // What follows the member is the rest of the outer object: its closing brace closes ours as well.
-  (void)object.prepare(simdjson::SIMDJSON_PADDING);
-  return openai::find_usage(endpoint, object.view());
+// Encodings that leave the bytes as they are, in any spelling.
+bool is_plain(std::string_view encoding) noexcept {
+  encoding = trimmed(encoding);
+  return encoding.empty() || boost::beast::iequals(encoding, "identity");
 }
 
 }  // namespace
@@ -45,13 +25,54 @@ std::optional<openai::UsageReading> find_usage_in_tail(const openai::Endpoint& e
 Task<Status> Exchange::relay() {
   const http::AnswerHead& head = *upstream_->head();
   if (head.status < 200 || head.status >= 300) co_return co_await relay_error();
-  if (!head.content_encoding.empty() && head.content_encoding != "identity")
+  if (!is_plain(head.content_encoding))
     co_return upstream_error(ErrorKind::kProtocol,
                              "the model server compressed an answer that was asked for as identity");
-  if (starts_with(head.content_type, "text/event-stream")) co_return co_await relay_stream();
-  if (begun_ != Begun::kNothing || !starts_with(head.content_type, "application/json"))
-    co_return upstream_error(ErrorKind::kProtocol, "the model server answered with something else than was asked for");
-  co_return co_await relay_whole();
+  const Result<openai::AnswerKind> kind = co_await await_kind();
+  if (!kind) co_return kind.error();
+  if (*kind == openai::AnswerKind::kEvents) {
+    if (call_.stream) co_return co_await relay_stream();
+    co_return co_await relay_stream_as_whole();
+  }
+  if (*kind == openai::AnswerKind::kObject) {
+    if (call_.stream) co_return co_await relay_whole_as_stream();
+    co_return co_await relay_whole();
+  }
+  co_return co_await answer_nothing(kNoAnswer);
+}
+
+// Until the first bytes of the answer say what it is. kUndecided: it ended before they did.
+Task<Result<openai::AnswerKind>> Exchange::await_kind() {
+  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+  const std::chrono::milliseconds first =
+      begun_ == Begun::kNothing ? conf_->settings.first_ping : conf_->settings.ping_interval;
+  net::Deadline ping = call_.stream ? net::Deadline::after(first) : net::Deadline::never();
+  for (;;) {
+    Buffer& body = upstream_->body();
+    const openai::AnswerKind kind = openai::kind_of(body.view());
+    if (kind != openai::AnswerKind::kUndecided) co_return kind;
+    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
+    if (upstream_->state() == http::CallState::kEnded) co_return kind;
+    // Some servers send white space to show that they are alive.
+    const std::size_t white = std::min(body.view().find_first_not_of(" \t\r\n"), body.size());
+    body.consume(white);
+    if (white != 0) upstream_->taken(white);
+    const Status more = co_await await_more(ping, silence);
+    if (!more) co_return more.error();
+  }
+}
+
+// Sleeps until something came. The client of a stream hears a ping where it has to wait long.
+Task<Status> Exchange::await_more(net::Deadline& ping, net::Deadline silence) {
+  const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});
+  if (!woken) co_return woken.error();
+  if (*woken == net::Wake::kNotified) co_return ok();
+  if (silence.passed()) co_return kSilent;
+  if (!ping.passed()) co_return ok();
+  begin_stream();
+  client_.append(": ping\n\n");
+  ping = net::Deadline::after(conf_->settings.ping_interval);
+  co_return co_await client_.flush();
 }
 
 void Exchange::begin_stream() {
@@ -83,37 +104,6 @@ openai::StreamFilter::Options Exchange::filter_options() const noexcept {
           .prompt_estimate = call_.prompt_estimate,
           .event_limit_bytes = conf_->settings.event_bytes,
           .claim_limit = claim_limit()};
-}
-
-// The most that the call can have used: a prompt no longer than the model's context, an output within the cap that was
-// sent. Bytes bound no prompt, because images, files and stored context cost tokens without any.
-openai::ClaimLimit Exchange::claim_limit() const noexcept {
-  const std::string_view model = model_->upstream_name.empty() ? std::string_view(call_.model) : model_->upstream_name;
-  const std::uint64_t context = lease_->context_length(model);
-  const std::uint64_t most = conf_->settings.max_claim;
-  const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
-  openai::ClaimLimit limit{.prompt = most, .completion = most};
-  if (context != 0) limit = {.prompt = times(context, asked_.prompts), .completion = times(context, asked_.choices)};
-  if (const std::optional<std::uint64_t> cap = openai::cap_sent(asked_, clamp()))
-    limit.completion = times(*cap, asked_.choices);
-  return limit;
-}
-
-// What outcome_ holds until now is our own count: it stays where the upstream is not believed.
-void Exchange::take_usage(openai::UsageReading told) noexcept {
-  if (!claim_limit().allows(told.usage)) told.doubt = openai::UsageDoubt::kClaim;
-  if (told.doubt != openai::UsageDoubt::kClaim) outcome_.usage = told.usage;
-  tell_doubt(told);
-}
-
-void Exchange::take_usage(const openai::StreamFilter& filter) noexcept {
-  outcome_.usage = filter.usage(call_.prompt_estimate);
-  if (filter.told()) tell_doubt(*filter.told());
-}
-
-void Exchange::tell_doubt(const openai::UsageReading& told) const noexcept {
-  if (told.doubt == openai::UsageDoubt::kNone || worker_.doubts == nullptr) return;
-  worker_.doubts->tell(told.doubt, place_name_, call_.model, told.usage, claim_limit());
 }
 
 Task<Status> Exchange::relay_stream() {
@@ -172,7 +162,7 @@ openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter) {
   const bool ended = upstream_->state() == http::CallState::kEnded;
   if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended)) {
     state = filter.finish(out);
-    outcome_.reason = EndReason::kCompleted;
+    outcome_.reason = end_reason_of(filter.ending());
   } else if (state == openai::StreamState::kError) {
     outcome_.reason = EndReason::kUpstreamFailed;
     client_.close_after_answer();
@@ -188,7 +178,7 @@ openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter) {
 // The end of the stream and the end of its transfer come within moments: wait for it, so that the connection or stream
 // behind ends cleanly instead of by a cancel.
 Task<void> Exchange::let_upstream_end() {
-  if (outcome_.reason != EndReason::kCompleted) co_return;
+  if (outcome_.reason == EndReason::kBudgetCut || outcome_.reason == EndReason::kUpstreamFailed) co_return;
   const net::Deadline grace = net::Deadline::after(kUpstreamEndGrace);
   while (upstream_->state() == http::CallState::kRunning) {
     const std::size_t rest = upstream_->body().size();
@@ -196,88 +186,6 @@ Task<void> Exchange::let_upstream_end() {
     upstream_->taken(rest);
     if (co_await wake_.wait(grace) == net::Wake::kDeadline) co_return;
   }
-}
-
-// Until the answer is whole in upstream_->body(), or is larger than `limit_bytes`.
-Task<Status> Exchange::gather(std::size_t limit_bytes) {
-  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
-  std::size_t credited = 0;
-  for (;;) {
-    const std::size_t arrived = upstream_->body().size();
-    upstream_->taken(arrived - credited);
-    credited = arrived;
-    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
-    if (upstream_->state() == http::CallState::kEnded || arrived > limit_bytes) co_return ok();
-    const Result<net::Wake> woken = co_await next(silence);
-    if (!woken) co_return woken.error();
-    if (*woken == net::Wake::kDeadline) co_return kSilent;
-  }
-}
-
-Task<Status> Exchange::relay_whole() {
-  const std::size_t limit = conf_->settings.answer_bytes;
-  if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
-  SLUICE_CO_TRY(co_await gather(std::min(conf_->settings.whole_answer_bytes, limit)));
-  if (upstream_->body().size() > limit) co_return kTooLong;
-  note_first_byte();
-  ReplyHeaders headers;
-  headers.add("content-type", "application/json");
-  add_answer_headers(headers);
-  outcome_.status = upstream_->head()->status;
-  if (upstream_->state() != http::CallState::kEnded) co_return co_await pass_through(headers);
-  Buffer answer = std::move(upstream_->body());
-  (void)answer.prepare(simdjson::SIMDJSON_PADDING);
-  if (const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(answer.view())) {
-    outcome_.reason = EndReason::kUpstreamError;
-    co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
-    co_return ok();
-  }
-  std::array<char, 256> model;
-  model_served_.assign(openai::find_model(answer.view(), model));
-  complete(openai::find_usage(*route_.endpoint, answer.view()), answer.size(), answer.size());
-  (void)co_await client_.respond(outcome_.status, headers.span(), answer.view());
-  co_return ok();
-}
-
-// An answer too large to gather: as it comes, its last bytes kept for the usage in them.
-Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
-  begun_ = Begun::kBody;
-  client_.begin(outcome_.status, headers.span());
-  Buffer tail;
-  std::size_t passed = 0;
-  for (std::size_t credit = 0;; credit = upstream_->body().size()) {
-    if (credit != 0) upstream_->taken(credit);  // what was gathered before has its credit already
-    Buffer& body = upstream_->body();
-    passed += body.size();
-    if (passed > conf_->settings.answer_bytes) co_return kTooLong;
-    client_.append(body.view());
-    tail.append(body.view().substr(body.size() - std::min(body.size(), kTailBytes)));
-    if (tail.size() > 2 * kTailBytes) tail.consume(tail.size() - kTailBytes);
-    body.consume(body.size());
-    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
-    if (upstream_->state() == http::CallState::kEnded) break;
-    SLUICE_CO_TRY(co_await client_.flush());
-    if (!body.empty()) continue;
-    const Result<net::Wake> woken = co_await next(net::Deadline::after(conf_->settings.upstream_silence));
-    if (!woken) co_return woken.error();
-    if (*woken == net::Wake::kDeadline) co_return kSilent;
-  }
-  complete(find_usage_in_tail(*route_.endpoint, tail.view()), passed, 0);
-  (void)co_await client_.finish();
-  co_return ok();
-}
-
-// The answer is whole: settle before its last bytes leave.
-void Exchange::complete(std::optional<openai::UsageReading> told, std::size_t answer_bytes,
-                        std::size_t unsent_bytes) noexcept {
-  outcome_.reason = EndReason::kCompleted;
-  outcome_.usage = {
-      .source = UsageSource::kEstimated,
-      .prompt_tokens = call_.prompt_estimate,
-      .completion_tokens = call_.output_cap == 0 ? 0 : std::min((answer_bytes + 3) / 4, claim_limit().completion)};
-  if (told) take_usage(*told);
-  outcome_.bytes_out += unsent_bytes;
-  finish();
 }
 
 // The upstream answered with an error of its own.

@@ -1,0 +1,311 @@
+#include "openai/answer_walk.h"
+
+#include <algorithm>
+
+#include "openai/chunk.h"
+#include "openai/json_text.h"
+#include "openai/skim.h"
+
+namespace sluice::openai {
+namespace {
+
+constexpr std::size_t kMostUsageBytes = 64u << 10;  // a longer usage object is none
+constexpr std::uint32_t kNameBytes = 64;            // of a member's name
+constexpr std::uint32_t kTrackedLevels = 64;
+
+bool is_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+bool is_mark(char c) noexcept { return c == '\xEF' || c == '\xBB' || c == '\xBF'; }  // the bytes of a BOM
+
+}  // namespace
+
+AnswerWalk::~AnswerWalk() { wipe(name_.data(), name_.size()); }
+
+void AnswerWalk::take(std::string_view bytes) {
+  const char* at = bytes.data();
+  const char* const end = at + bytes.size();
+  capture_from_ = at;
+  while (at != end && form_ != Form::kBroken) {
+    if (in_string_) {
+      at = through_string(at, end);
+    } else {
+      at = skips() ? through_skipped(at, end) : step(at, end);
+    }
+  }
+  if (capture_ == nullptr) return;
+  captured_.append({capture_from_, static_cast<std::size_t>(end - capture_from_)});
+  if (captured_.size() > kMostUsageBytes) {
+    captured_.release();
+    capture_ = nullptr;
+  }
+}
+
+std::optional<UsageReading> AnswerWalk::told() const noexcept {
+  std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_;
+  if (told && endpoint_.dialect == Dialect::kEmbedding) {
+    Usage& usage = told->usage;
+    if (usage.prompt_tokens == 0) usage.prompt_tokens = usage.completion_tokens;
+    usage.completion_tokens = usage.reasoning_tokens = 0;
+  }
+  return told;
+}
+
+// One byte of structure.
+const char* AnswerWalk::step(const char* at, const char* end) {
+  (void)end;
+  const char c = *at;
+  if (is_space(c)) return at + 1;
+  if (depth_ == 0 && c != '{') {
+    if (form_ != Form::kOpen || !is_mark(c)) form_ = Form::kBroken;
+    return at + 1;
+  }
+  switch (c) {
+    case '"':
+      begin_string();
+      break;
+    case '{':
+    case '[':
+      open(at);
+      break;
+    case '}':
+    case ']':
+      close(c);
+      break;
+    case ':':
+      after_colon_ = true;
+      break;
+    case ',':
+      end_value();
+      break;
+    default:
+      break;
+  }
+  return at + 1;
+}
+
+bool AnswerWalk::at_name() const noexcept {
+  const bool object = depth_ > kTrackedLevels || ((objects_ >> (depth_ - 1)) & 1U) != 0;
+  return object && !after_colon_;
+}
+
+void AnswerWalk::end_value() {
+  after_colon_ = false;
+  key_ = Key::kOther;
+}
+
+// --- strings
+
+void AnswerWalk::begin_string() noexcept {
+  in_string_ = true;
+  string_bytes_ = 0;
+  name_bytes_ = 0;
+  const bool kept = depth_ == 1 && (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus);
+  name_room_ = at_name() ? kNameBytes : kept ? static_cast<std::uint32_t>(name_.size()) : 0;
+}
+
+const char* AnswerWalk::through_string(const char* at, const char* end) noexcept {
+  const char* const begin = at;
+  if (escaped_) {
+    escaped_ = false;
+    note_escape(*at++);
+  }
+  for (;;) {
+    at = find_quote_or_backslash(at, end);
+    if (at == end) break;
+    if (*at == '"') {
+      note_string(begin, at);
+      in_string_ = false;
+      if (!skips()) end_string();
+      return at + 1;
+    }
+    if (++at == end) {
+      escaped_ = true;
+      break;
+    }
+    note_escape(*at++);
+  }
+  note_string(begin, end);
+  return end;
+}
+
+void AnswerWalk::note_string(const char* begin, const char* end) noexcept {
+  const auto size = static_cast<std::size_t>(end - begin);
+  string_bytes_ += static_cast<std::int64_t>(size);
+  const std::size_t kept = std::min<std::size_t>(size, name_room_ - name_bytes_);
+  std::copy_n(begin, kept, name_.data() + name_bytes_);
+  name_bytes_ += static_cast<std::uint32_t>(kept);
+}
+
+void AnswerWalk::end_string() {
+  const std::string_view kept(name_.data(), name_bytes_);
+  if (at_name()) {
+    key_ = key_of(kept);
+    return;
+  }
+  const bool text =
+      (walks_whole() && key_ != Key::kNoText) || (depth_ == 3 && path_[2] == Node::kChoice && key_ == Key::kText);
+  if (text) text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(string_bytes_, 0));
+  if (depth_ != 1) return;
+  if (key_ == Key::kModel) {
+    std::array<char, 256> decoded;
+    model_.assign(unescape(kept, decoded));
+  } else if (key_ == Key::kError || (key_ == Key::kObject && kept == "error")) {
+    says_error_ = says_error_ || string_bytes_ > 0;
+  } else if (key_ == Key::kStatus) {
+    ending_ = kept == "failed"                              ? Ending::kFailed
+              : kept == "incomplete" || kept == "cancelled" ? Ending::kIncomplete
+                                                            : Ending::kComplete;
+  }
+}
+
+AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
+  struct Row {
+    std::string_view name;
+    Key key;
+  };
+  constexpr Row kRows[] = {
+      {"usage", Key::kUsage},
+      {"choices", Key::kChoices},
+      {"data", Key::kData},
+      {"output", Key::kOutput},
+      {"x_groq", Key::kGroq},
+      {"model", Key::kModel},
+      {"error", Key::kError},
+      {"object", Key::kObject},
+      {"status", Key::kStatus},
+      {"message", Key::kText},
+      {"delta", Key::kText},
+      {"text", Key::kText},
+      {"id", Key::kNoText},
+      {"type", Key::kNoText},
+      {"role", Key::kNoText},
+      {"call_id", Key::kNoText},
+      {"encrypted_content", Key::kNoText},
+  };
+  std::array<char, kNameBytes> scratch;
+  const std::string_view plain = plain_name(name, scratch);
+  for (const Row& row : kRows) {
+    if (row.name == plain) return row.key;
+  }
+  return Key::kOther;
+}
+
+// --- containers
+
+void AnswerWalk::open(const char* bracket) {
+  const Node node = child(bracket);
+  if (form_ == Form::kBroken) return;
+  ++depth_;
+  if (depth_ <= kTrackedLevels) {
+    const std::uint64_t bit = std::uint64_t{1} << (depth_ - 1);
+    objects_ = *bracket == '{' ? objects_ | bit : objects_ & ~bit;
+  }
+  if (!walks_whole()) {
+    if (node == Node::kText || node == Node::kSkipped) {
+      below_ = node;
+      below_from_ = depth_;
+    } else {
+      path_[depth_ - 1] = node;
+    }
+  }
+  end_value();
+}
+
+void AnswerWalk::close(char bracket) {
+  const bool object = depth_ > kTrackedLevels || ((objects_ >> (depth_ - 1)) & 1U) != 0;
+  if (depth_ <= kTrackedLevels && object != (bracket == '}')) {
+    form_ = Form::kBroken;
+    return;
+  }
+  if (!walks_whole() && path_[depth_ - 1] == Node::kChoice && choice_) {
+    add_choice(choices_, *choice_);
+    choice_.reset();
+  }
+  --depth_;
+  if (depth_ < below_from_) below_from_ = 0;
+  if (depth_ == 0) form_ = Form::kWhole;
+  end_value();
+}
+
+AnswerWalk::Node AnswerWalk::child(const char* bracket) {
+  if (walks_whole()) return below_;
+  if (depth_ == 0) {
+    if (form_ != Form::kOpen) form_ = Form::kBroken;  // a second one
+    return Node::kRoot;
+  }
+  const bool object = *bracket == '{';
+  switch (path_[depth_ - 1]) {
+    case Node::kRoot:
+      return child_of_root(bracket);
+    case Node::kChoices:
+      return object ? Node::kChoice : Node::kSkipped;
+    case Node::kChoice:
+      if (key_ == Key::kUsage && object) return capture(choice_, bracket);
+      return key_ == Key::kText ? Node::kText : Node::kSkipped;
+    case Node::kGroq:
+      return key_ == Key::kUsage && object ? capture(groq_, bracket) : Node::kSkipped;
+    default:
+      return Node::kSkipped;
+  }
+}
+
+AnswerWalk::Node AnswerWalk::child_of_root(const char* bracket) {
+  const bool object = *bracket == '{';
+  const Dialect dialect = endpoint_.dialect;
+  switch (key_) {
+    case Key::kUsage:
+      return object ? capture(own_, bracket) : Node::kSkipped;
+    case Key::kGroq:
+      return object ? Node::kGroq : Node::kSkipped;
+    case Key::kError:
+      says_error_ = says_error_ || object;
+      return Node::kSkipped;
+    case Key::kChoices:
+      has_own_ = has_own_ || (!object && (dialect == Dialect::kChat || dialect == Dialect::kCompletion));
+      return object ? Node::kSkipped : Node::kChoices;
+    case Key::kData:
+      has_own_ = has_own_ || (!object && dialect == Dialect::kEmbedding);
+      return Node::kSkipped;
+    case Key::kOutput:
+      has_own_ = has_own_ || (!object && dialect == Dialect::kResponse);
+      return Node::kText;
+    default:
+      return Node::kSkipped;
+  }
+}
+
+const char* AnswerWalk::through_skipped(const char* at, const char* end) {
+  for (;;) {
+    at = find_quote_or_bracket(at, end);
+    if (at == end) return end;
+    const char c = *at++;
+    if (c == '"') {
+      in_string_ = true;
+      name_room_ = name_bytes_ = 0;
+      return at;
+    }
+    if (c == '{' || c == '[') {
+      ++depth_;
+    } else if (--depth_ < below_from_) {
+      if (capture_ != nullptr) end_capture(at);
+      below_from_ = 0;
+      end_value();
+      return at;
+    }
+  }
+}
+
+AnswerWalk::Node AnswerWalk::capture(std::optional<UsageReading>& into, const char* begin) noexcept {
+  capture_ = &into;
+  capture_from_ = begin;
+  return Node::kSkipped;
+}
+
+// One that says nothing, as null and zeros do, takes nothing back.
+void AnswerWalk::end_capture(const char* behind) {
+  captured_.append({capture_from_, static_cast<std::size_t>(behind - capture_from_)});
+  if (const std::optional<UsageReading> reading = read_usage(captured_.view())) *capture_ = reading;
+  captured_.clear();
+  capture_ = nullptr;
+}
+
+}  // namespace sluice::openai

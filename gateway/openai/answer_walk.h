@@ -1,0 +1,118 @@
+// Walks a whole JSON answer as it passes, in pieces of any size and in bounded memory: whether it is an answer at all,
+// its usage wherever it stands, its model, and how much text is in it.
+//
+//   {"id":…,"choices":[{"message":{"content":"counted"},"usage":{second}}],"x_groq":{"usage":{third}},"usage":{first}}
+//
+// Brackets and quotes alone are looked at; what is not on the way to one of these members is skipped over.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "openai/answer.h"
+#include "openai/endpoint.h"
+#include "openai/usage_reader.h"
+
+namespace sluice::openai {
+
+// Thread:   one.
+// Lifetime: the endpoint outlives it. Holds no more of the answer than a name and a usage object; wiped.
+class AnswerWalk final {
+ public:
+  explicit AnswerWalk(const Endpoint& endpoint) noexcept : endpoint_(endpoint) {}
+  ~AnswerWalk();
+  AnswerWalk(const AnswerWalk&) = delete;
+  AnswerWalk& operator=(const AnswerWalk&) = delete;
+
+  // The next bytes. What it says below is the same however they were split.
+  void take(std::string_view bytes);
+
+  enum class Form : std::uint8_t {
+    kOpen,    // more has to come
+    kWhole,   // one object, and white space at most around it
+    kBroken,  // not an object, or something stands behind it
+  };
+  [[nodiscard]] Form form() const noexcept { return form_; }
+  // It has what an answer of the dialect has: "choices", "data" or "output", as an array.
+  [[nodiscard]] bool is_answer() const noexcept { return has_own_; }
+  // It has an "error" that is none of null and "", or is the flat form of one.
+  [[nodiscard]] bool says_error() const noexcept { return says_error_; }
+
+  [[nodiscard]] Ending ending() const noexcept { return ending_; }  // as Responses say it of themselves
+
+  // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's.
+  [[nodiscard]] std::optional<UsageReading> told() const noexcept;
+  [[nodiscard]] const std::string& model() const noexcept { return model_; }       // unescaped; empty: it does not say
+  [[nodiscard]] std::uint64_t text_bytes() const noexcept { return text_bytes_; }  // of what was generated
+
+ private:
+  // What a container is on the way to.
+  enum class Node : std::uint8_t { kRoot, kChoices, kChoice, kGroq, kText, kSkipped };
+  // Names that mean something somewhere.
+  enum class Key : std::uint8_t {
+    kOther,
+    kText,
+    kNoText,
+    kUsage,
+    kChoices,
+    kData,
+    kOutput,
+    kGroq,
+    kModel,
+    kError,
+    kObject,
+    kStatus
+  };
+
+  const char* step(const char* at, const char* end);
+  const char* through_string(const char* at, const char* end) noexcept;
+  const char* through_skipped(const char* at, const char* end);
+  void note_escape(char escaped) noexcept { string_bytes_ -= escaped == 'u' ? 4 : 1; }
+  void note_string(const char* begin, const char* end) noexcept;
+  void begin_string() noexcept;
+  void end_string();
+  void end_value();
+  void open(const char* bracket);
+  void close(char bracket);
+  [[nodiscard]] Node child(const char* bracket);
+  Node child_of_root(const char* bracket);
+  Node capture(std::optional<UsageReading>& into, const char* begin) noexcept;
+  void end_capture(const char* behind);
+  [[nodiscard]] bool walks_whole() const noexcept { return below_from_ != 0; }
+  [[nodiscard]] bool skips() const noexcept { return walks_whole() && below_ == Node::kSkipped; }
+  [[nodiscard]] bool at_name() const noexcept;
+  static Key key_of(std::string_view name) noexcept;
+
+  const Endpoint& endpoint_;
+  Form form_ = Form::kOpen;
+  bool has_own_ = false;
+  bool says_error_ = false;
+  Ending ending_ = Ending::kComplete;
+
+  std::uint32_t depth_ = 0;
+  std::uint64_t objects_ = 0;     // a bit for each of the first 64 levels: it is an object
+  std::array<Node, 3> path_{};    // of the levels that are walked member by member
+  Node below_ = Node::kSkipped;   // kText or kSkipped: a container that is walked as a whole
+  std::uint32_t below_from_ = 0;  // its level; 0: there is none
+  Key key_ = Key::kOther;         // of the value that comes, or that is being walked
+  bool after_colon_ = false;
+  bool in_string_ = false;
+  bool escaped_ = false;           // the string's next byte stands behind a backslash
+  std::int64_t string_bytes_ = 0;  // of the string so far, escapes counted as what they mostly stand for
+  std::array<char, 320> name_{};   // the string's beginning, as it stands; of text nothing is kept
+  std::uint32_t name_bytes_ = 0, name_room_ = 0;
+
+  Buffer captured_;                                 // of a usage object
+  const char* capture_from_ = nullptr;              // where the rest of it begins in the bytes at hand
+  std::optional<UsageReading>* capture_ = nullptr;  // where it goes; null: none is being walked
+  std::optional<UsageReading> own_, choice_, choices_, groq_;
+
+  std::string model_;
+  std::uint64_t text_bytes_ = 0;
+};
+
+}  // namespace sluice::openai

@@ -1,0 +1,62 @@
+// What is believed of the usage that a model server tells, and what is counted in its stead.
+#include <algorithm>
+
+#include "proxy/exchange.h"
+
+namespace sluice::proxy {
+
+// The most that the call can have used: a prompt no longer than the model's context, an output within the cap that was
+// sent. Bytes bound no prompt, because images, files and stored context cost tokens without any.
+openai::ClaimLimit Exchange::claim_limit() const noexcept {
+  const std::string_view model = model_->upstream_name.empty() ? std::string_view(call_.model) : model_->upstream_name;
+  const std::uint64_t context = lease_->context_length(model);
+  const std::uint64_t most = conf_->settings.max_claim;
+  const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
+  openai::ClaimLimit limit{.prompt = most, .completion = most};
+  if (context != 0) limit = {.prompt = times(context, asked_.prompts), .completion = times(context, asked_.choices)};
+  if (const std::optional<std::uint64_t> cap = openai::cap_sent(asked_, clamp()))
+    limit.completion = times(*cap, asked_.choices);
+  return limit;
+}
+
+// What outcome_ holds until now is our own count: it stays where the upstream is not believed.
+void Exchange::take_usage(openai::UsageReading told) noexcept {
+  if (!claim_limit().allows(told.usage)) told.doubt = openai::UsageDoubt::kClaim;
+  if (told.doubt != openai::UsageDoubt::kClaim) outcome_.usage = told.usage;
+  tell_doubt(told);
+}
+
+void Exchange::take_usage(const openai::StreamFilter& filter) noexcept {
+  outcome_.usage = filter.usage(call_.prompt_estimate);
+  if (filter.told()) tell_doubt(*filter.told());
+}
+
+void Exchange::tell_doubt(const openai::UsageReading& told) const noexcept {
+  if (told.doubt == openai::UsageDoubt::kNone || worker_.doubts == nullptr) return;
+  worker_.doubts->tell(told.doubt, place_name_, call_.model, told.usage, claim_limit());
+}
+
+// Our own count of what an answer that is walked as a whole has let pass.
+Usage Exchange::own_count() const noexcept {
+  constexpr std::uint64_t kBytesPerToken = 4;
+  Usage usage{.source = UsageSource::kEstimated, .prompt_tokens = call_.prompt_estimate};
+  if (walk_ && call_.output_cap != 0)
+    usage.completion_tokens =
+        std::min((walk_->text_bytes() + kBytesPerToken - 1) / kBytesPerToken, claim_limit().completion);
+  return usage;
+}
+
+void Exchange::take_walked_usage() noexcept {
+  outcome_.usage = own_count();
+  if (!walk_) return;
+  if (const std::optional<openai::UsageReading> told = walk_->told()) take_usage(*told);
+}
+
+// Looks at what has arrived of an answer and was not looked at before.
+void Exchange::walk_arrived() {
+  if (!walk_) walk_ = std::make_unique<openai::AnswerWalk>(*route_.endpoint);
+  walk_->take(upstream_->body().view().substr(walked_bytes_));
+  walked_bytes_ = upstream_->body().size();
+}
+
+}  // namespace sluice::proxy

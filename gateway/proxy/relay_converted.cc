@@ -1,0 +1,110 @@
+// Answers that came in the other form than was asked for: a whole one for a stream, a stream for a whole one.
+#include <simdjson.h>
+
+#include "openai/answer_events.h"
+#include "openai/assembled_answer.h"
+#include "openai/error_object.h"
+#include "proxy/exchange.h"
+#include "proxy/relay_errors.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr const char* kNotStreamed =
+    "The model server sent a whole answer where a stream was asked for, and no stream can be made of it. Call it "
+    "without "
+    "\"stream\": true.";
+constexpr const char* kNotWhole =
+    "The model server sent a stream where a whole answer was asked for, and none can be made of it. Call it with "
+    "\"stream\": true.";
+
+}  // namespace
+
+Task<Status> Exchange::relay_whole_as_stream() {
+  const std::size_t limit = conf_->settings.answer_bytes;
+  if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
+  SLUICE_CO_TRY(co_await gather(limit, net::Deadline::after(conf_->settings.ping_interval)));
+  if (upstream_->body().size() > limit) co_return kTooLong;
+  walk_arrived();
+  if (walk_->says_error()) co_return co_await answer_said_error();
+  if (walk_->form() != openai::AnswerWalk::Form::kWhole || !walk_->is_answer())
+    co_return co_await answer_nothing(kNoAnswer);
+  Buffer events;
+  if (openai::append_as_events(events, *route_.endpoint, upstream_->body().view()) == openai::Converted::kNot)
+    co_return co_await answer_nothing(kNotStreamed);
+  upstream_->body().release();
+  walked_bytes_ = 0;
+  begin_stream();
+  note_first_byte();
+  openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
+  openai::StreamState state = filter.filter(events, client_.chunk());
+  if (state == openai::StreamState::kDone) state = filter.finish(client_.chunk());
+  take_usage(filter);
+  model_served_.assign(filter.model());
+  if (state != openai::StreamState::kDone) co_return kEndedEarly;
+  outcome_.reason = EndReason::kCompleted;
+  finish();
+  (void)co_await client_.finish();
+  co_return ok();
+}
+
+Task<Status> Exchange::relay_stream_as_whole() {
+  openai::StreamFilter::Options options = filter_options();
+  options.client_wants_usage = true;
+  openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, options);
+  openai::AssembledAnswer assembled(*route_.endpoint);
+  const Status gathered = co_await assemble(filter, assembled);
+  take_usage(filter);
+  model_served_.assign(filter.model());
+  if (!gathered) co_return gathered.error();
+  Buffer answer;
+  if (!assembled.error().empty()) {
+    answer.append(assembled.error());
+  } else if (assembled.append_to(answer) == openai::Converted::kNot) {
+    co_return co_await answer_nothing(kNotWhole);
+  }
+  (void)answer.prepare(simdjson::SIMDJSON_PADDING);
+  if (const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(answer.view())) {
+    if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
+    outcome_.reason = EndReason::kUpstreamError;
+    co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
+    co_return ok();
+  }
+  note_first_byte();
+  ReplyHeaders headers;
+  headers.add("content-type", "application/json");
+  add_answer_headers(headers);
+  outcome_.status = 200;
+  outcome_.reason = end_reason_of(filter.ending());
+  outcome_.bytes_out += answer.size();
+  finish();
+  (void)co_await client_.respond(outcome_.status, headers.span(), answer.view());
+  co_return ok();
+}
+
+// Until the stream's own end. Error: it broke off, or says more than [route] answer_limit.
+Task<Status> Exchange::assemble(openai::StreamFilter& filter, openai::AssembledAnswer& into) {
+  net::Deadline ping = net::Deadline::never();
+  Buffer events;
+  std::size_t held = 0;  // of an unfinished event; has its credit already
+  for (;;) {
+    const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+    const std::size_t arrived = upstream_->body().size();
+    openai::StreamState state = filter.filter(upstream_->body(), events);
+    const bool ended = upstream_->state() == http::CallState::kEnded;
+    if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended))
+      state = filter.finish(events);
+    into.take(events);
+    if (state == openai::StreamState::kBroken) co_return kEndedEarly;
+    if (into.size_bytes() > conf_->settings.answer_bytes) co_return kTooLong;
+    if (state != openai::StreamState::kOpen) co_return ok();
+    const std::size_t rest = upstream_->body().size();
+    if (arrived != held) upstream_->taken(arrived - held);
+    held = rest;
+    if (upstream_->body().size() != rest) continue;
+    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
+    SLUICE_CO_TRY(co_await await_more(ping, silence));
+  }
+}
+
+}  // namespace sluice::proxy

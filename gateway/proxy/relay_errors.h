@@ -1,0 +1,36 @@
+// Errors of answers that more than one part of relay() gives.
+#pragma once
+
+#include "base/error.h"
+#include "base/usage.h"
+#include "openai/answer.h"
+
+namespace sluice::proxy {
+
+inline constexpr Error kEndedEarly = {ErrorKind::kProtocol,          Origin::kUpstream, Retry::kNo, 0, 0,
+                                      "the model's answer broke off"};
+inline constexpr Error kTooLong = {ErrorKind::kProtocol,
+                                   Origin::kUpstream,
+                                   Retry::kNo,
+                                   0,
+                                   0,
+                                   "the model's answer is larger than this gateway passes on ([route] answer_limit)"};
+inline constexpr Error kSilent = {ErrorKind::kTimeout, Origin::kUpstream, Retry::kNo, 0, 0, "the model fell silent"};
+
+inline constexpr const char* kNoAnswer =
+    "The model server said that all is well, and sent something that is no answer of this endpoint.";
+
+// How an answer ended that is whole.
+[[nodiscard]] constexpr EndReason end_reason_of(openai::Ending ending) noexcept {
+  switch (ending) {
+    case openai::Ending::kIncomplete:
+      return EndReason::kIncomplete;
+    case openai::Ending::kFailed:
+      return EndReason::kUpstreamFailed;
+    case openai::Ending::kComplete:
+      break;
+  }
+  return EndReason::kCompleted;
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,110 @@
+// An answer that goes on as a whole: gathered while it is small, so that it leaves with its length and can still be an
+// error, and passed through beyond that. Either way it is walked as it comes.
+#include <simdjson.h>
+
+#include <algorithm>
+
+#include "proxy/exchange.h"
+#include "proxy/relay_errors.h"
+
+namespace sluice::proxy {
+
+// Until the answer is whole in upstream_->body(), or is larger than `limit_bytes`. `ping`: when the client of a stream
+// is to hear one; never: it is not.
+Task<Status> Exchange::gather(std::size_t limit_bytes, net::Deadline ping) {
+  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+  std::size_t credited = 0;
+  for (;;) {
+    const std::size_t arrived = upstream_->body().size();
+    upstream_->taken(arrived - credited);
+    credited = arrived;
+    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
+    if (upstream_->state() == http::CallState::kEnded || arrived > limit_bytes) co_return ok();
+    SLUICE_CO_TRY(co_await await_more(ping, silence));
+  }
+}
+
+Task<Status> Exchange::relay_whole() {
+  const std::size_t limit = conf_->settings.answer_bytes;
+  if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
+  SLUICE_CO_TRY(co_await gather(std::min(conf_->settings.whole_answer_bytes, limit)));
+  if (upstream_->body().size() > limit) co_return kTooLong;
+  note_first_byte();
+  walk_arrived();
+  ReplyHeaders headers;
+  headers.add("content-type", "application/json");
+  add_answer_headers(headers);
+  if (upstream_->state() != http::CallState::kEnded) co_return co_await pass_through(headers);
+  const openai::AnswerWalk& walk = *walk_;
+  if (walk.says_error()) co_return co_await answer_said_error();
+  if (walk.form() != openai::AnswerWalk::Form::kWhole || !walk.is_answer())
+    co_return co_await answer_nothing(kNoAnswer);
+  const Buffer answer = std::move(upstream_->body());
+  outcome_.status = upstream_->head()->status;
+  outcome_.bytes_out += answer.size();
+  complete();
+  (void)co_await client_.respond(outcome_.status, headers.span(), answer.view());
+  co_return ok();
+}
+
+// An answer too large to gather: as it comes.
+Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
+  begun_ = Begun::kBody;
+  outcome_.status = upstream_->head()->status;
+  client_.begin(outcome_.status, headers.span());
+  std::size_t passed = 0;
+  for (std::size_t credit = 0;; credit = upstream_->body().size()) {
+    if (credit != 0) upstream_->taken(credit);  // what was gathered before has its credit already
+    Buffer& body = upstream_->body();
+    passed += body.size();
+    if (passed > conf_->settings.answer_bytes) co_return kTooLong;
+    walk_arrived();
+    client_.append(body.view());
+    body.consume(body.size());
+    walked_bytes_ = 0;
+    if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
+    if (upstream_->state() == http::CallState::kEnded) break;
+    SLUICE_CO_TRY(co_await client_.flush());
+    if (!body.empty()) continue;
+    const Result<net::Wake> woken = co_await next(net::Deadline::after(conf_->settings.upstream_silence));
+    if (!woken) co_return woken.error();
+    if (*woken == net::Wake::kDeadline) co_return kSilent;
+  }
+  if (walk_->form() != openai::AnswerWalk::Form::kWhole || !walk_->is_answer()) co_return kEndedEarly;
+  complete();
+  (void)co_await client_.finish();
+  co_return ok();
+}
+
+// The answer is whole: settle before its last bytes leave.
+void Exchange::complete() noexcept {
+  model_served_ = walk_->model();
+  const bool says_how = route_.endpoint->dialect == openai::Dialect::kResponse;
+  outcome_.reason = says_how ? end_reason_of(walk_->ending()) : EndReason::kCompleted;
+  take_walked_usage();
+  finish();
+}
+
+// A 2xx whose body is an error. Nothing is charged but what it says was used.
+Task<Status> Exchange::answer_said_error() {
+  Buffer body = std::move(upstream_->body());
+  (void)body.prepare(simdjson::SIMDJSON_PADDING);
+  const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(body.view());
+  if (!error) co_return co_await answer_nothing(kNoAnswer);
+  take_walked_usage();
+  if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
+  outcome_.reason = EndReason::kUpstreamError;
+  co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
+  co_return ok();
+}
+
+// A 2xx that is no answer, or none that the client could use; `why` says so. The same is charged.
+Task<Status> Exchange::answer_nothing(const char* why) {
+  if (walk_) take_walked_usage();
+  if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
+  outcome_.reason = EndReason::kUpstreamFailed;
+  co_await answer_error(openai::error_answer(upstream_error(ErrorKind::kProtocol, why)), {});
+  co_return ok();
+}
+
+}  // namespace sluice::proxy
