@@ -16,15 +16,6 @@ absl::Status no_user(const SubjectName& name) {
                              "; see: sluice user list");
 }
 
-// SQLite and the ledger count in 63 bits.
-absl::Status check_amounts(const LimitSpec& limits, std::span<const BudgetSpec> budgets) {
-  const auto too_big = [](const std::optional<std::uint64_t>& n) { return n.value_or(0) > INT64_MAX; };
-  if (too_big(limits.requests_per_minute) || too_big(limits.tokens_per_minute) || too_big(limits.concurrency) ||
-      std::ranges::any_of(budgets, [&](const BudgetSpec& budget) { return too_big(budget.amount); }))
-    return absl::InvalidArgumentError("a limit or budget is too large; the most is 9223372036854775807");
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<store::TenantRecord> Accounts::create_tenant(const std::string& name, const Terms& terms) {
@@ -186,105 +177,10 @@ absl::Status Accounts::set_limits(Scope scope, std::uint64_t id, const LimitSpec
   return refresh(scope, id, limits);
 }
 
-absl::Status Accounts::check_budget(const store::BudgetRecord& budget) {
-  if (budget.scope == Scope::kModel)
-    return absl::InvalidArgumentError("budgets of a model stand in the conf file: [[model]] budgets");
-  if (budget.scope == Scope::kUserModel)
-    if (absl::Status good = check_model(budget.model); !good.ok()) return good;
-  if (absl::Status good = check_amounts({}, std::span(&budget.spec, 1)); !good.ok()) return good;
-  const Scope owner = budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope;
-  if (subject(owner, budget.subject) == nullptr)
-    return absl::NotFoundError(std::string("no ") + to_string(owner) + " " + format_id(owner, budget.subject));
-  return absl::OkStatus();
-}
-
-absl::Status Accounts::change_budgets(const store::BudgetRecord& budget) {
-  absl::Status refreshed;
-  const auto set = [&] {
-    refreshed = refresh(budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope, budget.subject, {});
-  };
-  if (!budget_change_) {
-    set();
-  } else if (absl::Status known = budget_change_(set); !known.ok()) {
-    return absl::UnavailableError("the budget holds, but what its period has used could not be read: " +
-                                  std::string(known.message()) + "; it will be at the next start");
-  }
-  return refreshed;
-}
-
-absl::Status Accounts::set_budget(const store::BudgetRecord& budget) {
-  if (absl::Status good = check_budget(budget); !good.ok()) return good;
-  if (absl::Status done = store_.set_budget(budget); !done.ok()) return done;
-  return change_budgets(budget);
-}
-
-absl::Status Accounts::remove_budget(const store::BudgetRecord& budget) {
-  if (absl::Status good = check_budget(budget); !good.ok()) return good;
-  if (absl::Status done = store_.remove_budget(budget); !done.ok())
-    return absl::IsNotFound(done) ? absl::NotFoundError("there is no such budget; see: sluice budget list") : done;
-  return change_budgets(budget);
-}
-
 std::optional<SubjectName> Accounts::names_of_user(std::uint64_t user_id) {
   const identity::User* user = directory_.user(user_id);
   if (user == nullptr) return std::nullopt;
   return SubjectName{.tenant = user->tenant->name, .user = user->name};
-}
-
-absl::StatusOr<std::vector<BudgetStanding>> Accounts::budgets() {
-  auto records = store_.budgets();
-  if (!records.ok()) return records.status();
-  std::vector<BudgetStanding> all;
-  all.reserve(records->size());
-  for (store::BudgetRecord& record : *records) {
-    std::optional<ledger::Explanation> now = standing(record);
-    all.push_back({.budget = std::move(record), .now = std::move(now)});
-  }
-  return all;
-}
-
-absl::StatusOr<std::vector<ledger::Explanation>> Accounts::explain(std::uint64_t key_id, const std::string& model) {
-  const identity::Key* key = directory_.key(key_id);
-  if (key == nullptr) return absl::NotFoundError("no key " + format_id(Scope::kKey, key_id) + "; see: sluice key list");
-  const identity::User& user = *key->user;
-  ledger::Scopes scopes{
-      .key = key->index, .user = user.index, .tenant = user.tenant->index, .user_id = user.id, .user_name = user.name};
-  if (!model.empty()) {
-    const auto index = model_index_ ? model_index_(model) : std::nullopt;
-    if (!index) return absl::NotFoundError("no model " + model + " is known; see: sluice models");
-    scopes.model = *index;
-  }
-  return ledger_.explain(scopes);
-}
-
-std::optional<ledger::Explanation> Accounts::standing(const store::BudgetRecord& budget) {
-  ledger::Scopes scopes;
-  const Scope owner = budget.scope == Scope::kUserModel ? Scope::kUser : budget.scope;
-  if (subject(owner, budget.subject) == nullptr) return std::nullopt;
-  switch (owner) {
-    case Scope::kTenant:
-      scopes.tenant = directory_.tenant(budget.subject)->index;
-      break;
-    case Scope::kUser: {
-      const identity::User& user = *directory_.user(budget.subject);
-      scopes.user = user.index;
-      scopes.user_id = user.id;
-      scopes.user_name = user.name;
-      break;
-    }
-    default:
-      scopes.key = directory_.key(budget.subject)->index;
-  }
-  if (budget.scope == Scope::kUserModel) {
-    const auto model = model_index_ ? model_index_(budget.model) : std::nullopt;
-    if (!model) return std::nullopt;
-    scopes.model = *model;
-  }
-  for (ledger::Explanation& line : ledger_.explain(scopes))
-    if (line.what == ledger::Explanation::What::kBudget && line.scope == budget.scope &&
-        line.unit == budget.spec.unit && line.period == budget.spec.period)
-      return std::move(line);
-  return std::nullopt;
 }
 
 }  // namespace sluice::admin

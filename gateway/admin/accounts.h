@@ -29,10 +29,13 @@ struct SubjectName {
   std::string tenant, user;
 };
 
+enum class SetBy : std::uint8_t { kCommand, kConf };
+
 // Where a budget stands now.
 struct BudgetStanding {
-  store::BudgetRecord budget;
-  std::optional<ledger::Explanation> now;  // nothing: nobody called since the start, or its model is not configured
+  store::BudgetRecord budget;                // of kUserModel with subject 0: what the conf gives each user on the model
+  std::optional<ledger::Explanation> now{};  // nothing: nothing is used of it
+  SetBy set_by = SetBy::kCommand;
 };
 
 // Errors: kNotFound, kAlreadyExists, kInvalidArgument, and the store's. Messages are one line that says what to do.
@@ -47,9 +50,13 @@ class Accounts final {
   absl::Status load();
 
   // Says which models the conf has now: budgets of a user on a model apply to those. To be called after load() and
-  // after each reload. The function gives a model's dense index.
+  // after each reload. The function gives a model's dense index; `conf_models`: the models' own budgets, for lists.
   using ModelIndex = std::function<std::optional<std::uint32_t>(std::string_view)>;
-  void set_models(ModelIndex index);
+  struct ConfModel {
+    std::string name;
+    std::vector<BudgetSpec> budgets, user_budgets;
+  };
+  void set_models(ModelIndex index, std::vector<ConfModel> conf_models = {});
 
   // What runs a change of budgets while calls run, and gives budgets that it made what their period has used. Without
   // it they begin at nothing.
@@ -91,9 +98,11 @@ class Accounts final {
   // What a restore has suspended is good again. Agents are the caller's to tell.
   absl::StatusOr<store::KeysAndAgents> resume_restored();
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits);
-  // Scope kKey, kUser, kTenant or kUserModel.
-  absl::Status set_budget(const store::BudgetRecord& budget);
-  absl::Status remove_budget(const store::BudgetRecord& budget);
+  // Scope kKey, kUser, kTenant or kUserModel. Give how the budget stands, its period's use so far included; a removed
+  // one as it stood.
+  absl::StatusOr<BudgetStanding> set_budget(const store::BudgetRecord& budget);
+  absl::StatusOr<BudgetStanding> remove_budget(const store::BudgetRecord& budget);
+  // All, those of the conf's models too.
   absl::StatusOr<std::vector<BudgetStanding>> budgets();
   // Every limit and budget that a call with this key on this model would meet, and how it stands. `model` may be empty:
   // those of models are left out. kNotFound: no such key, or the conf has no such model.
@@ -120,6 +129,8 @@ class Accounts final {
   void tell_user_models(const identity::User& user, const std::vector<identity::ModelBudget>& before);
   absl::StatusOr<store::UserRecord> user_for(const SubjectName& name, Missing missing);
   [[nodiscard]] std::optional<ledger::Explanation> standing(const store::BudgetRecord& budget);
+  void append_model_budgets(const ConfModel& model, std::vector<BudgetStanding>& into);
+  void append_user_shares(std::vector<BudgetStanding>& into);
 
   store::Store& store_;
   identity::KeyDirectory& directory_;
@@ -127,6 +138,7 @@ class Accounts final {
   const Clock& clock_;
   store::RevocationLog* revocations_ = nullptr;
   ModelIndex model_index_;
+  std::vector<ConfModel> conf_models_;
   BudgetChange budget_change_;
 };
 

@@ -103,8 +103,9 @@ void Accounts::tell_user_models(const identity::User& user, const std::vector<id
     if (const auto index = model_index_(model)) ledger_.set_user_model(user.index, user.id, user.name, *index, budgets);
 }
 
-void Accounts::set_models(ModelIndex index) {
+void Accounts::set_models(ModelIndex index, std::vector<ConfModel> conf_models) {
   model_index_ = std::move(index);
+  conf_models_ = std::move(conf_models);
   const auto records = store_.budgets();
   if (!records.ok()) return;
   for (const store::BudgetRecord& record : *records)

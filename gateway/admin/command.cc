@@ -145,10 +145,11 @@ class Commands final {
                 });
     explain.app.add_option("--key", explain.o.key, "the key's id")->required();
     explain.app.add_option("--model", explain.o.model_one, "the model; without it, limits of models are left out");
-    command(budget, "list", "List budgets and what is used of them", [](Invocation& run) {
-      run.list("/budgets",
-               {"scope", "id", "tenant", "user", "model", "budget", "soft", "unit", "used", "reserved", "left"});
-    });
+    command(
+        budget, "list", "List budgets, those of the conf's models too, and what is used of them", [](Invocation& run) {
+          run.list("/budgets",
+                   {"scope", "id", "tenant", "user", "model", "budget", "unit", "used", "reserved", "left", "set_by"});
+        });
   }
 
   void add_agents() {

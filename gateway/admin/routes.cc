@@ -359,10 +359,10 @@ Routes::Made Routes::budgets(const Request& request) {
   if (!budget.model.empty() && budget.scope != Scope::kUserModel)
     return absl::InvalidArgumentError(
         "--model goes with a user; budgets of a model stand in the conf file: [[model]] budgets");
-  const absl::Status done =
+  const auto standing =
       request.method == "PUT" ? backend_.accounts.set_budget(budget) : backend_.accounts.remove_budget(budget);
-  if (!done.ok()) return done;
-  return show(BudgetStanding{.budget = budget, .now = {}});
+  if (!standing.ok()) return standing.status();
+  return show(*standing);
 }
 
 Routes::Shown Routes::backup(const Request& request) {

@@ -82,6 +82,7 @@ class Routes final {
   [[nodiscard]] json::object show(const store::KeyRecord& key);
   [[nodiscard]] json::object show(const BudgetStanding& budget);
   [[nodiscard]] static json::object show(const ledger::Explanation& line, WallTime now);
+  void add_owner(json::object& into, const store::BudgetRecord& budget);
   void add_allowance(json::object& into, Scope scope, std::uint64_t id, const LimitSpec& limits);
   absl::Status update_limits(const Request& request, Scope scope, std::uint64_t id, const LimitSpec& now);
 

@@ -93,27 +93,38 @@ json::object Routes::show(const store::KeyRecord& key) {
   return shown;
 }
 
-json::object Routes::show(const BudgetStanding& standing) {
-  const store::BudgetRecord& budget = standing.budget;
+void Routes::add_owner(json::object& into, const store::BudgetRecord& budget) {
   const bool of_user = budget.scope == Scope::kUser || budget.scope == Scope::kUserModel;
-  const Scope owner = of_user ? Scope::kUser : budget.scope;
-  json::object shown{{"scope", to_string(budget.scope)}, {"id", format_id(owner, budget.subject)}};
-  if (of_user) {
+  const bool of_nobody = budget.scope == Scope::kModel || (of_user && budget.subject == 0);
+  into["id"] =
+      of_nobody ? json::value() : json::value(format_id(of_user ? Scope::kUser : budget.scope, budget.subject));
+  if (of_user && !of_nobody) {
     const auto names = backend_.accounts.names_of_user(budget.subject).value_or(SubjectName{});
-    shown["tenant"] = names.tenant;
-    shown["user"] = names.user;
+    into["tenant"] = names.tenant;
+    into["user"] = names.user;
   } else if (budget.scope == Scope::kTenant) {
     const identity::Tenant* tenant = backend_.directory.tenant(budget.subject);
-    shown["tenant"] = tenant == nullptr ? "" : tenant->name;
-  } else if (const identity::Key* key = backend_.directory.key(budget.subject)) {
-    shown["tenant"] = key->user->tenant->name;
-    shown["user"] = key->user->name;
+    into["tenant"] = tenant == nullptr ? "" : tenant->name;
+  } else if (budget.scope == Scope::kKey) {
+    if (const identity::Key* key = backend_.directory.key(budget.subject)) {
+      into["tenant"] = key->user->tenant->name;
+      into["user"] = key->user->name;
+    }
   }
-  if (budget.scope == Scope::kUserModel) shown["model"] = budget.model;
+  if (!budget.model.empty()) into["model"] = budget.model;
+}
+
+json::object Routes::show(const BudgetStanding& standing) {
+  const store::BudgetRecord& budget = standing.budget;
+  const bool each_user = budget.scope == Scope::kUserModel && budget.subject == 0;
+  json::object shown{{"scope", each_user ? "each_user_on_model" : to_string(budget.scope)}};
+  add_owner(shown, budget);
   shown["budget"] = config::format_budget(budget.spec);
   shown["unit"] = budget.spec.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd";
   shown["amount"] = budget.spec.amount;
   shown["soft"] = budget.spec.soft;
+  shown["set_by"] = standing.set_by == SetBy::kConf ? "conf" : "command";
+  if (each_user) return shown;  // what each has used is a row of its own
   const std::uint64_t used = standing.now ? standing.now->used : 0,
                       reserved = standing.now ? standing.now->reserved : 0;
   shown["used"] = used;

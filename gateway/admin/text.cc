@@ -136,4 +136,13 @@ absl::Status check_model(std::string_view name) {
   return absl::OkStatus();
 }
 
+absl::Status check_amounts(const LimitSpec& limits, std::span<const BudgetSpec> budgets) {
+  // SQLite and the ledger count in 63 bits.
+  const auto too_big = [](const std::optional<std::uint64_t>& n) { return n.value_or(0) > INT64_MAX; };
+  if (too_big(limits.requests_per_minute) || too_big(limits.tokens_per_minute) || too_big(limits.concurrency) ||
+      std::ranges::any_of(budgets, [&](const BudgetSpec& budget) { return too_big(budget.amount); }))
+    return absl::InvalidArgumentError("a limit or budget is too large; the most is 9223372036854775807");
+  return absl::OkStatus();
+}
+
 }  // namespace sluice::admin

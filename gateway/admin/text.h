@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -33,5 +34,7 @@ enum class Counted : std::uint8_t { kFuture, kPast };
 [[nodiscard]] absl::Status check_name(std::string_view what, std::string_view name);
 // Names of models: 1 to 128 bytes without control characters.
 [[nodiscard]] absl::Status check_model(std::string_view name);
+// Limits and budgets that store and ledger can count.
+[[nodiscard]] absl::Status check_amounts(const LimitSpec& limits, std::span<const BudgetSpec> budgets);
 
 }  // namespace sluice::admin

@@ -246,6 +246,36 @@ std::vector<BudgetState> Ledger::snapshot() const {
   return states;
 }
 
+std::vector<BudgetState> Ledger::user_model_use(const Wanted& wanted) const {
+  const WallTime now = clock_.wall();
+  std::vector<BudgetState> states;
+  user_models_.for_each([&](UserModelCells& at) {
+    for (const auto& slot : at.cells.budgets) {
+      Budget* budget = slot.load(std::memory_order_acquire);
+      if (budget == nullptr) continue;
+      const BudgetCount count = budget->count(now);
+      BudgetState use{Scope::kUserModel, at.cells.id,  at.cells.model, budget->unit(),
+                      budget->period(),  count.period, count.settled};
+      if ((count.settled != 0 || count.reserved != 0) && wanted(use)) states.push_back(std::move(use));
+    }
+  });
+  const std::lock_guard lock(user_model_mutex_);
+  for (const auto& [id, parked] : parked_user_models_) {
+    const auto first = static_cast<std::ptrdiff_t>(states.size());
+    for (const BudgetState& use : parked) {
+      if (use.settled == 0 || use.when != period_of(use.period, now, zone_) || !wanted(use)) continue;
+      const auto same = std::find_if(states.begin() + first, states.end(), [&](const BudgetState& other) {
+        return other.unit == use.unit && other.period == use.period;
+      });
+      if (same == states.end())
+        states.push_back(use);
+      else
+        same->settled += use.settled;
+    }
+  }
+  return states;
+}
+
 void Ledger::sweep() {
   const std::lock_guard lock(control_mutex_);
   const MonoTime now = clock_.mono();

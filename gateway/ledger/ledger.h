@@ -174,6 +174,10 @@ class Ledger final {
   // set_…().
   [[nodiscard]] std::vector<BudgetState> snapshot() const;
   void restore(const std::vector<BudgetState>& states);
+  // What users have settled in the present period of budgets on models, those `wanted`; also of users who have not
+  // called since the start, though of such a one it is not known which budgets there are.
+  using Wanted = std::function<bool(const BudgetState& use)>;
+  [[nodiscard]] std::vector<BudgetState> user_model_use(const Wanted& wanted) const;
   // Frees the cells of periods long gone. To be called every few minutes.
   void sweep();
   // Sum of what calls in flight have reserved, over all budgets: 0 when nothing runs.

@@ -19,11 +19,15 @@ absl::Status Gateway::apply() {
   if (!chain.ok()) return chain.status();
   const auto set_models = [this] {
     apply_models(settings_, models_.numbers(), ledger_);
-    accounts_.set_models([this](std::string_view model) -> std::optional<std::uint32_t> {
+    std::vector<admin::Accounts::ConfModel> named;
+    for (const config::Model& model : settings_.models)
+      named.push_back({.name = model.name, .budgets = model.budgets, .user_budgets = model.user_budgets});
+    const auto number_of = [this](std::string_view model) -> std::optional<std::uint32_t> {
       const std::uint32_t number = models_.numbers().keep(std::string(model));
       ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet
       return number;
-    });
+    };
+    accounts_.set_models(number_of, std::move(named));
   };
   if (const absl::Status changed = change_budgets(set_models); !changed.ok()) return changed;
   ledger_.set_slice(settings_.ledger.slice);

@@ -228,3 +228,53 @@ def test_audit_verify_proves_a_whole_journal_and_finds_a_changed_record(make_gat
         file.write(bytes([byte[0] ^ 1]))
     changed = gateway.cli("audit", "verify", "--config", str(gateway.config), check=False)
     assert changed.returncode == 1 and "fault: " in changed.stderr
+
+
+def test_budget_set_answers_with_what_its_period_has_used(make_gateway, fake, mark):
+    gateway = make_gateway(via="direct")
+    key = gateway.key(tenant=f"tenant-{mark}", user=mark)
+    fake.on(mark, lambda connection: connection.answer(200, whole_answer(prompt=10, completion=5)))
+    with Client(gateway, key) as client:
+        for _ in range(3):
+            assert client.chat(mark)[0] == 200
+    of_tenant, of_user = ["--tenant", f"tenant-{mark}"], ["--tenant", f"tenant-{mark}", "--user", mark]
+    for whose in (of_tenant, of_user, ["--key", key["id"]], [*of_user, "--model", "fake-model"]):
+        for period in ("day", "month", "total"):
+            shown = json.loads(gateway.cli("budget", "set", *whose, f"tokens:100/{period}", "--json").stdout)
+            assert (shown["used"], shown["reserved"], shown["left"]) == (45, 0, 55), shown
+            again = json.loads(gateway.cli("budget", "set", *whose, f"tokens:50/{period}", "--json").stdout)
+            assert (again["used"], again["left"]) == (45, 5), again
+        lifted = json.loads(gateway.cli("budget", "unset", *whose, "tokens:0/day", "--json").stdout)
+        assert (lifted["budget"], lifted["used"]) == ("tokens:50/day", 45)
+
+
+def rows_of(gateway, scope):
+    return [row for row in json.loads(gateway.cli("budget", "list", "--json").stdout) if row["scope"] == scope]
+
+
+def test_budget_list_shows_what_the_conf_gives_models_and_their_users(make_gateway, fake, mark):
+    gateway = make_gateway(via="direct", conf=(
+        '[[model]]\nname = "fake-model"\nbudgets = ["tokens:1000/month", "tokens:900/month soft"]\n'
+        'user_budgets = ["tokens:100/day"]\n'))
+    users = {name: gateway.key(user=f"{name}-{mark}") for name in ("ada", "bob", "eve")}
+    fake.on(mark, lambda connection: connection.answer(200, whole_answer(prompt=10, completion=5)))
+    for name, calls in (("ada", 2), ("bob", 1)):
+        with Client(gateway, users[name]) as client:
+            for _ in range(calls):
+                assert client.chat(mark)[0] == 200
+    gateway.cli("budget", "set", "--tenant", "t", "--user", f"bob-{mark}", "--model", "fake-model", "tokens:70/day")
+
+    def check():
+        assert [(row["budget"], row["model"], row["used"], row["left"], row["set_by"]) for row in rows_of(gateway, "model")] == [
+            ("tokens:1000/month", "fake-model", 45, 955, "conf"), ("tokens:900/month soft", "fake-model", 45, 855, "conf")]
+        assert [(row["budget"], row["model"]) for row in rows_of(gateway, "each_user_on_model")] == [("tokens:100/day", "fake-model")]
+        assert sorted((row["user"], row["budget"], row["used"], row["left"], row["set_by"])
+                      for row in rows_of(gateway, "user_on_model")) == [
+            (f"ada-{mark}", "tokens:100/day", 30, 70, "conf"), (f"bob-{mark}", "tokens:70/day", 15, 55, "command")]
+
+    check()
+    table = gateway.cli("budget", "list").stdout
+    assert "fake-model" in table and "tokens:1000/month" in table
+    gateway.stop()  # and what was used is shown again before anybody calls
+    gateway.start()
+    check()
