@@ -168,7 +168,7 @@ class Commands final {
   void add_operations() {
     command(app_, "status", "Show how the gateway is", [](Invocation& run) { run.call("GET", "/status"); });
     command(app_, "models", "List models and where they are served",
-            [](Invocation& run) { run.call("GET", "/models"); });
+            [](Invocation& run) { run.list_models(); });
     command(
         app_, "metrics", "Print the metrics in Prometheus' form", [](Invocation& run) { run.stream("/metrics"); },
         Output::kText);

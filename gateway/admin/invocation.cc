@@ -1,5 +1,6 @@
 #include "admin/invocation.h"
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -119,6 +120,31 @@ void Invocation::list_keys() {
     after = std::string(text_of(page->as_object(), "next"));
   } while (!after.empty());
   show(all);
+}
+
+// For people one row for each place that serves a model.
+void Invocation::list_models() {
+  const auto models = ask("GET", "/models");
+  if (!models) return;
+  if (o.json) return show(*models);
+  json::array rows;
+  for (const json::value& model : models->as_array()) {
+    const json::string& name = model.at("name").as_string();
+    const json::value* places = model.as_object().if_contains("places");
+    if (places == nullptr || places->as_array().empty()) {
+      rows.push_back(json::object{{"model", name}, {"state", model.at("state")}});
+      continue;
+    }
+    for (const json::value& place : places->as_array())
+      rows.push_back(json::object{{"model", name},
+                                  {"place", place.at("name")},
+                                  {"kind", place.at("kind")},
+                                  {"state", place.at("state")},
+                                  {"slots", place.at("slots")},
+                                  {"free_slots", place.at("free_slots")}});
+  }
+  static constexpr std::array<std::string_view, 6> kColumns{"model", "place", "kind", "state", "slots", "free_slots"};
+  show(rows, kColumns);
 }
 
 void Invocation::create_pairing_key() {

@@ -55,6 +55,7 @@ class Invocation final {
 
   void create_key();
   void list_keys();
+  void list_models();
   void create_pairing_key();
   void change_budget(const std::string& method);
   // The gateway writes the file, so it is told where from the root on.

@@ -140,12 +140,26 @@ absl::StatusOr<std::string> key_to_pem(EVP_PKEY& key) {
   return content_of(*bio);
 }
 
+absl::Status Credentials::prepare(const std::string& dir) {
+  constexpr std::size_t kProbeBytes = 32 * 1024;  // more than the files take
+  const auto refused = [&](std::string_view why) {
+    return absl::PermissionDeniedError(absl::StrCat("cannot use the folder ", dir, ": ", std::string(why),
+                                                    "; choose another --dir, or make it this user's"));
+  };
+  std::error_code failed;
+  std::filesystem::create_directories(dir, failed);
+  if (failed) return refused(failed.message());
+  const std::string probe = dir + "/probe";
+  const absl::Status written = write_file(probe, std::string(kProbeBytes, ' '));
+  ::unlink((probe + ".new").c_str());
+  ::unlink(probe.c_str());
+  return written.ok() ? written : refused({written.message().data(), written.message().size()});
+}
+
 absl::Status Credentials::create(const std::string& dir, EVP_PKEY& key, std::string_view certificate,
                                  std::string_view ca, std::string_view agent_id,
                                  const std::vector<std::string>& gateways) {
-  std::error_code failed;
-  std::filesystem::create_directories(dir, failed);
-  if (failed) return absl::PermissionDeniedError(absl::StrCat("cannot make ", dir, ": ", failed.message()));
+  if (absl::Status ready = prepare(dir); !ready.ok()) return ready;
   ::chmod(dir.c_str(), 0700);
   absl::StatusOr<std::string> key_pem = key_to_pem(key);
   if (!key_pem.ok()) return key_pem.status();

@@ -33,6 +33,9 @@ class Credentials final {
  public:
   // Errors say which file is missing or unreadable and that `sluice agent pair` makes it.
   [[nodiscard]] static absl::StatusOr<Credentials> load(const std::string& dir);
+  // Makes the folder and proves that it can be written, so that what is good once is not spent in vain. Error: why not,
+  // and what to do.
+  static absl::Status prepare(const std::string& dir);
   // Writes the folder anew. REQUIRES: it exists or can be made.
   static absl::Status create(const std::string& dir, EVP_PKEY& key, std::string_view certificate, std::string_view ca,
                              std::string_view agent_id, const std::vector<std::string>& gateways);

@@ -47,12 +47,12 @@ std::string host_name() {
 absl::Status explain(const PairOptions& options, const Answer& answer) {
   if (answer.error) {
     const Error& error = *answer.error;
-    const char* const reason = error.kind != ErrorKind::kConnect ? error.what
-                               : error.os_code != 0              ? std::strerror(error.os_code)
-                                                                 : "no connection";
-    return absl::UnavailableError(
-        absl::StrCat("cannot reach ", options.gateway, ": ", reason,
-                     "; check the URL, and --ca if the gateway has a certificate of its own"));
+    // A code of the system says more than that there was no connection; where there is none, the words do.
+    if (error.kind == ErrorKind::kConnect && error.os_code != 0)
+      return absl::UnavailableError(absl::StrCat("cannot reach ", options.gateway, ": ", std::strerror(error.os_code),
+                                                 "; check the URL, and whether the gateway runs"));
+    return absl::UnavailableError(absl::StrCat("cannot reach ", options.gateway, ": ", error.what,
+                                               "; check --gateway, and --ca if the gateway's CA is its own"));
   }
   const auto object = parse_object(answer.body, kAnswerBytes);
   const json::value* error = object ? object->if_contains("error") : nullptr;
@@ -91,6 +91,8 @@ absl::Status pair(const PairOptions& options) {
   if (!url || !url->tls) {
     return absl::InvalidArgumentError(absl::StrCat("--gateway ", options.gateway, " is not an https:// URL"));
   }
+  // The pairing key is good once: all that can go wrong here does so before it is shown.
+  if (absl::Status ready = Credentials::prepare(options.dir); !ready.ok()) return ready;
   absl::StatusOr<KeyPtr> key = make_key();
   if (!key.ok()) return key.status();
   const std::string name = options.name.empty() ? host_name() : options.name;
@@ -120,8 +122,12 @@ absl::Status pair(const PairOptions& options) {
     }
   }
   if (gateways.empty()) gateways.push_back(options.gateway);
-  return Credentials::create(options.dir, **key, text_of(*object, "certificate"), ca, text_of(*object, "agent_id"),
-                             gateways);
+  const absl::Status kept = Credentials::create(options.dir, **key, text_of(*object, "certificate"), ca,
+                                                text_of(*object, "agent_id"), gateways);
+  if (kept.ok()) return kept;
+  const std::string agent_id(text_of(*object, "agent_id"));
+  return absl::Status(kept.code(), absl::StrCat(kept.message(), "; the pairing key is spent: make a new one with ",
+                                                "`sluice pair create`, and revoke ", agent_id));
 }
 
 }  // namespace sluice::agent

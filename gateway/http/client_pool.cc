@@ -3,6 +3,7 @@
 #include "http/client_pool.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 
 #include "http/answer_parser.h"
@@ -20,6 +21,15 @@ constexpr Error kNoConnection = {
     ErrorKind::kConnect, Origin::kUpstream, Retry::kYes, 0, 0, "the model server cannot be reached"};
 constexpr Error kGivenUp = {
     ErrorKind::kClosed, Origin::kUpstream, Retry::kNo, 0, 0, "the model server closed the connection unanswered"};
+// What TLS finds is said in words, for its codes are none of the system's; everything else by the system's code.
+Error no_connection(const Error& why) noexcept {
+  Error error = kNoConnection;
+  if (why.kind == ErrorKind::kProtocol || why.kind == ErrorKind::kClosed)
+    error.what = why.what;
+  else
+    error.os_code = why.kind == ErrorKind::kTimeout ? ETIMEDOUT : why.os_code;
+  return error;
+}
 constexpr Error kBrokeOff = {
     ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "the model server broke off its answer"};
 
@@ -256,7 +266,7 @@ Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect() {
     const net::Deadline share = net::Deadline::after(left / static_cast<long>(candidates->size() - i));
     Result<std::unique_ptr<net::Stream>> stream = co_await connect_to((*candidates)[i], share);
     if (stream) co_return stream;
-    last.os_code = stream.error().os_code;
+    last = no_connection(stream.error());
   }
   co_return last;
 }

@@ -36,7 +36,7 @@ Task<Result<std::vector<net::Endpoint>>> HostAddresses::get(net::Deadline deadli
     co_await found.wait(deadline);
     std::erase(waiting_, &found);
   }
-  if (known_.empty()) co_return upstream_error(ErrorKind::kConnect, "the host has no known address", Retry::kYes);
+  if (known_.empty()) co_return upstream_error(ErrorKind::kConnect, "the host name cannot be resolved", Retry::kYes);
   co_return known_;
 }
 

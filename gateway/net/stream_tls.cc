@@ -1,12 +1,58 @@
 // Stream, where it speaks TLS: OpenSSL straight on the socket, and then its own records.
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509_vfy.h>
 
 #include <utility>
 
 #include "net/stream.h"
 
 namespace sluice::net {
+
+namespace {
+
+// Why a certificate is not believed, and what helps.
+const char* certificate_fault(long result) noexcept {
+  switch (result) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      return "the server's certificate is signed by a CA that is not trusted here; name the file of the CA that signed it";
+    case X509_V_ERR_INVALID_CA:
+      return "the server's certificate is signed by one that is no CA certificate; it needs another";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return "the server's certificate has expired; renew it, or set this machine's clock";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "the server's certificate is not valid yet; set this machine's clock";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+      return "the server's certificate is for another host name; use a name that stands in it";
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return "the server's certificate is not for this address; use a name or an address that stands in it";
+    default:
+      return X509_verify_cert_error_string(result);  // static text
+  }
+}
+
+// `reason`: OpenSSL's.
+const char* handshake_fault(SSL* ssl, int reason) noexcept {
+  if (const long result = SSL_get_verify_result(ssl); result != X509_V_OK)
+    return SSL_is_server(ssl) != 0 ? "certificate not accepted" : certificate_fault(result);
+  switch (reason) {
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_HTTP_REQUEST:
+      return "the server does not speak TLS; is it a plain http:// port?";
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+      return "the server speaks no version of TLS that is accepted here";
+    default:
+      return "TLS handshake failed";
+  }
+}
+
+}  // namespace
 
 // BIO_s_socket would raise SIGPIPE, and would ask the kernel again where a short read has already said "empty".
 struct Stream::Wire {
@@ -147,11 +193,8 @@ Task<Status> Stream::handshake(Deadline deadline) {
       state_ = State::kBroken;
       co_return broken("peer closed during the handshake", 0);
     }
-    if (why.error().kind != ErrorKind::kWouldBlock) {
-      const bool peer_refused = SSL_get_verify_result(ssl_.get()) != X509_V_OK;
-      co_return self_error(ErrorKind::kProtocol, peer_refused ? "certificate not accepted" : "TLS handshake failed",
-                           why.error().os_code);
-    }
+    if (why.error().kind != ErrorKind::kWouldBlock)
+      co_return self_error(ErrorKind::kProtocol, handshake_fault(ssl_.get(), why.error().os_code), why.error().os_code);
     SLUICE_CO_TRY(co_await wait_readable(deadline));
   }
 }

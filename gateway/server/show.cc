@@ -1,8 +1,10 @@
 #include "server/show.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <sstream>
+#include <tuple>
 
 namespace sluice::server {
 
@@ -23,15 +25,57 @@ json::object show(const tunnel::AgentView& agent) {
           {"gpus", agent.telemetry.gpus.size()}};
 }
 
+namespace {
+
+struct ShownPlace {
+  bool reachable = false;
+  std::int64_t slots = 0, free_slots = 0;
+};
+// Kind, name, and which of those that have the same of both. Each worker has places of its own for the same things.
+using PlaceName = std::tuple<std::string, std::string, unsigned>;
+using ShownPlaces = std::map<PlaceName, ShownPlace>;
+
+// One worker's view, into that of all: a place is reachable if any worker reaches it.
+void add_places(const std::vector<std::shared_ptr<const upstream::Place>>& places, ShownPlaces& into) {
+  std::map<std::pair<std::string, std::string>, unsigned> seen;
+  for (const auto& place : places) {
+    const std::pair<std::string, std::string> named(place->kind(), place->name());
+    ShownPlace& shown = into[{named.first, named.second, seen[named]++}];
+    shown.reachable = shown.reachable || place->reachable();
+    shown.slots = place->slots();
+    shown.free_slots = std::max<std::int64_t>(place->free_slots(), 0);
+  }
+}
+
+json::object show_model(const std::string& model, const ShownPlaces& places) {
+  json::array all;
+  std::int64_t free_slots = 0;
+  for (const auto& [named, place] : places) {
+    if (place.reachable) free_slots += place.free_slots;
+    all.push_back(json::object{{"name", std::get<1>(named)},
+                               {"kind", std::get<0>(named)},
+                               {"state", place.reachable ? "reachable" : "unreachable"},
+                               {"slots", place.slots},
+                               {"free_slots", place.free_slots}});
+  }
+  const bool served = std::ranges::any_of(places, [](const auto& one) { return one.second.reachable; });
+  return {{"name", model},
+          {"state", served ? "served" : "unreachable"},
+          {"free_slots", free_slots},
+          {"places", std::move(all)}};
+}
+
+}  // namespace
+
 json::array show_models(Workers& workers) {
-  std::map<std::string, std::int64_t> free_slots;
+  std::map<std::string, ShownPlaces> served;
   std::mutex mutex;
   workers.run_all([&](WorkerThread& worker) {
     const std::lock_guard lock(mutex);
-    for (const auto& [model, slots] : worker.worker().pool.free_slots()) free_slots[model] = slots;
+    for (const auto& [model, places] : worker.worker().pool.served()) add_places(places, served[model]);
   });
   json::array models;
-  for (const auto& [model, slots] : free_slots) models.push_back(json::object{{"name", model}, {"free_slots", slots}});
+  for (const auto& [model, places] : served) models.push_back(show_model(model, places));
   return models;
 }
 

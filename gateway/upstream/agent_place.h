@@ -18,7 +18,9 @@ class AgentPlace final : public Place {
   [[nodiscard]] std::string_view name() const noexcept override { return agent_->name(); }
   [[nodiscard]] bool asks_for_usage() const noexcept override { return agent_->usage_in_stream(); }
   [[nodiscard]] CapMember cap_member() const noexcept override { return agent_->cap_member(); }
+  [[nodiscard]] const char* kind() const noexcept override { return "agent"; }
   [[nodiscard]] bool reachable() const noexcept override { return agent_->reachable(); }
+  [[nodiscard]] std::int64_t slots() const noexcept override { return model_->capacity(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return model_->free_slots(); }
   [[nodiscard]] bool take_slot() noexcept override { return model_->take_slot(); }
   void free_slot() noexcept override { model_->free_slot(); }

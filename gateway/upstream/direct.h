@@ -38,12 +38,14 @@ class DirectPlace final : public Place {
   void stop() noexcept;
 
   [[nodiscard]] std::string_view name() const noexcept override { return settings_.name; }
+  [[nodiscard]] const char* kind() const noexcept override { return "upstream"; }
   [[nodiscard]] std::span<const http::Header> headers() const noexcept override {
     return {headers_.data(), settings_.authorization.empty() ? 0u : 1u};
   }
   [[nodiscard]] bool asks_for_usage() const noexcept override { return settings_.usage_in_stream; }
   [[nodiscard]] CapMember cap_member() const noexcept override { return settings_.cap_member; }
   [[nodiscard]] bool reachable() const noexcept override { return reachable_; }
+  [[nodiscard]] std::int64_t slots() const noexcept override { return slots_->count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
   [[nodiscard]] bool take_slot() noexcept override { return slots_->take(); }
   void free_slot() noexcept override { slots_->give(); }

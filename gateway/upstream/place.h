@@ -19,6 +19,7 @@ class Place {
  public:
   virtual ~Place() = default;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;  // for audit records and metrics
+  [[nodiscard]] virtual const char* kind() const noexcept = 0;       // "agent" or "upstream", for people
   // Headers of the upstream's own, such as its Authorization.
   [[nodiscard]] virtual std::span<const http::Header> headers() const noexcept { return {}; }
   // Whether stream_options.include_usage may be added; old servers refuse it.
@@ -31,6 +32,7 @@ class Place {
   // As what a cap that we add to a chat is sent.
   [[nodiscard]] virtual CapMember cap_member() const noexcept { return CapMember::kAuto; }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
+  [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
   // Takes a slot if one is free; each one taken is freed once.
   [[nodiscard]] virtual bool take_slot() noexcept = 0;
@@ -43,7 +45,8 @@ class Place {
 // Slots of one place, counted over all workers.
 class Slots final {
  public:
-  explicit Slots(std::int64_t count) noexcept : free_(count) {}
+  explicit Slots(std::int64_t count) noexcept : count_(count), free_(count) {}
+  [[nodiscard]] std::int64_t count() const noexcept { return count_; }
   [[nodiscard]] std::int64_t free() const noexcept { return free_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool take() noexcept {
     std::int64_t seen = free_.load(std::memory_order_relaxed);
@@ -55,6 +58,7 @@ class Slots final {
   void give() noexcept { free_.fetch_add(1, std::memory_order_acq_rel); }
 
  private:
+  const std::int64_t count_;
   std::atomic<std::int64_t> free_;
 };
 

@@ -109,15 +109,13 @@ void Pool::slot_freed(std::string_view place) noexcept {
   }
 }
 
-std::vector<std::pair<std::string, std::int64_t>> Pool::free_slots() const {
-  std::vector<std::pair<std::string, std::int64_t>> models;
+std::vector<Pool::Served> Pool::served() const {
+  std::vector<Served> models;
+  models.reserve(models_->known.size());
   for (const auto& [model, known] : models_->known) {
-    std::int64_t free = 0;
-    for (std::size_t i = 0; i < count(known); ++i) {
-      const std::shared_ptr<Place>* at = place(known, i);
-      if (at != nullptr && (*at)->reachable()) free += std::max<std::int64_t>((*at)->free_slots(), 0);
-    }
-    models.emplace_back(model, free);
+    auto& places = models.emplace_back(model, Served::second_type()).second;
+    for (std::size_t i = 0; i < count(known); ++i)
+      if (const std::shared_ptr<Place>* at = place(known, i)) places.push_back(*at);
   }
   return models;
 }

@@ -90,8 +90,9 @@ class Pool final {
   [[nodiscard]] bool knows(std::string_view model) const noexcept { return find(model) != nullptr; }
   // Names of all known models, sorted. Valid until the next set_models().
   [[nodiscard]] std::span<const std::string_view> models() const noexcept { return models_->names; }
-  // The same, each with the slots that are free on places that can be reached.
-  [[nodiscard]] std::vector<std::pair<std::string, std::int64_t>> free_slots() const;
+  // The same, each with the places that serve it, as this worker sees them.
+  using Served = std::pair<std::string, std::vector<std::shared_ptr<const Place>>>;
+  [[nodiscard]] std::vector<Served> served() const;
 
  private:
   friend class Lease;

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fake_model import whole_answer
-from harness import SLOW, Client, error_of
+from harness import SLOW, Client, Gateway, error_of, until
 
 ONE_SLOT = '[[upstream]]\nname = "fake"\nurl = "{url}"\nslots = 1\n'
 
@@ -151,3 +151,34 @@ def test_without_one_good_parent_nothing_of_a_trace_goes_on(gateway, key, fake, 
     with Client(gateway, key) as client:
         client.chat(mark, headers=[*sent, ("tracestate", "a=1")])
     assert trace_of(fake, mark) == (None, None)
+
+
+def test_models_says_where_each_is_served(make_gateway, fake):
+    gateway = make_gateway(via="agent", conf='[[model]]\nname = "nobody-serves-it"\n')
+    agent = gateway.agents[0]
+
+    def shown():
+        return {model["name"]: model for model in json.loads(gateway.cli("models", "--json").stdout)}
+
+    served = shown()["fake-model"]
+    assert served["state"] == "served"
+    [place] = served["places"]
+    assert (place["kind"], place["state"]) == ("agent", "reachable")
+    assert place["name"] in gateway.cli("agent", "list").stdout
+    assert place["slots"] == place["free_slots"] == served["free_slots"] > 0
+    assert shown()["nobody-serves-it"] == {"name": "nobody-serves-it", "state": "unreachable", "free_slots": 0, "places": []}
+    row = next(line for line in gateway.cli("models").stdout.splitlines() if line.startswith("fake-model"))
+    assert row.split()[1:4] == [place["name"], "agent", "reachable"]
+    agent.stop()
+    until(lambda: shown()["fake-model"]["state"] == "unreachable", what="the model is away")
+
+
+def test_models_names_the_upstream_and_its_slots(make_gateway, fake, mark):
+    gateway = Gateway(upstreams=[("box-7", fake.url, "slots = 3")])
+    try:
+        key = gateway.key()
+        gateway.wait_models(key, "fake-model")
+        model = next(one for one in json.loads(gateway.cli("models", "--json").stdout) if one["name"] == "fake-model")
+        assert model["places"] == [{"name": "box-7", "kind": "upstream", "state": "reachable", "slots": 3, "free_slots": 3}]
+    finally:
+        gateway.close()

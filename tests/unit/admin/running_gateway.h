@@ -18,7 +18,7 @@ namespace sluice::admin {
 
 struct FakeGateway final : GatewayControl {
   json::object status() override { return {{"state", "running"}, {"version", "test"}}; }
-  json::array models() override { return {json::object{{"name", "qwen"}}}; }
+  json::array models() override { return {json::object{{"name", "qwen"}, {"state", "unreachable"}}}; }
   json::object agent(const std::string& id) override {
     return id == connected ? json::object{{"tunnels", 2}} : json::object();
   }

@@ -70,15 +70,17 @@ class LargeAnswer final : public http::OutgoingCall {
 class OneSlot final : public upstream::Place {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "one"; }
+  [[nodiscard]] const char* kind() const noexcept override { return "upstream"; }
   [[nodiscard]] bool reachable() const noexcept override { return true; }
-  [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots.free(); }
-  [[nodiscard]] bool take_slot() noexcept override { return slots.take(); }
-  void free_slot() noexcept override { slots.give(); }
+  [[nodiscard]] std::int64_t slots() const noexcept override { return places.count(); }
+  [[nodiscard]] std::int64_t free_slots() const noexcept override { return places.free(); }
+  [[nodiscard]] bool take_slot() noexcept override { return places.take(); }
+  void free_slot() noexcept override { places.give(); }
   [[nodiscard]] std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest&,
                                                           net::Signal&) noexcept override {
     return std::make_unique<LargeAnswer>();
   }
-  upstream::Slots slots{1};
+  upstream::Slots places{1};
 };
 
 // Holds limits and budgets as the policies of plugins/ do, and counts records.
