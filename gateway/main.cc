@@ -10,6 +10,7 @@
 #include "admin/command.h"
 #include "agent/command.h"
 #include "base/version.h"
+#include "cli/command_line.h"
 #include "config/loader.h"
 #include "demo/command.h"
 #include "plugins/registry.h"
@@ -81,10 +82,11 @@ int main(int argc, char** argv) {
   bind_all_symbols(argc, argv);
   // Before the first socket: a peer that closed early must not end the process.
   std::signal(SIGPIPE, SIG_IGN);
-  CLI::App app{"Sluice: a reverse proxy and API gateway for language models"};
+  CLI::App app{"Sluice: a reverse proxy and API gateway for language models", "sluice"};
   app.require_subcommand(1);
   int exit_code = 0;
-  app.set_version_flag("--version", sluice::kVersion);
+  app.set_version_flag("--version", std::string("sluice ") + sluice::kVersion, "Print the version and exit");
+  app.footer("Exit code: 0, done; 1, refused or failed; 2, the command makes no sense. Why is a line on stderr.");
   add_gateway_commands(app, exit_code);
   sluice::agent::add_agent_commands(
       *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
@@ -92,6 +94,6 @@ int main(int argc, char** argv) {
   add_restore(app, exit_code);
   add_audit_verify(*app.get_subcommand("audit"), exit_code);
   sluice::demo::add_demo_command(app, exit_code);
-  CLI11_PARSE(app, argc, argv);
-  return exit_code;
+  sluice::cli::add_help(app, exit_code);
+  return sluice::cli::run(app, argc, argv, exit_code);
 }

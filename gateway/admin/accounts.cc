@@ -92,43 +92,6 @@ absl::StatusOr<store::UserRecord> Accounts::user_for(const SubjectName& name, Mi
   return found;
 }
 
-absl::StatusOr<Accounts::CreatedKey> Accounts::create_key(const NewKey& key) {
-  if (absl::Status good = check_amounts(key.terms.limits, key.terms.budgets); !good.ok()) return good;
-  for (const std::string& model : key.models)
-    if (absl::Status good = check_model(model); !good.ok()) return good;
-  if (key.expires && *key.expires <= clock_.wall())
-    return absl::InvalidArgumentError("the key would have expired already");
-  const auto owner = user_for(key.owner, key.missing);
-  if (!owner.ok()) return owner.status();
-  identity::User* user = directory_.user(owner->id);
-  if (user == nullptr) return absl::UnavailableError("the store is not loaded yet; try again soon");
-  identity::NewSecret secret = identity::create_secret(identity::kApiKeyPrefix);
-  CreatedKey made{.record = {.id = 0,
-                             .user_id = owner->id,
-                             .hash = secret.hash,
-                             .hint = secret.hint,
-                             .models = key.models,
-                             .expires = key.expires,
-                             .limits = key.terms.limits,
-                             .created = clock_.wall(),
-                             .revoked = {}},
-                  .secret = std::move(secret.text)};
-  const auto id = store_.add_key(made.record, key.terms.budgets);
-  if (!id.ok()) return id.status();
-  made.record.id = *id;
-  // The ledger knows the index before a worker can find the key: it is the next one, since keys come one after another.
-  const identity::Allowance allowance{.limits = key.terms.limits, .budgets = key.terms.budgets, .model_budgets = {}};
-  if (allowance != identity::Allowance{})
-    ledger_.set_scope(Scope::kKey, directory_.keys(), *id, {}, allowance.limits, allowance.budgets);
-  directory_.add_key({.id = *id,
-                      .user = user,
-                      .hash = made.record.hash,
-                      .expires = key.expires,
-                      .models = key.models,
-                      .allowance = allowance});
-  return made;
-}
-
 absl::Status Accounts::revoke(Scope scope, std::uint64_t id) {
   using Of = store::Revocation::Of;
   const WallTime now = clock_.wall();

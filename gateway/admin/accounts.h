@@ -83,12 +83,27 @@ class Accounts final {
     std::vector<std::string> models;
     std::optional<WallTime> expires;
     Terms terms;
+    std::string name{};  // for people; may be empty
   };
   struct CreatedKey {
     store::KeyRecord record;
     identity::SecretText secret;  // shown once, kept nowhere
   };
   absl::StatusOr<CreatedKey> create_key(const NewKey& key);
+  enum class Suspension : std::uint8_t { kAsItIs, kSuspend, kResume };
+  // What is not given stays.
+  struct KeyChange {
+    std::optional<std::string> name;
+    std::optional<LimitSpec> limits;
+    std::optional<std::optional<WallTime>> expires;  // given and empty: never
+    std::optional<std::vector<std::string>> models;  // given and empty: every model
+    Suspension suspension = Suspension::kAsItIs;
+  };
+  // All of it or nothing, but for the suspension, which comes last. kFailedPrecondition: the key is revoked, which is for good.
+  absl::Status update_key(std::uint64_t id, const KeyChange& change);
+  // Another secret of the same key, so that limits and budgets go on; the one so far is good for `grace`, one that was
+  // replaced before ends now. kFailedPrecondition: revoked.
+  absl::StatusOr<CreatedKey> rotate_key(std::uint64_t id, std::chrono::milliseconds grace);
 
   // --- Changes. REQUIRES: scope is kKey, kUser or kTenant. ---
   absl::Status revoke(Scope scope, std::uint64_t id);
@@ -127,6 +142,7 @@ class Accounts final {
   void tell_ledger(const identity::User& user);
   void tell_ledger(const identity::Key& key);
   void tell_user_models(const identity::User& user, const std::vector<identity::ModelBudget>& before);
+  absl::StatusOr<store::KeyRecord> unrevoked_key(std::uint64_t id);
   absl::StatusOr<store::UserRecord> user_for(const SubjectName& name, Missing missing);
   [[nodiscard]] std::optional<ledger::Explanation> standing(const store::BudgetRecord& budget);
   void append_model_budgets(const ConfModel& model, std::vector<BudgetStanding>& into);

@@ -52,14 +52,17 @@ absl::Status Accounts::load() {
   return store_.each_key([&](store::KeyRecord&& record) {
     const identity::User* user = directory_.user(record.user_id);
     if (user == nullptr) return;
-    const auto added = directory_.add_key({.id = record.id,
-                                           .user = user,
-                                           .hash = record.hash,
-                                           .expires = record.expires,
-                                           .models = std::move(record.models),
-                                           .allowance = allowance_of(record.limits, budgets, Scope::kKey, record.id),
-                                           .revoked = record.revoked.has_value(),
-                                           .suspended = record.suspended.has_value()});
+    const auto added =
+        directory_.add_key({.id = record.id,
+                            .user = user,
+                            .hash = record.hash,
+                            .expires = record.expires,
+                            .models = std::move(record.models),
+                            .allowance = allowance_of(record.limits, budgets, Scope::kKey, record.id),
+                            .revoked = record.revoked.has_value(),
+                            .suspended = record.suspended.has_value(),
+                            .old_hash = record.replaced ? std::optional(record.replaced->hash) : std::nullopt,
+                            .old_until = record.replaced ? record.replaced->until : WallTime()});
     if (added == identity::Added::kYes) tell_ledger(*directory_.key(record.id));
   });
 }

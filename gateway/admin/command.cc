@@ -96,14 +96,14 @@ class Commands final {
         if (method != "PATCH") return run.call(method, target);
         json::object limits = run.limits();
         if (!limits.empty()) return run.call(method, target, json::object{{"limits", std::move(limits)}});
-        run.fail("say what to change: --rpm, --tpm or --concurrency");
+        run.misused("say what to change: --rpm, --tpm or --concurrency");
       });
       made.app.add_option("id", made.o.name, what)->required();
       if (of_tenant) made.app.add_option("--tenant", made.o.tenant, "the tenant's name or id; not needed with an id");
       return made;
     };
     one("show", "Show one " + kind, "GET");
-    add_limits(one("update", "Change the limits of one " + kind + "; 'none' lifts one", "PATCH"));
+    if (kind != "key") add_limits(one("update", "Change the limits of one " + kind + "; 'none' lifts one", "PATCH"));
     one("revoke", "Revoke one " + kind + ": at once, and for good", "DELETE");
   }
 
@@ -115,12 +115,39 @@ class Commands final {
     create.app.add_option("--user", create.o.user, "the user's name or id")->required();
     create.app.add_flag("--create", create.o.create, "create tenant and user if they are missing");
     create.app.add_option("--model", create.o.models, "a model that it may use; none: all");
+    create.app.add_option("--name", create.o.new_name, "a name for people");
     create.app.add_option("--expires", create.o.expires, "when it ends: 30d, or 2027-01-31 (UTC)");
     add_terms(create);
     const Command list = command(key, "list", "List keys", [](Invocation& run) { run.list_keys(); });
     list.app.add_option("--tenant", list.o.tenant, "only of this tenant");
     list.app.add_option("--user", list.o.user, "only of this user");
     add_one(key, "key", false);
+    add_key_changes(key);
+  }
+
+  void add_key_changes(CLI::App& key) {
+    const Command update = command(key, "update", "Change one key: its name, state, expiry, models and limits",
+                                   [](Invocation& run) { run.update_key(); });
+    update.app.add_option("id", update.o.name, "its id")->required();
+    update.app.add_option("--name", update.o.new_name, "another name");
+    CLI::Option* suspend = update.app.add_flag("--suspend", update.o.suspend, "refuse it, and end its running streams");
+    update.app.add_flag("--resume", update.o.resume, "take it again")->excludes(suspend);
+    update.app.add_option("--expires", update.o.expires, "when it ends: 30d, or 2027-01-31 (UTC); none: never");
+    CLI::Option* models = update.app.add_option("--model", update.o.models, "a model that it may use from now on");
+    update.app.add_flag("--any-model", update.o.any_model, "it may use every model")->excludes(models);
+    add_limits(update, "; none: no limit");
+    const Command rotate =
+        command(key, "rotate", "Give one key another secret, which is shown this once; limits and budgets go on",
+                [](Invocation& run) {
+                  json::object body;
+                  if (!run.o.grace.empty()) body["grace"] = run.o.grace;
+                  run.call("POST", "/keys/" + url_encode(run.o.name) + "/rotate", body);
+                });
+    rotate.app.add_option("id", rotate.o.name, "its id")->required();
+    rotate.app.add_option(
+        "--grace", rotate.o.grace,
+        "for how long the secret so far is good as well, such as 7d; without it, not at all. One that "
+        "was replaced before that ends now");
   }
 
   void add_budget() {
@@ -154,7 +181,7 @@ class Commands final {
 
   void add_agents() {
     CLI::App& pair = group("pair", "Pairing of agents");
-    command(pair, "create", "Make a one-time pairing key; it is good for a quarter of an hour",
+    command(pair, "create", "Make a pairing key: good once, for [pairing] key_lifetime (15m)",
             [](Invocation& run) { run.create_pairing_key(); });
     CLI::App& agent = group("agent", "Agents on the machines that serve models");
     command(agent, "list", "List agents", [](Invocation& run) {
@@ -167,8 +194,7 @@ class Commands final {
 
   void add_operations() {
     command(app_, "status", "Show how the gateway is", [](Invocation& run) { run.call("GET", "/status"); });
-    command(app_, "models", "List models and where they are served",
-            [](Invocation& run) { run.list_models(); });
+    command(app_, "models", "List models and where they are served", [](Invocation& run) { run.list_models(); });
     command(
         app_, "metrics", "Print the metrics in Prometheus' form", [](Invocation& run) { run.stream("/metrics"); },
         Output::kText);
@@ -206,10 +232,10 @@ class Commands final {
     out.app.add_option("--model", out.o.model_one, "only of this model, as asked for or as served");
   }
 
-  static void add_limits(const Command& command) {
-    command.app.add_option("--rpm", command.o.rpm, "requests a minute");
-    command.app.add_option("--tpm", command.o.tpm, "tokens a minute");
-    command.app.add_option("--concurrency", command.o.concurrency, "calls at once");
+  static void add_limits(const Command& command, const std::string& more = "") {
+    command.app.add_option("--rpm", command.o.rpm, "requests a minute" + more);
+    command.app.add_option("--tpm", command.o.tpm, "tokens a minute" + more);
+    command.app.add_option("--concurrency", command.o.concurrency, "calls at once" + more);
   }
   static void add_terms(const Command& command) {
     add_limits(command);

@@ -4,7 +4,9 @@
 //   sluice user create NAME --tenant T | list [--tenant T] | show NAME --tenant T | update … | revoke …
 //   sluice key create --tenant T --user U [--model M]… [--rpm N] [--tpm N] [--concurrency N] [--budget B]…
 //                     [--expires D] [--create]
-//   sluice key list [--tenant T [--user U]] | show ID | update ID [--rpm N|none] … | revoke ID
+//                     [--name NAME]
+//   sluice key list [--tenant T [--user U]] | show ID | revoke ID | rotate ID [--grace 7d]
+//   sluice key update ID [--name NAME] [--suspend | --resume] [--expires D|none] [--model M… | --any-model] [--rpm N|none] …
 //   sluice budget set | unset (--key ID | --tenant T [--user U [--model M]]) --budget B
 //   sluice budget list          sluice budget explain --key ID [--model M]
 //   sluice pair create          sluice agent list | revoke ID

@@ -19,6 +19,7 @@ class Fields final {
  public:
   explicit Fields(const json::object& object) : object_(object) {}
 
+  [[nodiscard]] bool has(const char* name) const { return object_.if_contains(name) != nullptr; }
   [[nodiscard]] std::string text(const char* name);  // empty: absent
   [[nodiscard]] bool flag(const char* name);         // false: absent
   [[nodiscard]] std::vector<std::string> texts(const char* name);

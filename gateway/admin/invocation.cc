@@ -9,10 +9,40 @@
 #include "admin/table.h"
 
 namespace sluice::admin {
+namespace {
+
+// One row for each place that serves a model.
+json::array rows_of_models(const json::array& models) {
+  json::array rows;
+  for (const json::value& one : models) {
+    const json::object* model = one.if_object();
+    if (model == nullptr) continue;
+    const std::string name(text_of(*model, "name"));
+    const json::array* places = array_of(*model, "places");
+    if (places == nullptr || places->empty())
+      rows.push_back(json::object{{"model", name}, {"state", text_of(*model, "state")}});
+    for (std::size_t i = 0; places != nullptr && i < places->size(); ++i) {
+      json::object row{{"model", name}};
+      if (const json::object* place = (*places)[i].if_object()) {
+        for (const auto& member : *place) row.insert(member);
+        row["place"] = text_of(*place, "name");
+      }
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+}  // namespace
 
 void Invocation::fail(std::string_view message) {
   std::fprintf(stderr, "sluice: %.*s\n", static_cast<int>(message.size()), message.data());
   exit_code_ = 1;
+}
+
+void Invocation::misused(std::string_view message) {
+  fail(message);
+  exit_code_ = 2;
 }
 
 std::optional<FoundSocket> Invocation::socket() {
@@ -104,9 +134,23 @@ json::object Invocation::with_terms(json::object body) const {
 void Invocation::create_key() {
   json::object body{{"tenant", o.tenant}, {"user", o.user}};
   if (o.create) body["create"] = true;
+  if (o.new_name) body["name"] = *o.new_name;
   if (!o.models.empty()) body["models"] = json::array(o.models.begin(), o.models.end());
   if (!o.expires.empty()) body["expires"] = o.expires;
   call("POST", "/keys", with_terms(std::move(body)));
+}
+
+void Invocation::update_key() {
+  json::object body;
+  if (json::object own = limits(); !own.empty()) body["limits"] = std::move(own);
+  if (o.new_name) body["name"] = *o.new_name;
+  if (!o.expires.empty()) body["expires"] = o.expires;
+  if (!o.models.empty() || o.any_model) body["models"] = json::array(o.models.begin(), o.models.end());
+  if (o.suspend || o.resume) body["suspended"] = o.suspend;
+  if (!body.empty()) return call("PATCH", "/keys/" + url_encode(o.name), body);
+  misused(
+      "say what to change: --name, --suspend, --resume, --expires, --model, --any-model, --rpm, --tpm or "
+      "--concurrency");
 }
 
 // All pages; with --json as one list.
@@ -116,35 +160,24 @@ void Invocation::list_keys() {
   do {
     const auto page = ask("GET", "/keys" + query({{"tenant", o.tenant}, {"user", o.user}, {"after", after}}));
     if (!page) return;
-    for (const json::value& key : page->as_object().at("keys").as_array()) all.push_back(key);
-    after = std::string(text_of(page->as_object(), "next"));
+    const json::object* object = page->if_object();
+    const json::array* keys = object == nullptr ? nullptr : array_of(*object, "keys");
+    if (keys == nullptr) return fail("what answers is not a sluice gateway of this version; see: sluice --version");
+    for (const json::value& key : *keys) all.push_back(key);
+    after = std::string(text_of(*object, "next"));
   } while (!after.empty());
-  show(all);
+  static constexpr std::array<std::string_view, 10> kColumns{"id",   "name",   "state",   "hint",   "tenant",
+                                                             "user", "models", "expires", "limits", "budgets"};
+  show(all, kColumns);
 }
 
-// For people one row for each place that serves a model.
 void Invocation::list_models() {
   const auto models = ask("GET", "/models");
   if (!models) return;
-  if (o.json) return show(*models);
-  json::array rows;
-  for (const json::value& model : models->as_array()) {
-    const json::string& name = model.at("name").as_string();
-    const json::value* places = model.as_object().if_contains("places");
-    if (places == nullptr || places->as_array().empty()) {
-      rows.push_back(json::object{{"model", name}, {"state", model.at("state")}});
-      continue;
-    }
-    for (const json::value& place : places->as_array())
-      rows.push_back(json::object{{"model", name},
-                                  {"place", place.at("name")},
-                                  {"kind", place.at("kind")},
-                                  {"state", place.at("state")},
-                                  {"slots", place.at("slots")},
-                                  {"free_slots", place.at("free_slots")}});
-  }
   static constexpr std::array<std::string_view, 6> kColumns{"model", "place", "kind", "state", "slots", "free_slots"};
-  show(rows, kColumns);
+  const json::array* all = models->if_array();
+  if (o.json || all == nullptr) return show(*models);
+  show(rows_of_models(*all), kColumns);
 }
 
 void Invocation::create_pairing_key() {
@@ -155,7 +188,7 @@ void Invocation::create_pairing_key() {
     std::printf(
         "\nOn the agent's machine:\n  sluice agent pair --gateway https://THIS_GATEWAY:PORT --pairing-key %s --dir "
         "DIR\n",
-        std::string(text_of(value->as_object(), "key")).c_str());
+        std::string(value->is_object() ? text_of(value->get_object(), "key") : "KEY").c_str());
 }
 
 void Invocation::change_budget(const std::string& method) {

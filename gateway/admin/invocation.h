@@ -21,8 +21,9 @@ struct Options {
   bool json = false;
   std::string name, tenant, user, key, model_one, expires, budget, format, from, to;
   std::vector<std::string> models, budgets;
-  std::string rpm, tpm, concurrency;
-  bool create = false;
+  std::string rpm, tpm, concurrency, grace;
+  std::optional<std::string> new_name;
+  bool create = false, suspend = false, resume = false, any_model = false;
 };
 
 // Thread:   main thread; blocks on the gateway.
@@ -33,8 +34,9 @@ class Invocation final {
 
   const Options& o;
 
-  // One line on stderr; the exit code is 1 from now on.
+  // One line on stderr. The exit code from now on: 1, the gateway did not do it; 2, the command makes no sense.
   void fail(std::string_view message);
+  void misused(std::string_view message);
 
   // The answer's JSON; nothing: it failed, and the reason has been printed.
   std::optional<json::value> ask(const std::string& method, const std::string& target,
@@ -54,6 +56,7 @@ class Invocation final {
   [[nodiscard]] json::object with_terms(json::object body) const;
 
   void create_key();
+  void update_key();
   void list_keys();
   void list_models();
   void create_pairing_key();

@@ -6,6 +6,7 @@
 #include "admin/fields.h"
 #include "admin/text.h"
 #include "base/text.h"
+#include "config/loader.h"
 
 namespace sluice::admin {
 namespace {
@@ -115,6 +116,11 @@ Answer Routes::handle(const Request& request) {
   }
   if (request.path.size() == 1 && request.method == "POST" && request.path[0] == "backup") {
     Shown answer = backup(request);
+    return answer.ok() ? std::move(*answer) : error_answer(answer.status());
+  }
+  if (request.path.size() == 3 && request.method == "POST" && request.path[0] == "keys" &&
+      request.path[2] == "rotate") {
+    Shown answer = rotate_key(request);
     return answer.ok() ? std::move(*answer) : error_answer(answer.status());
   }
   const Made made = dispatch(request);
@@ -253,7 +259,8 @@ Routes::Shown Routes::create_key(const Request& request) {
                        .missing = fields.flag("create") ? Missing::kCreate : Missing::kRefuse,
                        .models = fields.texts("models"),
                        .expires = {},
-                       .terms = {.limits = fields.limits(), .budgets = fields.budgets()}};
+                       .terms = {.limits = fields.limits(), .budgets = fields.budgets()},
+                       .name = fields.text("name")};
   const std::string expires = fields.text("expires");
   if (absl::Status good = fields.finish(); !good.ok()) return good;
   if (!expires.empty()) {
@@ -262,6 +269,48 @@ Routes::Shown Routes::create_key(const Request& request) {
     key.expires = *time;
   }
   auto made = backend_.accounts.create_key(key);
+  if (!made.ok()) return made.status();
+  Answer answer = json_answer(show(made->record));
+  answer.secret = std::move(made->secret);
+  return answer;
+}
+
+absl::Status Routes::update_key(const Request& request, const store::KeyRecord& now) {
+  Fields fields(request.body);
+  Accounts::KeyChange change;
+  if (fields.has("name")) change.name = fields.text("name");
+  if (fields.has("limits")) change.limits = fields.limits(now.limits);
+  if (fields.has("models")) change.models = fields.texts("models");
+  if (fields.has("suspended"))
+    change.suspension = fields.flag("suspended") ? Accounts::Suspension::kSuspend : Accounts::Suspension::kResume;
+  const std::string expires = fields.text("expires");
+  if (absl::Status good = fields.finish(); !good.ok()) return good;
+  if (expires == "none" || (expires.empty() && request.body.contains("expires"))) {
+    change.expires.emplace();
+  } else if (!expires.empty()) {
+    const auto time = parse_time(expires, backend_.clock.wall(), Counted::kFuture);
+    if (!time.ok()) return time.status();
+    change.expires.emplace(*time);
+  }
+  return backend_.accounts.update_key(now.id, change);
+}
+
+Routes::Shown Routes::rotate_key(const Request& request) {
+  constexpr std::chrono::hours kMostGrace{24 * 366};
+  if (absl::Status ready = need_store(); !ready.ok()) return ready;
+  const auto id = key_id(request.path[1]);
+  if (!id.ok()) return id.status();
+  Fields fields(request.body);
+  const std::string text = fields.text("grace");
+  if (absl::Status good = fields.finish(); !good.ok()) return good;
+  std::chrono::milliseconds grace{0};
+  if (!text.empty()) {
+    const auto given = config::parse_duration(text);
+    if (!given.ok() || *given > kMostGrace)
+      return absl::InvalidArgumentError("'" + text + "' is no grace: give a time up to a year, such as 7d or 12h");
+    grace = *given;
+  }
+  auto made = backend_.accounts.rotate_key(*id, grace);
   if (!made.ok()) return made.status();
   Answer answer = json_answer(show(made->record));
   answer.secret = std::move(made->secret);
@@ -314,7 +363,7 @@ Routes::Made Routes::key(const Request& request) {
   if (request.method == "DELETE")
     done = backend_.accounts.revoke(Scope::kKey, *id);
   else if (request.method == "PATCH")
-    done = update_limits(request, Scope::kKey, *id, found->limits);
+    done = update_key(request, *found);
   else if (request.method != "GET")
     done = no_such_route(request);
   if (!done.ok()) return done;

@@ -3,6 +3,7 @@
 //   GET    /status | /models | /metrics            POST   /reload | /drain | /resume
 //   GET    /tenants        POST /tenants           GET | PATCH | DELETE /tenants/{name or id}
 //   GET    /users?tenant=  POST /users             GET | PATCH | DELETE /users/{id, or name with ?tenant=}
+//   POST   /keys/{id}/rotate
 //   GET    /keys?tenant=&user=&after=&limit=  POST /keys      GET | PATCH | DELETE /keys/{id}
 //   GET    /budgets        PUT /budgets   DELETE /budgets     GET /explain?key=&model=
 //   POST   /pairings       GET /agents    DELETE /agents/{id}
@@ -69,6 +70,8 @@ class Routes final {
   Made user(const Request& request);
   Made key(const Request& request);
   Shown create_key(const Request& request);
+  absl::Status update_key(const Request& request, const store::KeyRecord& now);
+  Shown rotate_key(const Request& request);
   Made list_keys(const Request& request);
   Made budgets(const Request& request);
   Made explain(const Request& request);

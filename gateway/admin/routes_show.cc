@@ -23,6 +23,13 @@ json::object show_limits(const LimitSpec& limits) {
 
 json::array show_texts(const std::vector<std::string>& texts) { return json::array(texts.begin(), texts.end()); }
 
+// Of the key alone: its user or tenant may be revoked too.
+const char* state_of(const store::KeyRecord& key, WallTime now) {
+  if (key.revoked) return "revoked";
+  if (key.expires && *key.expires <= now) return "expired";
+  return key.suspended ? "suspended" : "live";
+}
+
 const char* text_of_what(const ledger::Explanation& line) {
   using What = ledger::Explanation::What;
   switch (line.what) {
@@ -80,8 +87,11 @@ json::object Routes::show(const store::UserRecord& user) {
 
 json::object Routes::show(const store::KeyRecord& key) {
   const auto names = backend_.accounts.names_of_user(key.user_id).value_or(SubjectName{});
+  const WallTime now = backend_.clock.wall();
   json::object shown{{"id", format_id(Scope::kKey, key.id)},
+                     {"name", key.name},
                      {"hint", key.hint},
+                     {"state", state_of(key, now)},
                      {"tenant", names.tenant},
                      {"user", names.user},
                      {"models", show_texts(key.models)},
@@ -90,6 +100,9 @@ json::object Routes::show(const store::KeyRecord& key) {
   shown["created"] = format_time(key.created);
   shown["revoked"] = time_or_null(key.revoked);
   shown["suspended"] = time_or_null(key.suspended);
+  // Until when the secret before the last rotation is good as well.
+  const bool two = key.replaced && key.replaced->until > now;
+  shown["old_secret_until"] = two ? json::value(format_time(key.replaced->until)) : json::value();
   return shown;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,14 +74,29 @@ struct User : Subject {
   std::string name;
 };
 
+struct Key;
+
+inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
+
+// What a caller shows of a key. A key that was rotated has two for a while, so that nobody has to change at one moment.
+struct KeySecret {
+  Sha256 hash{};
+  const Key* key = nullptr;
+  std::atomic<std::int64_t> until_us{kForever};  // since 1970; from then on it is refused
+};
+
 struct Key : Subject {
   std::uint64_t id = 0;
   std::uint32_t index = 0;
   const User* user = nullptr;
-  Sha256 hash{};
-  std::optional<WallTime> expires;
-  std::vector<std::string> models;  // allowed model names; empty: every model
+  KeySecret first;  // the newest when the key came into memory
   std::atomic<bool> suspended{false};
+
+  // Allowed model names; empty: every model. It may change while calls run; what was returned stays valid for the
+  // directory's life.
+  [[nodiscard]] const std::vector<std::string>& models() const noexcept {
+    return *models_.load(std::memory_order_acquire);
+  }
 
   // Not revoked (nor its user or tenant), not expired, not suspended.
   [[nodiscard]] bool live(WallTime now) const noexcept {
@@ -89,6 +105,15 @@ struct Key : Subject {
   // Revoked or expired: it never comes back.
   [[nodiscard]] bool gone(WallTime now) const noexcept;
   [[nodiscard]] bool may_use(std::string_view model) const noexcept;
+
+ private:
+  friend class KeyDirectory;
+  [[nodiscard]] static const std::vector<std::string>& every_model() noexcept;
+
+  std::atomic<std::int64_t> expires_us_{kForever};
+  std::atomic<const std::vector<std::string>*> models_{&every_model()};
+  KeySecret* newest_ = &first;     // control thread
+  KeySecret* replaced_ = nullptr;  // by it; null: there is none. Control thread
 };
 
 // The look-up that workers do.

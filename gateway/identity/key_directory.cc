@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kSmallestTable = 64;
 
+std::int64_t us_of(WallTime time) noexcept { return time.time_since_epoch().count(); }
+
 std::uint64_t tag_of(const Sha256& hash) noexcept {
   std::uint64_t tag;
   std::memcpy(&tag, hash.data(), sizeof tag);
@@ -47,11 +49,18 @@ const Allowance& Subject::nothing() noexcept {
 
 bool Key::gone(WallTime now) const noexcept {
   return revoked.load(std::memory_order_acquire) || user->revoked.load(std::memory_order_acquire) ||
-         user->tenant->revoked.load(std::memory_order_acquire) || (expires && now >= *expires);
+         user->tenant->revoked.load(std::memory_order_acquire) ||
+         us_of(now) >= expires_us_.load(std::memory_order_acquire);
+}
+
+const std::vector<std::string>& Key::every_model() noexcept {
+  static const std::vector<std::string> kEvery;
+  return kEvery;
 }
 
 bool Key::may_use(std::string_view model) const noexcept {
-  return models.empty() || std::ranges::find(models, model) != models.end();
+  const std::vector<std::string>& allowed = models();
+  return allowed.empty() || std::ranges::find(allowed, model) != allowed.end();
 }
 
 KeyDirectory::KeyDirectory() : current_(std::make_unique<Table>(kSmallestTable)) {
@@ -69,39 +78,58 @@ Result<const Key*> KeyDirectory::find(std::string_view credential, WallTime now)
     case SecretForm::kGood:
       break;
   }
-  const Key* key = look_up(*table_.load(std::memory_order_acquire), sha256(credential));
-  if (key == nullptr || key->gone(now)) return kUnknown;
+  const KeySecret* secret = look_up(*table_.load(std::memory_order_acquire), sha256(credential));
+  if (secret == nullptr || us_of(now) >= secret->until_us.load(std::memory_order_acquire)) return kUnknown;
+  const Key* key = secret->key;
+  if (key->gone(now)) return kUnknown;
   if (key->suspended.load(std::memory_order_acquire)) return kSuspended;
   return key;
 }
 
-const Key* KeyDirectory::look_up(const Table& table, const Sha256& hash) noexcept {
+const KeySecret* KeyDirectory::look_up(const Table& table, const Sha256& hash) noexcept {
   const std::uint64_t tag = tag_of(hash);
   for (std::size_t at = tag & table.mask;; at = (at + 1) & table.mask) {
     const Slot& slot = table.slots[at];
-    const Key* key = slot.key.load(std::memory_order_acquire);
-    if (key == nullptr) return nullptr;
+    const KeySecret* secret = slot.secret.load(std::memory_order_acquire);
+    if (secret == nullptr) return nullptr;
     if (slot.tag.load(std::memory_order_relaxed) == tag &&
-        CRYPTO_memcmp(key->hash.data(), hash.data(), hash.size()) == 0)
-      return key;
+        CRYPTO_memcmp(secret->hash.data(), hash.data(), hash.size()) == 0)
+      return secret;
   }
 }
 
-void KeyDirectory::insert(Table& table, const Key& key) noexcept {
-  const std::uint64_t tag = tag_of(key.hash);
+void KeyDirectory::insert(Table& table, const KeySecret& secret) noexcept {
+  const std::uint64_t tag = tag_of(secret.hash);
   std::size_t at = tag & table.mask;
-  while (table.slots[at].key.load(std::memory_order_relaxed) != nullptr) at = (at + 1) & table.mask;
+  while (table.slots[at].secret.load(std::memory_order_relaxed) != nullptr) at = (at + 1) & table.mask;
   table.slots[at].tag.store(tag, std::memory_order_relaxed);
-  table.slots[at].key.store(&key, std::memory_order_release);
+  table.slots[at].secret.store(&secret, std::memory_order_release);
 }
 
 // Readers stay on the old table until they load the new pointer; what is added meanwhile is added after the switch.
 void KeyDirectory::grow(std::size_t size) {
   auto bigger = std::make_unique<Table>(size);
-  for (const Key& key : keys_.all) insert(*bigger, key);
+  for (const Key& key : keys_.all) insert(*bigger, key.first);
+  for (const KeySecret& secret : more_secrets_) insert(*bigger, secret);
   table_.store(bigger.get(), std::memory_order_release);
   outgrown_.push_back(std::exchange(current_, std::move(bigger)));
   if (!is_loaded()) reclaim();  // nobody looks at a table before loaded()
+}
+
+// For one secret more.
+void KeyDirectory::make_room() {
+  const std::size_t size = current_->mask + 1;
+  if ((keys_.all.size() + more_secrets_.size() + 1) * 2 > size) grow(size * 2);
+}
+
+KeySecret& KeyDirectory::add_secret(const Key& key, const Sha256& hash, std::int64_t until_us) {
+  make_room();
+  KeySecret& secret = more_secrets_.emplace_back();
+  secret.hash = hash;
+  secret.key = &key;
+  secret.until_us.store(until_us, std::memory_order_release);
+  insert(*current_, secret);
+  return secret;
 }
 
 void KeyDirectory::reserve(std::size_t keys) {
@@ -138,20 +166,40 @@ User& KeyDirectory::add_user(std::uint64_t id, const Tenant& tenant, std::string
 
 Added KeyDirectory::add_key(KeyEntry entry) {
   if (look_up(*current_, entry.hash) != nullptr || keys_.find(entry.id) != nullptr) return Added::kDuplicate;
-  const std::size_t size = current_->mask + 1;
-  if ((keys_.all.size() + 1) * 2 > size) grow(size * 2);
+  make_room();
   Key& key = keys_.add(entry.id);
   key.index = static_cast<std::uint32_t>(keys_.all.size() - 1);
   key.user = entry.user;
-  key.hash = entry.hash;
-  key.expires = entry.expires;
-  key.models = std::move(entry.models);
+  key.first.hash = entry.hash;
+  key.first.key = &key;
+  set_expires(key, entry.expires);
+  set_models(key, std::move(entry.models));
   key.allow(keep(std::move(entry.allowance)));
   key.revoked.store(entry.revoked, std::memory_order_release);
   key.suspended.store(entry.suspended, std::memory_order_release);
   keys_count_.store(key.index + 1, std::memory_order_release);  // before a worker can see the key and use its index
-  insert(*current_, key);
+  insert(*current_, key.first);
+  if (entry.old_hash && look_up(*current_, *entry.old_hash) == nullptr)
+    key.replaced_ = &add_secret(key, *entry.old_hash, us_of(entry.old_until));
   return Added::kYes;
+}
+
+Added KeyDirectory::rotate(Key& key, const Sha256& hash, WallTime old_until) {
+  if (look_up(*current_, hash) != nullptr) return Added::kDuplicate;
+  if (key.replaced_ != nullptr) key.replaced_->until_us.store(0, std::memory_order_release);
+  KeySecret& fresh = add_secret(key, hash, kForever);
+  key.newest_->until_us.store(us_of(old_until), std::memory_order_release);
+  key.replaced_ = std::exchange(key.newest_, &fresh);
+  return Added::kYes;
+}
+
+void KeyDirectory::set_expires(Key& key, std::optional<WallTime> expires) noexcept {
+  key.expires_us_.store(expires ? us_of(*expires) : kForever, std::memory_order_release);
+}
+
+void KeyDirectory::set_models(Key& key, std::vector<std::string> models) {
+  const auto* list = models.empty() ? &Key::every_model() : &model_lists_.emplace_back(std::move(models));
+  key.models_.store(list, std::memory_order_release);
 }
 
 Tenant* KeyDirectory::tenant(std::uint64_t id) noexcept { return tenants_.find(id); }

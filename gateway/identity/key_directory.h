@@ -1,6 +1,7 @@
 // The directory itself: everything that the store knows about callers, in memory.
 //
-//   table: 2^n slots of { first 8 bytes of the SHA-256 | Key* }, open addressing, linear probing, at most half full
+//   table: 2^n slots of { first 8 bytes of the SHA-256 | KeySecret* }, open addressing, linear probing, at most half
+//   full
 //
 // The hash is uniform, so its own bytes are the slot number; nobody can aim at one slot without inverting SHA-256. Keys
 // are never taken out: a revoked one stays, so that its answer is "revoked" and running calls may look at it. A slot is
@@ -58,6 +59,8 @@ class KeyDirectory final : public Directory {
     Allowance allowance;
     bool revoked = false;
     bool suspended = false;
+    std::optional<Sha256> old_hash{};  // of the secret before, which is good until old_until
+    WallTime old_until{};
   };
   // kDuplicate: this hash or id is known already; nothing changed.
   Added add_key(KeyEntry entry);
@@ -82,6 +85,13 @@ class KeyDirectory final : public Directory {
   void suspend(Key& key) noexcept;
   void resume(Key& key) noexcept;
 
+  // Lets the key be shown by another secret from now on, and by the one that it had until `old_until`; one that it had
+  // before that ends now. kDuplicate: this hash is known already; nothing changed.
+  Added rotate(Key& key, const Sha256& hash, WallTime old_until);
+  // Nothing: never.
+  void set_expires(Key& key, std::optional<WallTime> expires) noexcept;
+  void set_models(Key& key, std::vector<std::string> models);
+
   // Dense counts, for the ledger's arrays: indexes are below these.
   [[nodiscard]] std::uint32_t tenants() const noexcept { return tenants_count_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint32_t users() const noexcept { return users_count_.load(std::memory_order_acquire); }
@@ -92,7 +102,7 @@ class KeyDirectory final : public Directory {
  private:
   struct Slot {
     std::atomic<std::uint64_t> tag{0};
-    std::atomic<const Key*> key{nullptr};
+    std::atomic<const KeySecret*> secret{nullptr};
   };
   struct Table {
     explicit Table(std::size_t size) : mask(size - 1), slots(std::make_unique<Slot[]>(size)) {}
@@ -108,8 +118,10 @@ class KeyDirectory final : public Directory {
     T& add(std::uint64_t id);
   };
 
-  [[nodiscard]] static const Key* look_up(const Table& table, const Sha256& hash) noexcept;
-  static void insert(Table& table, const Key& key) noexcept;
+  [[nodiscard]] static const KeySecret* look_up(const Table& table, const Sha256& hash) noexcept;
+  static void insert(Table& table, const KeySecret& secret) noexcept;
+  void make_room();
+  KeySecret& add_secret(const Key& key, const Sha256& hash, std::int64_t until_us);
   void grow(std::size_t size);
   void tell(const Tenant* tenant, const User* user, const Key* key) noexcept;
   // Frees tables that have been outgrown. REQUIRES: no thread is inside a find() that began before the last add_key().
@@ -125,7 +137,9 @@ class KeyDirectory final : public Directory {
   Entries<Tenant> tenants_;
   Entries<User> users_;
   Entries<Key> keys_;
+  std::deque<KeySecret> more_secrets_;  // beside each key's first
   std::deque<Allowance> allowances_;
+  std::deque<std::vector<std::string>> model_lists_;
   RevocationListener* listener_ = nullptr;
 };
 

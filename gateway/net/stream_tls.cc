@@ -20,7 +20,8 @@ const char* certificate_fault(long result) noexcept {
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-      return "the server's certificate is signed by a CA that is not trusted here; name the file of the CA that signed it";
+      return "the server's certificate is signed by a CA that is not trusted here; name the file of the CA that signed "
+             "it";
     case X509_V_ERR_INVALID_CA:
       return "the server's certificate is signed by one that is no CA certificate; it needs another";
     case X509_V_ERR_CERT_HAS_EXPIRED:

@@ -82,7 +82,7 @@ Status Exchange::identify() {
                   .key_index = key_->index,
                   .tenant = user.tenant->name,
                   .user = user.name,
-                  .allowed_models = key_->models};
+                  .allowed_models = key_->models()};
   read_labels();
   read_trace();
   return ok();

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <sstream>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 namespace sluice::server {
 
@@ -28,22 +30,36 @@ json::object show(const tunnel::AgentView& agent) {
 namespace {
 
 struct ShownPlace {
-  bool reachable = false;
-  std::int64_t slots = 0, free_slots = 0;
+  std::string name;
+  const char* kind;
+  bool reachable;
+  std::int64_t slots, free_slots;
 };
+using ShownModel = std::pair<std::string, std::vector<ShownPlace>>;
+
+// What one worker sees. On the worker, and no more than that there: it has calls to carry.
+std::vector<ShownModel> seen_by(const upstream::Pool& pool) {
+  std::vector<ShownModel> models;
+  for (const auto& [model, places] : pool.served()) {
+    auto& shown = models.emplace_back(model, std::vector<ShownPlace>()).second;
+    for (const auto& place : places)
+      shown.push_back({std::string(place->name()), place->kind(), place->reachable(), place->slots(),
+                       std::max<std::int64_t>(place->free_slots(), 0)});
+  }
+  return models;
+}
+
 // Kind, name, and which of those that have the same of both. Each worker has places of its own for the same things.
 using PlaceName = std::tuple<std::string, std::string, unsigned>;
 using ShownPlaces = std::map<PlaceName, ShownPlace>;
 
 // One worker's view, into that of all: a place is reachable if any worker reaches it.
-void add_places(const std::vector<std::shared_ptr<const upstream::Place>>& places, ShownPlaces& into) {
+void add_places(const std::vector<ShownPlace>& places, ShownPlaces& into) {
   std::map<std::pair<std::string, std::string>, unsigned> seen;
-  for (const auto& place : places) {
-    const std::pair<std::string, std::string> named(place->kind(), place->name());
-    ShownPlace& shown = into[{named.first, named.second, seen[named]++}];
-    shown.reachable = shown.reachable || place->reachable();
-    shown.slots = place->slots();
-    shown.free_slots = std::max<std::int64_t>(place->free_slots(), 0);
+  for (const ShownPlace& place : places) {
+    const unsigned of_same = seen[{place.kind, place.name}]++;
+    ShownPlace& shown = into.try_emplace({place.kind, place.name, of_same}, place).first->second;
+    shown.reachable = shown.reachable || place.reachable;
   }
 }
 
@@ -68,12 +84,16 @@ json::object show_model(const std::string& model, const ShownPlaces& places) {
 }  // namespace
 
 json::array show_models(Workers& workers) {
-  std::map<std::string, ShownPlaces> served;
+  std::vector<std::vector<ShownModel>> views;
   std::mutex mutex;
   workers.run_all([&](WorkerThread& worker) {
+    std::vector<ShownModel> view = seen_by(worker.worker().pool);
     const std::lock_guard lock(mutex);
-    for (const auto& [model, places] : worker.worker().pool.served()) add_places(places, served[model]);
+    views.push_back(std::move(view));
   });
+  std::map<std::string, ShownPlaces> served;
+  for (const auto& view : views)
+    for (const auto& [model, places] : view) add_places(places, served[model]);
   json::array models;
   for (const auto& [model, places] : served) models.push_back(show_model(model, places));
   return models;

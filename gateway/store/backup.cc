@@ -132,13 +132,20 @@ absl::StatusOr<std::size_t> apply(Database& database, const std::vector<Revocati
   for (const Revocation& one : log) {
     const std::string table = kTables[static_cast<std::size_t>(one.of)];
     const bool of_key = one.of == Revocation::Of::kKey;
-    if (one.act != Revocation::Act::kRevoke && !of_key) continue;
+    if (one.act == Revocation::Act::kRotate || (one.act != Revocation::Act::kRevoke && !of_key)) continue;
     const char* what = one.act == Revocation::Act::kRevoke    ? "revoked_us = ?1 WHERE revoked_us IS NULL"
                        : one.act == Revocation::Act::kSuspend ? "suspended_us = ?1 WHERE suspended_us IS NULL"
                                                               : "suspended_us = NULL WHERE ?1 IS NOT NULL";
     Statement set(database, "UPDATE " + table + " SET " + what + " AND id = ?2");
     if (absl::Status done = set.bind(one.when, one.id).run(); !done.ok()) return done;
     if (one.act == Revocation::Act::kRevoke) revoked += database.changes();
+  }
+  // Last, since no resumption knew of it: the backup has the secret that the rotation was to end, so the key waits until
+  // somebody rotates it again, or resumes it.
+  for (const Revocation& one : log) {
+    if (one.act != Revocation::Act::kRotate) continue;
+    Statement set(database, "UPDATE keys SET suspended_us = coalesce(suspended_us, ?) WHERE id = ?");
+    if (absl::Status done = set.bind(one.when, one.id).run(); !done.ok()) return done;
   }
   return revoked;
 }

@@ -41,6 +41,13 @@ struct KeyRecord {
   WallTime created;
   std::optional<WallTime> revoked;
   std::optional<WallTime> suspended{};  // refused until it is resumed
+  std::string name{};                   // for people; may be empty, not unique
+  // The secret before, and until when it is good beside `hash`.
+  struct Replaced {
+    identity::Sha256 hash{};
+    WallTime until;
+  };
+  std::optional<Replaced> replaced{};
 };
 
 // Whose keys. 0: of everybody.

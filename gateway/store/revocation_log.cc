@@ -21,7 +21,7 @@ constexpr std::string_view kHead = "sluice revocations 1 ";
 constexpr std::size_t kIdDigits = 16;
 constexpr std::size_t kHeadBytes = kHead.size() + kIdDigits + 1;
 constexpr std::size_t kMostBytes = 1u << 30;
-constexpr std::array<std::string_view, 3> kActs{"revoke", "suspend", "resume"};
+constexpr std::array<std::string_view, 4> kActs{"revoke", "suspend", "resume", "rotate"};
 constexpr std::array<std::string_view, 4> kOf{"tenant", "user", "key", "agent"};
 
 absl::Status disk_error(const std::string& path, int reason) {

@@ -4,6 +4,7 @@
 //   1764279000000000 revoke key 12             µs since 1970, what was done, to what, its id
 //   1764279100000000 suspend key 14
 //
+// "rotate key 12": an old backup knows the secret before, and not the one that its holder was given.
 // Lines are only ever appended, each synced before the command that it records is reported as done.
 #pragma once
 
@@ -20,7 +21,7 @@
 namespace sluice::store {
 
 struct Revocation {
-  enum class Act : std::uint8_t { kRevoke, kSuspend, kResume };
+  enum class Act : std::uint8_t { kRevoke, kSuspend, kResume, kRotate };
   enum class Of : std::uint8_t { kTenant, kUser, kKey, kAgent };
   WallTime when;
   Act act = Act::kRevoke;

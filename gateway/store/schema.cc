@@ -144,6 +144,12 @@ CREATE TABLE about (
   value TEXT NOT NULL
 ) WITHOUT ROWID;
 INSERT INTO about (name, value) VALUES ('store_id', lower(hex(randomblob(8))));
+)sql",
+                                                            R"sql(
+-- A name for people, and the secret that a rotation replaced: good until then.
+ALTER TABLE keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE keys ADD COLUMN old_hash BLOB;
+ALTER TABLE keys ADD COLUMN old_until_us INTEGER;
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

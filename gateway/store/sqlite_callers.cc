@@ -8,7 +8,9 @@ namespace {
 
 #define TENANT_COLUMNS "id, name, rpm, tpm, concurrency, created_us, revoked_us"
 #define USER_COLUMNS "id, tenant_id, name, rpm, tpm, concurrency, created_us, revoked_us"
-#define KEY_COLUMNS "id, user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, revoked_us, suspended_us"
+#define KEY_COLUMNS                                                                                                   \
+  "id, user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, revoked_us, suspended_us, name, old_hash," \
+  " old_until_us"
 
 LimitSpec read_limits(const Statement& row, int at) {
   return {.requests_per_minute = row.maybe_count(at),
@@ -44,9 +46,14 @@ KeyRecord read_key(const Statement& row) {
                 .limits = read_limits(row, 5),
                 .created = row.time(8),
                 .revoked = row.maybe_time(9),
-                .suspended = row.maybe_time(10)};
-  const std::string_view hash = row.text(2);
-  std::copy_n(hash.begin(), std::min(hash.size(), key.hash.size()), key.hash.begin());
+                .suspended = row.maybe_time(10),
+                .name = std::string(row.text(11))};
+  const auto read_hash = [](std::string_view from, identity::Sha256& into) {
+    std::copy_n(from.begin(), std::min(from.size(), into.size()), into.begin());
+  };
+  read_hash(row.text(2), key.hash);
+  if (const auto until = row.maybe_time(13))
+    read_hash(row.text(12), key.replaced.emplace(KeyRecord::Replaced{{}, *until}).hash);
   return key;
 }
 
@@ -95,24 +102,54 @@ absl::StatusOr<std::uint64_t> SqliteStore::add_key(const KeyRecord& key, std::sp
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
   Statement add(database_,
-                "INSERT INTO keys (user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us)"
-                " VALUES (?,?,?,?,?,?,?,?)");
+                "INSERT INTO keys (user_id, hash, hint, expires_us, rpm, tpm, concurrency, created_us, name)"
+                " VALUES (?,?,?,?,?,?,?,?,?)");
   const LimitSpec& limits = key.limits;
   add.bind(key.user_id, std::span<const std::uint8_t>(key.hash), key.hint, key.expires, limits.requests_per_minute,
-           limits.tokens_per_minute, limits.concurrency, key.created);
+           limits.tokens_per_minute, limits.concurrency, key.created, key.name);
   if (absl::Status added = add.run(); !added.ok())
     return absl::IsNotFound(added) ? absl::NotFoundError("no such user") : duplicate(added, "this key exists already");
   const auto id = static_cast<std::uint64_t>(database_.last_id());
-  Statement scope(database_, "INSERT OR IGNORE INTO key_models (key_id, model) VALUES (?,?)");
-  for (const std::string& model : key.models) {
-    if (absl::Status added = scope.bind(id, model).run(); !added.ok()) return added;
-    scope.rewind();
-  }
+  if (absl::Status added = add_models(id, key.models); !added.ok()) return added;
   for (const BudgetSpec& budget : budgets)
     if (absl::Status set = set_budget({.scope = Scope::kKey, .subject = id, .model = {}, .spec = budget}); !set.ok())
       return set;
   if (absl::Status done = transaction.commit(); !done.ok()) return done;
   return id;
+}
+
+absl::Status SqliteStore::add_models(std::uint64_t key_id, std::span<const std::string> models) {
+  Statement add(database_, "INSERT OR IGNORE INTO key_models (key_id, model) VALUES (?,?)");
+  for (const std::string& model : models) {
+    if (absl::Status added = add.bind(key_id, model).run(); !added.ok()) return added;
+    add.rewind();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::update_key(const KeyRecord& key) {
+  Transaction transaction(database_);
+  if (!transaction.status().ok()) return transaction.status();
+  Statement set(database_,
+                "UPDATE keys SET name = ?, expires_us = ?, rpm = ?, tpm = ?, concurrency = ?, suspended_us = ?"
+                " WHERE id = ?");
+  const LimitSpec& limits = key.limits;
+  set.bind(key.name, key.expires, limits.requests_per_minute, limits.tokens_per_minute, limits.concurrency,
+           key.suspended, key.id);
+  if (absl::Status done = set.run(); !done.ok()) return done;
+  if (absl::Status there = expect_change(database_, missing_of(Scope::kKey)); !there.ok()) return there;
+  Statement clear(database_, "DELETE FROM key_models WHERE key_id = ?");
+  if (absl::Status done = clear.bind(key.id).run(); !done.ok()) return done;
+  if (absl::Status added = add_models(key.id, key.models); !added.ok()) return added;
+  return transaction.commit();
+}
+
+absl::Status SqliteStore::rotate_key(std::uint64_t key_id, const identity::Sha256& hash, std::string_view hint,
+                                     WallTime old_until) {
+  Statement set(database_, "UPDATE keys SET old_hash = hash, old_until_us = ?, hash = ?, hint = ? WHERE id = ?");
+  if (absl::Status done = set.bind(old_until, std::span<const std::uint8_t>(hash), hint, key_id).run(); !done.ok())
+    return done;
+  return expect_change(database_, missing_of(Scope::kKey));
 }
 
 absl::Status SqliteStore::each_tenant(const std::function<void(TenantRecord&&)>& visit) {

@@ -30,6 +30,9 @@ class SqliteStore final : public Store {
                                                    std::size_t limit) override;
   absl::Status set_limits(Scope scope, std::uint64_t id, const LimitSpec& limits) override;
   absl::Status revoke(Scope scope, std::uint64_t id, WallTime now) override;
+  absl::Status update_key(const KeyRecord& key) override;
+  absl::Status rotate_key(std::uint64_t key_id, const identity::Sha256& hash, std::string_view hint,
+                          WallTime old_until) override;
   absl::Status set_suspended(std::uint64_t key_id, std::optional<WallTime> since) override;
   absl::StatusOr<KeysAndAgents> resume_restored() override;
 
@@ -56,6 +59,7 @@ class SqliteStore final : public Store {
 
  private:
   absl::Status fill_models(KeyRecord& key);
+  absl::Status add_models(std::uint64_t key_id, std::span<const std::string> models);
 
   const std::string path_;
   const Durability durability_;

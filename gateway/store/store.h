@@ -64,6 +64,11 @@ class Store : public ledger::UsageStore {
 
   // Resumes every key and agent that a restore has suspended (store/restore.h), and says which.
   virtual absl::StatusOr<KeysAndAgents> resume_restored() = 0;
+  // Writes name, expiry, limits, models and suspension of the key with this id, all or nothing. kNotFound: no such key.
+  virtual absl::Status update_key(const KeyRecord& key) = 0;
+  // Puts another secret in place of the key's, which stays good until `old_until`. kNotFound: no such key.
+  virtual absl::Status rotate_key(std::uint64_t key_id, const identity::Sha256& hash, std::string_view hint,
+                                  WallTime old_until) = 0;
 
   // --- Budgets ---
   virtual absl::StatusOr<std::vector<BudgetRecord>> budgets() = 0;

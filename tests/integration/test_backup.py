@@ -85,8 +85,13 @@ def test_a_restore_on_the_same_machine_loses_no_call_and_brings_nothing_revoked_
 
     gateway.start()
     gateway.wait_models(kept, "fake-model")
-    states = {one["id"]: one["state"] for one in json.loads(gateway.cli("agent", "list", "--json").stdout)}
-    assert states.pop(second) == "revoked" and set(states.values()) == {"connected"}
+
+    def states():
+        return {one["id"]: one["state"] for one in json.loads(gateway.cli("agent", "list", "--json").stdout)}
+
+    until(lambda: "away" not in states().values(), what="the agents are back")
+    found = states()
+    assert found.pop(second) == "revoked" and set(found.values()) == {"connected"}
     for key in (revoked, by_user, by_tenant, late):
         assert refusal(gateway, key)[0] == 401
     assert call(gateway, suspended_before)
@@ -128,6 +133,22 @@ def test_a_restore_without_its_log_suspends_everybody_until_it_is_told(make_gate
     gateway.start()
     assert call(gateway, kept), "it stays resumed"
     assert run("audit", "verify", "--config", gateway.config).stdout.startswith("whole")
+
+
+def test_a_restore_brings_no_secret_back_that_a_rotation_ended_and_nobody_who_was_suspended(make_gateway, fake):
+    gateway = make_gateway(via="direct")
+    kept, rotated, suspended = gateway.key(), gateway.key(), gateway.key()
+    file = backup(gateway)
+    fresh = json.loads(gateway.cli("key", "rotate", rotated["id"], "--json").stdout)
+    gateway.cli("key", "update", suspended["id"], "--suspend")
+    gateway.stop()
+    restore(gateway, file)
+    gateway.start()
+    gateway.wait_models(kept, "fake-model")
+    for key in (rotated, suspended):
+        status, message = refusal(gateway, key)
+        assert status == 401 and "suspended" in message
+    assert refusal(gateway, fresh)[0] == 401, "the backup does not know it"
 
 
 def test_a_log_that_cannot_tell_everything_counts_as_none(make_gateway):

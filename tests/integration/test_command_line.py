@@ -12,9 +12,9 @@ import pytest
 from harness import BIN, SLOW, Gateway, launcher
 
 # Those that reach no running gateway.
-ON_THEIR_OWN = {"serve", "check", "agent pair", "agent run", "audit verify", "restore", "demo-model"}
+ON_THEIR_OWN = {"serve", "check", "agent pair", "agent run", "audit verify", "restore", "demo-model", "help"}
 # What a subcommand needs beyond its required options to do its work.
-ALSO = {"tenant update": ["--rpm", "5"], "user update": ["--rpm", "5"], "key update": ["--rpm", "5"]}
+ALSO = {"tenant update": ["--rpm", "5"], "user update": ["--rpm", "5"], "key update": ["--name", "x"]}
 
 
 def sluice(*arguments, env=None):
@@ -134,6 +134,10 @@ def test_the_environment_names_the_socket_where_no_option_does(two_sockets, comm
     assert (a.connections, b.connections) == (0, 1)
 
 
+def test_every_command_to_a_gateway_prints_json_but_for_those_that_print_text():
+    assert {command for command in to_a_gateway() if "--json" not in help_of(command)} == {"metrics", "audit export"}
+
+
 def test_an_empty_option_is_an_error_and_not_another_gateway(two_sockets):
     a, b = two_sockets
     for option in ("--socket", "--config"):
@@ -169,3 +173,36 @@ def test_a_gateway_that_does_not_answer_is_said_with_its_socket_and_who_named_it
     assert f"there is no conf file {tmp_path}/none.toml" in ran.stderr
     ran = sluice("status", env={"SLUICE_SOCKET": str(tmp_path / "b.sock")})
     assert f"{tmp_path}/b.sock (SLUICE_SOCKET)" in ran.stderr
+
+
+def every_command(command=""):
+    yield command
+    for name in below(command):
+        yield from every_command(f"{command} {name}".strip())
+
+
+def test_help_shows_every_command_as_its_own_help_does():
+    for command in every_command():
+        shown = sluice("help", *command.split())
+        assert shown.returncode == 0 and shown.stderr == ""
+        assert shown.stdout == help_of(command)
+        assert f"Usage: sluice {command}".strip() in shown.stdout
+
+
+@pytest.mark.parametrize("typed, meant", [
+    ("key creat --tenant t --user u", "`key create`"), ("keys list", "`key`"), ("create key", "`key create`"), ("reloda", "`reload`"),
+    ("drain --sockt x", "`--socket`"), ("key update key_1 --expire 3d", "`--expires`"), ("help agnet", "`agent`")])
+def test_a_near_miss_is_answered_with_what_was_meant(typed, meant):
+    ran = sluice(*typed.split())
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert f"did you mean {meant}?" in ran.stderr and ran.stderr.count("\n") == 1
+
+
+def test_wrong_use_exits_with_two_and_says_where_help_is():
+    for typed in ("", "key", "key create --user u", "budget set", "audit export --format xml", "status now"):
+        ran = sluice(*typed.split())
+        assert ran.returncode == 2 and ran.stdout == "", ran
+        assert "see: sluice help" in ran.stderr and ran.stderr.count("\n") == 1, ran
+    ran = sluice("key", "update", "key_1")
+    assert ran.returncode == 2 and "say what to change" in ran.stderr
+    assert re.fullmatch(r"sluice \d+\.\d+\.\d+\S*\n", sluice("--version").stdout)

@@ -28,12 +28,26 @@ def refused(ran, *parts):
         assert part in ran.stderr, ran.stderr
 
 
+def date_back(folder, certificate, key):
+    """Signs the certificate once more, with a validity that is over."""
+    (folder / "ca.conf").write_text("[ca]\ndefault_ca = d\n[d]\ndatabase = index\nserial = serial\nnew_certs_dir = .\npolicy = p\n"
+                                    "default_md = sha256\n[p]\ncommonName = supplied\n[e]\nsubjectAltName = IP:127.0.0.1\n")
+    (folder / "index").write_text("")
+    (folder / "serial").write_text("01\n")
+    subprocess.run(["openssl", "req", "-new", "-key", key, "-subj", "/CN=other", "-out", folder / "csr.pem"], check=True, capture_output=True)
+    subprocess.run(["openssl", "ca", "-batch", "-selfsign", "-config", folder / "ca.conf", "-keyfile", key, "-in", folder / "csr.pem",
+                    "-out", certificate, "-notext", "-extensions", "e", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"],
+                   check=True, capture_output=True, cwd=folder)
+
+
 @contextlib.contextmanager
-def tls_server(folder, *openssl_options):
+def tls_server(folder, *openssl_options, expired=False):
     """Ends TLS with a certificate of its own, and says nothing. Yields port and certificate."""
     certificate, key = folder / "other.pem", folder / "other-key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=other",
                     "-keyout", key, "-out", certificate, *openssl_options], check=True, capture_output=True)
+    if expired:
+        date_back(folder, certificate, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -62,6 +76,11 @@ def test_a_certificate_for_another_name_or_address_is_said(pairing_key, tmp_path
     with tls_server(tmp_path, "-addext", "subjectAltName=DNS:other.example") as (port, ca):
         refused(pair(f"https://localhost:{port}", pairing_key, tmp_path / "a", "--ca", ca), "is for another host name")
         refused(pair(f"https://127.0.0.1:{port}", pairing_key, tmp_path / "a", "--ca", ca), "is not for this address")
+
+
+def test_a_certificate_that_has_expired_is_said(pairing_key, tmp_path):
+    with tls_server(tmp_path, expired=True) as (port, ca):
+        refused(pair(f"https://127.0.0.1:{port}", pairing_key, tmp_path / "a", "--ca", ca), "has expired")
 
 
 def test_no_gateway_no_name_and_no_tls_are_said(pairing_key, tmp_path):

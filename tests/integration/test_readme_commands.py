@@ -57,7 +57,7 @@ class Machine:
             fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh", b"lo", 1))
         for path in ("/etc", "/var"):
             subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
-        for path in ("/etc/sluice/tls", "/etc/ssl/certs", "/var/lib"):
+        for path in ("/etc/sluice/tls", "/etc/ssl/certs", "/var/lib", "/var/backups"):  # the last two: as Debian makes them
             os.makedirs(path)
         pathlib.Path("/etc/hosts").write_text("127.0.0.1 localhost gateway.example\n")
         pathlib.Path("/etc/nsswitch.conf").write_text("hosts: files\n")

@@ -53,7 +53,9 @@ TEST_F(AdminTest, ACreatedKeyWorksAtOnceAndIsShownOnce) {
   EXPECT_FALSE((*found)->may_use("llama"));
   EXPECT_EQ((*found)->limits().requests_per_minute, 60u);
   EXPECT_EQ((*found)->budgets().at(0).amount, 1000u);
-  EXPECT_EQ((*found)->expires, gateway.clock.wall() + std::chrono::hours(24 * 30));
+  const WallTime end = gateway.clock.wall() + std::chrono::hours(24 * 30);
+  EXPECT_TRUE((*found)->live(end - std::chrono::microseconds(1)));
+  EXPECT_FALSE((*found)->live(end));
   const std::string shown = gateway.call("GET", "/keys/" + text(made, "id")).body;
   EXPECT_EQ(shown.find(key), std::string::npos);
   EXPECT_NE(shown.find("tokens:1000/month"), std::string::npos);

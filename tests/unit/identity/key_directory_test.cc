@@ -206,5 +206,64 @@ TEST_F(KeyDirectoryTest, LookUpsRunBesideEveryChange) {
   for (std::size_t i = 0; i < late.size(); ++i) EXPECT_EQ(find(late[i]) == nullptr, (51 + i) % 3 == 0);
 }
 
+TEST_F(KeyDirectoryTest, ARotatedKeyIsFoundByBothSecretsUntilTheGraceIsOver) {
+  directory.loaded();
+  const std::string old = add(1);
+  std::vector<std::string> others;
+  for (std::uint64_t id = 2; id < 40; ++id) others.push_back(add(id));  // the table grows on the way
+  const NewSecret fresh = create_secret(kApiKeyPrefix);
+  EXPECT_EQ(directory.rotate(*directory.key(1), fresh.hash, kNow + microseconds(10)), Added::kYes);
+  EXPECT_EQ(directory.rotate(*directory.key(2), fresh.hash, kNow), Added::kDuplicate);
+  for (std::uint64_t id = 40; id < 90; ++id) others.push_back(add(id));
+  EXPECT_EQ(find(old), directory.key(1));
+  EXPECT_EQ(find(fresh.text), directory.key(1));
+  EXPECT_EQ(find(old, kNow + microseconds(9)), directory.key(1));
+  EXPECT_EQ(find(old, kNow + microseconds(10)), nullptr);
+  EXPECT_EQ(find(fresh.text, kNow + microseconds(10)), directory.key(1));
+  for (const std::string& other : others) EXPECT_NE(find(other), nullptr);
+  directory.revoke(*directory.key(1));
+  EXPECT_EQ(find(old), nullptr);
+  EXPECT_EQ(find(fresh.text), nullptr);
+}
+
+TEST_F(KeyDirectoryTest, ARotationEndsTheSecretThatWasReplacedBeforeAlsoOneThatWasLoaded) {
+  directory.loaded();
+  const NewSecret first = create_secret(kApiKeyPrefix), second = create_secret(kApiKeyPrefix),
+                  third = create_secret(kApiKeyPrefix);
+  const WallTime until = kNow + microseconds(100);
+  directory.add_key({.id = 1,
+                     .user = &user,
+                     .hash = second.hash,
+                     .expires = {},
+                     .models = {},
+                     .allowance = {},
+                     .old_hash = first.hash,
+                     .old_until = until});
+  EXPECT_EQ(find(first.text), directory.key(1));
+  EXPECT_EQ(find(first.text, until), nullptr);
+  EXPECT_EQ(directory.rotate(*directory.key(1), third.hash, until), Added::kYes);
+  EXPECT_EQ(find(first.text), nullptr);
+  EXPECT_EQ(find(second.text), directory.key(1));
+  EXPECT_EQ(find(third.text, until), directory.key(1));
+}
+
+TEST_F(KeyDirectoryTest, ExpiryAndModelsChangeAndWhoReadTheListBeforeKeepsIt) {
+  directory.loaded();
+  const std::string text = add(1, kNow, {"a"});
+  Key& key = *directory.key(1);
+  EXPECT_EQ(find(text), nullptr);
+  directory.set_expires(key, kNow + microseconds(1));
+  EXPECT_EQ(find(text), &key);
+  directory.set_expires(key, std::nullopt);
+  EXPECT_EQ(find(text, kNow + std::chrono::hours(1'000'000)), &key);
+  const std::vector<std::string>& before = key.models();
+  directory.set_models(key, {"b", "c"});
+  EXPECT_FALSE(key.may_use("a"));
+  EXPECT_TRUE(key.may_use("c"));
+  directory.set_models(key, {});
+  EXPECT_TRUE(key.may_use("a"));
+  EXPECT_EQ(before, std::vector<std::string>{"a"});
+}
+
 }  // namespace
 }  // namespace sluice::identity

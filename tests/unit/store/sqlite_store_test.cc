@@ -59,6 +59,39 @@ struct SqliteStoreTest : testing::Test {
   std::unique_ptr<Store> store;
 };
 
+TEST_F(SqliteStoreTest, AChangedAndRotatedKeyIsReadBackAsItWasWritten) {
+  const auto id = *add_key(add_user(add_tenant("acme"), "ada"), 1, {"a", "b"});
+  KeyRecord key = *store->key(id);
+  const identity::Sha256 old = key.hash;
+  identity::Sha256 fresh{};
+  fresh[0] = 99;
+  key.name = "laptop";
+  key.models = {"c"};
+  key.expires = kNow + minutes(5);
+  key.limits.requests_per_minute = 7;
+  key.suspended = kNow;
+  ASSERT_TRUE(store->update_key(key).ok());
+  ASSERT_TRUE(store->rotate_key(id, fresh, "sk-sluice-new…", kNow + minutes(1)).ok());
+  reopen();
+  std::vector<KeyRecord> all{*store->key(id)};
+  ASSERT_TRUE(store->each_key([&](KeyRecord&& one) { all.push_back(std::move(one)); }).ok());
+  for (const KeyRecord& read : all) {
+    EXPECT_EQ(read.name, "laptop");
+    EXPECT_EQ(read.models, std::vector<std::string>{"c"});
+    EXPECT_EQ(read.expires, key.expires);
+    EXPECT_EQ(read.limits, key.limits);
+    EXPECT_EQ(read.suspended, kNow);
+    EXPECT_EQ(read.hash, fresh);
+    EXPECT_EQ(read.hint, "sk-sluice-new…");
+    ASSERT_TRUE(read.replaced.has_value());
+    EXPECT_EQ(read.replaced->hash, old);
+    EXPECT_EQ(read.replaced->until, kNow + minutes(1));
+  }
+  key.id = id + 1;
+  EXPECT_TRUE(absl::IsNotFound(store->update_key(key)));
+  EXPECT_TRUE(absl::IsNotFound(store->rotate_key(id + 1, old, "", kNow)));
+}
+
 TEST_F(SqliteStoreTest, AKeyStaysSuspendedUntilItIsResumed) {
   const auto key = *add_key(add_user(add_tenant("acme"), "ada"), 1);
   ASSERT_TRUE(store->set_suspended(key, kNow).ok());
