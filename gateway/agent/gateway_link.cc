@@ -11,18 +11,18 @@ namespace sluice::agent {
 namespace {
 
 constexpr std::chrono::milliseconds kFirstBound{100};
-constexpr std::chrono::milliseconds kEarlyBound{5'000};
 constexpr std::chrono::milliseconds kLateBound{30'000};
+constexpr std::chrono::hours kLongestCap{1};  // whatever a gateway says
 constexpr std::chrono::minutes kEarly{1};
 constexpr std::chrono::seconds kConnectTime{10};
 constexpr std::chrono::seconds kHelloTime{15};
 
 }  // namespace
 
-std::chrono::milliseconds Backoff::next(MonoTime now, std::uint64_t random) noexcept {
+std::chrono::milliseconds Backoff::next(MonoTime now, std::uint64_t random, std::chrono::milliseconds cap) noexcept {
   if (attempts_ == 0) began_ = now;
-  const std::chrono::milliseconds cap = now - began_ < kEarly ? kEarlyBound : kLateBound;
-  const std::chrono::milliseconds bound = std::min(cap, kFirstBound * (1U << std::min(attempts_, 16U)));
+  const std::chrono::milliseconds most = now - began_ < kEarly ? cap : std::max(kLateBound, cap);
+  const std::chrono::milliseconds bound = std::min(most, kFirstBound * (1U << std::min(attempts_, 16U)));
   ++attempts_;
   return std::chrono::milliseconds(random % static_cast<std::uint64_t>(bound.count() + 1));
 }
@@ -48,6 +48,8 @@ void GatewayLink::cut() noexcept {
 void GatewayLink::fill_places(const tunnel::Hello& hello) {
   const std::size_t now = std::min({hello.workers, hello.tunnels_per_agent, most_tunnels_});
   for (; wanted_ < now; ++wanted_) context_.tasks.spawn(keep_place());
+  reconnect_cap_ = std::clamp<std::chrono::milliseconds>(std::chrono::milliseconds(hello.reconnect_cap_ms), kFirstBound,
+                                                         kLongestCap);
   trouble_.clear();
   if (!greeted_) {
     greeted_ = true;
@@ -92,7 +94,7 @@ Task<void> GatewayLink::greet(LinePtr line, net::Signal& changed) {
 }
 
 Task<void> GatewayLink::pause(net::Signal& changed, Backoff& backoff) {
-  const net::Deadline deadline = net::Deadline::after(backoff.next(Mono::now(), random_id()));
+  const net::Deadline deadline = net::Deadline::after(backoff.next(Mono::now(), random_id(), reconnect_cap_));
   while (!stopped_) {
     const net::Wake woken = co_await changed.wait(deadline);
     if (woken == net::Wake::kDeadline) break;

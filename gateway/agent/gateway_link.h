@@ -14,11 +14,12 @@
 namespace sluice::agent {
 
 // How long to wait before the next attempt: full jitter over a doubling bound, so that a thousand agents do not come
-// back in step. The bound is 5 s at most in the first minute after a loss, then 30 s.
+// back in step. The bound is at most `cap` in the first minute after a loss, then 30 s, or `cap` where that is longer.
 class Backoff final {
  public:
-  // `random`: 64 random bits.
-  [[nodiscard]] std::chrono::milliseconds next(MonoTime now, std::uint64_t random) noexcept;
+  // `random`: 64 random bits. `cap`: as the gateway's hello said ([tunnel] reconnect_cap).
+  [[nodiscard]] std::chrono::milliseconds next(MonoTime now, std::uint64_t random,
+                                               std::chrono::milliseconds cap) noexcept;
   void reset() noexcept { *this = {}; }
 
  private:
@@ -60,6 +61,7 @@ class GatewayLink final {
   std::list<LinePtr> lines_;
   std::list<std::shared_ptr<net::Signal>> places_;  // each wakes one keep_place()
   std::size_t wanted_ = 0;
+  std::chrono::milliseconds reconnect_cap_{tunnel::Hello{}.reconnect_cap_ms};  // as last told
   net::Signal* watcher_ = nullptr;
   std::string trouble_;  // why there is no tunnel; empty: there is one
   bool greeted_ = false;

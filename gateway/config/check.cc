@@ -160,10 +160,10 @@ class Checker final {
   }
 
   void check_store_and_admin() {
-    if (s_.store.kind == StoreKind::kPostgres && !s_.store.url.given()) {
-      findings_.add("store.kind", "kind = \"postgres\" needs url = \"file:PATH\" or \"env:NAME\"");
-    }
-    read_secret("store.url", s_.store.url);
+    // Known words, so that a conf written for a fleet is told what is wrong instead of being served from SQLite.
+    if (s_.store.kind == StoreKind::kPostgres)
+      findings_.add("store.kind", "this version has no PostgreSQL store: kind is \"sqlite\"");
+    if (s_.store.url.given()) findings_.add("store.url", "this version has no PostgreSQL store: leave url out");
     if (s_.admin_socket().size() >= sizeof(sockaddr_un::sun_path)) {
       findings_.add("admin.socket", cat("the path of the admin socket has more than ",
                                         sizeof(sockaddr_un::sun_path) - 1, " bytes; give a shorter one"));

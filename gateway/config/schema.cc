@@ -99,10 +99,12 @@ void describe_tunnel(Tunnel& s, Keys& k) {
   k.number("max_streams", s.max_streams, {1, 1'000'000}, "calls on one tunnel at once");
   k.number("agent_slots", s.agent_slots, {1, 1'000'000},
            "concurrent calls for each model of an agent that reports no slots");
-  k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
-  k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");
+  k.duration("head_time", s.head_time, {Duration(100), kDay},
+             "of a call to an agent: from the request to the head of its answer");
+  k.duration("stream_gap", s.stream_gap, {Duration(100), kDay},
+             "of a call to an agent: longest silence inside its answer");
   k.duration("reconnect_cap", s.reconnect_cap, {Duration(100), hours(1)},
-             "longest wait between an agent's attempts in the first minute after a loss");
+             "told to agents: their longest wait between attempts in the first minute after a loss");
 }
 
 void describe_pairing(Pairing& s, Keys& k) {
@@ -138,9 +140,9 @@ void describe_journal(Journal& s, Keys& k) {
 }
 
 void describe_store(Store& s, Keys& k) {
-  k.choice("kind", s.kind, {"sqlite", "postgres"}, "sqlite, or postgres for a fleet");
+  k.choice("kind", s.kind, {"sqlite", "postgres"}, "sqlite; this version has no other and refuses postgres");
   k.text("path", s.path, TextKind::kPath, "the SQLite file; empty: sluice.db in state_dir");
-  k.secret("url", s.url, "PostgreSQL's URL, with its password, as file:PATH or env:NAME");
+  k.secret("url", s.url, "of a PostgreSQL store, which this version does not have: refused where it is given");
   k.duration("backup_time", s.backup_time, {Duration(100), 7 * kDay}, "longest time that `sluice backup` may take");
 }
 

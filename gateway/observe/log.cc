@@ -132,13 +132,16 @@ Log::Log(const Options& options)
 Log::~Log() = default;
 
 void Log::write(Level level, std::string_view event, std::initializer_list<Value> values) noexcept {
-  if (level < level_.load(std::memory_order_relaxed)) return;
+  if (enabled(level)) write_line(level, event, values);
+}
+
+void Log::write_line(Level level, std::string_view event, std::initializer_list<Value> values) noexcept {
   // Memory may run out while a line is made; losing the line is better than ending the caller.
   try {
     Line line;
     const WallTime now = SystemClock{}.wall();
-    format_ == Format::kText ? format_text(line, now, level, event, values)
-                             : format_json(line, now, level, event, values);
+    format_.load(std::memory_order_relaxed) == Format::kText ? format_text(line, now, level, event, values)
+                                                             : format_json(line, now, level, event, values);
     line.push_back('\n');
     writer_->logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
   } catch (...) {
@@ -151,13 +154,17 @@ void Log::access(std::initializer_list<Value> values) noexcept {
   if (rate == 0) return;
   const std::int64_t second = std::chrono::duration_cast<std::chrono::seconds>(Mono::now().time_since_epoch()).count();
   // Two workers may both begin a second; then a few lines more are written.
-  if (access_second_.exchange(second, std::memory_order_relaxed) != second)
-    access_count_.store(0, std::memory_order_relaxed);
+  const bool begins = access_second_.exchange(second, std::memory_order_relaxed) != second;
+  if (begins) access_count_.store(0, std::memory_order_relaxed);
   if (access_count_.fetch_add(1, std::memory_order_relaxed) >= rate) {
     dropped_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  write(Level::kInfo, "call", values);
+  write_line(Level::kInfo, "call", values);
+  if (!begins) return;
+  const std::uint64_t dropped = dropped_.load(std::memory_order_relaxed);
+  if (const std::uint64_t told = told_dropped_.exchange(dropped, std::memory_order_relaxed); told < dropped)
+    write_line(Level::kInfo, "calls left out of the log", {{"count", dropped - told}});
 }
 
 }  // namespace sluice::observe

@@ -62,24 +62,33 @@ class Log final {
     write(Level::kError, event, values);
   }
 
-  // One line for a call, at most access_rate a second; what is beyond is counted in access_dropped().
+  // Whether a line of that level would be written: for those who would have to work for its values.
+  [[nodiscard]] bool enabled(Level level) const noexcept { return level >= level_.load(std::memory_order_relaxed); }
+
+  // One line for a call, whatever the level, at most access_rate a second. What is beyond is counted in
+  // access_dropped(), and the next second's first line is followed by one that says how many were left out.
   void access(std::initializer_list<Value> values) noexcept;
+  [[nodiscard]] bool access_enabled() const noexcept { return access_rate_.load(std::memory_order_relaxed) != 0; }
   [[nodiscard]] std::uint64_t access_dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
   // Applied on reload.
   void set_level(Level level) noexcept { level_.store(level, std::memory_order_relaxed); }
+  void set_format(Format format) noexcept { format_.store(format, std::memory_order_relaxed); }
   void set_access_rate(std::uint32_t lines_a_second) noexcept {
     access_rate_.store(lines_a_second, std::memory_order_relaxed);
   }
 
  private:
   struct Writer;
+  void write_line(Level level, std::string_view event, std::initializer_list<Value> values) noexcept;
+
   std::atomic<Level> level_;
-  Format format_;
+  std::atomic<Format> format_;
   std::atomic<std::uint32_t> access_rate_;
   std::atomic<std::int64_t> access_second_{0};
   std::atomic<std::uint32_t> access_count_{0};
   std::atomic<std::uint64_t> dropped_{0};
+  std::atomic<std::uint64_t> told_dropped_{0};  // of them, those that a line has told of
   std::unique_ptr<Writer> writer_;
 };
 

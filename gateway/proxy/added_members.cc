@@ -98,12 +98,11 @@ void Exchange::remember_refused() {
       sibling->refused_members.learn(place, model, known, now, until);
     });
   }
-  if (worker_.log == nullptr) return;
-  worker_.log->info("a model server does not know a member that the gateway adds; it is left out or renamed",
-                    {{"upstream", lease_->name()},
-                     {"model", call_.model},
-                     {"usage_in_stream", !known.usage_refused},
-                     {"cap_member", known.cap == CapMember::kAuto ? std::string_view("auto") : added_.cap}});
+  worker_.log.info("a model server does not know a member that the gateway adds; it is left out or renamed",
+                   {{"upstream", lease_->name()},
+                    {"model", call_.model},
+                    {"usage_in_stream", !known.usage_refused},
+                    {"cap_member", known.cap == CapMember::kAuto ? std::string_view("auto") : added_.cap}});
 }
 
 }  // namespace sluice::proxy

@@ -203,6 +203,7 @@ void Exchange::finish() noexcept {
   if (!call_.model.empty()) conf_->chain->record(call_, outcome_);
   const auto* tokens = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;
   if (route_.endpoint != nullptr) worker_.metrics.call_ended(route_.endpoint->id, outcome_, tokens);
+  if (worker_.log.access_enabled()) write_access_line();
 }
 
 }  // namespace sluice::proxy

@@ -86,6 +86,7 @@ class Exchange final {
   Task<Status> send();
   Task<Status> relay();
   void finish() noexcept;
+  void write_access_line() const noexcept;  // in access_line.cc
 
   // Parts of find_model() and send(), in router.cc.
   Task<Status> await_model();

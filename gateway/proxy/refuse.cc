@@ -75,17 +75,24 @@ std::chrono::milliseconds retry_after_of(const http::AnswerHead& head, unsigned 
 
 // The operator's matter, not the caller's: whose key it is, the caller does not know. Once a minute at most.
 void Exchange::tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept {
-  if (answer.fault != openai::ErrorAnswer::Fault::kCredentials || worker_.log == nullptr) return;
+  if (answer.fault != openai::ErrorAnswer::Fault::kCredentials) return;
   const MonoTime now = worker_.clock.mono();
   if (now < worker_.next_credentials_line) return;
   worker_.next_credentials_line = now + std::chrono::minutes(1);
-  worker_.log->error("a model server refuses the gateway's credentials; check the api_key of this upstream",
-                     {{"upstream", std::string_view(place_name_)}, {"status", status}});
+  worker_.log.error("a model server refuses the gateway's credentials; check the api_key of this upstream",
+                    {{"upstream", std::string_view(place_name_)}, {"status", status}});
 }
 
 Task<void> Exchange::refuse(Error error) {
   const bool by_policy = decision_.verdict == policy::Verdict::kRefuse;
   outcome_.reason = by_policy ? EndReason::kRefused : end_reason_of(error, upstream_ != nullptr);
+  worker_.log.debug("call refused",
+                    {{"request_id", call_.request_id},
+                     {"end", to_string(outcome_.reason)},
+                     {"upstream", place_name_},
+                     {"why", error.what},
+                     {"limit_of", decision_.refusal.refused() ? ledger::to_string(decision_.refusal.scope) : ""},
+                     {"os_code", error.os_code}});
   if (walk_) take_walked_usage();
   if (outcome_.reason == EndReason::kClientGone) co_await read_on();
   // The model has read the prompt at the least, as far as anybody knows.

@@ -43,7 +43,7 @@ Task<Status> Exchange::relay() {
 
 // Until the first bytes of the answer say what it is. kUndecided: it ended before they did.
 Task<Result<openai::AnswerKind>> Exchange::await_kind() {
-  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+  const net::Deadline silence = net::Deadline::after(lease_->times().gap);
   const std::chrono::milliseconds first =
       begun_ == Begun::kNothing ? conf_->settings.first_ping : conf_->settings.ping_interval;
   net::Deadline ping = call_.stream ? net::Deadline::after(first) : net::Deadline::never();
@@ -125,7 +125,8 @@ Task<Status> Exchange::relay_stream() {
 Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
   const ExchangeSettings& settings = conf_->settings;
   net::Deadline ping = net::Deadline::after(settings.ping_interval);
-  net::Deadline silence = net::Deadline::after(settings.upstream_silence);
+  const std::chrono::milliseconds gap = lease_->times().gap;
+  net::Deadline silence = net::Deadline::after(gap);
   // Of an unfinished event; has its credit already, or one larger than the window would never end.
   std::size_t held = 0;
   for (;;) {
@@ -138,7 +139,7 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
       note_first_byte();
       SLUICE_CO_TRY(co_await client_.flush());
       ping = net::Deadline::after(settings.ping_interval);
-      silence = net::Deadline::after(settings.upstream_silence);
+      silence = net::Deadline::after(gap);
     }
     if (arrived != held) upstream_->taken(arrived - held);
     held = rest;

@@ -88,7 +88,7 @@ Task<Status> Exchange::assemble(openai::StreamFilter& filter, openai::AssembledA
   Buffer events;
   std::size_t held = 0;  // of an unfinished event; has its credit already
   for (;;) {
-    const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+    const net::Deadline silence = net::Deadline::after(lease_->times().gap);
     const std::size_t arrived = upstream_->body().size();
     openai::StreamState state = filter.filter(upstream_->body(), events);
     const bool ended = upstream_->state() == http::CallState::kEnded;

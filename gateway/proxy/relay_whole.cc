@@ -12,10 +12,12 @@ namespace sluice::proxy {
 // Until the answer is whole in upstream_->body(), or is larger than `limit_bytes`. `ping`: when the client of a stream
 // is to hear one; never: it is not.
 Task<Status> Exchange::gather(std::size_t limit_bytes, net::Deadline ping) {
-  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+  const std::chrono::milliseconds gap = lease_->times().gap;
+  net::Deadline silence = net::Deadline::after(gap);
   std::size_t credited = 0;
   for (;;) {
     const std::size_t arrived = upstream_->body().size();
+    if (arrived != credited) silence = net::Deadline::after(gap);
     upstream_->taken(arrived - credited);
     credited = arrived;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
@@ -66,7 +68,7 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
     if (upstream_->state() == http::CallState::kEnded) break;
     SLUICE_CO_TRY(co_await client_.flush());
     if (!body.empty()) continue;
-    const Result<net::Wake> woken = co_await next(net::Deadline::after(conf_->settings.upstream_silence));
+    const Result<net::Wake> woken = co_await next(net::Deadline::after(lease_->times().gap));
     if (!woken) co_return woken.error();
     if (*woken == net::Wake::kDeadline) co_return kSilent;
   }

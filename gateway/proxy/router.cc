@@ -73,6 +73,10 @@ Task<Status> Exchange::send() {
     const bool again = head.error().retry == Retry::kYes;
     upstream_.reset();
     if (!again || begun_ != Begun::kNothing || tried.size() + 1 >= conf_->settings.attempts) co_return head;
+    worker_.log.debug("another upstream is tried", {{"request_id", call_.request_id},
+                                                    {"upstream", place_name_},
+                                                    {"why", head.error().what},
+                                                    {"os_code", head.error().os_code}});
     tried.push_back(&*lease_);
     lease_.release();
   }
@@ -140,7 +144,7 @@ void Exchange::drop_request() noexcept {
 
 // Until the upstream's head is there; a stream that waits long is opened with a ping.
 Task<Status> Exchange::await_head() {
-  const net::Deadline silence = net::Deadline::after(conf_->settings.upstream_silence);
+  const net::Deadline silence = net::Deadline::after(lease_->times().head);
   net::Deadline ping = call_.stream ? net::Deadline::after(conf_->settings.first_ping) : net::Deadline::never();
   while (upstream_->head() == nullptr) {
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();

@@ -33,7 +33,6 @@ struct ExchangeSettings {
   std::size_t event_bytes = 32u << 20;          // of one SSE event
   std::chrono::milliseconds first_ping{15'000};
   std::chrono::milliseconds ping_interval{15'000};
-  std::chrono::milliseconds upstream_silence{600'000};
   std::chrono::milliseconds hold{5'000};         // for a place that serves the model
   std::chrono::milliseconds queue_time{30'000};  // for a slot on such a place
   std::chrono::milliseconds drain_aborted{0};    // read on for so long after a client left; 0: not at all
@@ -91,12 +90,13 @@ struct RunningCall {
 // Lifetime: outlives every exchange on it.
 struct Worker {
   Worker(net::Loop& loop_, const identity::Directory& directory_, const Clock& clock_, BufferedBytes& buffered_,
-         WorkerMetrics& metrics_, std::uint64_t boot_id_)
+         WorkerMetrics& metrics_, observe::Log& log_, std::uint64_t boot_id_)
       : loop(loop_),
         directory(directory_),
         clock(clock_),
         buffered(buffered_),
         metrics(metrics_),
+        log(log_),
         boot_id(boot_id_),
         pool(loop_) {}
 
@@ -105,13 +105,13 @@ struct Worker {
   const Clock& clock;
   BufferedBytes& buffered;
   WorkerMetrics& metrics;
+  observe::Log& log;
   std::uint64_t boot_id;
   std::uint64_t next_call = 0;  // call numbers are (counter << 8 | worker): unique within the boot
   openai::CallReader reader;
   upstream::Pool pool;
   upstream::RefusedMembers refused_members;
   std::vector<Worker*> siblings;   // all workers, this one too: what one has learnt, the others need not
-  observe::Log* log = nullptr;     // null: none. Set by server/
   MonoTime next_credentials_line;  // a provider that refuses our key is told of once in a while
   std::shared_ptr<const Conf> conf;
   std::list<RunningCall*> running;

@@ -16,7 +16,6 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.event_bytes = settings.stream.event_limit;
   conf.settings.first_ping = settings.stream.first_ping;
   conf.settings.ping_interval = settings.stream.ping_interval;
-  conf.settings.upstream_silence = settings.tunnel.stream_gap;
   conf.settings.hold = settings.route.hold;
   conf.settings.queue_time = settings.route.queue_time;
   if (settings.ledger.drain_aborted) conf.settings.drain_aborted = settings.ledger.drain_time;
@@ -125,6 +124,9 @@ tunnel::RegistryOptions make_registry_options(const config::Settings& settings, 
   options.gateway = settings.server.name;
   options.generation = write_hex(boot_id, generation);
   options.tunnels_per_agent = tunnel.tunnels_per_agent;
+  options.head_time = tunnel.head_time;
+  options.stream_gap = tunnel.stream_gap;
+  options.reconnect_cap = tunnel.reconnect_cap;
   return options;
 }
 

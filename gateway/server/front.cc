@@ -28,12 +28,21 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
     proxy::WorkerMetrics& metrics;
     std::int64_t number;
   } const counted(count_, worker_.metrics);
-  if (draining_ || counted.number > count_.cap.load(std::memory_order_relaxed)) co_return;
+  if (draining_) co_return;
+  if (counted.number > count_.cap.load(std::memory_order_relaxed)) {
+    worker_.log.debug("connection not taken", {{"why", "[http] max_connections are open"}});
+    co_return;
+  }
   auto stream = std::make_unique<net::Stream>(worker_.loop, std::move(socket));
   net::Address peer = stream->peer().address();
   const auto handshake = handshakes_.insert(handshakes_.end(), stream.get());
   const Status secured = co_await secure(*stream, *settings, peer);
   handshakes_.erase(handshake);
+  if (!secured) {
+    worker_.log.debug(
+        "connection not taken",
+        {{"client", net::truncated(peer)}, {"why", secured.error().what}, {"os_code", secured.error().os_code}});
+  }
   if (!secured || draining_) co_return stream->close();
   if (stream->alpn() == net::kTunnelAlpn) {
     if (!settings->tunnels || !tunnels_) co_return stream->close();
@@ -60,6 +69,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
   Connection connection{.http = &client};
   const auto position = connections_.insert(connections_.end(), &connection);
   std::string address = net::truncated(peer);
+  worker_.log.debug("connection opened", {{"client", address}, {"worker", worker_.loop.index()}});
   const bool forwarded = settings.trust_forwarded_for.contain(peer);
   for (;;) {
     const Result<const http::RequestHead*> head = co_await client.read_head();
@@ -78,6 +88,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
     if (draining_ || !client.keeps_alive()) break;
   }
   connections_.erase(position);
+  worker_.log.debug("connection closed", {{"client", address}, {"worker", worker_.loop.index()}});
   client.stream().close();
 }
 

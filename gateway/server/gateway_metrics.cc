@@ -13,6 +13,8 @@ void Gateway::add_metrics() {
                                     std::pair("passed=\"soft\"", BudgetLog::Passed::kSoft)})
     metrics_.counter_from("sluice_budget_thresholds_total", "Budgets that passed a threshold.", label,
                           [this, passed = what] { return static_cast<double>(budget_log_.count(passed)); });
+  metrics_.counter_from("sluice_access_log_dropped_total", "Lines of the log that found no room.", {},
+                        [this] { return static_cast<double>(log_.access_dropped()); });
   const auto journal = [this] { return accounting_ ? accounting_->journal() : nullptr; };
   metrics_.gauge_from("sluice_journal_full", "1: the journal's disk has no room.", {},
                       [journal] { return journal() != nullptr && journal()->full() ? 1.0 : 0.0; });

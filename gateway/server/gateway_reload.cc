@@ -74,7 +74,11 @@ absl::Status Gateway::reload() {
     settings_ = std::move(before);
     return applied;
   }
-  log_.set_level(make_log_options(settings_.log).level);
+  const observe::Log::Options log = make_log_options(settings_.log);
+  log_.set_level(log.level);
+  log_.set_format(log.format);
+  log_.set_access_rate(log.access_rate);
+  registry_->set_options(make_registry_options(settings_, boot_id_));
   log_.info("conf reloaded");
   return absl::OkStatus();
 }

@@ -61,7 +61,8 @@ std::string encode(const Hello& hello) {
                                      {"generation", hello.generation},
                                      {"workers", hello.workers},
                                      {"worker", hello.worker},
-                                     {"tunnels_per_agent", hello.tunnels_per_agent}});
+                                     {"tunnels_per_agent", hello.tunnels_per_agent},
+                                     {"reconnect_cap_ms", hello.reconnect_cap_ms}});
 }
 
 std::string encode(const HelloAnswer& answer) {
@@ -106,8 +107,12 @@ std::string encode_certificate(std::string_view certificate) {
 std::optional<Hello> decode_hello(std::string_view text) {
   const auto object = parse_object(text, kControlBytes);
   if (!object) return std::nullopt;
-  return Hello{name_of(*object, "gateway"), name_of(*object, "generation"), small_number_of(*object, "workers", 1),
-               small_number_of(*object, "worker"), small_number_of(*object, "tunnels_per_agent", 8)};
+  return Hello{name_of(*object, "gateway"),
+               name_of(*object, "generation"),
+               small_number_of(*object, "workers", 1),
+               small_number_of(*object, "worker"),
+               small_number_of(*object, "tunnels_per_agent", 8),
+               small_number_of(*object, "reconnect_cap_ms", 5'000)};
 }
 
 std::optional<HelloAnswer> decode_hello_answer(std::string_view text) {

@@ -27,8 +27,9 @@ struct Hello {
   std::string gateway;     // its id
   std::string generation;  // of its start: another one means that it was restarted
   std::uint32_t workers = 1;
-  std::uint32_t worker = 0;             // that owns this tunnel
-  std::uint32_t tunnels_per_agent = 8;  // at most so many are welcome
+  std::uint32_t worker = 0;                // that owns this tunnel
+  std::uint32_t tunnels_per_agent = 8;     // at most so many are welcome
+  std::uint32_t reconnect_cap_ms = 5'000;  // longest pause between attempts in the first minute after a loss
 };
 
 // As what the cap of a chat is sent to a model server, where a gateway adds one. kAuto: as the gateway finds out.

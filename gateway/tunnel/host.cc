@@ -69,7 +69,8 @@ void Host::adopt(std::unique_ptr<net::Stream> stream, AgentPtr agent) {
 }
 
 Task<void> Host::serve(std::unique_ptr<net::Stream> stream, AgentPtr agent) {
-  Link link(loop_, registry_.options_.session, agent, registry_.log_);
+  const RegistryOptions options = registry_.options();
+  Link link(loop_, options.session, agent, registry_.log_);
   link.renew_at = renewal_time(stream->ssl() == nullptr ? nullptr : SSL_get0_peer_certificate(stream->ssl()));
   link.tunnel.watch_leaving(&link.duty);
   const auto position = links_.insert(links_.end(), &link);
@@ -87,9 +88,10 @@ Task<void> Host::serve(std::unique_ptr<net::Stream> stream, AgentPtr agent) {
 // --- what is said on a tunnel ----------------------------------------------------------------------------------------
 
 Task<void> Host::control(Link& link) {
-  const RegistryOptions& options = registry_.options_;
-  const Hello hello{options.gateway, options.generation, static_cast<std::uint32_t>(link.agent->workers()),
-                    loop_.index(), options.tunnels_per_agent};
+  const RegistryOptions options = registry_.options();
+  const Hello hello{
+      options.gateway, options.generation,        static_cast<std::uint32_t>(link.agent->workers()),
+      loop_.index(),   options.tunnels_per_agent, static_cast<std::uint32_t>(options.reconnect_cap.count())};
   const std::optional<std::string> text = co_await ask(link, kHelloPath, encode(hello));
   const std::optional<HelloAnswer> answer = text ? decode_hello_answer(*text) : std::nullopt;
   if (!answer) co_return link.tunnel.close(SessionEnd::kProtocol);
@@ -131,12 +133,13 @@ Task<void> Host::follow_health(Link& link) {
   net::Signal wake(loop_);
   const http::OutgoingRequest request{"GET", kHealthPath, {}, {}};
   const std::unique_ptr<http::OutgoingCall> call = link.tunnel.start(request, wake);
+  const std::chrono::milliseconds gap = registry_.options().health_gap;
   std::size_t unfinished = 0;
   while (call->state() == http::CallState::kRunning) {
     const std::size_t lines_bytes = take_lines(link, *call, unfinished);
     if (unfinished > kHealthBytes) co_return link.tunnel.close(SessionEnd::kProtocol);  // a line that will never end
     if (lines_bytes == 0) {
-      const net::Wake woken = co_await wake.wait(net::Deadline::after(registry_.options_.health_gap));
+      const net::Wake woken = co_await wake.wait(net::Deadline::after(gap));
       if (woken == net::Wake::kDeadline) co_return link.tunnel.close(SessionEnd::kSilent);
       continue;
     }

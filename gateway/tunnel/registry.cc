@@ -36,11 +36,28 @@ struct Registry::Entry {
 
 Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, const RegistryOptions& options,
                    AgentDirectory& directory, observe::Log& log)
-    : control_(control), options_(options), directory_(directory), log_(log) {
+    : control_(control),
+      directory_(directory),
+      log_(log),
+      head_time_(options.head_time),
+      stream_gap_(options.stream_gap),
+      options_(options) {
   for (net::Loop* loop : loops) hosts_.push_back(std::make_unique<Host>(*this, *loop));
 }
 
 Registry::~Registry() = default;
+
+void Registry::set_options(const RegistryOptions& options) {
+  const std::lock_guard lock(mutex_);
+  options_ = options;
+  head_time_.store(options.head_time, std::memory_order_relaxed);
+  stream_gap_.store(options.stream_gap, std::memory_order_relaxed);
+}
+
+RegistryOptions Registry::options() const {
+  const std::lock_guard lock(mutex_);
+  return options_;
+}
 
 // --- what the listener hears -----------------------------------------------------------------------------------------
 
@@ -101,6 +118,7 @@ void Registry::accept(unsigned worker, std::unique_ptr<net::Stream> stream) noex
     log_.warn("tunnel refused", {{"reason", "agent has too many tunnels"}, {"agent", agent->id()}});
     return stream->close();
   }
+  log_.debug("tunnel taken", {{"agent", agent->id()}, {"worker", *target}});
   Host& host = *hosts_[*target];
   if (*target == worker) return host.adopt(std::move(stream), std::move(agent));
   host.loop().post([&host, parts = stream->release(), agent = std::move(agent)]() mutable {

@@ -66,6 +66,9 @@ struct RegistryOptions {
   std::string gateway;     // id in the hello
   std::string generation;  // of this start
   std::uint32_t tunnels_per_agent = 8;
+  std::chrono::milliseconds head_time{600'000};    // of a call: from the request to the head of its answer
+  std::chrono::milliseconds stream_gap{600'000};   // of a call: silence inside its answer
+  std::chrono::milliseconds reconnect_cap{5'000};  // told to agents: their longest pause soon after a loss
   std::chrono::milliseconds hello_time{10'000};
   std::chrono::milliseconds health_gap{35'000};  // an agent that reports nothing for so long is cut
 };
@@ -134,6 +137,16 @@ class Registry final {
   [[nodiscard]] std::vector<AgentView> list() const;
   // Asks every agent to open tunnels elsewhere and to leave.
   void drain();
+  // For calls and tunnels from now on.
+  void set_options(const RegistryOptions& options);
+  [[nodiscard]] RegistryOptions options() const;
+  // The bounds of calls to agents.
+  [[nodiscard]] std::chrono::milliseconds head_time() const noexcept {
+    return head_time_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::chrono::milliseconds stream_gap() const noexcept {
+    return stream_gap_.load(std::memory_order_relaxed);
+  }
   // Calls that crossed workers.
   [[nodiscard]] std::uint64_t remote_calls() const noexcept { return remote_calls_.load(std::memory_order_relaxed); }
 
@@ -159,13 +172,14 @@ class Registry final {
   std::optional<unsigned> assign(Entry& entry) noexcept;
 
   net::Loop& control_;
-  RegistryOptions options_;
   AgentDirectory& directory_;
   observe::Log& log_;
   std::vector<std::unique_ptr<Host>> hosts_;  // one a worker
   std::atomic<std::uint64_t> remote_calls_{0};
+  std::atomic<std::chrono::milliseconds> head_time_, stream_gap_;  // of options_, for calls
 
   mutable std::mutex mutex_;  // never taken by a call
+  RegistryOptions options_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
 
   // The control thread's own.

@@ -19,6 +19,9 @@ class AgentPlace final : public Place {
   [[nodiscard]] bool asks_for_usage() const noexcept override { return agent_->usage_in_stream(); }
   [[nodiscard]] CapMember cap_member() const noexcept override { return agent_->cap_member(); }
   [[nodiscard]] const char* kind() const noexcept override { return "agent"; }
+  [[nodiscard]] CallTimes times() const noexcept override {
+    return {.head = registry_.head_time(), .gap = registry_.stream_gap()};
+  }
   [[nodiscard]] bool reachable() const noexcept override { return agent_->reachable(); }
   [[nodiscard]] std::int64_t slots() const noexcept override { return model_->capacity(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return model_->free_slots(); }

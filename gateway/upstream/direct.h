@@ -44,6 +44,9 @@ class DirectPlace final : public Place {
   }
   [[nodiscard]] bool asks_for_usage() const noexcept override { return settings_.usage_in_stream; }
   [[nodiscard]] CapMember cap_member() const noexcept override { return settings_.cap_member; }
+  [[nodiscard]] CallTimes times() const noexcept override {
+    return {.head = settings_.head_time, .gap = settings_.connection.gap};
+  }
   [[nodiscard]] bool reachable() const noexcept override { return reachable_; }
   [[nodiscard]] std::int64_t slots() const noexcept override { return slots_->count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }

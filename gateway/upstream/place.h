@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +13,12 @@
 #include "upstream/refused_members.h"
 
 namespace sluice::upstream {
+
+// How long a call to a place may take before its server counts as dead.
+struct CallTimes {
+  std::chrono::milliseconds head{600'000};  // from the request to the head of its answer
+  std::chrono::milliseconds gap{600'000};   // of silence inside the answer
+};
 
 // Thread:   the worker that made it, or any where it says so; take_slot() and free_slot() count over all workers.
 // Lifetime: shared, because an agent may leave while its last calls still run.
@@ -31,6 +38,8 @@ class Place {
   }
   // As what a cap that we add to a chat is sent.
   [[nodiscard]] virtual CapMember cap_member() const noexcept { return CapMember::kAuto; }
+  // The bounds of a call that goes there: each place has its own.
+  [[nodiscard]] virtual CallTimes times() const noexcept = 0;
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
   [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;

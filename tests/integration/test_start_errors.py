@@ -117,3 +117,13 @@ def test_more_workers_than_the_system_gives_descriptors(stopped):
     assert result.returncode == 1, (result.returncode, result.stderr)
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1 and "workers" in lines[0] and "ulimit" in lines[0], result.stderr
+
+
+@pytest.mark.parametrize("conf, place", [('[store]\nkind = "postgres"\n', "kind"), ('[store]\nurl = "env:HOME"\n', "url")])
+def test_a_store_that_this_version_does_not_have(stopped, conf, place):
+    stopped.write_conf(conf)
+    line = refusal(stopped)
+    assert line.startswith(f"{stopped.config}:") and "PostgreSQL" in line and place in line
+    check = run("check", "--config", stopped.config, check=False)
+    assert check.returncode == 1 and check.stderr.strip() == line
+    assert not (stopped.state / "sluice.db").exists()

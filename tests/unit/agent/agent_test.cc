@@ -361,17 +361,26 @@ TEST_F(AgentTest, LeavesWhenToldAndLetsRunningCallsEnd) {
 TEST(BackoffTest, GrowsWithFullJitterUpToItsBounds) {
   Backoff backoff;
   const MonoTime now = Mono::now();
-  EXPECT_LE(backoff.next(now, ~0ULL), 100ms);
+  EXPECT_LE(backoff.next(now, ~0ULL, 5s), 100ms);
   std::chrono::milliseconds longest{0};
-  for (std::uint64_t i = 0; i < 1000; ++i) longest = std::max(longest, backoff.next(now + 30s, i * 7919));
+  for (std::uint64_t i = 0; i < 1000; ++i) longest = std::max(longest, backoff.next(now + 30s, i * 7919, 5s));
   EXPECT_GT(longest, 4s);
   EXPECT_LE(longest, 5s);
   longest = 0ms;
-  for (std::uint64_t i = 0; i < 1000; ++i) longest = std::max(longest, backoff.next(now + 61s, i * 7919));
+  for (std::uint64_t i = 0; i < 1000; ++i) longest = std::max(longest, backoff.next(now + 61s, i * 7919, 5s));
   EXPECT_GT(longest, 6s);
   EXPECT_LE(longest, 30s);
   backoff.reset();
-  EXPECT_LE(backoff.next(now, ~0ULL), 100ms);
+  EXPECT_LE(backoff.next(now, ~0ULL, 5s), 100ms);
+}
+
+TEST(BackoffTest, ObeysTheCapOfTheGateway) {
+  Backoff backoff;
+  const MonoTime now = Mono::now();
+  for (std::uint64_t i = 0; i < 1000; ++i) EXPECT_LE(backoff.next(now + 30s, i * 7919, 300ms), 300ms);
+  std::chrono::milliseconds longest{0};
+  for (std::uint64_t i = 0; i < 1000; ++i) longest = std::max(longest, backoff.next(now + 61s, i * 7919, 2min));
+  EXPECT_GT(longest, 30s) << "a longer one holds later as well";
 }
 
 }  // namespace

@@ -52,6 +52,16 @@ TEST(Log, JsonLinesAreOneObjectEach) {
       << text;
 }
 
+TEST(Log, AccessLinesAreWrittenWhateverTheLevelAndTheRestIsTold) {
+  const std::string text = written({.level = Level::kError, .access_rate = 2}, [](Log& log) {
+    for (int i = 0; i < 10; ++i) log.access({{"n", i}});
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // the second that the rate counts in
+    log.access({{"n", 10}});
+  });
+  EXPECT_NE(text.find("info call n=10\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("info calls left out of the log count="), std::string::npos) << text;
+}
+
 TEST(Log, AValueCannotForgeALineOrAField) {
   const std::string text = written({}, [](Log& log) { log.warn("odd", {{"name", "x\n2026 error forged=1"}}); });
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);

@@ -71,6 +71,7 @@ class OneSlot final : public upstream::Place {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "one"; }
   [[nodiscard]] const char* kind() const noexcept override { return "upstream"; }
+  [[nodiscard]] upstream::CallTimes times() const noexcept override { return {}; }
   [[nodiscard]] bool reachable() const noexcept override { return true; }
   [[nodiscard]] std::int64_t slots() const noexcept override { return places.count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return places.free(); }
@@ -159,7 +160,8 @@ class ExchangeTest : public test::LoopTest {
   observe::Metrics metrics{1};
   observe::Meters meters{metrics, {}};
   WorkerMetrics worker_metrics{meters, metrics.shard(0)};
-  Worker worker{loop, directory, clock, buffered, worker_metrics, 1};
+  observe::Log log{{.level = observe::Level::kError}};
+  Worker worker{loop, directory, clock, buffered, worker_metrics, log, 1};
   std::shared_ptr<OneSlot> place = std::make_shared<OneSlot>();
   Holds* holds = nullptr;
 };

@@ -15,6 +15,7 @@ class FakePlace final : public Place {
   FakePlace(std::string name, std::int64_t slots) : name_(std::move(name)), slots_(slots) {}
   std::string_view name() const noexcept override { return name_; }
   const char* kind() const noexcept override { return "upstream"; }
+  CallTimes times() const noexcept override { return {}; }
   bool reachable() const noexcept override { return up; }
   std::int64_t slots() const noexcept override { return slots_.count(); }
   std::int64_t free_slots() const noexcept override { return slots_.free(); }
