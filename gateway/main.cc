@@ -14,6 +14,7 @@
 #include "config/loader.h"
 #include "demo/command.h"
 #include "plugins/registry.h"
+#include "server/check.h"
 #include "server/restore_command.h"
 #include "server/serve.h"
 #include "server/verify_audit.h"
@@ -43,11 +44,8 @@ void add_gateway_commands(CLI::App& app, int& exit_code) {
       [&exit_code, conf = add_conf_option(*serve)] { exit_code = sluice::server::serve(*conf, policy_maker()); });
 
   CLI::App* check = app.add_subcommand("check", "Check a conf file and print every error as FILE:LINE:COLUMN");
-  check->callback([&exit_code, conf = add_conf_option(*check)] {
-    const auto policies = sluice::plugins::available();
-    exit_code =
-        sluice::config::check_command(*conf, {.files = sluice::config::Files::kCheck, .known_policies = policies});
-  });
+  check->callback(
+      [&exit_code, conf = add_conf_option(*check)] { exit_code = sluice::server::check(*conf, policy_maker()); });
 }
 
 void add_audit_verify(CLI::App& audit, int& exit_code) {

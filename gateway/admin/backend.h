@@ -2,8 +2,10 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include <string>
+#include <vector>
 
 #include "admin/accounts.h"
 #include "admin/agents.h"
@@ -26,8 +28,8 @@ class GatewayControl {
   // Prometheus' text form.
   [[nodiscard]] virtual std::string metrics() = 0;
   // Applies the conf file anew or leaves everything as it is; the message has FILE:LINE:COLUMN, one line for each
-  // error.
-  virtual absl::Status reload() = 0;
+  // error. Returns the keys whose changes wait for a restart: "server.workers".
+  virtual absl::StatusOr<std::vector<std::string>> reload() = 0;
   // Begins to drain and returns.
   virtual absl::Status drain() = 0;
   // Writes a backup into a file that is not there yet, without holding this thread up. The object says what to keep

@@ -198,7 +198,8 @@ class Commands final {
     command(
         app_, "metrics", "Print the metrics in Prometheus' form", [](Invocation& run) { run.stream("/metrics"); },
         Output::kText);
-    command(app_, "reload", "Apply the changed conf file", [](Invocation& run) { run.call("POST", "/reload"); });
+    command(app_, "reload", "Apply the changed conf file, and say which keys wait for a restart",
+            [](Invocation& run) { run.reload(); });
     command(app_, "drain", "Take no new calls, end when the running ones have ended",
             [](Invocation& run) { run.call("POST", "/drain"); });
   }

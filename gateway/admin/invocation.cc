@@ -131,6 +131,16 @@ json::object Invocation::with_terms(json::object body) const {
   return body;
 }
 
+void Invocation::reload() {
+  const auto value = ask("POST", "/reload");
+  if (!value) return;
+  show(*value);
+  const json::object* object = value->if_object();
+  const json::value* waiting = object == nullptr ? nullptr : object->if_contains("restart_needed");
+  if (!o.json && waiting != nullptr && waiting->is_array() && !waiting->as_array().empty())
+    std::puts("\nEverything else is applied; what stands under restart_needed is when the gateway is started again.");
+}
+
 void Invocation::create_key() {
   json::object body{{"tenant", o.tenant}, {"user", o.user}};
   if (o.create) body["create"] = true;

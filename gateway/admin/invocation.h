@@ -55,6 +55,7 @@ class Invocation final {
   [[nodiscard]] json::object limits() const;
   [[nodiscard]] json::object with_terms(json::object body) const;
 
+  void reload();
   void create_key();
   void update_key();
   void list_keys();

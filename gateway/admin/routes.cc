@@ -148,9 +148,13 @@ Routes::Made Routes::dispatch(const Request& request) {
     return status;
   }
   if (is("GET", "models")) return backend_.gateway.models();
-  if (is("POST", "reload") || is("POST", "drain")) {
-    const absl::Status done = what == "reload" ? backend_.gateway.reload() : backend_.gateway.drain();
-    if (!done.ok()) return done;
+  if (is("POST", "reload")) {
+    const auto waiting = backend_.gateway.reload();
+    if (!waiting.ok()) return waiting.status();
+    return json::object{{"done", what}, {"restart_needed", json::array(waiting->begin(), waiting->end())}};
+  }
+  if (is("POST", "drain")) {
+    if (absl::Status done = backend_.gateway.drain(); !done.ok()) return done;
     return json::object{{"done", what}};
   }
   // What follows changes or shows what the store holds.

@@ -120,7 +120,8 @@ absl::Status AdminServer::listen(const std::string& socket_path) {
                                          " is too long for a socket (107 bytes); set admin.socket");
   if (absl::Status clear = clear_path(socket_path); !clear.ok()) return clear;
   boost::system::error_code ec;
-  auto& acceptor = local_.emplace(loop_.executor());
+  local_ = std::make_shared<LocalAcceptor>(loop_.executor());
+  LocalAcceptor& acceptor = *local_;
   acceptor.open(asio::local::stream_protocol(), ec);
   // Nobody may connect between bind and chmod.
   const mode_t before = ::umask(0177);
@@ -136,34 +137,49 @@ absl::Status AdminServer::listen(const std::string& socket_path) {
   return absl::OkStatus();
 }
 
-absl::Status AdminServer::listen_metrics(const std::string& address) {
+class AdminServer::MetricsSocket final : public asio::basic_socket_acceptor<asio::ip::tcp, Executor> {
+ public:
+  using basic_socket_acceptor::basic_socket_acceptor;
+};
+
+absl::StatusOr<AdminServer::MetricsPtr> AdminServer::open_metrics(const std::string& address) {
   const auto endpoint = net::resolve_listen_address(address);
   if (!endpoint.ok()) return absl::InvalidArgumentError("admin.metrics: " + std::string(endpoint.status().message()));
   boost::system::error_code ec;
-  auto& acceptor = metrics_.emplace(loop_.executor());
-  acceptor.open(endpoint->protocol(), ec);
-  if (!ec) acceptor.set_option(asio::socket_base::reuse_address(true), ec);
-  if (!ec) acceptor.bind(*endpoint, ec);
-  if (!ec) acceptor.listen(128, ec);
-  if (ec) {
-    metrics_.reset();
+  auto socket = std::make_shared<MetricsSocket>(loop_.executor());
+  socket->open(endpoint->protocol(), ec);
+  if (!ec) socket->set_option(asio::socket_base::reuse_address(true), ec);
+  if (!ec) socket->bind(*endpoint, ec);
+  if (!ec) socket->listen(128, ec);
+  if (ec)
     return absl::FailedPreconditionError("cannot listen on " + address + " for metrics: " + ec.message() +
                                          "; set admin.metrics");
-  }
-  metrics_port_ = acceptor.local_endpoint(ec).port();
-  return absl::OkStatus();
+  return socket;
+}
+
+void AdminServer::use_metrics(MetricsPtr socket) {
+  boost::system::error_code ignored;
+  if (metrics_) metrics_->close(ignored);
+  metrics_ = std::move(socket);
+  if (metrics_ && started_) tasks_.spawn(accept(metrics_, Surface::kMetrics));
+}
+
+std::uint16_t AdminServer::metrics_port() const noexcept {
+  boost::system::error_code ec;
+  return metrics_ ? metrics_->local_endpoint(ec).port() : std::uint16_t{0};
 }
 
 void AdminServer::start() {
-  if (local_) tasks_.spawn(accept(*local_, Surface::kAdmin));
-  if (metrics_) tasks_.spawn(accept(*metrics_, Surface::kMetrics));
+  started_ = true;
+  if (local_) tasks_.spawn(accept(local_, Surface::kAdmin));
+  if (metrics_) tasks_.spawn(accept(metrics_, Surface::kMetrics));
 }
 
 template <class Acceptor>
-Task<void> AdminServer::accept(Acceptor& acceptor, Surface surface) {
+Task<void> AdminServer::accept(std::shared_ptr<Acceptor> acceptor, Surface surface) {
   while (!stopping_) {
     typename Acceptor::protocol_type::socket::template rebind_executor<Executor>::other socket(loop_.executor());
-    auto [ec] = co_await acceptor.async_accept(socket, use_task);
+    auto [ec] = co_await acceptor->async_accept(socket, use_task);
     if (ec == asio::error::operation_aborted || ec == asio::error::bad_descriptor || stopping_) break;
     if (ec) {  // out of descriptors: a moment later there may be one
       asio::basic_waitable_timer<Mono, asio::wait_traits<Mono>, Executor> pause(loop_.executor(),

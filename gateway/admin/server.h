@@ -11,7 +11,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <optional>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -34,12 +34,16 @@ class AdminServer final {
   // Opens the socket; start() begins to answer. kFailedPrecondition: another gateway answers there, the folder is
   // missing, the path is too long, … A socket file that nobody listens on is replaced.
   absl::Status listen(const std::string& socket_path);
-  // The same for GET /metrics and nothing else, on HOST:PORT. Loopback or a management network: it asks for no key.
-  absl::Status listen_metrics(const std::string& address);
+  // A socket for GET /metrics and nothing else, on HOST:PORT. Loopback or a management network: it asks for no key.
+  class MetricsSocket;
+  using MetricsPtr = std::shared_ptr<MetricsSocket>;  // shared with the task that accepts from it
+  [[nodiscard]] absl::StatusOr<MetricsPtr> open_metrics(const std::string& address);
+  // Metrics are given there from now on, and nowhere else; null: nowhere.
+  void use_metrics(MetricsPtr socket);
   // Answers what comes to the sockets that are open. Until then no task runs, and the server may simply go.
   void start();
-  // Where listen_metrics() listens; port 0 was given: the one that the system picked.
-  [[nodiscard]] std::uint16_t metrics_port() const noexcept { return metrics_port_; }
+  // Where metrics are given; port 0 was given: the one that the system picked. 0: nowhere.
+  [[nodiscard]] std::uint16_t metrics_port() const noexcept;
 
   // Closes the sockets, ends what is running, removes the socket file.
   Task<void> stop();
@@ -49,8 +53,10 @@ class AdminServer final {
   enum class Surface : std::uint8_t { kAdmin, kMetrics };
   static constexpr std::size_t kMaxConnections = 64;
 
+  using LocalAcceptor = asio::basic_socket_acceptor<asio::local::stream_protocol, Executor>;
+
   template <class Acceptor>
-  Task<void> accept(Acceptor& acceptor, Surface surface);
+  Task<void> accept(std::shared_ptr<Acceptor> acceptor, Surface surface);
   Task<void> serve(Socket socket, Surface surface);
   Task<absl::StatusOr<Request>> read(Socket& socket);
   Task<void> write(Socket& socket, Answer answer);
@@ -62,10 +68,10 @@ class AdminServer final {
   observe::Log& log_;
   net::TaskGroup tasks_;
   std::string socket_path_;
-  std::optional<asio::basic_socket_acceptor<asio::local::stream_protocol, Executor>> local_;
-  std::optional<asio::basic_socket_acceptor<asio::ip::tcp, Executor>> metrics_;
-  std::uint16_t metrics_port_ = 0;
+  std::shared_ptr<LocalAcceptor> local_;  // shared with the task that accepts from it
+  MetricsPtr metrics_;
   std::set<Socket*> open_;
+  bool started_ = false;
   bool stopping_ = false;
 };
 

@@ -46,7 +46,7 @@ void GatewayLink::cut() noexcept {
 }
 
 void GatewayLink::fill_places(const tunnel::Hello& hello) {
-  const std::size_t now = std::min({hello.workers, hello.tunnels_per_agent, most_tunnels_});
+  const std::size_t now = std::max(std::min({hello.workers, hello.tunnels_per_agent, most_tunnels_}), 1U);
   for (; wanted_ < now; ++wanted_) context_.tasks.spawn(keep_place());
   reconnect_cap_ = std::clamp<std::chrono::milliseconds>(std::chrono::milliseconds(hello.reconnect_cap_ms), kFirstBound,
                                                          kLongestCap);

@@ -5,10 +5,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "config/reader.h"
 #include "config/text.h"
@@ -20,6 +23,25 @@ struct HostPort {
   std::string host;
   std::uint32_t port = 0;
 };
+
+// The address as bytes, so that "::1" and "0:0:0:0:0:0:0:1" are one. IPv4 as it stands inside IPv6: [::] takes both.
+std::array<unsigned char, 16> bytes_of(const std::string& host) {
+  std::array<unsigned char, 16> bytes{};
+  if (inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1) return bytes;
+  bytes[10] = bytes[11] = 0xff;
+  inet_pton(AF_INET, host.c_str(), bytes.data() + 12);
+  return bytes;
+}
+
+// Whether both cannot be listened on at once: the same address, or one of them stands for all.
+bool overlap(const HostPort& a, const HostPort& b) {
+  if (a.port != b.port || a.port == 0) return false;
+  const auto one = bytes_of(a.host), other = bytes_of(b.host);
+  static const auto kAll = bytes_of("::"), kAllV4 = bytes_of("0.0.0.0");
+  const auto v4 = [](const auto& bytes) { return std::equal(bytes.begin(), bytes.begin() + 12, kAllV4.begin()); };
+  if (one == other || one == kAll || other == kAll) return true;
+  return (one == kAllV4 && v4(other)) || (other == kAllV4 && v4(one));
+}
 
 bool is_ip(const std::string& text) {
   std::array<unsigned char, sizeof(in6_addr)> address{};
@@ -92,7 +114,6 @@ class Checker final {
 
  private:
   void check_listeners() {
-    std::set<std::string> seen;
     for (std::size_t i = 0; i < s_.listeners.size(); ++i) {
       const Listener& listener = s_.listeners[i];
       const std::string at = cat("listener[", i, "]");
@@ -102,15 +123,26 @@ class Checker final {
                                            "\" is IP:PORT, port 0 to 65535: \"127.0.0.1:8443\", \"[::]:443\""));
         continue;
       }
-      if (address->port != 0 && !seen.insert(listener.address).second) {
-        findings_.add(at + ".address", cat("address ", listener.address, " is given twice; each listener has its own"));
-      }
+      check_apart(at + ".address", listener.address, *address);
       if (listener.transport == Transport::kPlain && !listener.plain_anywhere && !is_loopback(*address)) {
         findings_.add(at + ".transport",
                       "plain is for loopback addresses; behind another TLS end set plain_anywhere = true");
       }
       check_networks(at + ".proxy_protocol", listener.proxy_protocol);
       check_networks(at + ".trust_forwarded_for", listener.trust_forwarded_for);
+    }
+  }
+
+  // Each address is listened on once.
+  void check_apart(const std::string& at, const std::string& text, const HostPort& address) {
+    const auto other = std::ranges::find_if(taken_, [&](const auto& one) { return overlap(one.second, address); });
+    if (other == taken_.end()) {
+      taken_.emplace_back(text, address);
+    } else if (other->first == text) {
+      findings_.add(at, cat("address ", text, " is given twice; each listener has its own"));
+    } else {
+      findings_.add(at, cat("address ", text, " overlaps with ", other->first,
+                            ", which is listened on as well; leave one ", "of them out, or give it another port"));
     }
   }
 
@@ -168,9 +200,18 @@ class Checker final {
       findings_.add("admin.socket", cat("the path of the admin socket has more than ",
                                         sizeof(sockaddr_un::sun_path) - 1, " bytes; give a shorter one"));
     }
-    if (!s_.admin.metrics.empty() && !split_address(s_.admin.metrics)) {
-      findings_.add("admin.metrics", "metrics is IP:PORT, or empty");
-    }
+    if (!s_.admin.metrics.empty()) check_metrics();
+  }
+
+  void check_metrics() {
+    const auto address = split_address(s_.admin.metrics);
+    if (!address) return findings_.add("admin.metrics", "metrics is IP:PORT, or empty");
+    check_apart("admin.metrics", s_.admin.metrics, *address);
+    if (is_loopback(*address)) return;
+    findings_.add("admin.metrics",
+                  cat("metrics asks for no key: whoever reaches ", s_.admin.metrics,
+                      " reads them; choose a loopback address, or one of a network that is the operators' alone"),
+                  Severity::kWarning);
   }
 
   void check_labels() {
@@ -285,6 +326,7 @@ class Checker final {
   const LoadOptions& options_;
   const std::string& folder_;
   Findings& findings_;
+  std::vector<std::pair<std::string, HostPort>> taken_;  // addresses that are listened on, as the file has them
 };
 
 }  // namespace

@@ -8,21 +8,32 @@
 namespace sluice::config {
 
 std::string Diagnostic::to_string() const {
-  return line == 0 ? cat(file, ": ", text) : cat(file, ":", line, ":", column, ": ", text);
+  const std::string_view kind = severity == Severity::kWarning ? "warning: " : "";
+  return line == 0 ? cat(file, ": ", kind, text) : cat(file, ":", line, ":", column, ": ", kind, text);
+}
+
+Position position_of(const std::map<std::string, Position>& positions, std::string path) {
+  while (true) {
+    if (const auto found = positions.find(path); found != positions.end()) return found->second;
+    const std::size_t end = path.find_last_of(".[");
+    if (end == std::string::npos) return {};
+    path.resize(end);
+  }
+}
+
+void sort(std::vector<Diagnostic>& diagnostics) {
+  std::stable_sort(diagnostics.begin(), diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
+    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+  });
 }
 
 void Findings::add(Position position, std::string text) {
-  found_.push_back({file_, position.line, position.column, std::move(text)});
+  found_.push_back({file_, position.line, position.column, std::move(text), Severity::kError});
 }
 
-void Findings::add(const std::string& path, std::string text) {
-  std::string at = path;
-  while (true) {
-    if (const auto found = positions_.find(at); found != positions_.end()) return add(found->second, std::move(text));
-    const std::size_t end = at.find_last_of(".[");
-    if (end == std::string::npos) return add(Position{}, std::move(text));
-    at.resize(end);
-  }
+void Findings::add(const std::string& path, std::string text, Severity severity) {
+  const Position at = position_of(positions_, path);
+  found_.push_back({file_, at.line, at.column, std::move(text), severity});
 }
 
 const Diagnostic* Findings::found_at(const std::string& path) const {
@@ -34,9 +45,7 @@ const Diagnostic* Findings::found_at(const std::string& path) const {
 }
 
 std::vector<Diagnostic> Findings::take() {
-  std::stable_sort(found_.begin(), found_.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
+  sort(found_);
   return std::move(found_);
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/settings.h"
@@ -31,11 +32,21 @@ enum class TextKind : std::uint8_t {
   kNetwork,  // "10.0.0.0/8" (in lists)
 };
 
+// When a key's value is read. What is read at start alone waits for a restart after a reload, which says so. Single
+// keys only, none of a table that may be repeated.
+enum class ReadAt : std::uint8_t { kReload, kStart };
+
 // Visits every key of the schema in the order of the file. Each function may read or write the value.
 // `help` is one line. Static text everywhere.
 class Keys {
  public:
   virtual ~Keys() = default;
+
+  // The next key is read at start alone.
+  Keys& at_start() noexcept {
+    read_at_ = ReadAt::kStart;
+    return *this;
+  }
 
   virtual void flag(const char* key, bool& value, const char* help) = 0;
   virtual void number(const char* key, std::uint64_t& value, Range range, const char* help) = 0;
@@ -88,11 +99,17 @@ class Keys {
   }
 
  protected:
+  // Of the key that is visited now; once for each.
+  [[nodiscard]] ReadAt take_read_at() noexcept { return std::exchange(read_at_, ReadAt::kReload); }
+
   virtual bool begin_table(const char* name, const char* help) = 0;
   virtual std::size_t begin_rows(const char* name, std::size_t have, const char* help) = 0;
   virtual bool begin_row(std::size_t index) = 0;
   virtual void end_table() = 0;
   virtual void end_rows() = 0;
+
+ private:
+  ReadAt read_at_ = ReadAt::kReload;
 };
 
 // Walks the whole schema.

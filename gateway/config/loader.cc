@@ -1,5 +1,6 @@
 #include "config/loader.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -42,6 +43,8 @@ LoadResult load_text(std::string_view text, const std::string& file_name, const 
   if (result.settings.listeners.empty()) result.settings.listeners.emplace_back();
   // Where the file cannot be parsed, what hangs together is not known either.
   if (syntax == Syntax::kGood) check(result.settings, options, folder, findings);
+  result.file = file_name;
+  result.positions = findings.positions();
   result.diagnostics = findings.take();
   return result;
 }
@@ -50,8 +53,10 @@ LoadResult load_file(const std::string& path, const LoadOptions& options) {
   const absl::StatusOr<std::string> text = read_file(path);
   if (text.ok()) return load_text(*text, path, options);
   LoadResult result;
+  result.file = path;
   result.diagnostics.push_back(
-      {path, 0, 0, cat("cannot be read: ", std::string(text.status().message()), "; name a conf file with --config")});
+      {path, 0, 0, cat("cannot be read: ", std::string(text.status().message()), "; name a conf file with --config"),
+       Severity::kError});
   return result;
 }
 
@@ -78,11 +83,26 @@ absl::StatusOr<Settings> load(const std::string& path, const LoadOptions& option
   return absl::InvalidArgumentError(join(lines, "\n"));
 }
 
-int check_command(const std::string& path, const LoadOptions& options, std::FILE* out, std::FILE* err) {
-  const LoadResult result = load_file(path, options);
-  for (const Diagnostic& diagnostic : result.diagnostics) std::fprintf(err, "%s\n", diagnostic.to_string().c_str());
+bool LoadResult::good() const noexcept {
+  return std::ranges::none_of(diagnostics, [](const Diagnostic& one) { return one.severity == Severity::kError; });
+}
+
+void LoadResult::add(const std::string& path, std::string text, Severity severity) {
+  const Position at = position_of(positions, path);
+  diagnostics.push_back({file, at.line, at.column, std::move(text), severity});
+  sort(diagnostics);
+}
+
+std::string LoadResult::report() const {
+  std::string all;
+  for (const Diagnostic& one : diagnostics) all += one.to_string() + "\n";
+  return all;
+}
+
+int print_check(const LoadResult& result, std::FILE* out, std::FILE* err) {
+  std::fprintf(err, "%s", result.report().c_str());
   if (!result.good()) return 1;
-  std::fprintf(out, "%s: good\n", path.c_str());
+  std::fprintf(out, "%s: good\n", result.file.c_str());
   return 0;
 }
 

@@ -10,10 +10,6 @@
 
 namespace sluice::config {
 
-struct Position {
-  std::uint32_t line = 0, column = 0;
-};
-
 // Collects what is wrong. Paths are "tls.key", "listener[0].address", "listener[0]", "tls".
 class Findings final {
  public:
@@ -22,9 +18,10 @@ class Findings final {
   void stands_at(const std::string& path, Position position) { positions_[path] = position; }
   void add(Position position, std::string text);
   // At the value of `path`; at its table where the file does not give it.
-  void add(const std::string& path, std::string text);
+  void add(const std::string& path, std::string text, Severity severity = Severity::kError);
   // What is wrong with the value of `path` itself; null: nothing so far. Valid until the next add() or take().
   [[nodiscard]] const Diagnostic* found_at(const std::string& path) const;
+  [[nodiscard]] const std::map<std::string, Position>& positions() const noexcept { return positions_; }
   // By position in the file.
   [[nodiscard]] std::vector<Diagnostic> take();
 
@@ -33,6 +30,11 @@ class Findings final {
   std::map<std::string, Position> positions_;
   std::vector<Diagnostic> found_;
 };
+
+// Where `path` stands: the value, or the nearest table around it that the file gives.
+[[nodiscard]] Position position_of(const std::map<std::string, Position>& positions, std::string path);
+// By position in the file.
+void sort(std::vector<Diagnostic>& diagnostics);
 
 // Syntax, unknown keys, types, bounds. Relative paths are joined to `folder`; secrets keep their reference only.
 enum class Syntax : std::uint8_t { kGood, kBad };

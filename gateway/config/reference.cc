@@ -9,7 +9,9 @@ namespace {
 
 constexpr const char* kOpening =
     "# The conf file of Sluice: every key, its default, and what it is for.\n"
-    "# `sluice check --config FILE` says what is wrong with a file; SIGHUP or `sluice reload` applies a changed one.\n"
+    "# `sluice check --config FILE` says what is wrong with a file; SIGHUP or `sluice reload` applies a changed one, "
+    "and says\n"
+    "# which changed keys wait for a restart: those that are \"read at start alone\".\n"
     "# Durations (\"30s\") and sizes (\"16MiB\") carry units. Secrets are references: \"file:PATH\" or \"env:NAME\".\n"
     "# Relative paths count from this file's folder. A key that is left out has the default shown here.\n";
 
@@ -69,7 +71,8 @@ class Writer final : public Keys {
 
  private:
   void line(const char* key, std::string_view value, const char* help) {
-    out_ += cat("# ", help, "\n", prefix_, key, " = ", value, "\n");
+    const char* when = take_read_at() == ReadAt::kStart ? "; read at start alone" : "";
+    out_ += cat("# ", help, when, "\n", prefix_, key, " = ", value, "\n");
   }
   void list(const char* key, const std::vector<std::string>& values, const char* help) {
     std::vector<std::string> shown;

@@ -17,12 +17,13 @@ constexpr std::uint64_t kGiB = 1024 * kMiB;
 constexpr Duration kDay = hours(24);
 
 void describe_server(Server& s, Keys& k) {
-  k.text("name", s.name, TextKind::kNeeded, "how this gateway calls itself in logs and to its agents");
-  k.number("workers", s.workers, {0, 1024}, "threads that serve requests; 0: one per core");
-  k.text("state_dir", s.state_dir, TextKind::kPath,
-         "folder of the store, the journal, the agents' CA and the admin socket");
+  k.text("name", s.name, TextKind::kNeeded,
+         "how this gateway calls itself in its log, in `sluice status` and to its agents");
+  k.at_start().number("workers", s.workers, {0, 1024}, "threads that serve requests; 0: one per core");
+  k.at_start().text("state_dir", s.state_dir, TextKind::kPath,
+                    "folder of the store, the journal, the agents' CA and the admin socket");
   k.duration("grace", s.grace, {}, "how long running calls may take to end after SIGTERM or `sluice drain`");
-  k.flag("core_dumps", s.core_dumps, "allow core dumps; request buffers are left out of them");
+  k.at_start().flag("core_dumps", s.core_dumps, "allow core dumps; they hold what requests and answers said");
 }
 
 void describe_listener(Listener& s, Keys& k) {
@@ -117,8 +118,8 @@ void describe_ledger(Ledger& s, Keys& k) {
   k.number("slice", s.slice, {1, 10'000'000}, "output tokens that a call reserves at a time");
   k.number("default_max_output", s.default_max_output, {1, 100'000'000},
            "output cap of a model that has no [[model]] entry, in tokens");
-  k.text("time_zone", s.time_zone, TextKind::kNeeded,
-         "zone in which a budget's day and month begin: UTC or an IANA name");
+  k.at_start().text("time_zone", s.time_zone, TextKind::kNeeded,
+                    "zone in which a budget's day and month begin: UTC or an IANA name");
   k.number(
       "max_claim", s.max_claim, {1, 1'000'000'000},
       "tokens of a prompt, or of an output without a cap, that a model server is believed where the model's context "
@@ -129,26 +130,29 @@ void describe_ledger(Ledger& s, Keys& k) {
 }
 
 void describe_journal(Journal& s, Keys& k) {
-  k.flag("enabled", s.enabled, "write the usage journal");
-  k.text("dir", s.dir, TextKind::kPath, "its folder; empty: journal/ in state_dir");
-  k.duration("sync", s.sync, {Duration(1), minutes(1)}, "written to disk so often: what a power loss can cost");
-  k.size("segment", s.segment, {1 * kMiB, 16 * kGiB}, "size of one segment");
-  k.choice("on_full", s.on_full, {"refuse", "continue"},
-           "with a full disk: refuse new calls with 503, or go on without the journal");
-  k.duration("sink_interval", s.sink_interval, {Duration(1), minutes(10)}, "records move to the store so often");
-  k.number("sink_batch", s.sink_batch, {1, 1'000'000}, "records moved in one transaction");
+  k.at_start().flag("enabled", s.enabled, "write the usage journal");
+  k.at_start().text("dir", s.dir, TextKind::kPath, "its folder; empty: journal/ in state_dir");
+  k.at_start().duration("sync", s.sync, {Duration(1), minutes(1)},
+                        "written to disk so often: what a power loss can cost");
+  k.at_start().size("segment", s.segment, {1 * kMiB, 16 * kGiB}, "size of one segment");
+  k.at_start().choice("on_full", s.on_full, {"refuse", "continue"},
+                      "with a full disk: refuse new calls with 503, or go on without the journal");
+  k.at_start().duration("sink_interval", s.sink_interval, {Duration(1), minutes(10)},
+                        "records move to the store so often");
+  k.at_start().number("sink_batch", s.sink_batch, {1, 1'000'000}, "records moved in one transaction");
 }
 
 void describe_store(Store& s, Keys& k) {
-  k.choice("kind", s.kind, {"sqlite", "postgres"}, "sqlite; this version has no other and refuses postgres");
-  k.text("path", s.path, TextKind::kPath, "the SQLite file; empty: sluice.db in state_dir");
-  k.secret("url", s.url, "of a PostgreSQL store, which this version does not have: refused where it is given");
+  k.at_start().choice("kind", s.kind, {"sqlite", "postgres"}, "sqlite; this version has no other and refuses postgres");
+  k.at_start().text("path", s.path, TextKind::kPath, "the SQLite file; empty: sluice.db in state_dir");
+  k.at_start().secret("url", s.url,
+                      "of a PostgreSQL store, which this version does not have: refused where it is given");
   k.duration("backup_time", s.backup_time, {Duration(100), 7 * kDay}, "longest time that `sluice backup` may take");
 }
 
 void describe_admin(Admin& s, Keys& k) {
-  k.text("socket", s.socket, TextKind::kPath,
-         "Unix socket of the admin API, for its owner only; empty: admin.sock in state_dir");
+  k.at_start().text("socket", s.socket, TextKind::kPath,
+                    "Unix socket of the admin API, for its owner only; empty: admin.sock in state_dir");
   k.text("metrics", s.metrics, TextKind::kAddress,
          "IP:PORT of a plain HTTP metrics endpoint; empty: on the admin socket only");
 }

@@ -27,7 +27,7 @@ struct Secret {
 
 // [server]
 struct Server {
-  std::string name = "sluice";  // in logs and in the hello to agents
+  std::string name = "sluice";  // in the log, in `sluice status` and in the hello to agents
   std::uint32_t workers = 0;    // 0: one per core
   std::string state_dir = "/var/lib/sluice";
   Duration grace{30'000};  // how long running calls may take to end on SIGTERM

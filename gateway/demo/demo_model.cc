@@ -93,10 +93,7 @@ absl::StatusOr<std::unique_ptr<DemoModel>> DemoModel::start(DemoOptions options)
   absl::StatusOr<net::Endpoint> endpoint = net::resolve_listen_address(options.listen);
   if (!endpoint.ok()) return endpoint.status();
   auto state = std::make_unique<State>(std::move(options));
-  {
-    net::Loop probe;
-    if (const absl::Status free = net::check_free(probe, *endpoint); !free.ok()) return free;
-  }
+  if (const absl::Status free = net::check_free(*endpoint); !free.ok()) return free;
   for (unsigned i = 0; i < std::max(1U, state->service.options().threads); ++i) {
     state->servers.push_back(std::make_unique<Server>(state->service, i));
     if (const absl::Status opened = state->servers.back()->open(*endpoint); !opened.ok()) return opened;

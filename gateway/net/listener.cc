@@ -30,17 +30,21 @@ absl::Status listen_error(const Endpoint& endpoint, const boost::system::error_c
   if (ec == asio::error::access_denied)
     return absl::PermissionDeniedError(
         fmt::format("may not listen on {}: choose a port from 1024 up, or grant CAP_NET_BIND_SERVICE", where));
-  return absl::UnavailableError(fmt::format("cannot listen on {}: {}", where, ec.message()));
+  if (ec == boost::system::errc::address_not_available)
+    return absl::FailedPreconditionError(fmt::format(
+        "cannot listen on {}: this machine has no such address; 0.0.0.0 and [::] are all that it has", where));
+  return absl::FailedPreconditionError(fmt::format("cannot listen on {}: {}", where, ec.message()));
 }
 
 // Whether another process listens there: SO_REUSEPORT alone would let two gateways of one user share a port by mistake.
-boost::system::error_code probe_exclusive(Loop& loop, const Endpoint& endpoint) {
+boost::system::error_code probe_exclusive(const Endpoint& endpoint) {
   boost::system::error_code ec;
-  if (endpoint.port() == 0) return ec;
-  asio::basic_socket_acceptor<asio::ip::tcp, Executor> probe(loop.executor());
+  asio::io_context io;
+  asio::ip::tcp::acceptor probe(io);
   probe.open(endpoint.protocol(), ec);
-  probe.set_option(asio::socket_base::reuse_address(true), ec);
-  probe.bind(endpoint, ec);
+  if (!ec) probe.set_option(asio::socket_base::reuse_address(true), ec);
+  if (!ec && endpoint.address().is_v6()) probe.set_option(V6Only(false), ec);
+  if (!ec) probe.bind(endpoint, ec);
   return ec;
 }
 
@@ -66,8 +70,8 @@ absl::StatusOr<Endpoint> resolve_listen_address(std::string_view text) {
   return results.begin()->endpoint();
 }
 
-absl::Status check_free(Loop& loop, const Endpoint& endpoint) {
-  if (const auto ec = probe_exclusive(loop, endpoint)) return listen_error(endpoint, ec);
+absl::Status check_free(const Endpoint& endpoint) {
+  if (const auto ec = probe_exclusive(endpoint)) return listen_error(endpoint, ec);
   return absl::OkStatus();
 }
 
@@ -96,6 +100,16 @@ Task<void> Listener::accept_all(Accepted accepted) {
     if (ec == asio::error::operation_aborted) co_return;
     // Out of descriptors or memory: the connection stays in the kernel's queue until something is closed.
     if (ec != asio::error::connection_aborted) (void)co_await pause_.wait(Deadline::after(kOutOfDescriptorsPause));
+  }
+}
+
+void Listener::accept_waiting(const Accepted& accepted) noexcept {
+  boost::system::error_code ec;
+  while (acceptor_.is_open()) {
+    Socket socket(acceptor_.get_executor());
+    acceptor_.accept(socket, ec);  // does not block: see open()
+    if (ec) return;
+    accepted(std::move(socket));
   }
 }
 

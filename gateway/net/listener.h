@@ -19,10 +19,10 @@ namespace sluice::net {
 [[nodiscard]] absl::StatusOr<Endpoint> resolve_listen_address(std::string_view text);
 
 // Before the first open(): whether nobody else listens there. SO_REUSEPORT alone would let two gateways share a port
-// unseen.
-[[nodiscard]] absl::Status check_free(Loop& loop, const Endpoint& endpoint);
+// unseen. kUnavailable: somebody does; other errors: nobody could, here. Any thread.
+[[nodiscard]] absl::Status check_free(const Endpoint& endpoint);
 
-// Thread:   owning worker only, but for open().
+// Thread:   owning worker only; open() also before its loop runs.
 // Lifetime: the loop outlives it; accept_all() has returned before destruction.
 // Cancel:   close() ends accept_all().
 class Listener final {
@@ -34,6 +34,8 @@ class Listener final {
   // Hands each accepted connection to `accepted`, until close(). Out of descriptors: pauses instead of spinning.
   using Accepted = std::function<void(Socket)>;
   Task<void> accept_all(Accepted accepted);
+  // The same, now, for those that the kernel has taken already: close() alone would reset them.
+  void accept_waiting(const Accepted& accepted) noexcept;
   void close() noexcept;
 
   [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }

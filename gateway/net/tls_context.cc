@@ -180,6 +180,11 @@ TicketKeys::~TicketKeys() {
   OPENSSL_cleanse(&previous_, sizeof previous_);
 }
 
+void TicketKeys::set_lifetime(std::chrono::seconds lifetime) noexcept {
+  const std::lock_guard lock(mutex_);
+  lifetime_ = lifetime;
+}
+
 bool TicketKeys::rotate(MonoTime now) noexcept {
   if (has_previous_ && now - previous_.made >= 2 * lifetime_) {
     OPENSSL_cleanse(&previous_, sizeof previous_);
@@ -238,6 +243,7 @@ std::shared_ptr<SSL_CTX> ServerTls::context() const {
 absl::Status ServerTls::reload(const ServerTlsOptions& options) {
   auto made = make(options);
   if (!made.ok()) return made.status();
+  tickets_.set_lifetime(options.ticket_lifetime);
   const std::lock_guard lock(mutex_);
   context_ = *std::move(made);
   return absl::OkStatus();

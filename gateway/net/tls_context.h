@@ -48,6 +48,8 @@ class TicketKeys final {
     MonoTime made{};
   };
   explicit TicketKeys(std::chrono::seconds lifetime) : lifetime_(lifetime) {}
+  // For keys made before as well.
+  void set_lifetime(std::chrono::seconds lifetime) noexcept;
   TicketKeys(const TicketKeys&) = delete;
   TicketKeys& operator=(const TicketKeys&) = delete;
   ~TicketKeys();
@@ -60,8 +62,8 @@ class TicketKeys final {
  private:
   bool rotate(MonoTime now) noexcept;
 
-  const std::chrono::seconds lifetime_;
   std::mutex mutex_;
+  std::chrono::seconds lifetime_;
   Key current_;
   Key previous_;
   bool has_current_ = false;

@@ -44,7 +44,8 @@ bool may_pass(const absl::Status& status) noexcept { return absl::IsUnavailable(
 Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Settings settings)
     : conf_path_(std::move(conf_path)),
       policies_(policies),
-      settings_(std::move(settings)),
+      started_with_(std::move(settings)),
+      settings_(started_with_),
       log_(make_log_options(settings_.log)),
       metrics_(worker_count(settings_)),
       meters_(metrics_, endpoint_names()),
@@ -98,7 +99,7 @@ absl::Status Gateway::open() {
 absl::Status Gateway::load() {
   if (absl::Status connected = store_->connect(); !connected.ok()) return connected;
   if (!accounting_) {
-    auto accounting = Accounting::open(settings_, clock_, boot_id_, log_);
+    auto accounting = Accounting::open(started_with_, clock_, boot_id_, log_);
     if (!accounting.ok()) return accounting.status();
     accounting_ = *std::move(accounting);
   }
@@ -193,20 +194,20 @@ absl::Status Gateway::open_admin() {
   add_metrics();
   admin_.emplace(control_, admin::AdminBackend{accounts_, *agents_, *store_, directory_, book_, *this, clock_}, log_);
   if (const absl::Status listening = admin_->listen(settings_.admin_socket()); !listening.ok()) return listening;
-  return settings_.admin.metrics.empty() ? absl::OkStatus() : admin_->listen_metrics(settings_.admin.metrics);
+  if (settings_.admin.metrics.empty()) return absl::OkStatus();
+  auto metrics = admin_->open_metrics(settings_.admin.metrics);
+  if (!metrics.ok()) return metrics.status();
+  admin_->use_metrics(*std::move(metrics));
+  return absl::OkStatus();
 }
 
-// Certificates, listeners, and what workers need to serve.
+// Certificates and listeners: whatever may refuse does so before anything is accepted.
 absl::Status Gateway::open_front() {
-  const bool any_tls = std::ranges::any_of(settings_.listeners, [](const config::Listener& listener) {
-    return listener.transport == config::Transport::kTls;
-  });
-  if (any_tls) {
-    auto tls = net::ServerTls::create(make_tls_options(settings_, ca_->certificate()));
-    if (!tls.ok()) return tls.status();
-    tls_ = *std::move(tls);
-  }
-  return workers_.listen(settings_, tls_.get());
+  if (absl::Status read = read_certificate(settings_); !read.ok()) return read;
+  const auto change = workers_.prepare(settings_, tls_.get());
+  if (!change.ok()) return change.status();
+  workers_.keep(*change);
+  return absl::OkStatus();
 }
 
 }  // namespace sluice::server

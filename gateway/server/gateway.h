@@ -56,6 +56,7 @@ class Gateway final : private admin::GatewayControl {
   admin::Agents::Times pairing_times() const noexcept;
   void start_tunnels();
   absl::Status open_front();
+  absl::Status read_certificate(const config::Settings& settings);
   // gateway_reload.cc
   absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
   absl::Status apply();
@@ -75,14 +76,16 @@ class Gateway final : private admin::GatewayControl {
   json::array models() override;
   json::object agent(const std::string& agent_id) override;
   std::string metrics() override { return metrics_.prometheus(); }
-  absl::Status reload() override;
+  absl::StatusOr<std::vector<std::string>> reload() override;
   absl::Status drain() override;
   Task<absl::StatusOr<json::object>> backup(std::string file) override;
   void cut_agent(const std::string& agent_id) override { registry_->revoke(agent_id); }
 
   const std::string conf_path_;
   const PolicyMaker& policies_;
-  config::Settings settings_;
+  const config::Settings started_with_;
+  config::Settings settings_;                // of the last reload
+  std::vector<std::string> waiting_;         // keys whose change waits for a restart
   std::optional<StateFolder> state_folder_;  // first in, last out: nothing of it is used once it is free
   SystemClock clock_;
   const std::uint64_t boot_id_ = random_id();

@@ -1,5 +1,11 @@
 // What a start and a reload have in common, and what a reload does beyond.
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+
 #include "config/loader.h"
+#include "config/waiting.h"
+#include "server/check.h"
 #include "server/conf.h"
 #include "server/gateway.h"
 #include "server/restore.h"
@@ -13,10 +19,26 @@ absl::StatusOr<std::shared_ptr<const policy::Chain>> Gateway::make_chain() {
   return policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
 }
 
-// What a start and a reload have in common.
+// For connections to come; a gateway without a TLS listener has none.
+absl::Status Gateway::read_certificate(const config::Settings& settings) {
+  const bool needed = std::ranges::any_of(settings.listeners, [](const config::Listener& listener) {
+    return listener.transport == config::Transport::kTls;
+  });
+  if (!needed) return absl::OkStatus();
+  const net::ServerTlsOptions options = make_tls_options(settings, ca_->certificate());
+  if (tls_) return tls_->reload(options);
+  auto tls = net::ServerTls::create(options);
+  if (!tls.ok()) return tls.status();
+  tls_ = *std::move(tls);
+  return absl::OkStatus();
+}
+
+// What a start and a reload have in common. An error: nothing has changed.
 absl::Status Gateway::apply() {
   auto chain = make_chain();
   if (!chain.ok()) return chain.status();
+  const auto change = workers_.prepare(settings_, tls_.get());
+  if (!change.ok()) return change.status();
   const auto set_models = [this] {
     apply_models(settings_, models_.numbers(), ledger_);
     std::vector<admin::Accounts::ConfModel> named;
@@ -29,7 +51,10 @@ absl::Status Gateway::apply() {
     };
     accounts_.set_models(number_of, std::move(named));
   };
-  if (const absl::Status changed = change_budgets(set_models); !changed.ok()) return changed;
+  if (absl::Status changed = change_budgets(set_models); !changed.ok()) {
+    workers_.abandon(*change);
+    return changed;
+  }
   ledger_.set_slice(settings_.ledger.slice);
   ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());
@@ -39,8 +64,7 @@ absl::Status Gateway::apply() {
   const auto listed = [this](const std::string& upstream, const std::optional<upstream::ModelList>& list) {
     control_.post([this, upstream, list]() mutable { models_.listed(upstream, std::move(list)); });
   };
-  if (const absl::Status applied = workers_.apply(settings_, tls_.get(), number_of, listed); !applied.ok())
-    return applied;
+  workers_.apply(*change, number_of, listed);
   registry_->set_limits(make_registry_limits(settings_));
   models_.configure(settings_, *std::move(chain));
   return absl::OkStatus();
@@ -56,31 +80,41 @@ absl::Status Gateway::change_budgets(const std::function<void()>& set) {
   return absl::OkStatus();
 }
 
-absl::Status Gateway::reload() {
-  config::LoadResult loaded =
-      config::load_file(conf_path_, {.files = config::Files::kCheck, .known_policies = policies_.available});
-  if (!loaded.good()) {
-    std::string all;
-    for (const config::Diagnostic& diagnostic : loaded.diagnostics) all += diagnostic.to_string() + "\n";
-    return absl::InvalidArgumentError(all);
+// Everything that may fail comes first: sockets, files, the store. Then the rest is applied, and no connection notices.
+absl::StatusOr<std::vector<std::string>> Gateway::reload() {
+  if (stopping_) return absl::FailedPreconditionError("the gateway drains: it takes no other conf any more");
+  config::LoadResult loaded = load_checked(conf_path_, policies_, CheckFor::kReload);
+  if (!loaded.good()) return absl::InvalidArgumentError(loaded.report());
+  for (const config::Diagnostic& warning : loaded.diagnostics) log_.warn("conf", {{"warning", warning.to_string()}});
+  if (absl::Status read = read_certificate(loaded.settings); !read.ok()) return read;
+  const std::string& metrics_at = loaded.settings.admin.metrics;
+  const bool metrics_move = metrics_at != settings_.admin.metrics;
+  admin::AdminServer::MetricsPtr metrics;
+  if (metrics_move && !metrics_at.empty()) {
+    auto opened = admin_->open_metrics(metrics_at);
+    if (!opened.ok()) return opened.status();
+    metrics = *std::move(opened);
   }
-  if (tls_) {
-    if (const absl::Status read = tls_->reload(make_tls_options(loaded.settings, ca_->certificate())); !read.ok())
-      return read;
-  }
+  const std::vector<net::Endpoint> listened = workers_.addresses();
   config::Settings before = std::exchange(settings_, std::move(loaded.settings));
-  settings_.listeners.resize(std::min(settings_.listeners.size(), before.listeners.size()));
-  if (const absl::Status applied = apply(); !applied.ok()) {
+  if (absl::Status applied = apply(); !applied.ok()) {
     settings_ = std::move(before);
     return applied;
   }
+  if (metrics_move) admin_->use_metrics(std::move(metrics));
   const observe::Log::Options log = make_log_options(settings_.log);
   log_.set_level(log.level);
   log_.set_format(log.format);
   log_.set_access_rate(log.access_rate);
   registry_->set_options(make_registry_options(settings_, boot_id_));
-  log_.info("conf reloaded");
-  return absl::OkStatus();
+  workers_.settle();
+  if (workers_.addresses() != listened) announce();
+  waiting_ = config::keys_that_wait(started_with_, settings_);
+  if (waiting_.empty())
+    log_.info("conf reloaded");
+  else
+    log_.warn("conf reloaded, but for keys that wait for a restart", {{"keys", absl::StrJoin(waiting_, ", ")}});
+  return waiting_;
 }
 
 }  // namespace sluice::server

@@ -15,9 +15,9 @@ constexpr std::chrono::milliseconds kCutTime{2'000};  // for the last errors to 
 }  // namespace
 
 void Gateway::announce() {
-  for (std::size_t i = 0; i < workers_.addresses().size(); ++i) {
-    log_.info("listening", {{"address", show(workers_.addresses()[i])}, {"workers", workers_.size()}});
-  }
+  for (const net::Endpoint& address : workers_.addresses())
+    log_.info("listening",
+              {{"gateway", settings_.server.name}, {"address", show(address)}, {"workers", workers_.size()}});
 }
 
 absl::Status Gateway::run() {
@@ -37,8 +37,8 @@ void Gateway::hear_signals() {
     if (ec) return;
     hear_signals();
     if (signal != SIGHUP) return begin_stop();
-    if (const absl::Status reloaded = reload(); !reloaded.ok())
-      log_.error("conf not reloaded, the old one stays", {{"why", text_of(reloaded)}});
+    if (const auto reloaded = reload(); !reloaded.ok())
+      log_.error("conf not reloaded, the old one stays", {{"why", text_of(reloaded.status())}});
   });
 }
 
@@ -88,6 +88,7 @@ Task<void> Gateway::stop() {
 
 json::object Gateway::status() {
   json::object status{
+      {"name", settings_.server.name},
       {"state", stopping_ ? "draining" : "running"},
       {"version", kVersion},
       {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(Mono::now() - started_).count()},
@@ -101,6 +102,7 @@ json::object Gateway::status() {
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(show(address));
   status["addresses"] = std::move(addresses);
+  status["restart_needed"] = json::array(waiting_.begin(), waiting_.end());
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "config/loader.h"
+#include "server/check.h"
 #include "server/gateway.h"
 #include "server/show.h"
 
@@ -35,10 +36,8 @@ absl::Status run(const std::string& conf_path, const PolicyMaker& policies, conf
 }  // namespace
 
 int serve(const std::string& conf_path, const PolicyMaker& policies) {
-  config::LoadResult loaded =
-      config::load_file(conf_path, {.files = config::Files::kCheck, .known_policies = policies.available});
-  for (const config::Diagnostic& diagnostic : loaded.diagnostics)
-    std::fprintf(stderr, "%s\n", diagnostic.to_string().c_str());
+  config::LoadResult loaded = load_checked(conf_path, policies, CheckFor::kServe);
+  std::fprintf(stderr, "%s", loaded.report().c_str());
   if (!loaded.good()) return 1;
   // The system may refuse what the standard library can only throw about: a thread, a loop's descriptors, memory.
   try {

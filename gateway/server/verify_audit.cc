@@ -19,9 +19,10 @@ int fail(const absl::Status& status) {
 
 int verify_audit(const std::string& conf_path) {
   const config::LoadResult loaded = config::load_file(conf_path, {.files = config::Files::kTrust});
-  for (const config::Diagnostic& diagnostic : loaded.diagnostics)
-    std::fprintf(stderr, "%s\n", diagnostic.to_string().c_str());
-  if (!loaded.good()) return 1;
+  if (!loaded.good()) {
+    std::fprintf(stderr, "%s", loaded.report().c_str());
+    return 1;
+  }
   const auto seals = store::read_seals(loaded.settings.store_path());
   if (!seals.ok()) return fail(seals.status());
   const auto verified = ledger::verify_journal(loaded.settings.journal_dir(), *seals);

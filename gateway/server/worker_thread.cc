@@ -27,7 +27,6 @@ void WorkerThread::start() {
   thread_ = std::thread([this] {
     name_thread(("worker-" + std::to_string(loop_.index())).c_str());
     tasks_.spawn(lag_.watch());
-    for (const auto& listening : listening_) accept_from(*listening);
     loop_.io().run();
   });
 }
@@ -36,17 +35,35 @@ void WorkerThread::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void WorkerThread::listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings) {
-  listening_.push_back(std::make_unique<Listening>(Listening{std::move(listener), std::move(settings)}));
+void WorkerThread::hold(ListenerId id, std::unique_ptr<net::Listener> listener) {
+  listening_[id] = std::make_shared<Listening>(Listening{std::move(listener), nullptr});
 }
 
-void WorkerThread::accept_from(Listening& listening) {
-  tasks_.spawn(listening.listener->accept_all(
-      [this, &listening](net::Socket socket) { front_.accept(std::move(socket), listening.settings); }));
+void WorkerThread::drop(ListenerId id) noexcept { listening_.erase(id); }
+
+void WorkerThread::set_listening(const std::vector<ListeningAs>& listening) {
+  for (const ListeningAs& as : listening) {
+    const ListeningPtr& one = listening_.at(as.id);
+    const bool fresh = std::exchange(one->settings, as.settings) == nullptr;
+    if (fresh) tasks_.spawn(accept_from(one));
+  }
+  std::erase_if(listening_, [&](const auto& entry) {
+    const bool stays = std::ranges::find(listening, entry.first, &ListeningAs::id) != listening.end();
+    if (!stays) close(*entry.second);
+    return !stays;
+  });
 }
 
-void WorkerThread::set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings) {
-  listening_[listener]->settings = std::move(settings);
+Task<void> WorkerThread::accept_from(ListeningPtr listening) {
+  const net::Listener::Accepted accepted = [this, &listening](net::Socket socket) {
+    front_.accept(std::move(socket), listening->settings);
+  };
+  co_await listening->listener->accept_all(accepted);
+}
+
+void WorkerThread::close(Listening& listening) noexcept {
+  listening.listener->accept_waiting([&](net::Socket socket) { front_.accept(std::move(socket), listening.settings); });
+  listening.listener->close();
 }
 
 void WorkerThread::set_models(std::shared_ptr<const proxy::Conf> conf, std::shared_ptr<const upstream::Models> models) {
@@ -82,7 +99,7 @@ void WorkerThread::hear(const upstream::DirectPlace* place, const upstream::Mode
 }
 
 void WorkerThread::drain() noexcept {
-  for (const auto& listening : listening_) listening->listener->close();
+  for (const auto& [id, listening] : listening_) listening->listener->close();
   front_.drain();
 }
 

@@ -3,6 +3,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,13 @@ struct Shared {
   std::uint64_t boot_id;
 };
 
+// A listening address, the same on every worker.
+using ListenerId = std::uint32_t;
+struct ListeningAs {
+  ListenerId id = 0;
+  std::shared_ptr<const FrontSettings> settings;  // shared: connections keep what they began with
+};
+
 // Thread:   the constructor, start(), post() and join() belong to the control thread; everything else to the worker, by
 //           post().
 // Lifetime: finish(), then join(), before destruction, if started.
@@ -37,7 +45,7 @@ class WorkerThread final {
  public:
   WorkerThread(unsigned index, const Shared& shared);
 
-  // Runs the loop on a thread of its own, and begins to accept. Until then no task runs, and the worker may simply go.
+  // Runs the loop on a thread of its own. Until then no task runs, and the worker may simply go.
   // Throws std::system_error where the system gives no thread.
   void start();
   // Runs `work(*this)` on the worker, later.
@@ -47,10 +55,13 @@ class WorkerThread final {
   }
   void join();
 
-  // Accepts from `listener`, once started, and treats connections as `settings` say; a reload changes them for those
-  // that come later.
-  void listen(std::unique_ptr<net::Listener> listener, std::shared_ptr<const FrontSettings> settings);
-  void set_front_settings(std::size_t listener, std::shared_ptr<const FrontSettings> settings);
+  // Keeps a listener that was opened on this worker's loop, under a number that no other has had. Nothing is accepted
+  // before set_listening() names it.
+  void hold(ListenerId id, std::unique_ptr<net::Listener> listener);
+  // From now on these are accepted from, and connections to come treated as the settings say. The others are closed;
+  // connections that came in by them, also those that the kernel has taken already, are served to their end.
+  void set_listening(const std::vector<ListeningAs>& listening);
+  void drop(ListenerId id) noexcept;  // one that was never named
   void set_tunnel_handler(Front::TunnelHandler handler) { front_.set_tunnel_handler(std::move(handler)); }
   void set_models(std::shared_ptr<const proxy::Conf> conf, std::shared_ptr<const upstream::Models> models);
   // The direct upstreams from now on, by their numbers; null: no such upstream any more. Calls on others run to their
@@ -74,9 +85,11 @@ class WorkerThread final {
  private:
   struct Listening {
     std::unique_ptr<net::Listener> listener;
-    std::shared_ptr<const FrontSettings> settings;  // shared: connections keep what they began with
+    std::shared_ptr<const FrontSettings> settings;  // null: not accepted from
   };
-  void accept_from(Listening& listening);
+  using ListeningPtr = std::shared_ptr<Listening>;  // shared: one that is closed lives until it has noticed
+  Task<void> accept_from(ListeningPtr listening);
+  void close(Listening& listening) noexcept;
   void hear(const upstream::DirectPlace* place, const upstream::ModelList& models);
 
   net::Loop loop_;
@@ -88,7 +101,7 @@ class WorkerThread final {
   Listed listed_;
   std::function<Task<void>()> closing_;
   Front front_;
-  std::vector<std::unique_ptr<Listening>> listening_;
+  std::map<ListenerId, ListeningPtr> listening_;
   struct Upstream {
     std::shared_ptr<upstream::DirectPlace> place;  // shared: leases hold it
     bool told = false;

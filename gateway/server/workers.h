@@ -3,6 +3,8 @@
 
 #include <absl/status/status.h>
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,16 +23,38 @@ class Workers final : public identity::RevocationListener {
   Workers(unsigned count, const Shared& shared);
   ~Workers() override;
 
-  // Opens every listener on every worker. Errors say which address and what to do.
-  absl::Status listen(const config::Settings& settings, const net::ServerTls* tls);
+  // An address that every worker listens on.
+  struct Address {
+    std::string conf;  // as the conf has it
+    net::Endpoint bound;
+    ListenerId id = 0;
+  };
+  // What a conf makes of the workers: everything that can fail, done before anything changes.
+  struct Change {
+    struct Upstream {
+      upstream::DirectSettings settings;
+      std::shared_ptr<upstream::Slots> slots;
+      std::uint32_t count = 0;  // of slots
+    };
+    std::vector<Upstream> upstreams;
+    std::vector<Address> addresses;                                         // in the order of the conf
+    std::vector<ListenerId> opened;                                         // those of them that are new
+    std::vector<std::vector<std::shared_ptr<const FrontSettings>>> fronts;  // by worker and address
+  };
+  // Opens what is to be listened on and is not yet, and reads what else the conf names. Errors say what and what to do;
+  // then nothing has changed.
+  [[nodiscard]] absl::StatusOr<Change> prepare(const config::Settings& settings, const net::ServerTls* tls);
+  // Gives every worker its listeners and its upstreams, each under its number. Addresses that `change` does not name are
+  // closed. Models and policies come from the ModelBook.
+  void apply(const Change& change, const std::function<std::uint32_t(const std::string& upstream)>& number_of,
+             const WorkerThread::Listed& listed);
+  // What it opened stays open, for a later prepare() to find: at start, before anything is accepted.
+  void keep(const Change& change);
+  // Closes what prepare() opened.
+  void abandon(const Change& change);
   // The addresses as bound, in the order of the conf.
-  [[nodiscard]] const std::vector<net::Endpoint>& addresses() const noexcept { return addresses_; }
+  [[nodiscard]] std::vector<net::Endpoint> addresses() const;
 
-  // Gives every worker its listeners' settings and its upstreams, each under its number; a reload calls it again.
-  // Nothing changes if it fails. Models and policies come from the ModelBook.
-  absl::Status apply(const config::Settings& settings, const net::ServerTls* tls,
-                     const std::function<std::uint32_t(const std::string& upstream)>& number_of,
-                     const WorkerThread::Listed& listed);
   // Error: the system gives no more threads; those that had begun have ended.
   absl::Status start();
 
@@ -56,9 +80,15 @@ class Workers final : public identity::RevocationListener {
 
  private:
   void end(std::size_t first_workers);
+  // Runs `work` on the worker and waits; at once where it does not run yet.
+  void on(WorkerThread& worker, const std::function<void(WorkerThread&)>& work);
+  absl::Status open_missing(const config::Settings& settings, Change& change);
+  absl::Status open(Address& address);
+  [[nodiscard]] bool overlaps_own(const net::Endpoint& endpoint) const noexcept;
 
   std::vector<std::unique_ptr<WorkerThread>> workers_;
-  std::vector<net::Endpoint> addresses_;
+  std::vector<Address> addresses_;
+  ListenerId next_listener_ = 0;
   std::map<std::string, std::shared_ptr<upstream::Slots>> slots_;  // by upstream; shared: workers' places hold them
   bool started_ = false;
 };

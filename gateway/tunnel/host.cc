@@ -56,6 +56,7 @@ struct Host::Link {
   MonoTime renew_at = MonoTime::max();
   bool up = false;
   bool wants_drain = false;
+  bool outdated = false;  // made by options that a reload has changed
   bool asked_to_drain = false;
 };
 
@@ -169,7 +170,7 @@ std::size_t Host::take_lines(Link& link, http::OutgoingCall& call, std::size_t& 
 // Whatever a tunnel needs while it lives, one thing after another.
 Task<void> Host::watch_over(Link& link) {
   while (!link.tunnel.leaving()) {
-    if ((link.wants_drain || link.tunnel.worn()) && !link.asked_to_drain) {
+    if ((link.wants_drain || link.outdated || link.tunnel.worn()) && !link.asked_to_drain) {
       link.asked_to_drain = true;
       (void)co_await ask(link, kDrainPath, encode(link.wants_drain ? DrainScope::kGateway : DrainScope::kTunnel));
     } else if (Mono::now() >= link.renew_at) {
@@ -228,6 +229,13 @@ void Host::cut(const std::string& agent_id) noexcept {
 void Host::drain() noexcept {
   for (Link* link : links_) {
     link->wants_drain = true;
+    link->duty.notify();
+  }
+}
+
+void Host::replace_tunnels() noexcept {
+  for (Link* link : links_) {
+    link->outdated = true;
     link->duty.notify();
   }
 }

@@ -29,6 +29,8 @@ class Host final {
 
   void cut(const std::string& agent_id) noexcept;
   void drain() noexcept;
+  // Each is replaced by one that is made anew.
+  void replace_tunnels() noexcept;
   Task<void> close();
   [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
 

@@ -49,9 +49,14 @@ Registry::~Registry() = default;
 
 void Registry::set_options(const RegistryOptions& options) {
   const std::lock_guard lock(mutex_);
+  const bool other_tunnels = options_.session != options.session || options_.gateway != options.gateway ||
+                             options_.tunnels_per_agent != options.tunnels_per_agent ||
+                             options_.reconnect_cap != options.reconnect_cap;
   options_ = options;
   head_time_.store(options.head_time, std::memory_order_relaxed);
   stream_gap_.store(options.stream_gap, std::memory_order_relaxed);
+  if (!other_tunnels) return;
+  for (const auto& host : hosts_) host->loop().post([host = host.get()] { host->replace_tunnels(); });
 }
 
 RegistryOptions Registry::options() const {

@@ -137,7 +137,7 @@ class Registry final {
   [[nodiscard]] std::vector<AgentView> list() const;
   // Asks every agent to open tunnels elsewhere and to leave.
   void drain();
-  // For calls and tunnels from now on.
+  // For calls from now on, and for tunnels: each that was made by other options is replaced, the replacement first.
   void set_options(const RegistryOptions& options);
   [[nodiscard]] RegistryOptions options() const;
   // The bounds of calls to agents.

@@ -36,6 +36,7 @@ struct SessionOptions {
   std::uint32_t max_streams = 8192;
   std::chrono::milliseconds ping_interval{10'000};  // each wait is 75 % to 125 % of it
   unsigned missed_pings = 3;                        // so many silent intervals end the tunnel
+  bool operator==(const SessionOptions&) const = default;
 };
 
 enum class Role : std::uint8_t { kGateway, kAgent };

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "http/call.h"
 #include "net/signal.h"
@@ -55,7 +56,12 @@ class Place {
 class Slots final {
  public:
   explicit Slots(std::int64_t count) noexcept : count_(count), free_(count) {}
-  [[nodiscard]] std::int64_t count() const noexcept { return count_; }
+  [[nodiscard]] std::int64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  // More or fewer from now on. With more taken than there are now, none is free until enough have been given back.
+  // Thread: one at a time.
+  void set_count(std::int64_t count) noexcept {
+    free_.fetch_add(count - count_.exchange(count, std::memory_order_relaxed), std::memory_order_acq_rel);
+  }
   [[nodiscard]] std::int64_t free() const noexcept { return free_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool take() noexcept {
     std::int64_t seen = free_.load(std::memory_order_relaxed);
@@ -67,7 +73,7 @@ class Slots final {
   void give() noexcept { free_.fetch_add(1, std::memory_order_acq_rel); }
 
  private:
-  const std::int64_t count_;
+  std::atomic<std::int64_t> count_;
   std::atomic<std::int64_t> free_;
 };
 

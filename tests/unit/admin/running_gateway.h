@@ -23,7 +23,7 @@ struct FakeGateway final : GatewayControl {
     return id == connected ? json::object{{"tunnels", 2}} : json::object();
   }
   std::string metrics() override { return "sluice_up 1\n"; }
-  absl::Status reload() override { return reloaded; }
+  absl::StatusOr<std::vector<std::string>> reload() override { return reloaded; }
   absl::Status drain() override {
     drained = true;
     return absl::OkStatus();
@@ -31,7 +31,7 @@ struct FakeGateway final : GatewayControl {
   Task<absl::StatusOr<json::object>> backup(std::string file) override { co_return json::object{{"file", file}}; }
   void cut_agent(const std::string& id) override { cut = id; }
 
-  absl::Status reloaded;
+  absl::StatusOr<std::vector<std::string>> reloaded = std::vector<std::string>();
   bool drained = false;
   std::string connected, cut;
 };
@@ -44,7 +44,7 @@ class RunningGateway {
     accounts.set_models([](std::string_view) { return std::optional<std::uint32_t>(); });
     EXPECT_TRUE(agents.load().ok());
     EXPECT_TRUE(server.listen(socket).ok());
-    EXPECT_TRUE(server.listen_metrics("127.0.0.1:0").ok());
+    server.use_metrics(*server.open_metrics("127.0.0.1:0"));
     server.start();
     thread_ = std::thread([this] { loop.io().run(); });
   }

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "config/waiting.h"
+
 namespace sluice::config {
 namespace {
 
@@ -108,6 +110,14 @@ TEST(Loader, SaysWhereAndWhatIsAllowed) {
        "f.toml:2:11: address \"127.0.0.1:70000\" is IP:PORT, port 0 to 65535"},
       {"[[listener]]\naddress = \"nowhere\"\n", "is IP:PORT"},
       {"[[listener]]\n[[listener]]\n", "address 127.0.0.1:8443 is given twice"},
+      {"[[listener]]\naddress = \"0.0.0.0:8443\"\n[[listener]]\naddress = \"127.0.0.1:8443\"\n",
+       "f.toml:4:11: address 127.0.0.1:8443 overlaps with 0.0.0.0:8443"},
+      {"[[listener]]\naddress = \"10.0.0.1:8443\"\n[[listener]]\naddress = \"[::]:8443\"\n",
+       "f.toml:4:11: address [::]:8443 overlaps with 10.0.0.1:8443"},
+      {"[[listener]]\naddress = \"[::1]:8443\"\n[[listener]]\naddress = \"[0:0::1]:8443\"\n",
+       "f.toml:4:11: address [0:0::1]:8443 overlaps with [::1]:8443"},
+      {"[admin]\nmetrics = \"127.0.0.1:8443\"\n", "f.toml:2:11: address 127.0.0.1:8443 is given twice"},
+      {"[admin]\nmetrics = \"0.0.0.0:9100\"\n", "f.toml:2:11: warning: metrics asks for no key"},
       {"[[listener]]\naddress = \"0.0.0.0:80\"\ntransport = \"plain\"\n",
        "f.toml:3:13: plain is for loopback addresses"},
       {"[[listener]]\nproxy_protocol = [\"10.0.0.0/33\"]\n", "f.toml:2:19: \"10.0.0.0/33\" is no network"},
@@ -140,6 +150,31 @@ TEST(Loader, SaysWhereAndWhatIsAllowed) {
                                                         << said << "and not:\n"
                                                         << wrong.says;
   }
+}
+
+TEST(Loader, AddressesThatDoNotOverlapAreGood) {
+  EXPECT_EQ(complaints("[[listener]]\naddress = \"127.0.0.1:8443\"\n[[listener]]\naddress = \"127.0.0.2:8443\"\n"
+                       "[[listener]]\naddress = \"[::1]:8443\"\n[[listener]]\naddress = \"0.0.0.0:8444\"\n"
+                       "[[listener]]\naddress = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n"),
+            "");
+}
+
+TEST(Loader, AWarningLeavesTheConfGood) {
+  const LoadResult result = load_text("[admin]\nmetrics = \"0.0.0.0:9100\"\n", "f.toml", {.files = Files::kTrust});
+  EXPECT_TRUE(result.good());
+  EXPECT_EQ(result.diagnostics.size(), 1U);
+}
+
+TEST(Waiting, NamesTheChangedKeysThatAreReadAtStartAlone) {
+  const auto settings = [](std::string_view text) {
+    return load_text(text, "f.toml", {.files = Files::kTrust}).settings;
+  };
+  const Settings running = settings("[server]\nworkers = 2\n[journal]\nsync = \"20ms\"\n");
+  EXPECT_EQ(keys_that_wait(running, running), std::vector<std::string>());
+  EXPECT_EQ(keys_that_wait(running, settings("[server]\nworkers = 2\ngrace = \"1s\"\n[journal]\nsync = \"20ms\"\n")),
+            std::vector<std::string>());
+  EXPECT_EQ(keys_that_wait(running, settings("[server]\nworkers = 3\n[admin]\nsocket = \"/run/s\"\n")),
+            (std::vector<std::string>{"server.workers", "journal.sync", "admin.socket"}));
 }
 
 TEST(Loader, SaysEverythingAtOnceInTheOrderOfTheFile) {
@@ -225,9 +260,9 @@ TEST_F(LoaderFiles, CheckPrintsOneLineAnErrorAndAnswersWithItsExitCode) {
   char* text = nullptr;
   std::size_t size_bytes = 0;
   std::FILE* into = ::open_memstream(&text, &size_bytes);
-  EXPECT_EQ(check_command(bad, {}, into, into), 1);
-  EXPECT_EQ(check_command(good, {}, into, into), 0);
-  EXPECT_EQ(check_command(folder_ + "/none.toml", {}, into, into), 1);
+  EXPECT_EQ(print_check(load_file(bad), into, into), 1);
+  EXPECT_EQ(print_check(load_file(good), into, into), 0);
+  EXPECT_EQ(print_check(load_file(folder_ + "/none.toml"), into, into), 1);
   std::fclose(into);
   EXPECT_EQ(std::string(text, size_bytes),
             bad + ":2:1: unknown key wrokers; did you mean workers?\n" + good + ": good\n" + folder_ +

@@ -46,6 +46,22 @@ struct PoolTest : testing::Test {
   }
 };
 
+TEST(Slots, AreMoreOrFewerAtOnceAndThoseThatAreTakenAreGivenBackFirst) {
+  Slots slots(2);
+  EXPECT_TRUE(slots.take());
+  EXPECT_TRUE(slots.take());
+  EXPECT_FALSE(slots.take());
+  slots.set_count(3);
+  EXPECT_TRUE(slots.take());
+  slots.set_count(1);
+  EXPECT_EQ(slots.free(), -2);
+  slots.give();
+  slots.give();
+  EXPECT_FALSE(slots.take()) << "one is still taken, and there is one";
+  slots.give();
+  EXPECT_TRUE(slots.take());
+}
+
 TEST_F(PoolTest, PicksThePlaceWithMostFreeSlots) {
   know({{"m", {small, large}}});
   Lease a, b;
