@@ -14,7 +14,7 @@ constexpr std::string_view kColumns =
     "time,request_id,boot_id,number,tenant,user,tenant_id,user_id,key_id,channel,endpoint,stream,model,model_served,"
     "upstream,"
     "status,end_reason,prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,usage_source,cost_micros,ttft_us,"
-    "duration_us,bytes_in,bytes_out,client_ip,labels";
+    "duration_us,bytes_in,bytes_out,client_ip,labels,client_request_id";
 
 std::string hex(std::uint64_t value) {
   std::array<char, 16> digits;
@@ -118,7 +118,8 @@ void append_csv(std::string& into, const ledger::AuditRecord& r) {
       .number(r.bytes_in)
       .number(r.bytes_out)
       .text(r.client_ip)
-      .text(r.labels);
+      .text(r.labels)
+      .text(r.client_request_id);
   into += "\r\n";
 }
 
@@ -151,7 +152,8 @@ void append_jsonl(std::string& into, const ledger::AuditRecord& r) {
                           {"bytes_in", r.bytes_in},
                           {"bytes_out", r.bytes_out},
                           {"client_ip", view(r.client_ip)},
-                          {"labels", labels_of(r)}};
+                          {"labels", labels_of(r)},
+                          {"client_request_id", view(r.client_request_id)}};
   into += json::serialize(line);
   into += '\n';
 }

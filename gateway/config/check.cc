@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/header_names.h"
 #include "config/reader.h"
 #include "config/text.h"
 
@@ -107,6 +108,8 @@ class Checker final {
     check_bounds();
     check_store_and_admin();
     check_labels();
+    check_forwarded("route.forward_headers", s_.route.forward_headers, Wildcard::kAllowed);
+    check_forwarded("route.scoped_headers", s_.route.scoped_headers, Wildcard::kNone);
     check_policies();
     check_upstreams();
     check_models();
@@ -224,6 +227,25 @@ class Checker final {
         findings_.add(at, cat(name, " carries a secret and is never recorded"));
       } else if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != std::string::npos) {
         findings_.add(at, "label_headers holds names of headers: letters, digits, - and _");
+      }
+    }
+  }
+
+  enum class Wildcard : std::uint8_t { kAllowed, kNone };
+  void check_forwarded(const std::string& list, std::vector<std::string>& names, Wildcard wildcard) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      std::string& name = names[i];
+      name = lower(name);
+      const std::string at = cat(list, "[", i, "]");
+      const bool any = wildcard == Wildcard::kAllowed && name.size() > 1 && name.ends_with('*');
+      const std::string_view text = std::string_view(name).substr(0, name.size() - (any ? 1 : 0));
+      if (is_never_forwarded(text)) {
+        findings_.add(at, cat(name, " says who the client is or belongs to its connection, and is never passed on"));
+      } else if (wildcard == Wildcard::kAllowed && text == "idempotency-key") {
+        findings_.add(at, "idempotency-key would let two tenants meet; it belongs into scoped_headers");
+      } else if (text.empty() || text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") != text.npos) {
+        findings_.add(at, cat("\"", name, "\" is no name of a header: letters, digits, - and _",
+                              wildcard == Wildcard::kAllowed ? ", with a * at its end for all that begin so" : ""));
       }
     }
   }

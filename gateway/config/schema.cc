@@ -87,6 +87,12 @@ void describe_route(Route& s, Keys& k) {
   k.duration("refused_members", s.refused_members, {Duration(100), kDay},
              "a member that the gateway adds (stream_options, an output cap) and a model server does not know is left "
              "out, or renamed, for so long; then it is tried again");
+  k.texts("forward_headers", s.forward_headers, TextKind::kNeeded,
+          "request headers that go on to upstreams, \"name-*\" for all that begin so; never a key, a cookie or an "
+          "organization");
+  k.texts("scoped_headers", s.scoped_headers, TextKind::kNeeded,
+          "request headers that go on as a keyed hash with tenant and user, so that two callers' never meet; as "
+          "prompt_cache_key does");
 }
 
 void describe_tunnel(Tunnel& s, Keys& k) {

@@ -102,6 +102,12 @@ struct Route {
   std::uint32_t learned_models = 20'000;           // known in all beyond those of the conf; the rest is ignored
   Duration forget_models{7LL * 24 * 3600 * 1000};  // of agents that have been away for so long
   Duration refused_members{3600 * 1000};           // what a place refused of the members that we add is kept so long
+  // Request headers that go on to upstreams: as they are, "*" at the end of a name stands for any more of it, or scoped
+  // to the user that sent them.
+  std::vector<std::string> forward_headers{"openai-beta", "anthropic-*"};
+  std::vector<std::string> scoped_headers{"idempotency-key",         "session-id",   "session_id",
+                                          "conversation_id",         "x-session-id", "x-session-affinity",
+                                          "x-claude-code-session-id"};
   bool operator==(const Route&) const = default;
 };
 

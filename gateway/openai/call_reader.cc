@@ -134,6 +134,8 @@ class Walk final {
         return text_.walk_whole(value, 2, Spot::kTools);
       case Name::kBackground:
         return read_background(value);
+      case Name::kCacheKey:
+        return read_cache_key(value);
       case Name::kCount:
         break;
     }
@@ -279,6 +281,13 @@ class Walk final {
     SLUICE_TRY(read_flag(value, background, "'background' must be true or false."));
     if (background) return bad("'background': true is not supported by this gateway; leave it out or give false.");
     return ok();
+  }
+
+  // Cached prompts of one key of the model server are found by it, so that one caller's must not be another's.
+  Status read_cache_key(ondemand::value& value) {
+    if (!refers(value.raw_json_token())) return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
+    call_.cache_key_member = member_of(token_of(value));
+    return read_name(value, call_.prompt_cache_key, "'prompt_cache_key' must be a string of at most 256 bytes.");
   }
 
   // A prompt that the model server keeps, with its variables. Who may name which is not for this reader to say.

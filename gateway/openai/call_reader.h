@@ -32,8 +32,9 @@ struct OutputCap {
 };
 
 struct CallBody {
-  WipedString model;          // unescaped
-  WipedString stored_prompt;  // responses: the id in 'prompt', unescaped; empty: none
+  WipedString model;             // unescaped
+  WipedString stored_prompt;     // responses: the id in 'prompt', unescaped; empty: none
+  WipedString prompt_cache_key;  // unescaped; empty: none
   bool stream = false;
   bool include_usage = false;  // the client asked for the usage chunk
   bool n_present = false;
@@ -46,7 +47,7 @@ struct CallBody {
   // Where edits go. Offsets count from the first byte of the body.
   std::size_t object_begin = 0;  // of '{'
   bool object_empty = false;     // "{}": an inserted member takes no comma
-  Member model_member, stream_options, include_usage_member;
+  Member model_member, stream_options, include_usage_member, cache_key_member;
   bool stream_options_null = false;   // null, to be replaced as a whole
   bool stream_options_empty = false;  // {}: an inserted member takes no comma
   // The caps given, in their order in the body. The last is what llama.cpp reads beside the dialect's own.
@@ -81,6 +82,7 @@ struct Edits {
   std::string_view model = {};                                  // the upstream's name of the model; empty: as asked
   // The member that a cap goes into where the body has none, of a chat; empty: max_completion_tokens.
   std::string_view cap_member = {};
+  std::string_view prompt_cache_key = {};                       // what leaves in its place; empty: as asked
 };
 
 // The most output that a choice may have by the caps in the edited body, the larger where they differ, because servers
@@ -96,7 +98,7 @@ inline constexpr std::string_view kMaxCompletionTokens = "max_completion_tokens"
 
 // The edited body as parts: views into `body`, and into `scratch` for what was put in. At most kMaxParts.
 struct EditedBody {
-  static constexpr std::size_t kMaxParts = 13;  // six splices and what stands between them
+  static constexpr std::size_t kMaxParts = 15;  // seven splices and what stands between them
   std::array<std::string_view, kMaxParts> parts{};
   std::size_t count = 0;
   WipedString scratch;  // REQUIRES: not moved or changed while the parts are in use

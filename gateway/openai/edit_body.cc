@@ -35,6 +35,11 @@ class Splicer final {
       scratch_ += '"';
       add(call_.model_member, begin);
     }
+    if (!edits_.prompt_cache_key.empty() && call_.cache_key_member.present()) {
+      const std::size_t begin = scratch_.size();
+      append_json_string(scratch_, edits_.prompt_cache_key);
+      add(call_.cache_key_member, begin);
+    }
     if (edits_.add_include_usage && endpoint.asks_for_usage) edit_stream_options();
     if (edits_.clamp_output_to) clamp_caps(*edits_.clamp_output_to);
     sort_by_offset();
@@ -123,7 +128,7 @@ class Splicer final {
   const CallBody& call_;
   const Edits& edits_;
   WipedString& scratch_;
-  std::array<Splice, 6> splices_{};  // behind '{', model, stream_options, three caps
+  std::array<Splice, 7> splices_{};  // behind '{', model, prompt_cache_key, stream_options, three caps
   std::size_t count_ = 0;
 };
 

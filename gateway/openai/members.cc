@@ -27,6 +27,7 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("instructions"),
     SLUICE_MEMBER("tools"),
     SLUICE_MEMBER("background"),
+    SLUICE_MEMBER("prompt_cache_key"),
 }};
 #undef SLUICE_MEMBER
 
@@ -63,15 +64,15 @@ std::uint32_t members_of(Dialect dialect) noexcept {
   switch (dialect) {
     case Dialect::kChat:
       return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxCompletionTokens, Name::kMaxTokens,
-                  Name::kPredict, Name::kChoices, Name::kMessages, Name::kTools);
+                  Name::kPredict, Name::kChoices, Name::kMessages, Name::kTools, Name::kCacheKey);
     case Dialect::kCompletion:
       return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxTokens, Name::kPredict, Name::kChoices,
-                  Name::kBestOf, Name::kPrompt, Name::kSuffix);
+                  Name::kBestOf, Name::kPrompt, Name::kSuffix, Name::kCacheKey);
     case Dialect::kEmbedding:
       return bits(Name::kModel, Name::kInput);
     case Dialect::kResponse:
       return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kPrompt, Name::kInput,
-                  Name::kInstructions, Name::kTools, Name::kBackground);
+                  Name::kInstructions, Name::kTools, Name::kBackground, Name::kCacheKey);
     case Dialect::kNone:
       break;
   }

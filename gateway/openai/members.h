@@ -27,6 +27,7 @@ enum class Name : std::uint8_t {
   kInstructions,
   kTools,
   kBackground,
+  kCacheKey,
   kCount,
 };
 

@@ -31,8 +31,9 @@ struct Caller {
 // Lifetime: lives in the exchange's frame, from the reading of the call to the end of finish().
 struct Call {
   // Who and what.
-  std::string_view request_id;  // "req_…"
-  std::uint64_t number = 0;     // unique with the boot id: the idempotency id of journal and store
+  std::string_view request_id;         // "req_…"
+  std::string_view client_request_id;  // the client's own, cleaned and bounded; empty: none. Never trusted as ours
+  std::uint64_t number = 0;            // unique with the boot id: the idempotency id of journal and store
   Caller caller;
   std::string_view endpoint;      // "chat.completions"
   std::string_view channel;       // "api"

@@ -32,6 +32,7 @@ Exchange::~Exchange() {
 }
 
 Task<void> Exchange::run() {
+  read_client_id();
   if (head_.method == http::Verb::options) co_return co_await answer_preflight();
   const Status done = co_await phases();
   client_.watch_client(nullptr);
@@ -86,6 +87,16 @@ Status Exchange::identify() {
   read_labels();
   read_trace();
   return ok();
+}
+
+// What the client calls this request, for its logs and ours. A header may hold any byte, an id visible ones.
+void Exchange::read_client_id() {
+  constexpr std::size_t kIdBytes = 128;
+  for (const char c : head_.fields["x-client-request-id"]) {
+    if (client_request_id_.size() == kIdBytes) break;
+    if (c > ' ' && c <= '~') client_request_id_ += c;
+  }
+  call_.client_request_id = client_request_id_;
 }
 
 // The headers that the conf keeps as labels of a call, cut to a bounded length. A header may hold any byte, a record

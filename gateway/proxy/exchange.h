@@ -32,8 +32,9 @@ struct Patience {
 // What the upstream is sent: of no use once it has left, which is long before a stream ends.
 // Lifetime: not moved, its parts point into each other.
 struct UpstreamRequest final : Pooled {
-  Buffer body;                      // as the client sent it
-  std::size_t body_held_bytes = 0;  // of what the whole process may hold
+  Buffer body;                                              // as the client sent it
+  std::array<char, identity::ScopeKey::kDigits> cache_key;  // what prompt_cache_key leaves as
+  std::size_t body_held_bytes = 0;                          // of what the whole process may hold
   openai::EditedBody edited;
   ReplyHeaders headers;
   http::OutgoingRequest outgoing;
@@ -76,6 +77,7 @@ class Exchange final {
   Task<Status> phases();
   Status match();
   Status identify();
+  void read_client_id();
   void read_labels();
   void read_trace();
   Task<Status> read_body();
@@ -185,6 +187,7 @@ class Exchange final {
   std::size_t walked_bytes_ = 0;                // of what stands in the upstream's body
 
   std::array<char, 40> request_id_{};
+  std::string client_request_id_;
   std::vector<std::pair<std::string, std::string>> labels_;
   std::optional<observe::TraceContext> trace_;  // the client's, if it has one
   std::string trace_state_;

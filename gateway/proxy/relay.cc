@@ -90,6 +90,7 @@ void Exchange::begin_stream() {
 
 void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
   add_call_headers(headers, call_);
+  if (upstream_ && upstream_->head() != nullptr) add_upstream_headers(headers, *upstream_->head());
   add_cors_headers(headers, head_.fields[http::Field::origin], cors_.origins);
 }
 

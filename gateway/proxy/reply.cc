@@ -37,12 +37,24 @@ void ReplyHeaders::add(std::string_view name, std::string_view value) noexcept {
   if (count_ < kMost) headers_[count_++] = {name, value};
 }
 
+std::string_view ReplyHeaders::kept(std::string_view text) noexcept {
+  if (text_.size() - used_ < text.size()) return {};  // sized for everything that is added
+  char* const at = text_.data() + used_;
+  std::memcpy(at, text.data(), text.size());
+  used_ += text.size();
+  return {at, text.size()};
+}
+
 void ReplyHeaders::add_copy(std::string_view name, std::string_view value) noexcept {
-  if (text_.size() - used_ < value.size()) return;  // sized for everything that is added; a longer value is left out
-  char* at = text_.data() + used_;
-  std::memcpy(at, value.data(), value.size());
-  used_ += value.size();
-  add(name, {at, value.size()});
+  if (const std::string_view copy = kept(value); copy.data() != nullptr) add(name, copy);
+}
+
+void ReplyHeaders::add_named(std::string_view name, std::string_view value) noexcept {
+  if (const std::string_view copy = kept(name); copy.data() != nullptr) add(copy, value);
+}
+
+void ReplyHeaders::add_named_copy(std::string_view name, std::string_view value) noexcept {
+  if (const std::string_view copy = kept(value); copy.data() != nullptr) add_named(name, copy);
 }
 
 void ReplyHeaders::add_number(std::string_view name, std::uint64_t value) noexcept {
@@ -69,6 +81,7 @@ void ReplyHeaders::add_duration(std::string_view name, std::chrono::milliseconds
 
 void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept {
   headers.add("x-request-id", call.request_id);
+  if (!call.client_request_id.empty()) headers.add("x-client-request-id", call.client_request_id);
   if (const ledger::RateView& view = call.ticket.requests; view.present) {
     headers.add_number("x-ratelimit-limit-requests", view.limit);
     headers.add_number("x-ratelimit-remaining-requests", view.remaining);
@@ -78,6 +91,15 @@ void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept 
     headers.add_number("x-ratelimit-limit-tokens", view.limit);
     headers.add_number("x-ratelimit-remaining-tokens", view.remaining);
     headers.add_duration("x-ratelimit-reset-tokens", view.reset);
+  }
+}
+
+void add_upstream_headers(ReplyHeaders& headers, const http::AnswerHead& head) noexcept {
+  constexpr std::size_t kMostBytes = 64;
+  for (const auto& [name, value] : head.others) {
+    for (const std::string_view passed : {"openai-processing-ms", "openai-version"}) {
+      if (name == passed && value.size() <= kMostBytes) headers.add_copy(passed, value);
+    }
   }
 }
 
@@ -119,7 +141,8 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
     headers.add("vary", "Origin");
   }
   headers.add("access-control-expose-headers",
-              "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, "
+              "x-request-id, x-client-request-id, openai-processing-ms, openai-version, retry-after, retry-after-ms, "
+              "x-should-retry, x-ratelimit-limit-requests, "
               "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
               "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-sluice-limit-name, x-sluice-limit-scope, "
               "x-sluice-limit-amount, x-sluice-limit-remaining, x-sluice-limit-reset");

@@ -26,6 +26,9 @@ class ReplyHeaders final {
  public:
   void add(std::string_view name, std::string_view value) noexcept;
   void add_copy(std::string_view name, std::string_view value) noexcept;
+  // The same for a name that is made here as well. One that finds no room is left out with its value.
+  void add_named(std::string_view name, std::string_view value) noexcept;
+  void add_named_copy(std::string_view name, std::string_view value) noexcept;
   void add_number(std::string_view name, std::uint64_t value) noexcept;
   // A Go-style duration, as OpenAI writes it: "174ms", "6.596s", "6m0s".
   void add_duration(std::string_view name, std::chrono::milliseconds value) noexcept;
@@ -33,9 +36,11 @@ class ReplyHeaders final {
   [[nodiscard]] std::span<const http::Header> span() const noexcept { return {headers_.data(), count_}; }
 
  private:
-  static constexpr std::size_t kMost = 24;
+  static constexpr std::size_t kMost = 40;
+  [[nodiscard]] std::string_view kept(std::string_view text) noexcept;  // of no data: no room
+
   std::array<http::Header, kMost> headers_;
-  std::array<char, 512> text_;
+  std::array<char, 1536> text_;
   std::size_t count_ = 0;
   std::size_t used_ = 0;
 };
@@ -46,8 +51,10 @@ struct Cors {
   std::chrono::seconds max_age{600};  // a preflight's answer may be kept so long
 };
 
-// x-request-id, and the six x-ratelimit headers where limits apply.
+// x-request-id, the client's own id of the call, and the six x-ratelimit headers where limits apply.
 void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept;
+// What an upstream says of its own work and SDKs' users read: openai-processing-ms, openai-version. Copied.
+void add_upstream_headers(ReplyHeaders& headers, const http::AnswerHead& head) noexcept;
 // Retry-After and retry-after-ms (agreeing, at most 60 s), x-should-retry.
 void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
                        std::chrono::milliseconds retry_after) noexcept;

@@ -113,6 +113,10 @@ void Exchange::prepare(upstream::Place& place) {
   edits.clamp_output_to = clamp();
   edits.model = model_->upstream_name;
   UpstreamRequest& request = *request_;
+  const policy::Caller& caller = call_.caller;
+  if (!asked_.prompt_cache_key.empty())
+    edits.prompt_cache_key =
+        worker_.scope.scoped(caller.tenant_id, caller.user_id, asked_.prompt_cache_key, request.cache_key);
   openai::edit_body(*route_.endpoint, asked_, request.body.view(), edits, request.edited);
   request.headers.clear();
   request.headers.add("content-type", "application/json");
@@ -124,6 +128,7 @@ void Exchange::prepare(upstream::Place& place) {
     request.headers.add_copy("traceparent", {parent.data(), parent.size()});
     if (!trace_state_.empty()) request.headers.add("tracestate", trace_state_);
   }
+  forward_headers(conf_->forward, head_.fields, caller, worker_.scope, request.headers);
   for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
   request.outgoing = {.method = route_.endpoint->method,
                       .path = route_.endpoint->path,

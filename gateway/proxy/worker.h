@@ -19,6 +19,7 @@
 #include "openai/call_reader.h"
 #include "policy/policy.h"
 #include "proxy/doubts.h"
+#include "proxy/forward.h"
 #include "proxy/metrics.h"
 #include "upstream/pool.h"
 #include "upstream/refused_members.h"
@@ -56,6 +57,7 @@ struct ModelSettings {
 // What a reload, or a list of models, replaces as a whole. A running exchange keeps what it began with.
 struct Conf {
   ExchangeSettings settings;
+  ForwardRules forward;
   // Of every known model, also those that no conf names. Shared by all workers, and copied for none.
   std::shared_ptr<const NameMap<ModelSettings>> models = std::make_shared<const NameMap<ModelSettings>>();
   std::shared_ptr<const policy::Chain> chain;
@@ -108,6 +110,7 @@ struct Worker {
   observe::Log& log;
   std::uint64_t boot_id;
   std::uint64_t next_call = 0;  // call numbers are (counter << 8 | worker): unique within the boot
+  identity::ScopeKey scope;     // set before the worker runs
   openai::CallReader reader;
   upstream::Pool pool;
   upstream::RefusedMembers refused_members;

@@ -26,6 +26,7 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.label_headers = settings.audit.label_headers;
   conf.settings.most_labels = settings.audit.max_labels;
   conf.settings.stored_prompts = settings.policies.stored_prompts;
+  conf.forward = proxy::ForwardRules(settings.route.forward_headers, settings.route.scoped_headers);
   conf.chain = std::move(chain);
   return conf;
 }

@@ -139,11 +139,15 @@ void Gateway::load_later(absl::Status before) {
   });
 }
 
-// The CA that signs agents, the book for those that are ours, and the registry of those that are connected.
+// The CA that signs agents and the key under which callers' names leave, the book for the agents that are ours, and the
+// registry of those that are connected.
 absl::Status Gateway::open_agents() {
   auto ca = identity::GatewayCa::open(settings_.server.state_dir);
   if (!ca.ok()) return ca.status();
   ca_.emplace(*std::move(ca));
+  auto scope = identity::ScopeKey::open(settings_.server.state_dir);
+  if (!scope.ok()) return scope.status();
+  for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i].worker().scope = *scope;
   agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
   booked_.emplace(control_, book_, *agents_, log_);
   desk_.emplace(control_, *agents_, log_);

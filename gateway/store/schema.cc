@@ -150,6 +150,10 @@ INSERT INTO about (name, value) VALUES ('store_id', lower(hex(randomblob(8))));
 ALTER TABLE keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
 ALTER TABLE keys ADD COLUMN old_hash BLOB;
 ALTER TABLE keys ADD COLUMN old_until_us INTEGER;
+)sql",
+                                                            R"sql(
+-- What a client calls its request.
+ALTER TABLE audit ADD COLUMN client_request_id TEXT NOT NULL DEFAULT '';
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -14,7 +14,7 @@ namespace {
   "model, model_served,"                                                                                         \
   " upstream, status, end_reason, stream, usage_source, prompt_tokens, cached_tokens, completion_tokens, "       \
   "reasoning_tokens,"                                                                                            \
-  " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels"
+  " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels, client_request_id"
 
 void bind_record(Statement& add, const ledger::AuditRecord& r) {
   add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id,
@@ -22,7 +22,7 @@ void bind_record(Statement& add, const ledger::AuditRecord& r) {
            r.upstream.view(), r.status, static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source),
            r.usage.prompt_tokens, r.usage.cached_tokens, r.usage.completion_tokens, r.usage.reasoning_tokens,
            r.cost_micros, r.ttft.count(), r.duration.count(), r.bytes_in, r.bytes_out, r.client_ip.view(),
-           r.labels.view());
+           r.labels.view(), r.client_request_id.view());
 }
 
 ledger::AuditRecord read_record(const Statement& row) {
@@ -58,6 +58,7 @@ ledger::AuditRecord read_record(const Statement& row) {
   r.bytes_out = row.count(27);
   r.client_ip = row.text(28);
   r.labels = row.text(29);
+  r.client_request_id = row.text(30);
   return r;
 }
 
@@ -73,7 +74,7 @@ absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
                    ") VALUES (?1,?2,?3,?4,?5,"
                    "?6,CASE ?7 WHEN '' THEN coalesce((SELECT name FROM tenants WHERE id = ?6), '') ELSE ?7 END,"
                    "?8,CASE ?9 WHEN '' THEN coalesce((SELECT name FROM users WHERE id = ?8), '') ELSE ?9 END,"
-                   "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30)"
+                   "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31)"
                    " ON CONFLICT DO NOTHING");
   Statement count(database_,
                   "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"

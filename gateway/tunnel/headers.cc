@@ -6,11 +6,11 @@ namespace sluice::tunnel {
 namespace {
 
 // Beside the members of AnswerHead. The rest of an upstream's head is nobody's business.
-constexpr std::array<std::string_view, 6> kAllowed{"cache-control",        "content-disposition", "content-language",
-                                                   "openai-processing-ms", "openai-version",      "retry-after-ms"};
+constexpr std::array<std::string_view, 3> kAllowed{"openai-processing-ms", "openai-version", "retry-after-ms"};
 
 // Each value comes once: it would only push others out of HPACK's table, which is dear to fill on both ends.
-constexpr std::array<std::string_view, 3> kNeverRepeated{"content-length", "traceparent", "x-request-id"};
+constexpr std::array<std::string_view, 5> kNeverRepeated{"content-length", "idempotency-key", "openai-processing-ms",
+                                                         "traceparent", "x-request-id"};
 
 std::uint8_t* bytes_of(std::string_view text) noexcept {
   return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));  // NOLINT: nghttp2 does not write there

@@ -16,6 +16,7 @@ TEST_F(AuditPolicy, WritesWhatIsKnownOfACall) {
   policy::Call call;
   fill(call);
   call.labels = labels;
+  call.client_request_id = "mine-1";
   call.began = clock.wall();
   ASSERT_EQ(admit(call).verdict, policy::Verdict::kGoOn);
   policy::Outcome outcome = completed(10, 20);
@@ -39,6 +40,7 @@ TEST_F(AuditPolicy, WritesWhatIsKnownOfACall) {
   EXPECT_EQ(record.status, 200);
   EXPECT_EQ(record.cost_micros, 50u);
   EXPECT_EQ(record.labels, R"({"team":"a\"b","run":"7"})");
+  EXPECT_EQ(record.client_request_id, "mine-1");
   EXPECT_EQ(record.bytes_out, 99u);
   EXPECT_EQ(record.day_us, ledger.day_us());
   EXPECT_LE(record.day_us, clock.wall().time_since_epoch().count());

@@ -80,6 +80,7 @@ ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome&
   record.model_served = outcome.model_served;
   record.upstream = outcome.upstream;
   record.client_ip = call.client_ip;
+  record.client_request_id = call.client_request_id;
   LabelWriter labels;
   for (const auto& [label, value] : call.labels) labels.add(label, value);
   record.labels = labels.finish();

@@ -107,6 +107,8 @@ TEST(CallReader, RefusesWhatItCannotReadExactly) {
       {R"({"model":"m","previous_response_id":"resp_1"})", "'previous_response_id'", EndpointId::kResponses},
       {R"({"model":"m","max_output_tokens":"x"})", "'max_output_tokens' must be", EndpointId::kResponses},
       {R"({"model":"m","best_of":0})", "'best_of' must be", EndpointId::kCompletions},
+      {R"({"model":"m","prompt_cache_key":7})", "'prompt_cache_key' must be"},
+      {R"({"model":"m","prompt_cache_key":"a","prompt_\u0063ache_key":"b"})", "'prompt_cache_key' occurs twice"},
   };
   for (const Refused& c : cases) {
     SCOPED_TRACE(c.body);
@@ -269,6 +271,19 @@ TEST(EditBody, ClampsEveryCapAndInsertsTheEndpointsOwn) {
             R"({"max_tokens":10,"model":"m"})");
   EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", {.clamp_output_to = 10}),
             R"({"max_output_tokens":10,"model":"m"})");
+}
+
+TEST(EditBody, PutsAnotherCacheKeyInItsPlace) {
+  const Edit cases[] = {
+      {R"({"model":"m","prompt_cache_key": "a\u0062" ,"z":0})", R"({"model":"m","prompt_cache_key": "h\"1" ,"z":0})"},
+      {R"({"model":"m","prompt_cache_key":null})", R"({"model":"m","prompt_cache_key":null})"},
+      {R"({"model":"m","prompt_cache_key":""})", R"({"model":"m","prompt_cache_key":""})"},
+      {R"({"model":"m"})", R"({"model":"m"})"},
+  };
+  for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kResponses})
+    for (const Edit& c : cases) EXPECT_EQ(edited(id, c.body, {.prompt_cache_key = "h\"1"}), c.edited);
+  EXPECT_EQ(read(EndpointId::kChatCompletions, R"({"model":"m","prompt_cache_key":"a\u0062"})")->prompt_cache_key,
+            "ab");
 }
 
 TEST(EditBody, MakesAllEditsAtOnce) {

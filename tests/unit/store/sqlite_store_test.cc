@@ -237,6 +237,7 @@ ledger::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_
   r.bytes_in = 100, r.bytes_out = 2000;
   r.client_ip = "10.1.2.0/24";
   r.labels = R"({"team":"a"})";
+  r.client_request_id = "mine-1";
   return r;
 }
 
@@ -270,6 +271,7 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
   EXPECT_EQ(r.bytes_out, 2000u);
   EXPECT_EQ(r.client_ip, "10.1.2.0/24");
   EXPECT_EQ(r.labels, R"({"team":"a"})");
+  EXPECT_EQ(r.client_request_id, "mine-1");
 }
 
 TEST_F(SqliteStoreTest, AuditIsIdempotentOnTheCallsNumber) {
