@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "http/field_text.h"
+
 namespace sluice::http {
 namespace {
 
 constexpr std::uint8_t kMostDigits = 15;
-constexpr std::uint16_t kMostExtensionBytes = 1024;  // of one chunk
+constexpr std::uint16_t kMostExtensionBytes = 1024;  // of one chunk, zeros before its size included
 constexpr std::uint16_t kMostTrailerBytes = 8192;
 
 int digit_of(char c) noexcept {
@@ -17,22 +19,68 @@ int digit_of(char c) noexcept {
   return -1;
 }
 
-// Bytes that may stand in an extension or a trailer: no control character but a tab.
-bool is_text(char c) noexcept { return c == '\t' || (static_cast<unsigned char>(c) >= ' ' && c != 0x7f); }
+bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
+bool is_token_character(char c) noexcept { return field_text::kToken[static_cast<unsigned char>(c)]; }
+bool is_value_character(char c) noexcept { return field_text::kValue[static_cast<unsigned char>(c)]; }
 
 }  // namespace
 
 ChunkDecoder::State ChunkDecoder::size_digit(char c) noexcept {
   const int digit = digit_of(c);
   if (digit >= 0) {
-    if (++digits_ > kMostDigits) return State::kBad;
+    const bool zero = digit == 0 && digits_ == 0;
+    if (zero ? ++overhead_ > kMostExtensionBytes : ++digits_ > kMostDigits) return State::kBad;
     left_ = left_ << 4 | static_cast<unsigned>(digit);
     return State::kSize;
   }
-  if (state_ == State::kSizeFirst) return State::kBad;
-  if (c == '\r') return State::kSizeEnd;
-  overhead_ = 0;
-  return c == ';' ? State::kExtension : State::kBad;
+  return state_ == State::kSizeFirst ? State::kBad : extension(c);
+}
+
+// Takes one byte of a size's line behind the size.
+ChunkDecoder::State ChunkDecoder::extension(char c) noexcept {
+  const bool quoted = state_ == State::kQuoted || state_ == State::kQuotedPair;
+  const bool begun = state_ != State::kExtensionFirst && state_ != State::kValueFirst && !quoted;
+  if (begun && c == '\r') return State::kSizeEnd;
+  if (++overhead_ > kMostExtensionBytes) return State::kBad;
+  if (begun && c == ';') return State::kExtensionFirst;
+  switch (state_) {
+    case State::kSize:
+    case State::kSpace:
+      return is_space(c) ? State::kSpace : State::kBad;
+    case State::kExtensionFirst:
+      if (is_space(c)) return State::kExtensionFirst;
+      return is_token_character(c) ? State::kExtension : State::kBad;
+    case State::kExtension:
+      if (is_token_character(c)) return State::kExtension;
+      [[fallthrough]];
+    case State::kExtensionSpace:
+      if (c == '=') return State::kValueFirst;
+      return is_space(c) ? State::kExtensionSpace : State::kBad;
+    case State::kValueFirst:
+      if (is_space(c)) return State::kValueFirst;
+      if (c == '"') return State::kQuoted;
+      return is_token_character(c) ? State::kValue : State::kBad;
+    case State::kValue:
+      if (is_space(c)) return State::kSpace;
+      return is_token_character(c) ? State::kValue : State::kBad;
+    case State::kQuoted:
+      if (c == '"') return State::kSpace;
+      if (c == '\\') return State::kQuotedPair;
+      [[fallthrough]];
+    case State::kQuotedPair:
+      return is_value_character(c) ? State::kQuoted : State::kBad;
+    default:
+      return State::kBad;
+  }
+}
+
+ChunkDecoder::State ChunkDecoder::trailer(char c) noexcept {
+  if (c == '\r' && state_ == State::kTrailerFirst) return State::kLastEnd;
+  if (c == '\r' && state_ == State::kTrailer) return State::kTrailerEnd;
+  if (++overhead_ > kMostTrailerBytes) return State::kBad;
+  if (state_ == State::kTrailer) return is_value_character(c) ? State::kTrailer : State::kBad;
+  if (state_ == State::kTrailerName && c == ':') return State::kTrailer;
+  return is_token_character(c) ? State::kTrailerName : State::kBad;
 }
 
 // Takes one byte that is not payload.
@@ -41,9 +89,15 @@ ChunkDecoder::State ChunkDecoder::framing(char c) noexcept {
     case State::kSizeFirst:
     case State::kSize:
       return size_digit(c);
+    case State::kSpace:
+    case State::kExtensionFirst:
     case State::kExtension:
-      if (c == '\r') return State::kSizeEnd;
-      return is_text(c) && ++overhead_ <= kMostExtensionBytes ? State::kExtension : State::kBad;
+    case State::kExtensionSpace:
+    case State::kValueFirst:
+    case State::kValue:
+    case State::kQuoted:
+    case State::kQuotedPair:
+      return extension(c);
     case State::kSizeEnd:
       if (c != '\n') return State::kBad;
       overhead_ = 0;
@@ -54,11 +108,9 @@ ChunkDecoder::State ChunkDecoder::framing(char c) noexcept {
       digits_ = 0;
       return c == '\n' ? State::kSizeFirst : State::kBad;
     case State::kTrailerFirst:
-      if (c == '\r') return State::kLastEnd;
-      [[fallthrough]];
+    case State::kTrailerName:
     case State::kTrailer:
-      if (c == '\r') return State::kTrailerEnd;
-      return is_text(c) && ++overhead_ <= kMostTrailerBytes ? State::kTrailer : State::kBad;
+      return trailer(c);
     case State::kTrailerEnd:
       return c == '\n' ? State::kTrailerFirst : State::kBad;
     case State::kLastEnd:

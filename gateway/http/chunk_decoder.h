@@ -1,8 +1,13 @@
 // Removes the chunked coding of HTTP/1.1 in place, from bytes as they come.
 //
-//   1*HEXDIG [;extension] CRLF  payload CRLF  …  0 [;extension] CRLF  *(trailer CRLF)  CRLF     (RFC 9112, 7.1)
+//   1*HEXDIG [extensions] CRLF  payload CRLF  …  1*"0" [extensions] CRLF  *(trailer CRLF)  CRLF     (RFC 9112, 7.1)
+//   extensions   *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ) BWS
+//   trailer      token ":" value
 //
-// Lines end in CRLF only, extensions and trailers are dropped and bounded, a size has at most 15 digits.
+// What can be read in one way only is taken: zeros before a size, white space behind it and around the parts of an
+// extension. What two readers could take differently is refused: line ends other than CRLF, anything before a size (a
+// space, a sign, "0x"), a size of more than 15 digits beside its zeros, an extension or a trailer that is not of the
+// form above. Extensions and trailers are dropped and bounded.
 // Pure: no call waits, throws or allocates.
 #pragma once
 
@@ -30,12 +35,20 @@ class ChunkDecoder final {
   enum class State : std::uint8_t {
     kSizeFirst,
     kSize,
+    kSpace,           // behind a size or a part of an extension that is whole: ';' or the line's end
+    kExtensionFirst,  // behind ';'
     kExtension,
+    kExtensionSpace,  // behind an extension's name: '=', too
+    kValueFirst,      // behind '='
+    kValue,
+    kQuoted,
+    kQuotedPair,
     kSizeEnd,
     kPayload,
     kPayloadEnd,
     kPayloadLineEnd,
     kTrailerFirst,
+    kTrailerName,
     kTrailer,
     kTrailerEnd,
     kLastEnd,
@@ -44,10 +57,12 @@ class ChunkDecoder final {
   };
   State framing(char c) noexcept;
   State size_digit(char c) noexcept;
+  State extension(char c) noexcept;
+  State trailer(char c) noexcept;
 
   State state_ = State::kSizeFirst;
-  std::uint8_t digits_ = 0;
-  std::uint16_t overhead_ = 0;  // bytes of extensions or trailers so far
+  std::uint8_t digits_ = 0;     // of the size, beside its leading zeros
+  std::uint16_t overhead_ = 0;  // bytes of zeros and extensions, or of trailers, so far
   std::uint64_t left_ = 0;      // of the chunk's payload
 };
 

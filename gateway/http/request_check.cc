@@ -1,8 +1,9 @@
 #include "http/request_check.h"
 
 #include <algorithm>
-#include <cstring>
+#include <boost/asio/ip/address_v6.hpp>
 #include <optional>
+#include <string>
 
 #include "http/field_text.h"
 
@@ -13,13 +14,47 @@ constexpr std::size_t kMostFields = 256;
 
 constexpr Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
-// host[:port], nothing that could be read as another part of a URL. Empty is allowed by RFC 9112, 3.2.
-bool host_is_plain(std::string_view host) noexcept {
-  for (const char c : host) {
-    const auto b = static_cast<unsigned char>(c);
-    if (b <= ' ' || b >= 0x7f || std::strchr("/\\?#@,<>\"", c) != nullptr) return false;
+bool is_port(std::string_view digits) noexcept {
+  std::uint32_t port = 0;
+  for (const char c : digits) {
+    if (c < '0' || c > '9' || port > 65'535) return false;
+    port = port * 10 + static_cast<std::uint32_t>(c - '0');
   }
-  return true;
+  return digits.empty() || (port >= 1 && port <= 65'535);
+}
+
+bool is_hex(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+// A registered name or an IPv4 address (RFC 3986, 3.2.2), without a comma, which a list of hosts would have.
+bool is_name(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) continue;
+    if (c == '%' && name.size() - i > 2 && is_hex(name[i + 1]) && is_hex(name[i + 2])) {
+      i += 2;
+    } else if (std::string_view("-._~!$&'()*+;=").find(c) == std::string_view::npos) {
+      return false;
+    }
+  }
+  return !name.empty();
+}
+
+bool is_ip_literal(std::string_view inside) noexcept {
+  boost::system::error_code bad_address;
+  (void)boost::asio::ip::make_address_v6(std::string(inside), bad_address);
+  return !bad_address && inside.find('%') == std::string_view::npos;
+}
+
+// host[:port] of an http URI: a host, no user, a port that there is.
+bool is_authority(std::string_view text) noexcept {
+  if (text.starts_with('[')) {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos || !is_ip_literal(text.substr(1, end - 1))) return false;
+    const std::string_view rest = text.substr(end + 1);
+    return rest.empty() || (rest.starts_with(':') && is_port(rest.substr(1)));
+  }
+  const std::size_t colon = text.find(':');
+  return is_name(text.substr(0, colon)) && (colon == std::string_view::npos || is_port(text.substr(colon + 1)));
 }
 
 // Splits a target into path and query. Origin form, absolute form (its authority is not used), "*" for OPTIONS.
@@ -42,7 +77,8 @@ Status split_target(std::string_view method, CheckedHead& head) noexcept {
     }
     rest.remove_prefix(scheme + 3);
     const std::size_t authority = std::min(rest.find_first_of("/?"), rest.size());
-    if (authority == 0 || !host_is_plain(rest.substr(0, authority))) return bad("request target");
+    if (!is_authority(rest.substr(0, authority))) return bad("request target: the host in it is not valid");
+    head.has_authority = true;
     rest.remove_prefix(authority);
   }
   if (rest.find('#') != std::string_view::npos) return bad("request target holds a fragment");
@@ -71,6 +107,7 @@ Status check_request_line(std::string_view line, CheckedHead& head) noexcept {
 // What of the fields decides where the request ends, and whose it is.
 struct Seen {
   unsigned hosts = 0;
+  bool empty_host = false;
   unsigned lengths = 0;
   unsigned encodings = 0;
 };
@@ -86,7 +123,9 @@ Status check_field(std::string_view line, CheckedHead& head, Seen& seen) noexcep
     case 4:
       if (same_ignoring_case(name, "host")) {
         ++seen.hosts;
-        if (!host_is_plain(trimmed(raw))) return bad("Host");
+        seen.empty_host = trimmed(raw).empty();
+        if (!seen.empty_host && !is_authority(trimmed(raw)))
+          return bad("Host is not valid: it is a host's name or address, and a port from 1 to 65535 behind a colon");
       }
       break;
     case 6:
@@ -151,6 +190,8 @@ Result<CheckedHead> check_head(std::string_view head) noexcept {
   if (lines == 0) return bad("empty request");
   if (!head.empty()) return bad("bytes behind the head");
   if (seen.hosts > 1 || (seen.hosts == 0 && !checked.http_1_0)) return bad("exactly one Host is needed");
+  // An http URI has a host (RFC 9110, 4.2.1), in its target where not here.
+  if (seen.empty_host && !checked.http_1_0 && !checked.has_authority) return bad("Host is empty");
   if (seen.lengths != 0 && seen.encodings != 0) return bad("Content-Length beside Transfer-Encoding");
   if (seen.encodings != 0 && checked.http_1_0) return bad("Transfer-Encoding in HTTP/1.0");
   if (checked.http_1_0) checked.expects_continue = false;  // RFC 9110, 10.1.1

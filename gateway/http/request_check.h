@@ -35,6 +35,7 @@ struct CheckedHead {
   std::uint64_t content_length = 0;
   bool http_1_0 = false;
   bool expects_continue = false;
+  bool has_authority = false;  // the target names the host itself
   std::string_view target;
   std::string_view path;  // of an absolute-form target, too
   std::string_view query;

@@ -125,6 +125,8 @@ class Directory {
   // `credential` as the caller sent it. Errors: kInvalidKey (wrong form or checksum, unknown, revoked, expired, suspended),
   // kUnavailable while the store has not been loaded.
   [[nodiscard]] virtual Result<const Key*> find(std::string_view credential, WallTime now) const noexcept = 0;
+  // Whether the store has been loaded. Thread: any.
+  [[nodiscard]] virtual bool is_loaded() const noexcept = 0;
 };
 
 }  // namespace sluice::identity

@@ -66,7 +66,7 @@ class KeyDirectory final : public Directory {
   Added add_key(KeyEntry entry);
   // From now on find() answers; before, it says kUnavailable.
   void loaded() noexcept { loaded_.store(true, std::memory_order_release); }
-  [[nodiscard]] bool is_loaded() const noexcept { return loaded_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool is_loaded() const noexcept override { return loaded_.load(std::memory_order_acquire); }
 
   // Null: no such id.
   [[nodiscard]] Tenant* tenant(std::uint64_t id) noexcept;

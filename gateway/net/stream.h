@@ -46,7 +46,8 @@ class Stream final {
   static Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, Endpoint endpoint, Deadline deadline);
 
   // Puts TLS on the connection. `context` is kept by SSL's own count. Records go without OpenSSL where it has
-  // TlsRecords::on_key_log as its key log callback.
+  // TlsRecords::on_key_log as its key log callback. Error kBadRequest: the client spoke HTTP without TLS; the connection
+  // is plain from then on, so that it can be told.
   Task<Status> handshake_as_server(SSL_CTX* context, Deadline deadline);
   // Sends `host` as SNI and checks the certificate against it, if not empty. `session`: one to resume, or null.
   Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
@@ -113,7 +114,7 @@ class Stream final {
   enum class Outcome : std::uint8_t { kReady, kTimeout, kClosed };
   // How the stream's peer ended it, or did not yet.
   enum class State : std::uint8_t { kOpen, kEnded, kBroken, kClosed };
-  // Who speaks on the socket. Nothing leads back to kPlain.
+  // Who speaks on the socket. Nothing leads back to kPlain but a client that never spoke TLS.
   enum class Layer : std::uint8_t { kPlain, kOpenSsl, kRecords };
 
   static constexpr Error kWouldBlockError = self_error(ErrorKind::kWouldBlock, "nothing to do now");
@@ -162,6 +163,8 @@ class Stream final {
   void attach(SslPtr ssl) noexcept;
   Task<Status> handshake(Deadline deadline);
   Result<std::size_t> tls_failed(int outcome, Side side) noexcept;
+  [[nodiscard]] bool is_http(int reason) noexcept;
+  void go_on_in_plain() noexcept;
   void take_over();
   Result<std::size_t> read_ssl(std::span<char> into) noexcept;
   Result<std::size_t> write_ssl(std::string_view bytes) noexcept;

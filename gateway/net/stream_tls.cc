@@ -1,8 +1,10 @@
 // Stream, where it speaks TLS: OpenSSL straight on the socket, and then its own records.
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
 
+#include <array>
 #include <utility>
 
 #include "net/stream.h"
@@ -194,10 +196,36 @@ Task<Status> Stream::handshake(Deadline deadline) {
       state_ = State::kBroken;
       co_return broken("peer closed during the handshake", 0);
     }
-    if (why.error().kind != ErrorKind::kWouldBlock)
+    if (why.error().kind != ErrorKind::kWouldBlock) {
+      if (records_ && is_http(why.error().os_code)) {
+        go_on_in_plain();
+        co_return client_error(ErrorKind::kBadRequest, "the client speaks HTTP where TLS is spoken");
+      }
       co_return self_error(ErrorKind::kProtocol, handshake_fault(ssl_.get(), why.error().os_code), why.error().os_code);
+    }
     SLUICE_CO_TRY(co_await wait_readable(deadline));
   }
+}
+
+// Whether what a server could not take for a hello was a request. OpenSSL knows the commonest methods by their first five
+// bytes; the line of any other is still there.
+bool Stream::is_http(int reason) noexcept {
+  if (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST) return true;
+  if (reason != SSL_R_WRONG_VERSION_NUMBER) return false;
+  std::array<char, 512> start;
+  const std::string_view rest(start.data(), records_->take_raw(start.data(), start.size()));
+  return rest.find(" HTTP/1.") != std::string_view::npos;
+}
+
+// What TLS has read is gone; what comes is the request's rest, of which nothing more is wanted.
+void Stream::go_on_in_plain() noexcept {
+  ssl_.reset();
+  records_.reset();
+  layer_ = Layer::kPlain;
+  state_ = State::kOpen;
+  read_needs_ = Side::kRead;
+  write_needs_ = Side::kWrite;
+  holds_bytes_ = false;
 }
 
 // The handshake is over.

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "openai/members.h"
+#include "openai/skim.h"
 #include "openai/text_walk.h"
 
 namespace sluice::openai {
@@ -15,7 +16,22 @@ constexpr std::size_t kNameBytes = 256;      // of a model or a stored prompt
 constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
 constexpr std::uint64_t kMostPrompts = 2048;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
+constexpr double kLeastCap = -2;  // llama.cpp's "to the end of the context"; -1 and 0 are "no bound" to several servers
 constexpr std::size_t kKeptParserBytes = 4 * 1024 * 1024;  // a parser that grew beyond is not kept
+
+// What is said of a cap that is none.
+struct CapRefusals {
+  const char* kind;
+  const char* fraction;
+  const char* negative;
+  const char* great;
+};
+#define SLUICE_CAP(name)                                                                                      \
+  CapRefusals {                                                                                               \
+    "'" name "' must be a whole number.", "'" name "' must be a whole number; the one given has a fraction.", \
+        "'" name "' must be a whole number from 1 up; the one given is negative. Leave it out for no bound.", \
+        "'" name "' must be a whole number of at most 9007199254740992 (2^53); leave it out for no bound."    \
+  }
 
 }  // namespace
 
@@ -41,13 +57,14 @@ class Walk final {
   Result<CallBody> run() {
     ondemand::document document;
     if (parser_.iterate(body_.data(), body_.size(), body_.size() + simdjson::SIMDJSON_PADDING).get(document))
-      return bad(kNotJson);
+      return bad(why_not_json());
     ondemand::object object;
+    if (starts_with_mark()) return bad(kMark);
     if (document.get_object().get(object)) return bad("The request body must be a JSON object.");
     call_.object_begin = body_.find('{');
-    SLUICE_TRY(read_members(object));
-    if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
-      return bad("Bytes follow the JSON object in the request body.");
+    if (const Status read = read_members(object); !read)
+      return read.error().what == kNotJson ? bad(why_not_json()) : read.error();
+    if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return bad(kBytesFollow);
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
     call_.choices = std::max(choices_, best_of_) * (endpoint_.dialect == Dialect::kEmbedding ? 1 : call_.prompts);
     call_.prompt_estimate = (text_.bytes() + 3) / 4;
@@ -55,6 +72,29 @@ class Walk final {
   }
 
  private:
+  static constexpr const char* kMark =
+      "The request body begins with a byte order mark; send JSON in UTF-8 without one.";
+  static constexpr const char* kBytesFollow =
+      "Bytes follow the JSON object in the request body; send one object and nothing behind it.";
+
+  [[nodiscard]] bool starts_with_mark() const noexcept {
+    return body_.starts_with("\xEF\xBB\xBF") || body_.starts_with("\xFE\xFF") || body_.starts_with("\xFF\xFE");
+  }
+
+  // The parser's verdict in words that help. Of bytes behind the object it sees that the brackets do not match.
+  [[nodiscard]] const char* why_not_json() const noexcept {
+    constexpr std::string_view kSpace = " \t\r\n";
+    const std::size_t begin = body_.find_first_not_of(kSpace);
+    if (begin == std::string_view::npos) return "The request body is empty; it is not valid JSON. Send a JSON object.";
+    if (starts_with_mark()) return kMark;
+    if (body_[begin] != '{') return kNotJson;
+    const char* const end = body_.data() + body_.size();
+    const char* const behind = skim_container(body_.data() + begin, end);
+    if (behind == nullptr) return "The request body is not valid JSON: it ends before its object does.";
+    const std::string_view rest(behind, static_cast<std::size_t>(end - behind));
+    return rest.find_first_not_of(kSpace) == std::string_view::npos ? kNotJson : kBytesFollow;
+  }
+
   Status read_members(ondemand::object& object) {
     bool empty = true;
     for (auto step : object) {
@@ -107,13 +147,13 @@ class Walk final {
       case Name::kStreamOptions:
         return read_stream_options(value);
       case Name::kMaxCompletionTokens:
-        return read_cap(which, value, "'max_completion_tokens' must be a whole number.");
+        return read_cap(which, value, SLUICE_CAP("max_completion_tokens"));
       case Name::kMaxTokens:
-        return read_cap(which, value, "'max_tokens' must be a whole number.");
+        return read_cap(which, value, SLUICE_CAP("max_tokens"));
       case Name::kMaxOutputTokens:
-        return read_cap(which, value, "'max_output_tokens' must be a whole number.");
+        return read_cap(which, value, SLUICE_CAP("max_output_tokens"));
       case Name::kPredict:
-        return read_cap(which, value, "'n_predict' must be a whole number.");
+        return read_cap(which, value, SLUICE_CAP("n_predict"));
       case Name::kChoices:
         call_.n_present = true;
         return read_choices(value, choices_, "'n' must be a whole number from 1 to 128.");
@@ -175,20 +215,22 @@ class Walk final {
   }
 
   // A whole number in any spelling ("5", "5.0", "5e0"); none: null.
-  static Result<std::optional<double>> read_number(ondemand::value& value, const char* wrong) {
+  static Result<std::optional<double>> read_number(ondemand::value& value, const char* wrong, const char* fraction) {
     const Result<bool> null = is_null(value);
     if (!null) return null.error();
     if (*null) return std::optional<double>();
     double number = 0;
-    if (value.get_double().get(number) || std::trunc(number) != number) return bad(wrong);
+    if (value.get_double().get(number)) return bad(wrong);
+    if (std::trunc(number) != number) return bad(fraction);
     return std::optional<double>(number);
   }
 
-  Status read_cap(Name which, ondemand::value& value, const char* wrong) {
+  Status read_cap(Name which, ondemand::value& value, const CapRefusals& refusals) {
     const std::string_view token = token_of(value);
-    const Result<std::optional<double>> number = read_number(value, wrong);
+    const Result<std::optional<double>> number = read_number(value, refusals.kind, refusals.fraction);
     if (!number) return number.error();
-    if (number->has_value() && **number > static_cast<double>(kGreatestCap)) return bad(wrong);
+    if (number->has_value() && **number > static_cast<double>(kGreatestCap)) return bad(refusals.great);
+    if (number->has_value() && **number < kLeastCap) return bad(refusals.negative);
     OutputCap& cap = call_.caps[call_.cap_count++];
     cap.name = row_of(which).text;
     cap.member = member_of(token);
@@ -199,7 +241,7 @@ class Walk final {
   }
 
   static Status read_choices(ondemand::value& value, std::uint64_t& into, const char* wrong) {
-    const Result<std::optional<double>> number = read_number(value, wrong);
+    const Result<std::optional<double>> number = read_number(value, wrong, wrong);
     if (!number) return number.error();
     if (!number->has_value()) return ok();
     if (**number < 1 || **number > static_cast<double>(kMostChoices)) return bad(wrong);
@@ -326,6 +368,8 @@ class Walk final {
   TextWalk text_;
   CallBody call_;
 };
+
+#undef SLUICE_CAP
 
 }  // namespace
 

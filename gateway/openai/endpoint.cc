@@ -1,5 +1,6 @@
 #include "openai/endpoint.h"
 
+#include <algorithm>
 #include <array>
 
 namespace sluice::openai {
@@ -19,25 +20,92 @@ bool matches(const Endpoint& endpoint, std::string_view path) noexcept {
   return path.size() > endpoint.path.size() && path.starts_with(endpoint.path);
 }
 
+bool is_endpoint(std::string_view path) noexcept {
+  return std::ranges::any_of(kEndpoints, [path](const Endpoint& endpoint) { return matches(endpoint, path); });
+}
+
+bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || path.starts_with("/v1/"); }
+
+constexpr const char* kUnknown =
+    "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses and "
+    "/v1/models; check base_url (it ends in /v1) and the path's spelling.";
+
+// Paths that clients ask for and that are not served, by how they begin.
+struct Unserved {
+  std::string_view begins;
+  const char* advice;
+};
+constexpr std::array<Unserved, 13> kUnserved{{
+    {"/v1/responses/",
+     "Responses are not stored by this gateway, so none can be fetched; send 'store': false and the "
+     "whole conversation."},
+    {"/v1/chat/completions/", "Completions are not stored by this gateway, so none can be fetched."},
+    {"/v1/conversations", "Conversations are not stored by this gateway; send the whole conversation in 'input'."},
+    {"/v1/files", "Files are not stored by this gateway; send their content in the request."},
+    {"/v1/vector_stores", "Files are not stored by this gateway; search in your own program."},
+    {"/v1/batches", "Batches are not served by this gateway; send the calls one by one."},
+    {"/v1/messages",
+     "Anthropic's API is not served by this gateway; use a client of the OpenAI API, whose base_url ends "
+     "in /v1."},
+    {"/openai/deployments/",
+     "Azure's paths are not served by this gateway; use the plain OpenAI client, with base_url "
+     "ending in /v1 and the model in the body."},
+    {"/openai/v1/", "Leave /openai out of base_url: it is this gateway's address with /v1 at its end."},
+    {"/api/chat", "Ollama's own API is not served by this gateway; choose the OpenAI API, whose base_url ends in /v1."},
+    {"/api/generate",
+     "Ollama's own API is not served by this gateway; choose the OpenAI API, whose base_url ends in "
+     "/v1."},
+    {"/api/tags", "Ollama's own API is not served by this gateway; GET /v1/models lists the models."},
+    {"/v1/realtime", "Realtime sessions are not served by this gateway."},
+}};
+
+// What is wrong with a path that matches nothing.
+const char* advice_for(std::string_view path) noexcept {
+  if (path == "/" || path == "/v1" || path == "/v1/")
+    return "This is the gateway's base URL and no path of its API; clients take it, ending in /v1, as base_url. GET "
+           "/v1/models lists the models.";
+  if (path.starts_with("/v1/v1/"))
+    return "The path has /v1 twice: give the client a base_url with one, or with none if it adds /v1 itself.";
+  if (path.find("//") != std::string_view::npos)
+    return "The path has two slashes in a row; check how base_url ends (in /v1, with no slash behind it).";
+  const std::string_view whole = path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
+  if (whole.size() != path.size() && is_endpoint(whole))
+    return "The path ends in a slash that does not belong there; remove it.";
+  for (const Unserved& unserved : kUnserved) {
+    if (path.starts_with(unserved.begins)) return unserved.advice;
+  }
+  std::array<char, 64> with_v1{'/', 'v', '1'};
+  if (!begins_with_v1(path) && path.size() <= with_v1.size() - 3) {
+    std::ranges::copy(path, with_v1.begin() + 3);
+    if (is_endpoint({with_v1.data(), path.size() + 3}))
+      return "The path lacks /v1: base_url must end in /v1, such as https://HOST:PORT/v1.";
+  }
+  return kUnknown;
+}
+
 }  // namespace
 
 const Endpoint& endpoint_of(EndpointId id) noexcept { return kEndpoints[static_cast<std::size_t>(id)]; }
 
-Result<Route> find_endpoint(std::string_view method, std::string_view path) noexcept {
+Result<Route> find_endpoint(std::string_view path) noexcept {
   for (const Endpoint& endpoint : kEndpoints) {
     if (!matches(endpoint, path)) continue;
-    if (method != endpoint.method) {
-      return client_error(ErrorKind::kMethodNotAllowed, endpoint.method == "POST"
-                                                            ? "This path takes POST requests only."
-                                                            : "This path takes GET requests only.");
-    }
     Route route{&endpoint, {}};
     if (endpoint.id == EndpointId::kModel) route.rest = path.substr(endpoint.path.size());
     return route;
   }
-  return client_error(ErrorKind::kNotFound,
-                      "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, "
-                      "/v1/responses and /v1/models; check base_url (it ends in /v1) and the path's spelling.");
+  return client_error(ErrorKind::kNotFound, advice_for(path));
+}
+
+Status check_method(const Endpoint& endpoint, std::string_view method) noexcept {
+  const bool get = endpoint.method == "GET";
+  if (method == endpoint.method || (get && method == "HEAD")) return ok();
+  return client_error(ErrorKind::kMethodNotAllowed, get ? "This path takes GET requests only; send GET (or HEAD)."
+                                                        : "This path takes POST requests only; send POST.");
+}
+
+std::string_view allowed_methods(const Endpoint& endpoint) noexcept {
+  return endpoint.method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
 }  // namespace sluice::openai

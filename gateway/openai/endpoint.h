@@ -32,7 +32,13 @@ struct Route {
 [[nodiscard]] const Endpoint& endpoint_of(EndpointId id) noexcept;
 
 // Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
-// Errors: kNotFound, kMethodNotAllowed.
-[[nodiscard]] Result<Route> find_endpoint(std::string_view method, std::string_view path) noexcept;
+// Error kNotFound: its message says what is wrong with a path that is nearly one of ours.
+[[nodiscard]] Result<Route> find_endpoint(std::string_view path) noexcept;
+
+// Whether the endpoint takes `method`; HEAD where it takes GET. Error: kMethodNotAllowed.
+[[nodiscard]] Status check_method(const Endpoint& endpoint, std::string_view method) noexcept;
+
+// For the Allow field: "GET, HEAD, OPTIONS" or "POST, OPTIONS".
+[[nodiscard]] std::string_view allowed_methods(const Endpoint& endpoint) noexcept;
 
 }  // namespace sluice::openai

@@ -33,7 +33,8 @@ Exchange::~Exchange() {
 
 Task<void> Exchange::run() {
   read_client_id();
-  if (head_.method == http::Verb::options) co_return co_await answer_preflight();
+  if (head_.method == http::Verb::options) co_return co_await answer_options();
+  if (is_probe(head_.path)) co_return co_await answer_probe();
   const Status done = co_await phases();
   client_.watch_client(nullptr);
   if (!done) co_await refuse(done.error());
@@ -54,11 +55,11 @@ Task<Status> Exchange::phases() {
 
 // Which endpoint is it?
 Status Exchange::match() {
-  const Result<openai::Route> route = openai::find_endpoint(boost::beast::http::to_string(head_.method), head_.path);
+  const Result<openai::Route> route = openai::find_endpoint(head_.path);
   if (!route) return route.error();
   route_ = *route;
   call_.endpoint = route_.endpoint->name;
-  return ok();
+  return openai::check_method(*route_.endpoint, boost::beast::http::to_string(head_.method));
 }
 
 // Who is it? Before the body, so that a stranger cannot make us read one.

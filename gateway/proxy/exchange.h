@@ -152,7 +152,10 @@ class Exchange final {
 
   // Answers that need no upstream, in models.cc.
   Task<Status> answer_models();
-  Task<void> answer_preflight();
+  [[nodiscard]] static bool is_probe(std::string_view path) noexcept;
+  Task<void> answer_probe();
+  Task<void> answer_options();
+  void add_preflight_headers(ReplyHeaders& headers) const noexcept;
 
   // Sleeps until something happened or `deadline`. Errors: kClosed (client gone), kInvalidKey (revoked), kUnavailable
   // (drained).

@@ -1,12 +1,17 @@
-// GET /v1/models, GET /v1/models/{id} and CORS preflights: answers that need no upstream.
+// GET /v1/models, GET /v1/models/{id}, GET /healthz and /readyz, OPTIONS: answers that need no upstream.
 #include <algorithm>
 
 #include "base/text.h"
+#include "http/field_text.h"
 #include "openai/json_text.h"
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
 namespace {
+
+constexpr std::string_view kAlivePath = "/healthz";
+constexpr std::string_view kReadyPath = "/readyz";
+constexpr std::string_view kReadMethods = "GET, HEAD, OPTIONS";
 
 void append_model(std::string& into, std::string_view name) {
   into.append(R"({"id":)");
@@ -41,22 +46,78 @@ Task<Status> Exchange::answer_models() {
   co_return co_await client_.respond(200, headers.span(), body);
 }
 
-Task<void> Exchange::answer_preflight() {
-  ReplyHeaders headers;
-  add_answer_headers(headers);
-  if (!cors_.origins.empty()) {
-    headers.add("access-control-allow-methods", "GET, POST, OPTIONS");
-    // "*" does not cover Authorization (Fetch standard, section 3.2.4): name what SDKs send.
-    headers.add(
-        "access-control-allow-headers",
-        "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, "
-        "x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
-        "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
-        "x-stainless-helper-method, x-stainless-poll-helper, user-agent, idempotency-key");
-    headers.add_number("access-control-max-age", static_cast<std::uint64_t>(cors_.max_age.count()));
-  }
+bool Exchange::is_probe(std::string_view path) noexcept { return path == kAlivePath || path == kReadyPath; }
+
+// GET /healthz: this process answers. GET /readyz: it knows its keys, so that calls can be admitted.
+Task<void> Exchange::answer_probe() {
   finished_ = true;  // not a call: nothing to settle, nothing to record
+  ReplyHeaders headers;
+  headers.add("content-type", "application/json");
+  headers.add("cache-control", "no-store");
+  add_answer_headers(headers);
+  if (head_.method != http::Verb::get && head_.method != http::Verb::head) {
+    headers.add("allow", kReadMethods);
+    const openai::ErrorAnswer answer = openai::error_answer(
+        client_error(ErrorKind::kMethodNotAllowed, "This path takes GET requests only; send GET."));
+    (void)co_await client_.respond(answer.status, headers.span(), answer.body);
+    co_return;
+  }
+  const bool ready = head_.path == kAlivePath || worker_.directory.is_loaded();
+  (void)co_await client_.respond(ready ? 200 : 503, headers.span(),
+                                 ready ? R"({"status":"ok"})" : R"({"status":"the store cannot be reached yet"})");
+}
+
+// OPTIONS, before authentication: which methods a path takes, and for browsers what they may send.
+Task<void> Exchange::answer_options() {
+  finished_ = true;  // not a call: nothing to settle, nothing to record
+  ReplyHeaders headers;
+  const Result<openai::Route> route = openai::find_endpoint(head_.path);
+  const bool preflight = !cors_.origins.empty() && !head_.fields["access-control-request-method"].empty();
+  if (!route && !is_probe(head_.path) && head_.path != "*" && !preflight) {
+    headers.add("content-type", "application/json");
+    add_answer_headers(headers);
+    const openai::ErrorAnswer answer = openai::error_answer(route.error());
+    (void)co_await client_.respond(answer.status, headers.span(), answer.body);
+    co_return;
+  }
+  add_answer_headers(headers);
+  if (route) {
+    headers.add("allow", openai::allowed_methods(*route->endpoint));
+  } else if (is_probe(head_.path)) {
+    headers.add("allow", kReadMethods);
+  } else if (head_.path == "*") {
+    headers.add("allow", "GET, HEAD, POST, OPTIONS");
+  }
+  if (preflight) add_preflight_headers(headers);
   (void)co_await client_.respond(204, headers.span(), {});
+}
+
+// "*" does not cover Authorization (Fetch standard, section 3.2.4): what SDKs send is named, and of what the browser
+// asks for beside it, what goes on to upstreams.
+void Exchange::add_preflight_headers(ReplyHeaders& headers) const noexcept {
+  constexpr std::string_view kAlways =
+      "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, "
+      "anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, "
+      "x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
+      "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
+      "x-stainless-helper, x-stainless-helper-method, x-stainless-poll-helper, x-stainless-custom-poll-interval, "
+      "user-agent, idempotency-key, x-request-id, x-client-request-id, traceparent, tracestate, baggage, session-id, "
+      "x-session-id, x-session-affinity";
+  constexpr std::size_t kMostBytes = 512;  // of what is added
+  std::string allowed(kAlways);
+  std::string_view asked = head_.fields["access-control-request-headers"];
+  while (!asked.empty()) {
+    const std::size_t comma = std::min(asked.find(','), asked.size());
+    const std::string_view name = trimmed(asked.substr(0, comma));
+    asked.remove_prefix(std::min(comma + 1, asked.size()));
+    const bool wanted = conf_->forward.way_of(name) != ForwardRules::Way::kDrop || name.starts_with("x-stainless-");
+    if (!wanted || !http::is_token(name) || http::list_has(kAlways, name)) continue;
+    if (allowed.size() - kAlways.size() + name.size() + 2 > kMostBytes) break;
+    allowed.append(", ").append(name);
+  }
+  headers.add("access-control-allow-methods", "GET, HEAD, POST, OPTIONS");
+  headers.add_copy("access-control-allow-headers", allowed);
+  headers.add_number("access-control-max-age", static_cast<std::uint64_t>(cors_.max_age.count()));
 }
 
 }  // namespace sluice::proxy

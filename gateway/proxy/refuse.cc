@@ -128,7 +128,8 @@ Task<void> Exchange::answer_error(const openai::ErrorAnswer& answer, std::chrono
   add_answer_headers(headers);
   add_retry_headers(headers, answer, retry_after);
   add_limit_headers(headers, decision_.refusal, worker_.clock.wall());
-  if (answer.status == 405) headers.add("allow", route_.endpoint == nullptr ? "GET, POST" : route_.endpoint->method);
+  if (answer.status == 405 && route_.endpoint != nullptr)
+    headers.add("allow", openai::allowed_methods(*route_.endpoint));
   outcome_.status = answer.status;
   outcome_.bytes_out += answer.body.size();
   finish();

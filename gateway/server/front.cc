@@ -7,6 +7,10 @@ namespace sluice::server {
 namespace {
 
 constexpr std::string_view kOwnPaths = "/.sluice/";
+constexpr std::chrono::milliseconds kLingerTime{1'000};
+constexpr Error kPlainHttp = client_error(ErrorKind::kBadRequest,
+                                          "This port speaks HTTPS and the request came as plain HTTP; use an https:// "
+                                          "URL.");
 
 }  // namespace
 
@@ -43,6 +47,8 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
         "connection not taken",
         {{"client", net::truncated(peer)}, {"why", secured.error().what}, {"os_code", secured.error().os_code}});
   }
+  if (!secured && secured.error().kind == ErrorKind::kBadRequest && !draining_)
+    co_return co_await answer_in_plain(std::move(stream), *settings);
   if (!secured || draining_) co_return stream->close();
   if (stream->alpn() == net::kTunnelAlpn) {
     if (!settings->tunnels || !tunnels_) co_return stream->close();
@@ -101,6 +107,25 @@ Task<void> Front::serve_request(http::ServerConnection& client, const http::Requ
   }
   proxy::Exchange exchange(worker_, client, head, arrival);
   co_await exchange.run();
+}
+
+// A client that speaks HTTP where TLS is spoken: told so, in HTTP.
+Task<void> Front::answer_in_plain(std::unique_ptr<net::Stream> stream, const FrontSettings& settings) {
+  http::ServerConnection client(std::move(stream), settings.limits);
+  Connection connection{.http = &client, .busy = true};
+  const auto position = connections_.insert(connections_.end(), &connection);
+  client.close_after_answer();
+  (void)co_await proxy::answer_error(client, kPlainHttp);
+  // Its rest is read for a moment: closing on unread bytes would send a reset, which may overtake the answer.
+  client.stream().end_writing();
+  const net::Deadline deadline = net::Deadline::after(kLingerTime);
+  std::array<char, 1024> rest;
+  while (!deadline.passed()) {
+    const Result<std::size_t> read = co_await client.stream().read_some(rest, deadline);
+    if (!read || *read == 0) break;
+  }
+  connections_.erase(position);
+  client.stream().close();
 }
 
 Task<void> Front::answer_bad_head(http::ServerConnection& client, Error error) {

@@ -65,6 +65,7 @@ class Front final {
   Task<void> serve_request(http::ServerConnection& client, const http::RequestHead& head,
                            const proxy::Arrival& arrival);
   Task<void> answer_bad_head(http::ServerConnection& client, Error error);
+  Task<void> answer_in_plain(std::unique_ptr<net::Stream> stream, const FrontSettings& settings);
 
   proxy::Worker& worker_;
   net::TaskGroup& tasks_;

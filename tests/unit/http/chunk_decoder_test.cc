@@ -60,10 +60,25 @@ const Row kRows[] = {
     {"a bare LF in an extension", "5;a\nb\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
     {"a bare CR in a trailer", "0\r\na: b\rc\r\n\r\n", Step::kBad, ""},
     {"a space before the size", " 5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
-    {"a space behind the size", "5 \r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"white space behind the size", "5 \t\r\nhello\r\n0 \r\n\r\n", Step::kDone, "hello"},
+    {"white space around an extension", "5 ; a = b ;\tc=\"d;\\\"e\" \r\nhello\r\n0\r\n\r\n", Step::kDone, "hello"},
+    {"an extension without a name", "5;\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"an extension that is a value", "5;=b\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"an extension without its value", "5;a=\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"an extension of two words", "5;a b\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"an extension with another character", "5;a@b\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a quote without end", "5;a=\"b\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"text behind a quote", "5;a=\"b\"c\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a word behind the size", "5 5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"a trailer without a colon", "0\r\nabc\r\n\r\n", Step::kBad, ""},
+    {"a trailer without a name", "0\r\n: b\r\n\r\n", Step::kBad, ""},
+    {"a space before a trailer's colon", "0\r\na : b\r\n\r\n", Step::kBad, ""},
+    {"a folded trailer", "0\r\na: b\r\n c\r\n\r\n", Step::kBad, ""},
+    {"a request line for a trailer", "0\r\nGET / HTTP/1.1\r\n\r\n", Step::kBad, ""},
     {"a prefix of C", "0x5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
     {"a sign", "+5\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
-    {"too many digits", "0000000000000005\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
+    {"many zeros", "0000000000000000000000005\r\nhello\r\n0000000000000000000000\r\n\r\n", Step::kDone, "hello"},
+    {"too many digits", "1000000000000005\r\nhello\r\n0\r\n\r\n", Step::kBad, ""},
     {"more payload than said", "4\r\nhello\r\n0\r\n\r\n", Step::kBad, "hell"},
 };
 
@@ -79,6 +94,8 @@ TEST(ChunkDecoder, TakesAndRefusesTheSameWhereverTheBytesAreSplit) {
 }
 
 TEST(ChunkDecoder, BoundsExtensionsAndTrailers) {
+  EXPECT_EQ(decode(std::string(2'000, '0') + "5\r\nhello\r\n0\r\n\r\n", 100).step, Step::kBad);
+  EXPECT_EQ(decode("5" + std::string(2'000, ' ') + "\r\nhello\r\n0\r\n\r\n", 100).step, Step::kBad);
   EXPECT_EQ(decode("5;" + std::string(2'000, 'a') + "\r\nhello\r\n0\r\n\r\n", 100).step, Step::kBad);
   std::string trailers = "0\r\n";
   for (int i = 0; i < 3'000; ++i) trailers += "a: b\r\n";

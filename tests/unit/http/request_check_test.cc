@@ -43,6 +43,28 @@ TEST(RequestCheck, ContinueIsOfHttp11) {
   EXPECT_FALSE(check_head(head_of("POST / HTTP/1.0", "Expect: 100-continue\r\n"))->expects_continue);
 }
 
+TEST(RequestCheck, TheHostIsOneThatAUrlCouldHave) {
+  const auto with = [](std::string_view host, std::string_view line = "GET / HTTP/1.1") {
+    return bool(check_head(std::string(line) + "\r\nHost:" + std::string(host) + "\r\n\r\n"));
+  };
+  for (const char* host : {" a", "a.example", " a.example:443 ", "127.0.0.1:8443", "[::1]", "[2001:db8::1]:443", "a_b",
+                           "xn--a-1ga", "a%41", "a:"})
+    EXPECT_TRUE(with(host)) << host;
+  for (const char* host : {"",     " ",    ":80",    "a b",     "a,b", "a@b",     "user:pass@a",      "a/b",
+                           "a?b",  "a#b",  "a\\b",   "a:b",     "a:0", "a:65536", "a:99999999999",    "a:80:80",
+                           "::1",  "[::1", "[::1]x", "[::1]:x", "[a]", "[]",      "[fe80::1%25eth0]", "a%4",
+                           "a%zz", "<a>",  "a\"",    "\xc3\xa4"})
+    EXPECT_FALSE(with(host)) << host;
+  EXPECT_TRUE(with("", "GET http://a/ HTTP/1.1")) << "the target names it";
+  EXPECT_TRUE(with("", "GET / HTTP/1.0"));
+  EXPECT_FALSE(with("a@b", "GET http://a/ HTTP/1.1"));
+  for (const char* line : {"GET http:///x HTTP/1.1", "GET http://u@a/ HTTP/1.1", "GET http://a:0/ HTTP/1.1",
+                           "GET http://a:70000/ HTTP/1.1"})
+    EXPECT_FALSE(with("a", line)) << line;
+  EXPECT_FALSE(check_head("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"));
+  EXPECT_FALSE(check_head("GET / HTTP/1.1\r\n\r\n"));
+}
+
 TEST(RequestCheck, BoundsTheNumberOfFields) {
   std::string fields;
   for (int i = 0; i < 300; ++i) fields += "a:\r\n";
