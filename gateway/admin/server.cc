@@ -194,14 +194,16 @@ Task<void> AdminServer::accept(std::shared_ptr<Acceptor> acceptor, Surface surfa
 Task<void> AdminServer::serve(Socket socket, Surface surface) {
   open_.insert(&socket);
   auto request = co_await read(socket);
+  const Sends sends = request.ok() && request->method == "HEAD" ? Sends::kHead : Sends::kWhole;
+  if (sends == Sends::kHead) request->method = "GET";
   if (request.ok()) {
     Answer answer = answer_to(*request, surface);
     if (answer.later)
       co_await write_later(socket, *std::move(answer.later));
     else
-      co_await write(socket, std::move(answer));
+      co_await write(socket, std::move(answer), sends);
   } else if (!absl::IsCancelled(request.status()))
-    co_await write(socket, error_answer(request.status()));
+    co_await write(socket, error_answer(request.status()), sends);
   open_.erase(&socket);
 }
 
@@ -251,8 +253,12 @@ Task<absl::StatusOr<Request>> AdminServer::read(Socket& socket) {
   co_return std::move(*request);
 }
 
-Task<void> AdminServer::write(Socket& socket, Answer answer) {
+Task<void> AdminServer::write(Socket& socket, Answer answer, Sends sends) {
   identity::SecretText part = first_part(answer);
+  if (sends == Sends::kHead) {
+    part.resize(part.find("\r\n\r\n") + 4);
+    answer.more.reset();
+  }
   for (;;) {
     const Cutoff<Socket> cutoff(loop_, socket, kWriteTime);
     auto [ec, sent] = co_await asio::async_write(socket, asio::buffer(part), use_task);

@@ -59,7 +59,8 @@ class AdminServer final {
   Task<void> accept(std::shared_ptr<Acceptor> acceptor, Surface surface);
   Task<void> serve(Socket socket, Surface surface);
   Task<absl::StatusOr<Request>> read(Socket& socket);
-  Task<void> write(Socket& socket, Answer answer);
+  enum class Sends : std::uint8_t { kWhole, kHead };  // kHead: the answer to a HEAD request
+  Task<void> write(Socket& socket, Answer answer, Sends sends = Sends::kWhole);
   Task<void> write_later(Socket& socket, Task<absl::StatusOr<json::object>> work);
   [[nodiscard]] Answer answer_to(const Request& request, Surface surface);
 

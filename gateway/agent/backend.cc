@@ -40,7 +40,7 @@ Task<void> Backend::watch() {
     if (stopped_) break;
     if (models) {
       note_left_out(models->left_out);
-      reporter_.set_models(std::move(models->names), options_.slots);
+      reporter_.set_models(*models, options_.slots);
     } else {
       reporter_.set_unavailable();
     }

@@ -9,9 +9,16 @@ Reporter::Reporter() {
   boot_ = write_hex(random_id(), hex);
 }
 
-void Reporter::set_models(std::vector<std::string> names, std::uint32_t slots) {
+void Reporter::set_models(const upstream::ModelList& list, std::uint32_t slots) {
   std::vector<tunnel::ModelHealth> models;
-  for (std::string& name : names) models.push_back({std::move(name), tunnel::ModelState::kReady, slots, 0});
+  for (std::size_t i = 0; i < list.names.size(); ++i) {
+    const upstream::ModelFacts facts = i < list.facts.size() ? list.facts[i] : upstream::ModelFacts();
+    models.push_back({.name = list.names[i],
+                      .state = tunnel::ModelState::kReady,
+                      .slots = slots,
+                      .created = static_cast<std::uint64_t>(facts.created),
+                      .context_tokens = facts.context_tokens});
+  }
   if (models == models_) return;
   models_ = std::move(models);
   changed();

@@ -7,6 +7,7 @@
 
 #include "net/signal.h"
 #include "tunnel/control.h"
+#include "upstream/model_list.h"
 
 namespace sluice::agent {
 
@@ -48,7 +49,7 @@ class Reporter final {
   // Rises with each change of the models; telemetry waits for the next line.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
-  void set_models(std::vector<std::string> names, std::uint32_t slots);
+  void set_models(const upstream::ModelList& list, std::uint32_t slots);
   // The model server is away: its models are still named, as unavailable.
   void set_unavailable();
   void set_telemetry(tunnel::Telemetry telemetry) { telemetry_ = std::move(telemetry); }

@@ -60,10 +60,11 @@ class Walk final {
       return bad(why_not_json());
     ondemand::object object;
     if (starts_with_mark()) return bad(kMark);
-    if (document.get_object().get(object)) return bad("The request body must be a JSON object.");
+    if (document.get_object().get(object))
+      return bad(begins_with_brace() ? why_not_json() : "The request body must be a JSON object.");
     call_.object_begin = body_.find('{');
     if (const Status read = read_members(object); !read)
-      return read.error().what == kNotJson ? bad(why_not_json()) : read.error();
+      return std::string_view(read.error().what) == kNotJson ? bad(why_not_json()) : read.error();
     if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return bad(kBytesFollow);
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
     call_.choices = std::max(choices_, best_of_) * (endpoint_.dialect == Dialect::kEmbedding ? 1 : call_.prompts);
@@ -81,18 +82,22 @@ class Walk final {
     return body_.starts_with("\xEF\xBB\xBF") || body_.starts_with("\xFE\xFF") || body_.starts_with("\xFF\xFE");
   }
 
+  [[nodiscard]] bool begins_with_brace() const noexcept {
+    const std::size_t begin = body_.find_first_not_of(kJsonWhite);
+    return begin != std::string_view::npos && body_[begin] == '{';
+  }
+
   // The parser's verdict in words that help. Of bytes behind the object it sees that the brackets do not match.
   [[nodiscard]] const char* why_not_json() const noexcept {
-    constexpr std::string_view kSpace = " \t\r\n";
-    const std::size_t begin = body_.find_first_not_of(kSpace);
+    const std::size_t begin = body_.find_first_not_of(kJsonWhite);
     if (begin == std::string_view::npos) return "The request body is empty; it is not valid JSON. Send a JSON object.";
     if (starts_with_mark()) return kMark;
-    if (body_[begin] != '{') return kNotJson;
+    if (!begins_with_brace()) return kNotJson;
     const char* const end = body_.data() + body_.size();
     const char* const behind = skim_container(body_.data() + begin, end);
     if (behind == nullptr) return "The request body is not valid JSON: it ends before its object does.";
     const std::string_view rest(behind, static_cast<std::size_t>(end - behind));
-    return rest.find_first_not_of(kSpace) == std::string_view::npos ? kNotJson : kBytesFollow;
+    return rest.find_first_not_of(kJsonWhite) == std::string_view::npos ? kNotJson : kBytesFollow;
   }
 
   Status read_members(ondemand::object& object) {

@@ -82,7 +82,7 @@ struct Edits {
   std::string_view model = {};                                  // the upstream's name of the model; empty: as asked
   // The member that a cap goes into where the body has none, of a chat; empty: max_completion_tokens.
   std::string_view cap_member = {};
-  std::string_view prompt_cache_key = {};                       // what leaves in its place; empty: as asked
+  std::string_view prompt_cache_key = {};  // what leaves in its place; empty: as asked
 };
 
 // The most output that a choice may have by the caps in the edited body, the larger where they differ, because servers

@@ -152,6 +152,7 @@ class Exchange final {
 
   // Answers that need no upstream, in models.cc.
   Task<Status> answer_models();
+  [[nodiscard]] upstream::ModelFacts facts_of(std::string_view model) const noexcept;
   [[nodiscard]] static bool is_probe(std::string_view path) noexcept;
   Task<void> answer_probe();
   Task<void> answer_options();

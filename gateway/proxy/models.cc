@@ -13,10 +13,17 @@ constexpr std::string_view kAlivePath = "/healthz";
 constexpr std::string_view kReadyPath = "/readyz";
 constexpr std::string_view kReadMethods = "GET, HEAD, OPTIONS";
 
-void append_model(std::string& into, std::string_view name) {
+// The context's length under both names that clients look for (vLLM's, OpenRouter's), where a server says it.
+void append_model(std::string& into, std::string_view name, const upstream::ModelFacts& facts) {
   into.append(R"({"id":)");
   openai::append_json_string(into, name);
-  into.append(R"(,"object":"model","created":0,"owned_by":"sluice"})");
+  into.append(R"(,"object":"model","created":)").append(std::to_string(facts.created));
+  into.append(R"(,"owned_by":"sluice")");
+  if (facts.context_tokens != 0) {
+    const std::string tokens = std::to_string(facts.context_tokens);
+    into.append(R"(,"max_model_len":)").append(tokens).append(R"(,"context_length":)").append(tokens);
+  }
+  into.push_back('}');
 }
 
 }  // namespace
@@ -28,13 +35,13 @@ Task<Status> Exchange::answer_models() {
     const std::optional<std::string_view> name = percent_decode(route_.rest, decoded);
     if (!name || !worker_.pool.knows(*name) || !key_->may_use(*name))
       co_return client_error(ErrorKind::kModelNotFound, "");
-    append_model(body, *name);
+    append_model(body, *name, facts_of(*name));
   } else {
     body = R"({"object":"list","data":[)";
     for (const std::string_view name : worker_.pool.models()) {
       if (!key_->may_use(name)) continue;
       if (body.back() == '}') body.push_back(',');
-      append_model(body, name);
+      append_model(body, name, facts_of(name));
     }
     body.append("]}");
   }
@@ -44,6 +51,12 @@ Task<Status> Exchange::answer_models() {
   outcome_.reason = EndReason::kCompleted;
   outcome_.status = 200;
   co_return co_await client_.respond(200, headers.span(), body);
+}
+
+upstream::ModelFacts Exchange::facts_of(std::string_view model) const noexcept {
+  const auto settings = conf_->models->find(model);
+  const bool renamed = settings != conf_->models->end() && !settings->second.upstream_name.empty();
+  return worker_.pool.facts(model, renamed ? std::string_view(settings->second.upstream_name) : model);
 }
 
 bool Exchange::is_probe(std::string_view path) noexcept { return path == kAlivePath || path == kReadyPath; }

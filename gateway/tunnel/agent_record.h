@@ -75,6 +75,14 @@ class AgentModel final {
   void free_slot() noexcept { taken_.fetch_sub(1, std::memory_order_acq_rel); }
   [[nodiscard]] std::int64_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
 
+  // What the agent's server says of it; 0: nothing.
+  void set_facts(std::int64_t created, std::uint64_t context_tokens) noexcept {
+    created_.store(created, std::memory_order_relaxed);
+    context_.store(context_tokens, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::int64_t created() const noexcept { return created_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t context() const noexcept { return context_.load(std::memory_order_relaxed); }
+
   void set_capacity(std::int64_t slots) noexcept { capacity_.store(slots, std::memory_order_relaxed); }
   [[nodiscard]] std::int64_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
 
@@ -82,6 +90,8 @@ class AgentModel final {
   const std::string name_;
   std::atomic<std::int64_t> capacity_{0};
   std::atomic<std::int64_t> taken_{0};  // by this gateway
+  std::atomic<std::int64_t> created_{0};
+  std::atomic<std::uint64_t> context_{0};
 };
 
 using AgentPtr = std::shared_ptr<Agent>;

@@ -13,6 +13,8 @@ constexpr std::size_t kMostModels = 10'000;
 constexpr std::size_t kMostGpus = 64;
 constexpr std::size_t kLongestName = 256;
 constexpr std::uint32_t kMostSlots = 1'000'000;
+constexpr std::uint64_t kLatest = 253'402'300'799;  // the year 9999
+constexpr std::uint64_t kMostContext = std::uint64_t{1} << 40;
 constexpr std::size_t kTelemetryBytes = 128 * 1024;  // of a health line, beside its models
 
 std::uint32_t small_number_of(const json::object& object, std::string_view name, std::uint32_t otherwise = 0) {
@@ -31,10 +33,13 @@ std::optional<std::string> decode_member(std::string_view text, std::string_view
 }
 
 json::value encode_model(const ModelHealth& model) {
-  return {{"name", model.name},
-          {"state", model.state == ModelState::kReady ? "ready" : "unavailable"},
-          {"slots", model.slots},
-          {"busy", model.busy}};
+  json::object member{{"name", model.name},
+                      {"state", model.state == ModelState::kReady ? "ready" : "unavailable"},
+                      {"slots", model.slots},
+                      {"busy", model.busy}};
+  if (model.created != 0) member["created"] = model.created;
+  if (model.context_tokens != 0) member["context"] = model.context_tokens;
+  return member;
 }
 
 json::value encode_gpu(const GpuHealth& gpu) {
@@ -45,8 +50,12 @@ json::value encode_gpu(const GpuHealth& gpu) {
 }
 
 ModelHealth decode_model(const json::object& object) {
-  return {name_of(object, "name"), text_of(object, "state") == "ready" ? ModelState::kReady : ModelState::kUnavailable,
-          std::min(small_number_of(object, "slots"), kMostSlots), small_number_of(object, "busy")};
+  return {name_of(object, "name"),
+          text_of(object, "state") == "ready" ? ModelState::kReady : ModelState::kUnavailable,
+          std::min(small_number_of(object, "slots"), kMostSlots),
+          small_number_of(object, "busy"),
+          std::min(number_of(object, "created"), kLatest),
+          std::min(number_of(object, "context"), kMostContext)};
 }
 
 GpuHealth decode_gpu(const json::object& object) {

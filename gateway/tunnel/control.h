@@ -51,8 +51,10 @@ enum class ModelState : std::uint8_t { kReady, kUnavailable };
 struct ModelHealth {
   std::string name;
   ModelState state = ModelState::kReady;
-  std::uint32_t slots = 0;  // calls that may run at once
-  std::uint32_t busy = 0;   // calls that run now, whichever gateway sent them
+  std::uint32_t slots = 0;           // calls that may run at once
+  std::uint32_t busy = 0;            // calls that run now, whichever gateway sent them
+  std::uint64_t created = 0;         // seconds since 1970; 0: the server does not say
+  std::uint64_t context_tokens = 0;  // prompt and answer together; 0: the server does not say
   bool operator==(const ModelHealth&) const = default;
 };
 

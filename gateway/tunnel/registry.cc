@@ -227,6 +227,7 @@ void Registry::take_health(const AgentPtr& agent, const std::string& boot, Healt
       if (const auto before = entry.models.find(model.name); before != entry.models.end()) shared = before->second;
       if (!shared) shared = std::make_shared<AgentModel>(model.name);
       shared->set_capacity(model.slots);
+      shared->set_facts(static_cast<std::int64_t>(model.created), model.context_tokens);
       give_way();
       if (changed) continue;
       const ModelHealth& before = entry.health.models[i];

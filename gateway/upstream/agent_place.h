@@ -22,6 +22,8 @@ class AgentPlace final : public Place {
   [[nodiscard]] CallTimes times() const noexcept override {
     return {.head = registry_.head_time(), .gap = registry_.stream_gap()};
   }
+  [[nodiscard]] std::uint64_t context_length(std::string_view) const noexcept override { return model_->context(); }
+  [[nodiscard]] std::int64_t created(std::string_view) const noexcept override { return model_->created(); }
   [[nodiscard]] bool reachable() const noexcept override { return agent_->reachable(); }
   [[nodiscard]] std::int64_t slots() const noexcept override { return model_->capacity(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return model_->free_slots(); }

@@ -31,19 +31,34 @@ void DirectPlace::stop() noexcept {
 }
 
 Task<void> DirectPlace::watch(Changed changed) {
-  const ModelList configured{.names = settings_.models};
+  const ModelList configured{.names = settings_.models, .facts = {}, .left_out = 0};
   while (!stopped_) {
     Result<ModelList> asked = co_await ask_models();
     if (stopped_) co_return;
     // A server without the list is reachable all the same; only a failed connection says that it is not.
     reachable_ = asked || asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream;
     // What an upstream served it will serve again: a model does not become unknown because its server is away.
-    if (asked) listed_ = std::move(*asked);
+    if (asked) {
+      listed_ = std::move(*asked);
+      note_facts();
+    }
     changed(configured.names.empty() ? listed_ : configured);
     const net::Deadline pause = net::Deadline::after(reachable_ ? settings_.health_interval : kRetryPause);
     while (!stopped_ && co_await wake_.wait(pause) != net::Wake::kDeadline) {
     }
   }
+}
+
+void DirectPlace::note_facts() {
+  facts_.clear();
+  for (std::size_t i = 0; i < listed_.facts.size(); ++i) {
+    if (listed_.facts[i] != ModelFacts()) facts_.emplace(listed_.names[i], listed_.facts[i]);
+  }
+}
+
+ModelFacts DirectPlace::facts_of(std::string_view model) const noexcept {
+  const auto found = facts_.find(model);
+  return found == facts_.end() ? ModelFacts() : found->second;
 }
 
 Task<Result<ModelList>> DirectPlace::ask_models() {

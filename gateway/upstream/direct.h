@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "http/client_pool.h"
 #include "upstream/model_list.h"
 #include "upstream/place.h"
@@ -47,6 +48,10 @@ class DirectPlace final : public Place {
   [[nodiscard]] CallTimes times() const noexcept override {
     return {.head = settings_.head_time, .gap = settings_.connection.gap};
   }
+  [[nodiscard]] std::uint64_t context_length(std::string_view model) const noexcept override {
+    return facts_of(model).context_tokens;
+  }
+  [[nodiscard]] std::int64_t created(std::string_view model) const noexcept override { return facts_of(model).created; }
   [[nodiscard]] bool reachable() const noexcept override { return reachable_; }
   [[nodiscard]] std::int64_t slots() const noexcept override { return slots_->count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
@@ -57,13 +62,16 @@ class DirectPlace final : public Place {
 
  private:
   Task<Result<ModelList>> ask_models();
+  [[nodiscard]] ModelFacts facts_of(std::string_view model) const noexcept;
+  void note_facts();
 
   DirectSettings settings_;
   std::shared_ptr<Slots> slots_;  // shared: a reload may drop the upstream while another worker's calls still run
   std::array<http::Header, 1> headers_;
   http::ClientPool pool_;
   net::Signal wake_;
-  ModelList listed_;  // last
+  ModelList listed_;           // last
+  NameMap<ModelFacts> facts_;  // of those that it says anything of
   bool reachable_ = true;
   bool stopped_ = false;
   // Of the list that is being asked for; stop() moves it to the past.

@@ -43,6 +43,45 @@ std::string_view name_of(const Element& entry, const char* member) noexcept {
   return error == simdjson::SUCCESS && is_usable(name) ? name : std::string_view();
 }
 
+// A whole number above 0 and within `most`, else 0.
+std::uint64_t number_of(const Element& entry, const char* object, const char* member, std::uint64_t most) noexcept {
+  Element value = entry;
+  double number = 0;
+  if (object != nullptr && entry[object].get(value) != simdjson::SUCCESS) return 0;
+  if (value[member].get(value) != simdjson::SUCCESS || value.get(number) != simdjson::SUCCESS) return 0;
+  return number >= 1 && number <= static_cast<double>(most) ? static_cast<std::uint64_t>(number) : 0;
+}
+
+struct ContextName {
+  const char* object;  // null: the entry itself
+  const char* member;
+};
+// vLLM and SGLang; LM Studio; llama.cpp; OpenRouter and many others; Groq; Mistral and LM Studio; Ollama; llama.cpp.
+constexpr ContextName kContextNames[] = {
+    {nullptr, "max_model_len"},
+    {nullptr, "loaded_context_length"},
+    {"meta", "n_ctx"},
+    {nullptr, "n_ctx"},
+    {nullptr, "context_length"},
+    {nullptr, "context_window"},
+    {nullptr, "max_context_length"},
+    {"details", "context_length"},
+    {"meta", "n_ctx_train"},
+};
+
+ModelFacts facts_of(const Element& entry) noexcept {
+  constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 40;
+  constexpr std::uint64_t kLatest = 253'402'300'799;  // the year 9999
+  ModelFacts facts;
+  if (!entry.is_object()) return facts;
+  facts.created = static_cast<std::int64_t>(number_of(entry, nullptr, "created", kLatest));
+  for (const ContextName& name : kContextNames) {
+    if (facts.context_tokens != 0) break;
+    facts.context_tokens = number_of(entry, name.object, name.member, kMostTokens);
+  }
+  return facts;
+}
+
 // How this list spells its names: the first way that any of its entries knows.
 const char* spelling_of(Array entries) noexcept {
   for (const char* member : {"id", "model", "name"}) {
@@ -73,6 +112,7 @@ Result<ModelList> read_model_list(std::string_view json) {
       ++list.left_out;
     } else if (seen.insert(name).second) {
       list.names.emplace_back(name);
+      list.facts.push_back(facts_of(entry));
     }
   }
   return list;

@@ -41,6 +41,11 @@ class Place {
   [[nodiscard]] virtual CapMember cap_member() const noexcept { return CapMember::kAuto; }
   // The bounds of a call that goes there: each place has its own.
   [[nodiscard]] virtual CallTimes times() const noexcept = 0;
+  // When `model` was made, as this place says, in seconds since 1970; 0: not known.
+  [[nodiscard]] virtual std::int64_t created(std::string_view model) const noexcept {
+    (void)model;
+    return 0;
+  }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
   [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;

@@ -109,6 +109,20 @@ void Pool::slot_freed(std::string_view place) noexcept {
   }
 }
 
+ModelFacts Pool::facts(std::string_view model, std::string_view upstream_name) const noexcept {
+  ModelFacts all;
+  const KnownModel* known = find(model);
+  if (known == nullptr) return all;
+  for (std::size_t i = 0; i < count(*known); ++i) {
+    const std::shared_ptr<Place>* at = place(*known, i);
+    if (at == nullptr) continue;
+    all.created = std::max(all.created, (*at)->created(upstream_name));
+    const std::uint64_t context = (*at)->context_length(upstream_name);
+    if (context != 0) all.context_tokens = all.context_tokens == 0 ? context : std::min(all.context_tokens, context);
+  }
+  return all;
+}
+
 std::vector<Pool::Served> Pool::served() const {
   std::vector<Served> models;
   models.reserve(models_->known.size());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "net/task_group.h"
+#include "upstream/model_list.h"
 #include "upstream/models.h"
 #include "upstream/place.h"
 
@@ -93,6 +94,9 @@ class Pool final {
   // The same, each with the places that serve it, as this worker sees them.
   using Served = std::pair<std::string, std::vector<std::shared_ptr<const Place>>>;
   [[nodiscard]] std::vector<Served> served() const;
+  // What the places of `model`, which call it `upstream_name`, say of it: the latest date, and the shortest context, which
+  // fits whichever of them gets the call. 0: none says.
+  [[nodiscard]] ModelFacts facts(std::string_view model, std::string_view upstream_name) const noexcept;
 
  private:
   friend class Lease;

@@ -27,7 +27,7 @@ TEST(Control, HelloSurvivesTheWire) {
 TEST(Control, HealthSurvivesTheWire) {
   Health health;
   health.sequence = 7;
-  health.models = {{"m", ModelState::kReady, 4, 1}, {"n", ModelState::kUnavailable, 2, 0}};
+  health.models = {{"m", ModelState::kReady, 4, 1, 1'700'000'000, 8'192}, {"n", ModelState::kUnavailable, 2, 0}};
   health.telemetry = {12, 1000, 2000, 3, {{"gpu", 50, 10, 20}}};
   const auto read = decode_health(encode(health));
   ASSERT_TRUE(read);
@@ -57,6 +57,8 @@ TEST(Control, WrongTypesAreDefaultsAndListsAreBounded) {
   EXPECT_EQ(odd->sequence, 0u);
   ASSERT_EQ(odd->models.size(), 1u);
   EXPECT_EQ(odd->models[0].slots, 0u);
+  EXPECT_EQ(odd->models[0].created, 0u) << "an agent that does not say";
+  EXPECT_EQ(odd->models[0].context_tokens, 0u);
   std::string many = R"({"models":[)";
   for (int i = 0; i < 12'000; ++i)
     many += (i == 0 ? "" : ",") + std::string(R"({"name":"m)") + std::to_string(i) + "\"}";

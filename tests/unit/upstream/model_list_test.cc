@@ -47,6 +47,27 @@ TEST(ModelList, C47TheGoodEntriesAreListedAndTheBadOnesCounted) {
   }
 }
 
+TEST(ModelList, SaysWhenAModelWasMadeAndHowLongItsContextIs) {
+  const std::pair<const char*, ModelFacts> cases[] = {
+      {R"({"id":"a"})", {}},
+      {R"({"id":"a","created":1700000000,"max_model_len":32768})", {1'700'000'000, 32'768}},
+      {R"({"id":"a","created":1.7e9,"meta":{"n_ctx_train":131072}})", {1'700'000'000, 131'072}},
+      {R"({"id":"a","meta":{"n_ctx_train":131072,"n_ctx":8192}})", {0, 8'192}},
+      {R"({"id":"a","max_context_length":131072,"loaded_context_length":4096})", {0, 4'096}},
+      {R"({"id":"a","context_length":200000})", {0, 200'000}},
+      {R"({"id":"a","context_window":131072})", {0, 131'072}},
+      {R"({"model":"a","details":{"context_length":40960}})", {0, 40'960}},
+      {R"({"id":"a","created":"yesterday","max_model_len":null,"meta":null,"context_length":-1})", {}},
+      {R"({"id":"a","created":-5,"max_model_len":1e30,"meta":7})", {}},
+  };
+  for (const auto& [entry, facts] : cases) {
+    const Result<ModelList> list = read_model_list("[" + std::string(entry) + "]");
+    ASSERT_TRUE(list) << entry;
+    ASSERT_EQ(list->facts.size(), 1u);
+    EXPECT_EQ(list->facts[0], facts) << entry;
+  }
+}
+
 TEST(ModelList, WhatIsNoListIsAnError) {
   for (const char* json : {"", "null", "7", "\"a\"", "{}", R"({"data":{}})", R"({"data":"a"})",
                            R"({"error":{"message":"no"}})", "<html></html>", R"({"data":[{"id":"a"})"}) {
