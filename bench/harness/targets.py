@@ -202,7 +202,7 @@ class Sluice(Target):
         self.command("budget", "set", "--tenant", "bench", f"tokens:{BUDGET_TOKENS}/month")
 
     def pair(self):
-        made = json.loads(self.command("pair", "create", "--json"))
+        made = json.loads(self.command("pair", "create", "--any-model", "--json"))
         done = subprocess.run(
             [self.sluice, "agent", "pair", "--gateway", f"https://127.0.0.1:{self.port}", "--pairing-key", made["key"],
              "--dir", self.dir / "agent", "--ca", self.stage.certificate], capture_output=True, text=True, timeout=60)

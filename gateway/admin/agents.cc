@@ -20,7 +20,8 @@ identity::Agent in_memory(const store::AgentRecord& record) {
           .expires = record.expires,
           .created = record.created,
           .revoked = record.revoked.has_value(),
-          .suspended = record.suspended.has_value()};
+          .suspended = record.suspended.has_value(),
+          .binding = record.binding};
 }
 
 }  // namespace
@@ -32,10 +33,10 @@ absl::Status Agents::load() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Agents::PairingKey> Agents::create_pairing_key() {
+absl::StatusOr<Agents::PairingKey> Agents::create_pairing_key(const identity::Binding& binding) {
   identity::NewSecret secret = identity::create_secret(identity::kPairingKeyPrefix);
   const WallTime now = clock_.wall(), expires = now + times_.key_lifetime;
-  if (absl::Status done = store_.add_pairing_key(secret.hash, now, expires); !done.ok()) return done;
+  if (absl::Status done = store_.add_pairing_key(secret.hash, binding, now, expires); !done.ok()) return done;
   return PairingKey{.secret = std::move(secret.text), .expires = expires};
 }
 
@@ -46,13 +47,14 @@ absl::StatusOr<Agents::Paired> Agents::pair(std::string_view pairing_key, std::s
   // Signed for nobody first: a request that cannot be signed must not cost the pairing key.
   if (const auto tried = ca_.sign(csr, "nobody", std::chrono::seconds(1)); !tried.ok()) return tried.status();
   const WallTime now = clock_.wall();
-  const auto id = store_.pair_agent(identity::sha256(pairing_key), name, now);
-  if (absl::IsNotFound(id.status())) return refused_key();
-  if (!id.ok()) return id.status();
-  book_.put({.id = *id, .name = std::string(name), .fingerprint = {}, .expires = {}, .created = now});
-  auto certificate = issue(*id, csr);
+  const auto agent = store_.pair_agent(identity::sha256(pairing_key), name, now);
+  if (absl::IsNotFound(agent.status())) return refused_key();
+  if (!agent.ok()) return agent.status();
+  book_.put(in_memory(*agent));
+  auto certificate = issue(agent->id, csr);
   if (!certificate.ok()) return certificate.status();
-  return Paired{.agent_id = identity::agent_name(*id), .certificate = std::move(*certificate), .ca = ca_.certificate()};
+  return Paired{
+      .agent_id = identity::agent_name(agent->id), .certificate = std::move(*certificate), .ca = ca_.certificate()};
 }
 
 absl::StatusOr<std::string> Agents::renew(std::string_view agent_id, std::string_view csr) {

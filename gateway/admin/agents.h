@@ -39,7 +39,8 @@ class Agents final {
     identity::SecretText secret;  // shown once
     WallTime expires;
   };
-  absl::StatusOr<PairingKey> create_pairing_key();
+  // The agent that uses it will be bound so.
+  absl::StatusOr<PairingKey> create_pairing_key(const identity::Binding& binding);
 
   struct Paired {
     std::string agent_id;

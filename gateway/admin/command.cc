@@ -181,11 +181,15 @@ class Commands final {
 
   void add_agents() {
     CLI::App& pair = group("pair", "Pairing of agents");
-    command(pair, "create", "Make a pairing key: good once, for [pairing] key_lifetime (15m)",
-            [](Invocation& run) { run.create_pairing_key(); });
+    const Command create = command(pair, "create", "Make a pairing key: good once, for [pairing] key_lifetime (15m)",
+                                   [](Invocation& run) { run.create_pairing_key(); });
+    create.app.add_option("--model", create.o.models, "a model that the agent may serve; repeat it for more");
+    create.app.add_flag("--any-model", create.o.any_model, "it may serve whatever it offers, under any name");
+    create.app.add_option("--tenant", create.o.tenants, "a tenant that it serves; none: all; repeat it for more");
     CLI::App& agent = group("agent", "Agents on the machines that serve models");
     command(agent, "list", "List agents", [](Invocation& run) {
-      run.list("/agents", {"id", "name", "state", "version", "tunnels", "models", "paired", "certificate_expires"});
+      run.list("/agents", {"id", "name", "state", "trouble", "version", "tunnels", "models", "may_serve", "tenants",
+                           "paired", "certificate_expires"});
     });
     const Command revoke = command(agent, "revoke", "Revoke an agent and cut its tunnels",
                                    [](Invocation& run) { run.call("DELETE", "/agents/" + url_encode(run.o.name)); });

@@ -191,7 +191,11 @@ void Invocation::list_models() {
 }
 
 void Invocation::create_pairing_key() {
-  const auto value = ask("POST", "/pairings");
+  json::object body;
+  if (!o.models.empty()) body["models"] = json::array(o.models.begin(), o.models.end());
+  if (o.any_model) body["any_model"] = true;
+  if (!o.tenants.empty()) body["tenants"] = json::array(o.tenants.begin(), o.tenants.end());
+  const auto value = ask("POST", "/pairings", &body);
   if (!value) return;
   show(*value);
   if (!o.json)

@@ -23,6 +23,7 @@ struct Options {
   std::vector<std::string> models, budgets;
   std::string rpm, tpm, concurrency, grace;
   std::optional<std::string> new_name;
+  std::vector<std::string> tenants;
   bool create = false, suspend = false, resume = false, any_model = false;
 };
 

@@ -78,6 +78,8 @@ class Routes final {
   Made resume();
   Shown backup(const Request& request);
   Shown create_pairing_key(const Request& request);
+  absl::StatusOr<identity::Binding> read_binding(const Request& request);
+  void add_binding(json::object& into, const identity::Binding& binding);
   Made agents(const Request& request);
 
   [[nodiscard]] json::object show(const store::TenantRecord& tenant);

@@ -67,6 +67,30 @@ void Routes::add_allowance(json::object& into, Scope scope, std::uint64_t id, co
   into["budgets"] = std::move(budgets);
 }
 
+// "may_serve" and "tenants": for people as much as for scripts, so that a word stands where there is no list.
+void Routes::add_binding(json::object& into, const identity::Binding& binding) {
+  switch (binding.which) {
+    case identity::BoundModels::kAny:
+      into["may_serve"] = "any model";
+      break;
+    case identity::BoundModels::kListed:
+      into["may_serve"] = show_texts(binding.models);
+      break;
+    case identity::BoundModels::kAsBefore: {
+      json::array models{"(as before bindings)"};
+      for (const std::string& model : binding.models) models.emplace_back(model);
+      into["may_serve"] = std::move(models);
+      break;
+    }
+  }
+  json::array tenants;
+  for (const std::uint64_t id : binding.tenants) {
+    const identity::Tenant* tenant = backend_.directory.tenant(id);
+    tenants.emplace_back(tenant == nullptr ? format_id(Scope::kTenant, id) : tenant->name);
+  }
+  into["tenants"] = binding.tenants.empty() ? json::value("all") : json::value(std::move(tenants));
+}
+
 json::object Routes::show(const store::TenantRecord& tenant) {
   json::object shown{{"id", format_id(Scope::kTenant, tenant.id)}, {"name", tenant.name}};
   add_allowance(shown, Scope::kTenant, tenant.id, tenant.limits);

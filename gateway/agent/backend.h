@@ -1,11 +1,18 @@
-// The model server behind an agent: which models it has, and calls to it.
+// The model server behind an agent: which models it has, how it is, and calls to it.
 #pragma once
 
+#include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
 
+#include "agent/backend_access.h"
 #include "agent/options.h"
 #include "agent/reporter.h"
+#include "base/text.h"
 #include "http/client_pool.h"
 #include "net/task_group.h"
 #include "upstream/model_list.h"
@@ -13,35 +20,89 @@
 namespace sluice::agent {
 
 // Thread:   owning worker only.
-// Lifetime: the loop, the task group and the reporter outlive it. stop() before the group is joined.
+// Lifetime: the loop, the task group, the options and the reporter outlive it. stop() before the group is joined.
 class Backend final {
  public:
-  Backend(net::Loop& loop, net::TaskGroup& tasks, http::BaseUrl url, const RunOptions& options, Reporter& reporter);
+  Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, const RunOptions& options, Reporter& reporter);
 
-  // Asks for the models now and every poll interval, each second while the server is away, until stop().
+  // Looks at the server now and every poll interval, each second while it is away, and whenever somebody asks for it,
+  // until stop(). Says on the terminal what it finds and every change of it.
   Task<void> watch();
   void stop() noexcept;
-  // A call failed to connect: look at once whether the server is there.
+
+  // A connection or a stream was lost: look at once.
   void look_now() noexcept { wake_.notify(); }
+  // No connection to the server is open: it may have been started anew, with another model.
+  [[nodiscard]] bool out_of_touch() noexcept { return !pool_.in_touch(); }
+
+  // Whoever waits for the first look that begins from now on; `wake` is notified when it is over.
+  // Lifetime: backend and signal outlive it.
+  class NextLook final {
+   public:
+    NextLook(Backend& backend, net::Signal& wake);
+    ~NextLook() { backend_.waiting_.erase(position_); }
+    NextLook(const NextLook&) = delete;
+    NextLook& operator=(const NextLook&) = delete;
+    [[nodiscard]] bool over() const noexcept { return backend_.stopped_ || backend_.looked_ >= number_; }
+
+   private:
+    Backend& backend_;
+    std::uint64_t number_;
+    std::list<net::Signal*>::iterator position_;
+  };
+
+  // Whether the last look found this model.
+  [[nodiscard]] bool serves(std::string_view model) const noexcept { return served_.find(model) != served_.end(); }
+  // Once the server has been found to serve anything.
+  [[nodiscard]] bool found() const noexcept { return found_; }
+  // Notified when found() becomes true.
+  void watch_found(net::Signal* signal) noexcept { watcher_ = signal; }
+  // Its Authorization; empty: none.
+  [[nodiscard]] std::string_view authorization() const noexcept { return access_.authorization; }
 
   // `path` begins with "/v1/"; the URL's own prefix goes before it.
   [[nodiscard]] std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest& request,
                                                           net::Signal& wake) noexcept;
 
  private:
-  Task<Result<upstream::ModelList>> ask_models();
-
-  // Says so once for each change.
+  struct Answer {
+    unsigned status = 0;
+    std::string body;
+  };
+  // What one look has found.
+  struct Look {
+    std::optional<upstream::ModelList> list;
+    std::uint32_t slots = 0;
+    std::string trouble;  // why there is no list
+  };
+  Task<Result<Answer>> ask(std::string_view path, std::chrono::milliseconds time, std::size_t limit_bytes);
+  Task<Look> look();
+  Task<std::uint32_t> ask_slots();
+  [[nodiscard]] std::string trouble_of(unsigned status) const;
+  [[nodiscard]] std::string trouble_of(const Error& error) const;
+  void take(Look look);
+  void say(const Look& look);
   void note_left_out(std::size_t entries);
 
+  const BackendAccess access_;
   const RunOptions& options_;
   Reporter& reporter_;
   http::ClientPool pool_;
   net::Signal wake_;
+  std::uint64_t begun_ = 0;   // looks
+  std::uint64_t looked_ = 0;  // the last that is over
+  std::list<net::Signal*> waiting_;
+  std::unordered_set<std::string, StringHash, std::equal_to<>> served_;
+  std::vector<std::string> names_;            // as last listed
+  std::optional<std::size_t> slot_question_;  // which one this server answers
+  bool slots_known_ = false;                  // it has been asked since its list last changed
+  std::string said_;
   std::size_t left_out_ = 0;  // of the model server's last list
+  bool found_ = false;
+  net::Signal* watcher_ = nullptr;
   bool stopped_ = false;
   net::Signal asked_;
-  // Of the list that is being asked for; stop() moves it to the past.
+  // Of what is being asked for; stop() moves it to the past.
   net::Deadline ask_until_ = net::Deadline::never();
 };
 

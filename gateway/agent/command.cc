@@ -45,7 +45,10 @@ void add_run(CLI::App& agent, int& exit_code) {
       ->capture_default_str();
   command->add_flag("!--no-usage-in-stream", options->usage_in_stream,
                     "the model server refuses stream_options: do not ask it for usage in streams");
-  command->add_option("--slots", options->slots, "calls at once, per model")->capture_default_str();
+  command->add_option("--backend-key", options->backend_key, "its API key, as file:PATH or env:NAME");
+  command->add_option("--backend-ca", options->backend_ca,
+                      "PEM file to check an https:// backend against (default: the system's roots)");
+  command->add_option("--slots", options->slots, "calls at once, per model (default: what the server says, else 64)");
   command->add_option("--tunnels", options->most_tunnels, "most tunnels to one gateway")->capture_default_str();
   command->add_option("--grace-ms", options->grace_ms, "for running calls on SIGTERM")->capture_default_str();
   command->add_option("--ping-interval-ms", options->ping_interval_ms, "between pings")->capture_default_str();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
+
 namespace sluice::agent {
 namespace {
 
@@ -54,11 +56,27 @@ void Forwarder::take(std::unique_ptr<tunnel::IncomingCall> call) {
   tasks_.spawn(forward(std::move(call)));
 }
 
+// Nothing is forwarded to a server that may not be the one that was looked at.
+Task<void> Forwarder::wait_for_look(const tunnel::IncomingCall& call, net::Signal& wake) {
+  const Backend::NextLook look(backend_, wake);
+  while (!call.cancelled() && !look.over()) (void)co_await wake.wait();
+}
+
 Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
   net::Signal wake(loop_);
   call->wake_on_change(&wake);
+  if (backend_.out_of_touch()) co_await wait_for_look(*call, wake);
+  if (call->cancelled()) co_return;
   std::vector<http::Header> headers;
-  for (const auto& [name, value] : call->headers()) headers.push_back({name, value});
+  for (const auto& [name, value] : call->headers()) {
+    if (name != tunnel::kModelHeader) {
+      headers.push_back({name, value});
+    } else if (!backend_.serves(percent_decode(value).value_or(std::string()))) {
+      call->wake_on_change(nullptr);
+      co_return call->reset(tunnel::Reset::kRefused);  // of another server than the one that is there now
+    }
+  }
+  if (!backend_.authorization().empty()) headers.push_back({"authorization", backend_.authorization()});
   const std::string_view body = call->body();
   const http::OutgoingRequest request{call->method(), call->path(), headers, {&body, body.empty() ? 0u : 1u}};
   reporter_.call_began();
@@ -73,7 +91,7 @@ Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
     if (answered) pass_on(*out, *call);
     if (out->state() == http::CallState::kFailed && (!answered || out->body().empty())) {
       const Error error = out->error();
-      if (error.kind == ErrorKind::kConnect) backend_.look_now();
+      backend_.look_now();
       call->wake_on_change(nullptr);
       out.reset();  // its request lives in the call
       tunnel::IncomingCall::break_off(std::move(call), reset_for(error));

@@ -5,6 +5,7 @@
 
 #include "agent/backend.h"
 #include "tunnel/agent_tunnel.h"
+#include "tunnel/control.h"
 
 namespace sluice::agent {
 
@@ -20,6 +21,7 @@ class Forwarder final {
 
  private:
   Task<void> forward(std::unique_ptr<tunnel::IncomingCall> call);
+  Task<void> wait_for_look(const tunnel::IncomingCall& call, net::Signal& wake);
 
   net::Loop& loop_;
   net::TaskGroup& tasks_;

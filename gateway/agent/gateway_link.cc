@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdio>
+#include <cstring>
 
 #include "base/ids.h"
 #include "net/tls_context.h"
@@ -50,6 +51,10 @@ void GatewayLink::fill_places(const tunnel::Hello& hello) {
   for (; wanted_ < now; ++wanted_) context_.tasks.spawn(keep_place());
   reconnect_cap_ = std::clamp<std::chrono::milliseconds>(std::chrono::milliseconds(hello.reconnect_cap_ms), kFirstBound,
                                                          kLongestCap);
+  if (!trouble_.empty() || !greeted_) {
+    std::printf("connected to %s\n", url_.authority.c_str());
+    std::fflush(stdout);
+  }
   trouble_.clear();
   if (!greeted_) {
     greeted_ = true;
@@ -119,7 +124,9 @@ void GatewayLink::complain(std::string_view what) {
 Task<std::unique_ptr<net::Stream>> GatewayLink::dial() {
   Result<std::unique_ptr<net::Stream>> stream = co_await connect();
   if (stream) co_return std::move(*stream);
-  complain(stream.error().what);
+  const Error& error = stream.error();
+  const bool of_system = error.kind == ErrorKind::kConnect && error.os_code != 0;
+  complain(of_system ? std::strerror(error.os_code) : error.what);
   co_return nullptr;
 }
 

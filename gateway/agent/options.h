@@ -18,10 +18,12 @@ struct PairOptions {
 
 struct RunOptions {
   std::string dir;
-  std::string backend;              // "http://127.0.0.1:8000"
+  std::string backend;              // "http://127.0.0.1:8000", or https
+  std::string backend_key;          // "file:PATH" or "env:NAME": sent to it as Bearer; empty: none
+  std::string backend_ca;           // PEM file that its certificate is checked against; empty: the system's
   bool usage_in_stream = true;      // a gateway may ask the model server for usage in streams
   std::string cap_member = "auto";  // as what a gateway sends the cap of a chat: tunnel::kCapMemberNames
-  std::uint32_t slots = 64;         // calls that the model server takes at once, per model
+  std::uint32_t slots = 0;          // calls that it takes at once, per model; 0: it is asked
   std::uint32_t most_tunnels = 8;   // to one gateway
   std::uint32_t grace_ms = 30'000;  // running calls may take so long to end on SIGTERM
   std::uint32_t ping_interval_ms = 10'000;

@@ -49,9 +49,10 @@ class Reporter final {
   // Rises with each change of the models; telemetry waits for the next line.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
-  void set_models(const upstream::ModelList& list, std::uint32_t slots);
-  // The model server is away: its models are still named, as unavailable.
-  void set_unavailable();
+  // `trouble`: what is wrong all the same; empty: nothing.
+  void set_models(const upstream::ModelList& list, std::uint32_t slots, std::string trouble);
+  // The model server is away, and why: its models are still named, as unavailable.
+  void set_unavailable(std::string trouble);
   void set_telemetry(tunnel::Telemetry telemetry) { telemetry_ = std::move(telemetry); }
   void call_began() noexcept { ++running_; }
   void call_answered() noexcept { ++answering_; }
@@ -73,6 +74,7 @@ class Reporter final {
   std::uint64_t version_ = 1;
   std::uint64_t sequence_ = 0;
   std::vector<tunnel::ModelHealth> models_;
+  std::string trouble_;
   tunnel::Telemetry telemetry_;
   std::uint32_t running_ = 0;
   std::uint32_t answering_ = 0;

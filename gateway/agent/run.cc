@@ -19,12 +19,12 @@ constexpr std::chrono::seconds kTelemetryInterval{5};
 // All that a running agent is made of, in the order in which it must die.
 class Program final {
  public:
-  Program(const RunOptions& options, Credentials credentials, const http::BaseUrl& backend)
+  Program(const RunOptions& options, Credentials credentials, BackendAccess backend)
       : options_(options),
         credentials_(std::move(credentials)),
         event_(loop_),
         tasks_(loop_, [](const char* what) { std::fprintf(stderr, "sluice agent: fault: %s\n", what); }),
-        backend_(loop_, tasks_, backend, options_, reporter_),
+        backend_(loop_, tasks_, std::move(backend), options_, reporter_),
         forwarder_(loop_, tasks_, backend_, reporter_),
         context_{loop_, tasks_, forwarder_, reporter_, credentials_, buffered_, {}},
         signals_(loop_.executor(), SIGTERM, SIGINT),
@@ -48,6 +48,7 @@ class Program final {
       stopping_ = true;
       event_.notify();
     });
+    backend_.watch_found(&event_);
     tasks_.spawn(backend_.watch());
     for (const auto& link : links_) link->start();
     tasks_.spawn(supervise());
@@ -57,8 +58,8 @@ class Program final {
 
  private:
   Task<void> supervise() {
-    while (!stopping_ && !greeted()) (void)co_await event_.wait();
-    if (greeted()) {
+    while (!stopping_ && !(greeted() && backend_.found())) (void)co_await event_.wait();
+    if (!stopping_) {
       std::puts("ready");
       std::fflush(stdout);
     }
@@ -102,9 +103,9 @@ int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
   constexpr rlimit kNoCore{0, 0};  // a core would hold prompts and answers
   ::setrlimit(RLIMIT_CORE, &kNoCore);
-  const std::optional<http::BaseUrl> backend = http::parse_base_url(options.backend);
-  if (!backend) {
-    std::fprintf(stderr, "sluice agent: --backend %s is not an http:// URL\n", options.backend.c_str());
+  absl::StatusOr<BackendAccess> backend = make_backend_access(options);
+  if (!backend.ok()) {
+    std::fprintf(stderr, "sluice agent: %s\n", std::string(backend.status().message()).c_str());
     return 2;
   }
   absl::StatusOr<Credentials> credentials = Credentials::load(options.dir);
@@ -112,7 +113,7 @@ int run(const RunOptions& options) {
     std::fprintf(stderr, "sluice agent: %s\n", std::string(credentials.status().message()).c_str());
     return 1;
   }
-  Program program(options, std::move(*credentials), *backend);
+  Program program(options, std::move(*credentials), *std::move(backend));
   if (const absl::Status status = program.add_gateways(); !status.ok()) {
     std::fprintf(stderr, "sluice agent: %s\n", std::string(status.message()).c_str());
     return 1;

@@ -5,8 +5,9 @@
 
 namespace sluice::agent {
 
-// Runs until SIGTERM or SIGINT; then every tunnel leaves and running calls end within the grace period. Prints "ready"
-// on standard output when the first tunnel is up. Returns the exit code.
+// Runs until SIGTERM or SIGINT; then every tunnel leaves and running calls end within the grace period. Prints
+// what the model server serves and every change of it on standard output, "ready" once there is that and a tunnel, and
+// each failure with its reason on standard error. Returns the exit code.
 [[nodiscard]] int run(const RunOptions& options);
 
 }  // namespace sluice::agent

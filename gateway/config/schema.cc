@@ -106,6 +106,8 @@ void describe_tunnel(Tunnel& s, Keys& k) {
   k.number("max_streams", s.max_streams, {1, 1'000'000}, "calls on one tunnel at once");
   k.number("agent_slots", s.agent_slots, {1, 1'000'000},
            "concurrent calls for each model of an agent that reports no slots");
+  k.number("max_agent_slots", s.max_agent_slots, {1, 1'000'000},
+           "most concurrent calls for each model of an agent, whatever it reports");
   k.duration("head_time", s.head_time, {Duration(100), kDay},
              "of a call to an agent: from the request to the head of its answer");
   k.duration("stream_gap", s.stream_gap, {Duration(100), kDay},

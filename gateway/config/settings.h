@@ -118,10 +118,11 @@ struct Tunnel {
   std::uint32_t missed_pings = 3;
   std::size_t connection_window = 16 * 1024 * 1024;
   std::size_t stream_window = 256 * 1024;
-  std::uint32_t max_streams = 10'000;  // of one tunnel
-  std::uint32_t agent_slots = 64;      // concurrent calls of an agent that does not say
-  Duration head_time{600'000};         // from the request to the answer's head
-  Duration stream_gap{600'000};        // silence inside an answer
+  std::uint32_t max_streams = 10'000;    // of one tunnel
+  std::uint32_t agent_slots = 64;        // concurrent calls of an agent that does not say
+  std::uint32_t max_agent_slots = 1024;  // of a model on an agent, whatever it claims
+  Duration head_time{600'000};           // from the request to the answer's head
+  Duration stream_gap{600'000};          // silence inside an answer
   Duration reconnect_cap{5'000};
   bool operator==(const Tunnel&) const = default;
 };

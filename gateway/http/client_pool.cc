@@ -82,6 +82,7 @@ struct ClientPool::State final : private net::Alarm {
   ClientPoolOptions options;
   std::shared_ptr<HostAddresses> addresses;  // kept by a look-up under way, too
   std::list<Idle> idle;                      // the last used first
+  std::size_t in_use = 0;                    // connections that carry a call
   bool closed = false;
   std::array<char, kReadBytes> scratch;  // filled and emptied between two awaits
 
@@ -93,9 +94,9 @@ struct ClientPool::State final : private net::Alarm {
   void write_head(const OutgoingRequest& request, Buffer& into) const;
   Task<Status> send(net::Stream& stream, Progress& progress);
   Task<Status> receive(net::Stream& stream, Progress& progress, AnswerParser& parser, net::Deadline head_deadline);
+  [[nodiscard]] bool usable(const Idle& connection) noexcept;
 
  private:
-  [[nodiscard]] bool usable(const Idle& connection) noexcept;
   void expired() noexcept override;
   void sweep_by(MonoTime latest) noexcept;
 
@@ -146,6 +147,7 @@ bool was_untouched(net::Stream& stream, std::uint64_t sent_before, const Error& 
 Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream, Progress& progress,
                     net::Deadline head_deadline, Connection connection) {
   progress.stream = stream.get();
+  ++pool.in_use;
   AnswerParser parser(pool.options.head_bytes);
   const std::uint64_t sent_before = stream->sent_bytes();
   const Status sent = co_await pool.send(*stream, progress);
@@ -154,6 +156,7 @@ Task<Tried> attempt(ClientPool::State& pool, std::unique_ptr<net::Stream> stream
   if (sent || sent.error().kind == ErrorKind::kClosed)
     done = co_await pool.receive(*stream, progress, parser, head_deadline);
   progress.stream = nullptr;
+  --pool.in_use;
   if (done) {
     if (sent && parser.keeps_alive() && !progress.abandoned()) {
       pool.give_back(std::move(stream), pool.idle_until(parser, progress));
@@ -211,6 +214,11 @@ std::unique_ptr<OutgoingCall> ClientPool::start(const OutgoingRequest& request, 
   auto progress = std::make_shared<Progress>(state_->loop, request, wake);
   state_->tasks.spawn(drive(state_, progress, head_deadline));
   return std::make_unique<PooledCall>(std::move(progress));
+}
+
+bool ClientPool::in_touch() noexcept {
+  return state_->in_use != 0 ||
+         std::ranges::any_of(state_->idle, [this](const Idle& connection) { return state_->usable(connection); });
 }
 
 bool ClientPool::State::usable(const Idle& connection) noexcept {

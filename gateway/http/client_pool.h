@@ -42,6 +42,10 @@ class ClientPool final {
   [[nodiscard]] std::unique_ptr<OutgoingCall> start(const OutgoingRequest& request, net::Signal& wake,
                                                     net::Deadline head_deadline) noexcept;
 
+  // Whether a connection to the server is open now: one in use, or an idle one that the server has not closed. False:
+  // it may have been started anew since the last call.
+  [[nodiscard]] bool in_touch() noexcept;
+
   struct State;  // shared with the calls under way
 
  private:

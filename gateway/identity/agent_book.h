@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "identity/binding.h"
 
 namespace sluice::identity {
 
@@ -22,6 +23,7 @@ struct Agent {
   WallTime created;
   bool revoked = false;
   bool suspended = false;  // until a person resumes it
+  Binding binding{};
 };
 
 // "agent_1f2e3d4c5b6a7988": how certificates, the admin API and audit records name an agent.

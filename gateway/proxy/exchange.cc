@@ -181,7 +181,7 @@ bool Exchange::may_name_prompt() const noexcept {
 // Which model is it? False: nobody knows it.
 bool Exchange::find_model() {
   const auto found = conf_->models->find(std::string_view(asked_.model));
-  if (found == conf_->models->end() || !worker_.pool.knows(asked_.model)) return false;
+  if (found == conf_->models->end() || !worker_.pool.knows(wanted(asked_.model))) return false;
   call_.model = found->first;
   model_ = &found->second;
   call_.model_index = model_->index;

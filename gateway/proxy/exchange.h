@@ -84,6 +84,10 @@ class Exchange final {
   Status understand();
   [[nodiscard]] bool may_name_prompt() const noexcept;
   bool find_model();
+  // For this call's tenant. REQUIRES: identify().
+  [[nodiscard]] upstream::Wanted wanted(std::string_view model) const noexcept {
+    return {model, call_.caller.tenant_id};
+  }
   Status admit();
   Task<Status> send();
   Task<Status> relay();

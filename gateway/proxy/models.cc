@@ -33,13 +33,14 @@ Task<Status> Exchange::answer_models() {
   if (route_.endpoint->id == openai::EndpointId::kModel) {
     std::array<char, 512> decoded;
     const std::optional<std::string_view> name = percent_decode(route_.rest, decoded);
-    if (!name || !worker_.pool.knows(*name) || !key_->may_use(*name))
+    if (!name || !worker_.pool.knows(wanted(*name)) || !key_->may_use(*name))
       co_return client_error(ErrorKind::kModelNotFound, "");
     append_model(body, *name, facts_of(*name));
   } else {
     body = R"({"object":"list","data":[)";
-    for (const std::string_view name : worker_.pool.models()) {
-      if (!key_->may_use(name)) continue;
+    for (const upstream::Models::Entry* entry : worker_.pool.models()) {
+      const auto& [name, known] = *entry;
+      if (!known.known_to(call_.caller.tenant_id) || !key_->may_use(name)) continue;
       if (body.back() == '}') body.push_back(',');
       append_model(body, name, facts_of(name));
     }
@@ -56,7 +57,7 @@ Task<Status> Exchange::answer_models() {
 upstream::ModelFacts Exchange::facts_of(std::string_view model) const noexcept {
   const auto settings = conf_->models->find(model);
   const bool renamed = settings != conf_->models->end() && !settings->second.upstream_name.empty();
-  return worker_.pool.facts(model, renamed ? std::string_view(settings->second.upstream_name) : model);
+  return worker_.pool.facts(wanted(model), renamed ? std::string_view(settings->second.upstream_name) : model);
 }
 
 bool Exchange::is_probe(std::string_view path) noexcept { return path == kAlivePath || path == kReadyPath; }

@@ -34,7 +34,7 @@ constexpr Error kNoSlot = {ErrorKind::kOverloaded,
 // as it would for a known model that cannot be reached.
 Task<Status> Exchange::await_model() {
   const net::Deadline hold = net::Deadline::after(conf_->settings.hold);
-  const upstream::Pool::Waiter waiter(worker_.pool, asked_.model, wake_);
+  const upstream::Pool::Waiter waiter(worker_.pool, wanted(asked_.model), wake_);
   client_.watch_client(&wake_);
   while (worker_.pool.learning()) {
     const Result<net::Wake> woken = co_await next(hold);
@@ -84,17 +84,17 @@ Task<Status> Exchange::send() {
 
 Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place* const> tried, Patience patience) {
   upstream::Lease lease;
-  upstream::Supply supply = worker_.pool.take(call_.model, tried, lease);
+  upstream::Supply supply = worker_.pool.take(wanted(call_.model), tried, lease);
   if (supply == upstream::Supply::kTaken) co_return lease;
   if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
-  const upstream::Pool::Waiter waiter(worker_.pool, call_.model, wake_);
+  const upstream::Pool::Waiter waiter(worker_.pool, wanted(call_.model), wake_);
   for (;;) {
     const bool full = supply == upstream::Supply::kFull;
     const net::Deadline limit = full ? patience.queue : patience.hold;
     if (limit.passed()) co_return full ? kNoSlot : kNoPlace;
     const Result<net::Wake> woken = co_await next(limit);
     if (!woken) co_return woken.error();
-    supply = worker_.pool.take(call_.model, tried, lease);
+    supply = worker_.pool.take(wanted(call_.model), tried, lease);
     if (supply == upstream::Supply::kTaken) co_return lease;
   }
 }

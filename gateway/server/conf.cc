@@ -132,7 +132,9 @@ tunnel::RegistryOptions make_registry_options(const config::Settings& settings, 
 }
 
 tunnel::RegistryLimits make_registry_limits(const config::Settings& settings) noexcept {
-  return {.default_slots = settings.tunnel.agent_slots, .most_models = settings.route.models_per_source};
+  return {.default_slots = settings.tunnel.agent_slots,
+          .most_slots = settings.tunnel.max_agent_slots,
+          .most_models = settings.route.models_per_source};
 }
 
 observe::Log::Options make_log_options(const config::Log& log) noexcept {

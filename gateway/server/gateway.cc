@@ -105,6 +105,7 @@ absl::Status Gateway::load() {
   }
   if (absl::Status kept = open_revocations(); !kept.ok()) return kept;
   if (absl::Status agents = agents_->load(); !agents.ok()) return agents;
+  warn_of_unbound();
   if (absl::Status models = restore_models(); !models.ok()) return models;
   if (absl::Status callers = accounts_.load(); !callers.ok()) return callers;
   if (absl::Status applied = apply(); !applied.ok()) return applied;
@@ -160,6 +161,16 @@ absl::Status Gateway::open_agents() {
   return absl::OkStatus();
 }
 
+// Agents that were paired before an agent was bound to models.
+void Gateway::warn_of_unbound() {
+  for (const identity::Agent& agent : book_.all()) {
+    if (agent.revoked || agent.binding.which != identity::BoundModels::kAsBefore) continue;
+    log_.warn(
+        "an agent is bound to no models: it keeps what it served last; pair it again with --model or --any-model",
+        {{"agent", identity::agent_name(agent.id)}, {"name", agent.name}, {"models", agent.binding.models.size()}});
+  }
+}
+
 // What agents served before this start: known, if not reachable yet.
 absl::Status Gateway::restore_models() {
   auto known = store_->known_models();
@@ -170,7 +181,13 @@ absl::Status Gateway::restore_models() {
     of_agent.seen = std::max(of_agent.seen, model.seen);
     of_agent.models.push_back(std::move(model.model));
   }
-  for (auto& [id, remembered] : by_agent) registry_->restore(identity::agent_name(id), std::move(remembered));
+  for (auto& [id, remembered] : by_agent) {
+    const auto agent = book_.live(id);
+    if (!agent) continue;
+    remembered.tenants = agent->binding.tenants;
+    std::erase_if(remembered.models, [&](const std::string& model) { return !agent->binding.allows(model); });
+    registry_->restore(identity::agent_name(id), std::move(remembered));
+  }
   return absl::OkStatus();
 }
 

@@ -52,6 +52,7 @@ class Gateway final : private admin::GatewayControl {
   absl::Status load();
   absl::Status open_revocations();
   absl::Status restore_models();
+  void warn_of_unbound();
   void load_later(absl::Status before);
   admin::Agents::Times pairing_times() const noexcept;
   void start_tunnels();

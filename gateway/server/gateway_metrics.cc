@@ -1,5 +1,8 @@
 // What the metrics endpoint shows beyond what workers count: read at each scrape.
+#include <algorithm>
+
 #include "server/gateway.h"
+#include "server/show.h"
 
 namespace sluice::server {
 
@@ -30,6 +33,12 @@ void Gateway::add_metrics() {
     for (const tunnel::AgentView& agent : registry_->list()) tunnels += agent.tunnels;
     return tunnels;
   });
+  metrics_.gauge_from("sluice_agents_in_trouble",
+                      "Connected agents whose model server cannot be used; agent list says why.", {}, [this] {
+                        return static_cast<double>(std::ranges::count_if(
+                            registry_->list(),
+                            [](const tunnel::AgentView& agent) { return connected(agent) && !agent.trouble.empty(); }));
+                      });
   metrics_.counter_from("sluice_worker_crossings_total", "Calls that went through another worker's tunnel.", {},
                         [this] { return static_cast<double>(registry_->remote_calls()); });
 }

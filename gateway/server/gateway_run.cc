@@ -98,6 +98,7 @@ json::object Gateway::status() {
       {"keys", directory_.keys()},
       {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
       {"reserved", ledger_.reserved()}};
+  status["waiting_for_slots"] = show_waiting(workers_);
   if (accounting_) show(*accounting_, status);
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(show(address));

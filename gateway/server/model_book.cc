@@ -123,7 +123,7 @@ void ModelBook::offered(const tunnel::AgentPtr& agent, const std::vector<tunnel:
     offers.emplace_back(model->name(), std::make_shared<upstream::AgentPlace>(*registry_, agent, model));
     give_way();
   }
-  catalog_.offer(agent->id(), std::move(offers));
+  catalog_.offer(agent->id(), std::move(offers), agent->binding().tenants);
   publish_later();
 }
 
@@ -132,8 +132,11 @@ void ModelBook::withdrawn(const tunnel::AgentPtr& agent) noexcept {
   publish_later();
 }
 
-void ModelBook::remembered(const std::set<std::string>& models) noexcept {
-  catalog_.set_remembered(models);
+void ModelBook::remembered(const std::map<std::string, tunnel::Remembered>& by_agent) noexcept {
+  std::vector<upstream::Catalog::Remembered> all;
+  all.reserve(by_agent.size());
+  for (const auto& [agent, remembered] : by_agent) all.push_back({remembered.models, remembered.tenants});
+  catalog_.set_remembered(std::move(all));
   publish_later();
 }
 

@@ -69,7 +69,7 @@ class ModelBook final : public tunnel::AgentListener {
 
   void offered(const tunnel::AgentPtr& agent, const std::vector<tunnel::AgentModelPtr>& models) noexcept override;
   void withdrawn(const tunnel::AgentPtr& agent) noexcept override;
-  void remembered(const std::set<std::string>& models) noexcept override;
+  void remembered(const std::map<std::string, tunnel::Remembered>& by_agent) noexcept override;
   // For the places of agents. REQUIRED before the first offer.
   void set_registry(tunnel::Registry& registry) noexcept { registry_ = &registry; }
 

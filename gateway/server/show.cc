@@ -20,11 +20,26 @@ json::object show(const tunnel::AgentView& agent) {
   return {{"version", agent.version},
           {"tunnels", agent.tunnels},
           {"models", std::move(models)},
+          {"models_refused", agent.refused},
+          {"trouble", agent.trouble},
           {"cpu_percent", agent.telemetry.cpu_percent},
           {"memory_used_bytes", agent.telemetry.memory_used_bytes},
           {"memory_total_bytes", agent.telemetry.memory_total_bytes},
           {"queue", agent.telemetry.queue},
           {"gpus", agent.telemetry.gpus.size()}};
+}
+
+json::object show_waiting(Workers& workers) {
+  std::map<std::string, std::size_t> calls;
+  std::mutex mutex;
+  workers.run_all([&](WorkerThread& worker) {
+    const auto of_worker = worker.worker().pool.waiting_by_model();
+    const std::lock_guard lock(mutex);
+    for (const auto& [model, count] : of_worker) calls[model] += count;
+  });
+  json::object shown;
+  for (const auto& [model, count] : calls) shown[model] = count;
+  return shown;
 }
 
 namespace {

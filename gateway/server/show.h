@@ -11,6 +11,8 @@ namespace sluice::server {
 [[nodiscard]] inline bool connected(const tunnel::AgentView& agent) noexcept { return agent.tunnels != 0; }
 // What a connected agent says of itself.
 [[nodiscard]] json::object show(const tunnel::AgentView& agent);
+// Models that calls wait for, whether for a slot or for a machine, and how many. REQUIRES: the workers run.
+[[nodiscard]] json::object show_waiting(Workers& workers);
 // Every model that a worker knows, and its free slots. REQUIRES: the workers run.
 [[nodiscard]] json::array show_models(Workers& workers);
 // Adds "journal", where there is one, and "audit".

@@ -44,7 +44,7 @@ std::optional<tunnel::KnownAgent> BookedAgents::find(X509& certificate) const no
   if (!id) return std::nullopt;
   const auto agent = book_.live(*id);
   if (!agent) return std::nullopt;
-  return tunnel::KnownAgent{.id = identity::agent_name(agent->id), .name = agent->name};
+  return tunnel::KnownAgent{.id = identity::agent_name(agent->id), .name = agent->name, .binding = agent->binding};
 }
 
 void BookedAgents::renew(const std::string& agent_id, std::string csr, Signed done) noexcept {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "identity/binding.h"
 #include "identity/sha256.h"
 #include "ledger/audit_record.h"
 
@@ -74,6 +75,7 @@ struct AgentRecord {
   WallTime created;
   std::optional<WallTime> revoked;
   std::optional<WallTime> suspended{};  // refused until it is resumed
+  identity::Binding binding;
 };
 
 // Ids of keys and agents.

@@ -154,6 +154,18 @@ ALTER TABLE keys ADD COLUMN old_until_us INTEGER;
                                                             R"sql(
 -- What a client calls its request.
 ALTER TABLE audit ADD COLUMN client_request_id TEXT NOT NULL DEFAULT '';
+)sql",
+                                                            R"sql(
+-- What an agent may serve, and for whom: bound is the number of BoundModels, models and tenants are JSON arrays. Agents
+-- that are there keep what they served last; pairing keys that wait say nothing of it, and live for minutes anyway.
+ALTER TABLE agents ADD COLUMN bound INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agents ADD COLUMN models TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE agents ADD COLUMN tenants TEXT NOT NULL DEFAULT '[]';
+UPDATE agents SET models = (SELECT json_group_array(model) FROM known_models WHERE agent_id = agents.id);
+DELETE FROM pairing_keys;
+ALTER TABLE pairing_keys ADD COLUMN bound INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pairing_keys ADD COLUMN models TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE pairing_keys ADD COLUMN tenants TEXT NOT NULL DEFAULT '[]';
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -41,9 +41,10 @@ class SqliteStore final : public Store {
   absl::Status set_budget(const BudgetRecord& budget) override;
   absl::Status remove_budget(const BudgetRecord& budget) override;
 
-  absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) override;
-  absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
-                                           WallTime now) override;
+  absl::Status add_pairing_key(const identity::Sha256& hash, const identity::Binding& binding, WallTime now,
+                               WallTime expires) override;
+  absl::StatusOr<AgentRecord> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
+                                         WallTime now) override;
   absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) override;
   absl::Status revoke_agent(std::uint64_t id, WallTime now) override;
   absl::StatusOr<std::vector<AgentRecord>> agents() override;

@@ -79,11 +79,13 @@ class Store : public ledger::UsageStore {
   virtual absl::Status remove_budget(const BudgetRecord& budget) = 0;
 
   // --- Agents ---
-  virtual absl::Status add_pairing_key(const identity::Sha256& hash, WallTime now, WallTime expires) = 0;
-  // Consumes the pairing key and makes the agent, both or neither; of callers that race, one gets an id. kNotFound: no
+  virtual absl::Status add_pairing_key(const identity::Sha256& hash, const identity::Binding& binding, WallTime now,
+                                       WallTime expires) = 0;
+  // Consumes the pairing key and makes the agent, bound as the key is, both or neither; of callers that race, one gets
+  // it. kNotFound: no
   // such key, consumed already, or expired.
-  virtual absl::StatusOr<std::uint64_t> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
-                                                   WallTime now) = 0;
+  virtual absl::StatusOr<AgentRecord> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
+                                                 WallTime now) = 0;
   // kNotFound: no such agent, or it is revoked.
   virtual absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) = 0;
   virtual absl::Status revoke_agent(std::uint64_t id, WallTime now) = 0;

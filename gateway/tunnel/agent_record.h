@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "identity/binding.h"
 #include "tunnel/control.h"
 
 namespace sluice::tunnel {
@@ -16,11 +17,13 @@ namespace sluice::tunnel {
 // Lifetime: shared, because calls may still run when the agent has gone.
 class Agent final {
  public:
-  Agent(std::string id, std::string name, std::size_t workers)
-      : id_(std::move(id)), name_(std::move(name)), tunnels_(workers) {}
+  Agent(std::string id, std::string name, identity::Binding binding, std::size_t workers)
+      : id_(std::move(id)), name_(std::move(name)), binding_(std::move(binding)), tunnels_(workers) {}
 
   [[nodiscard]] const std::string& id() const noexcept { return id_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }  // for people
+  // What it may serve, and for whom; whatever it claims.
+  [[nodiscard]] const identity::Binding& binding() const noexcept { return binding_; }
   // Tunnels of one worker that calls may use now.
   [[nodiscard]] std::atomic<std::uint32_t>& tunnels(std::size_t worker) noexcept { return tunnels_[worker]; }
   [[nodiscard]] std::size_t workers() const noexcept { return tunnels_.size(); }
@@ -49,6 +52,7 @@ class Agent final {
  private:
   const std::string id_;
   const std::string name_;
+  const identity::Binding binding_;
   std::atomic<bool> usage_in_stream_{true};
   std::atomic<CapMember> cap_member_{CapMember::kAuto};
   std::atomic<Mono::duration> renewal_{Mono::duration::zero()};

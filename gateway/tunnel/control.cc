@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/json.h"
+#include "openai/json_text.h"
 
 namespace sluice::tunnel {
 namespace {
@@ -65,6 +66,28 @@ GpuHealth decode_gpu(const json::object& object) {
 
 }  // namespace
 
+std::string clean_text(std::string_view text, std::size_t most_bytes) {
+  std::string clean = openai::valid_utf8(text, most_bytes);
+  for (char& c : clean) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  return clean;
+}
+
+std::string encode_name(std::string_view name) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string text;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f && c != '%') {
+      text += c;
+    } else {
+      text += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return text;
+}
+
 std::string encode(const Hello& hello) {
   return json::serialize(json::value{{"gateway", hello.gateway},
                                      {"generation", hello.generation},
@@ -96,6 +119,7 @@ std::string encode(const Health& health) {
   for (const GpuHealth& gpu : health.telemetry.gpus) gpus.push_back(encode_gpu(gpu));
   return json::serialize(json::value{{"sequence", health.sequence},
                                      {"models", std::move(models)},
+                                     {"trouble", clean_text(health.trouble, kTroubleBytes)},
                                      {"cpu_percent", health.telemetry.cpu_percent},
                                      {"memory_used", health.telemetry.memory_used_bytes},
                                      {"memory_total", health.telemetry.memory_total_bytes},
@@ -148,6 +172,7 @@ std::optional<Health> decode_health(std::string_view text) {
       if (!model.name.empty()) health.models.push_back(std::move(model));
     }
   }
+  health.trouble = clean_text(text_of(*object, "trouble"), kTroubleBytes);
   Telemetry& telemetry = health.telemetry;
   telemetry.cpu_percent = small_number_of(*object, "cpu_percent");
   telemetry.memory_used_bytes = number_of(*object, "memory_used");

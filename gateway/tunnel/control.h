@@ -23,6 +23,11 @@ inline constexpr std::string_view kDrainPath = "/.sluice/v1/drain";
 inline constexpr std::size_t kControlBytes = 1024 * 1024;     // of one body
 inline constexpr std::size_t kHealthBytes = 4 * 1024 * 1024;  // of one health line
 
+// Of a call: the model that it is for, as the agent names it.
+inline constexpr std::string_view kModelHeader = "x-sluice-model";
+// A model's name as a header's value: what is not printable ASCII, and '%', goes as %XX.
+[[nodiscard]] std::string encode_name(std::string_view name);
+
 struct Hello {
   std::string gateway;     // its id
   std::string generation;  // of its start: another one means that it was restarted
@@ -78,8 +83,13 @@ struct Telemetry {
 struct Health {
   std::uint64_t sequence = 0;  // rises with each line of one start, whichever tunnel carries it
   std::vector<ModelHealth> models;
-  Telemetry telemetry;
+  std::string trouble{};  // what is wrong with the model server, for people; empty: nothing
+  Telemetry telemetry{};
 };
+
+// Text of others that people will see, on one line: what is no printable UTF-8 is replaced, and what is longer is cut.
+[[nodiscard]] std::string clean_text(std::string_view text, std::size_t most_bytes);
+inline constexpr std::size_t kTroubleBytes = 256;
 
 enum class DrainScope : std::uint8_t { kTunnel, kGateway };
 

@@ -12,6 +12,7 @@ namespace sluice::tunnel {
 
 namespace {
 
+constexpr std::chrono::seconds kTroubleGap{1};
 constexpr std::size_t kMostLines = 4;          // of one agent that wait to be read; the oldest give way
 constexpr std::chrono::hours kStoreAgain{24};  // while an agent is there, its models are stored anew so often
 
@@ -30,8 +31,11 @@ struct Registry::Entry {
     std::string boot, text;
   };
   std::deque<Line> lines;
-  bool reading = false;   // read_lines() is on its way
-  std::size_t named = 0;  // models, of which those beyond the limit were ignored; 0: none was
+  bool reading = false;  // read_lines() is on its way
+  std::string trouble;   // as the log has it
+  MonoTime trouble_said{};
+  std::size_t refused = 0;  // models that it offers and is not bound to
+  std::size_t named = 0;    // models, of which those beyond the limit were ignored; 0: none was
 };
 
 Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, const RegistryOptions& options,
@@ -86,9 +90,7 @@ void Registry::tell(const AgentPtr& agent) noexcept {
 }
 
 void Registry::tell_remembered() noexcept {
-  std::set<std::string> names;
-  for (const auto& [id, remembered] : remembered_) names.insert(remembered.models.begin(), remembered.models.end());
-  if (listener_ != nullptr) listener_->remembered(names);
+  if (listener_ != nullptr) listener_->remembered(remembered_);
 }
 
 // --- tunnels come and go ---------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ void Registry::accept(unsigned worker, std::unique_ptr<net::Stream> stream) noex
     auto& entry = entries_[known->id];
     if (!entry) {
       entry = std::make_unique<Entry>();
-      entry->agent = std::make_shared<Agent>(known->id, known->name, hosts_.size());
+      entry->agent = std::make_shared<Agent>(known->id, known->name, known->binding, hosts_.size());
       entry->assigned.resize(hosts_.size());
     }
     agent = entry->agent;
@@ -195,6 +197,27 @@ void Registry::read_lines(const AgentPtr& agent) noexcept {
   }
 }
 
+// What it was not paired for is not listed and not called.
+void Registry::keep_bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept {
+  const std::size_t refused =
+      std::erase_if(health.models, [&](const ModelHealth& model) { return !agent->binding().allows(model.name); });
+  if (std::exchange(entry.refused, refused) == refused || refused == 0) return;
+  log_.warn("an agent offers models that it was not paired for; they are not listed",
+            {{"agent", agent->id()}, {"name", agent->name()}, {"refused", refused}, {"kept", health.models.size()}});
+}
+
+// One line for each change, and no more of them than one in kTroubleGap: the agent says what it likes.
+void Registry::note_trouble(const AgentPtr& agent, Entry& entry, const std::string& trouble) noexcept {
+  if (trouble == entry.trouble || Mono::now() < entry.trouble_said + kTroubleGap) return;
+  entry.trouble_said = Mono::now();
+  entry.trouble = trouble;
+  if (trouble.empty())
+    log_.info("an agent's model server is well again", {{"agent", agent->id()}, {"name", agent->name()}});
+  else
+    log_.warn("an agent's model server is in trouble",
+              {{"agent", agent->id()}, {"name", agent->name()}, {"trouble", trouble}});
+}
+
 // What an agent names is kept within the limits, in its order.
 void Registry::bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept {
   const std::size_t named = health.models.size();
@@ -215,6 +238,8 @@ void Registry::take_health(const AgentPtr& agent, const std::string& boot, Healt
     Entry& entry = *entries_.at(agent->id());
     if (entry.boot != boot || health.sequence <= entry.sequence) return;  // overtaken by another tunnel
     const bool first = entry.sequence == 0;
+    keep_bound(agent, entry, health);
+    note_trouble(agent, entry, health.trouble);
     bound(agent, entry, health);
     entry.sequence = health.sequence;
     bool changed = first || health.models.size() != entry.health.models.size();
@@ -222,6 +247,7 @@ void Registry::take_health(const AgentPtr& agent, const std::string& boot, Healt
     for (std::size_t i = 0; i < health.models.size(); ++i) {
       ModelHealth& model = health.models[i];
       if (model.slots == 0) model.slots = limits_.default_slots;
+      model.slots = std::min(model.slots, limits_.most_slots);
       names.push_back(model.name);
       auto& shared = models[model.name];
       if (const auto before = entry.models.find(model.name); before != entry.models.end()) shared = before->second;
@@ -245,7 +271,7 @@ void Registry::take_health(const AgentPtr& agent, const std::string& boot, Healt
   Remembered& remembered = remembered_[agent->id()];
   if (names.empty() || remembered.models == names) return;
   const WallTime now = SystemClock().wall();
-  remembered = {std::move(names), now, now};
+  remembered = {std::move(names), agent->binding().tenants, now, now};
   directory_.remember(agent->id(), remembered.models);
   tell_remembered();
 }
@@ -273,8 +299,15 @@ std::vector<AgentView> Registry::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<AgentView> views;
   for (const auto& [id, entry] : entries_) {
-    AgentView view{id, entry->agent->name(), entry->version,         entry->up,
-                   {}, entry->health.models, entry->health.telemetry};
+    AgentView view{id,
+                   entry->agent->name(),
+                   entry->version,
+                   entry->up,
+                   {},
+                   entry->health.models,
+                   entry->refused,
+                   entry->health.trouble,
+                   entry->health.telemetry};
     for (std::size_t worker = 0; worker < hosts_.size(); ++worker) {
       view.tunnels_by_worker.push_back(entry->agent->tunnels(worker).load(std::memory_order_relaxed));
     }

@@ -32,6 +32,7 @@ class Host;
 struct KnownAgent {
   std::string id;
   std::string name;
+  identity::Binding binding{};
 };
 
 // Which agents may connect; implemented over identity and store.
@@ -49,6 +50,14 @@ class AgentDirectory {
   virtual void remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept = 0;
 };
 
+// Models that an agent served when it was last there.
+struct Remembered {
+  std::vector<std::string> models;
+  std::vector<std::uint64_t> tenants;  // that it is bound to; empty: all
+  WallTime seen;
+  WallTime stored{};  // the registry's own: when the directory heard of them last
+};
+
 // What the control thread hears.
 class AgentListener {
  public:
@@ -58,7 +67,7 @@ class AgentListener {
   // No tunnel of the agent is left, or it has not said yet what it serves.
   virtual void withdrawn(const AgentPtr& agent) noexcept = 0;
   // Models last served by agents that may come back.
-  virtual void remembered(const std::set<std::string>& models) noexcept = 0;
+  virtual void remembered(const std::map<std::string, Remembered>& by_agent) noexcept = 0;
 };
 
 struct RegistryOptions {
@@ -76,14 +85,8 @@ struct RegistryOptions {
 // What a reload may change.
 struct RegistryLimits {
   std::uint32_t default_slots = 64;   // of a model whose agent does not say
+  std::uint32_t most_slots = 1'024;   // of a model, whatever the agent claims
   std::uint32_t most_models = 1'000;  // of one agent; what it names beyond is ignored
-};
-
-// Models that an agent served when it was last there.
-struct Remembered {
-  std::vector<std::string> models;
-  WallTime seen;
-  WallTime stored{};  // the registry's own: when the directory heard of them last
 };
 
 // What the admin API shows.
@@ -92,6 +95,8 @@ struct AgentView {
   std::uint32_t tunnels = 0;
   std::vector<std::uint32_t> tunnels_by_worker;
   std::vector<ModelHealth> models;  // busy: as the agent says
+  std::size_t refused = 0;          // models that it offers and is not bound to
+  std::string trouble;              // of its model server, as it says
   Telemetry telemetry;
 };
 
@@ -164,6 +169,8 @@ class Registry final {
   // On the control thread.
   void read_lines(const AgentPtr& agent) noexcept;
   void take_health(const AgentPtr& agent, const std::string& boot, Health health) noexcept;
+  void keep_bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept;
+  void note_trouble(const AgentPtr& agent, Entry& entry, const std::string& trouble) noexcept;
   void bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept;
   void tell(const AgentPtr& agent) noexcept;
   void tell_remembered() noexcept;

@@ -19,7 +19,9 @@ void Catalog::list(const std::string& upstream, std::vector<std::string> models)
   upstreams_[upstream] = {number_of(upstream), std::move(models)};
 }
 
-void Catalog::offer(const std::string& agent, std::vector<Offer> offers) { agents_[agent] = std::move(offers); }
+void Catalog::offer(const std::string& agent, std::vector<Offer> offers, std::vector<std::uint64_t> tenants) {
+  agents_[agent] = {std::move(offers), std::move(tenants)};
+}
 
 void Catalog::drop_upstream(const std::string& upstream) {
   upstreams_.erase(upstream);
@@ -33,15 +35,13 @@ void Catalog::set_configured(std::set<std::string> models, std::map<std::string,
   aliases_ = std::move(aliases);
 }
 
-void Catalog::set_remembered(std::set<std::string> models) { remembered_ = std::move(models); }
-
 // One joining. Names come in twice: those that were known before find their places first, so that a newcomer with many
 // names displaces nobody's.
 class Catalog::Join final {
  public:
   explicit Join(const Catalog& catalog) : catalog_(catalog) {
-    for (const std::string& model : catalog.configured_) models_->known.try_emplace(model);
-    for (const auto& [name, upstream_name] : catalog.aliases_) models_->known.try_emplace(name);
+    for (const std::string& model : catalog.configured_) models_->known[model].everyone = true;
+    for (const auto& [name, upstream_name] : catalog.aliases_) models_->known[name].everyone = true;
   }
 
   void learn_all() {
@@ -54,12 +54,23 @@ class Catalog::Join final {
   void place_all() {
     for (const auto& [source, upstream] : catalog_.upstreams_) {
       for (const std::string& model : upstream.models) {
-        if (KnownModel* known = find(model)) known->upstreams.push_back(upstream.number);
+        if (KnownModel* known = find(model)) {
+          known->upstreams.push_back(upstream.number);
+          known->everyone = true;
+        }
       }
     }
-    for (const auto& [source, offers] : catalog_.agents_) {
-      for (const auto& [model, place] : offers) {
-        if (KnownModel* known = find(model)) known->places.push_back(place);
+    for (const auto& [source, agent] : catalog_.agents_) {
+      for (const auto& [model, place] : agent.offers) {
+        if (KnownModel* known = find(model)) {
+          known->places.push_back(place);
+          make_known(*known, agent.tenants);
+        }
+      }
+    }
+    for (const Remembered& remembered : catalog_.remembered_) {
+      for (const std::string& model : remembered.models) {
+        if (KnownModel* known = find(model)) make_known(*known, remembered.tenants);
       }
     }
   }
@@ -68,13 +79,13 @@ class Catalog::Join final {
   void place_aliases() {
     for (const auto& [name, upstream_name] : catalog_.aliases_) {
       if (name == upstream_name) continue;
-      KnownModel served;
+      KnownModel served{.everyone = true, .tenants = {}, .places = {}, .upstreams = {}};
       for (const auto& [source, upstream] : catalog_.upstreams_) {
         if (std::ranges::find(upstream.models, upstream_name) != upstream.models.end())
           served.upstreams.push_back(upstream.number);
       }
-      for (const auto& [source, offers] : catalog_.agents_) {
-        for (const auto& [model, place] : offers) {
+      for (const auto& [source, agent] : catalog_.agents_) {
+        for (const auto& [model, place] : agent.offers) {
           if (model == upstream_name) served.places.push_back(place);
         }
       }
@@ -84,21 +95,24 @@ class Catalog::Join final {
 
   Joined finish() {
     models_->learning = !catalog_.expected_.empty();
-    models_->names.reserve(models_->known.size());
-    for (const auto& [name, known] : models_->known) models_->names.emplace_back(name);
-    std::ranges::sort(models_->names);
+    models_->sorted.reserve(models_->known.size());
+    for (const Models::Entry& entry : models_->known) models_->sorted.push_back(&entry);
+    std::ranges::sort(models_->sorted, {},
+                      [](const Models::Entry* entry) -> const std::string& { return entry->first; });
     return {std::move(models_), std::move(learned_), ignored_};
   }
 
  private:
   template <class Visit>
   void for_each_name(const Visit& visit) {
-    for (const std::string& model : catalog_.remembered_) visit(model);
+    for (const Remembered& remembered : catalog_.remembered_) {
+      for (const std::string& model : remembered.models) visit(model);
+    }
     for (const auto& [source, upstream] : catalog_.upstreams_) {
       for (const std::string& model : upstream.models) visit(model);
     }
-    for (const auto& [source, offers] : catalog_.agents_) {
-      for (const auto& [model, place] : offers) visit(model);
+    for (const auto& [source, agent] : catalog_.agents_) {
+      for (const auto& [model, place] : agent.offers) visit(model);
     }
   }
 
@@ -111,6 +125,13 @@ class Catalog::Join final {
     }
     models_->known.try_emplace(name);
     learned_.push_back(name);
+  }
+
+  static void make_known(KnownModel& model, const std::vector<std::uint64_t>& tenants) {
+    if (tenants.empty()) model.everyone = true;
+    for (const std::uint64_t tenant : tenants) {
+      if (!model.known_to(tenant)) model.tenants.push_back(tenant);
+    }
   }
 
   KnownModel* find(const std::string& name) {

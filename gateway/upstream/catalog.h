@@ -32,8 +32,8 @@ class Catalog final {
   void told_nothing(const std::string& upstream) { expected_.erase(upstream); }
   // Everything that the direct upstream serves from now on.
   void list(const std::string& upstream, std::vector<std::string> models);
-  // Everything that the agent serves from now on.
-  void offer(const std::string& agent, std::vector<Offer> offers);
+  // Everything that the agent serves from now on, for these tenants; none: for all.
+  void offer(const std::string& agent, std::vector<Offer> offers, std::vector<std::uint64_t> tenants = {});
   // Nothing any more. One source of each kind may have the same name.
   void drop_upstream(const std::string& upstream);
   void drop_agent(const std::string& agent);
@@ -41,7 +41,11 @@ class Catalog final {
   // Models that are known whoever serves them, because the conf names them. `aliases`: our name → the places' name.
   void set_configured(std::set<std::string> models, std::map<std::string, std::string> aliases);
   // Models last served by agents that may come back.
-  void set_remembered(std::set<std::string> models);
+  struct Remembered {
+    std::vector<std::string> models;
+    std::vector<std::uint64_t> tenants;  // empty: all
+  };
+  void set_remembered(std::vector<Remembered> of_agents) { remembered_ = std::move(of_agents); }
 
   struct Joined {
     std::unique_ptr<Models> models;
@@ -55,15 +59,19 @@ class Catalog final {
     std::uint32_t number = 0;
     std::vector<std::string> models;
   };
+  struct Agent {
+    std::vector<Offer> offers;
+    std::vector<std::uint64_t> tenants;
+  };
   class Join;
 
   std::size_t most_learned_ = 10'000;
   std::map<std::string, std::uint32_t> numbers_;  // of direct upstreams
   std::map<std::string, Upstream> upstreams_;
-  std::map<std::string, std::vector<Offer>> agents_;
+  std::map<std::string, Agent> agents_;
   std::set<std::string> expected_;  // upstreams that have not listed yet
   std::set<std::string> configured_;
-  std::set<std::string> remembered_;
+  std::vector<Remembered> remembered_;
   std::map<std::string, std::string> aliases_;
   std::set<std::string, std::less<>> learned_;  // at the last join
 };

@@ -48,6 +48,8 @@ class Place {
   }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
   [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
+  // Whether calls of this tenant may go here.
+  [[nodiscard]] virtual bool serves(std::uint64_t /*tenant_id*/) const noexcept { return true; }
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
   // Takes a slot if one is free; each one taken is freed once.
   [[nodiscard]] virtual bool take_slot() noexcept = 0;

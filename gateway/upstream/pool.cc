@@ -30,9 +30,9 @@ void Pool::set_upstreams(std::vector<std::shared_ptr<Place>> places) {
   wake_all();
 }
 
-const KnownModel* Pool::find(std::string_view model) const noexcept {
-  const auto found = models_->known.find(model);
-  return found == models_->known.end() ? nullptr : &found->second;
+const KnownModel* Pool::find(Wanted wanted) const noexcept {
+  const auto found = models_->known.find(wanted.model);
+  return found == models_->known.end() || !found->second.known_to(wanted.tenant_id) ? nullptr : &found->second;
 }
 
 const std::shared_ptr<Place>* Pool::place(const KnownModel& model, std::size_t at) const noexcept {
@@ -41,8 +41,8 @@ const std::shared_ptr<Place>* Pool::place(const KnownModel& model, std::size_t a
   return number < upstreams_.size() && upstreams_[number] ? &upstreams_[number] : nullptr;
 }
 
-Supply Pool::take(std::string_view model, std::span<const Place* const> tried, Lease& lease) {
-  const KnownModel* known = find(model);
+Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lease) {
+  const KnownModel* known = find(wanted);
   if (known == nullptr) return Supply::kUnknown;
   Supply supply = Supply::kUnreachable;
   const std::shared_ptr<Place>* best = nullptr;
@@ -50,7 +50,9 @@ Supply Pool::take(std::string_view model, std::span<const Place* const> tried, L
   const std::size_t start = size == 0 ? 0 : ++turn_ % size;
   for (std::size_t i = 0; i < size; ++i) {
     const std::shared_ptr<Place>* at = place(*known, (start + i) % size);
-    if (at == nullptr || !(*at)->reachable() || std::ranges::find(tried, at->get()) != tried.end()) continue;
+    if (at == nullptr || !(*at)->serves(wanted.tenant_id) || !(*at)->reachable() ||
+        std::ranges::find(tried, at->get()) != tried.end())
+      continue;
     supply = Supply::kFull;
     if ((*at)->free_slots() > 0 && (best == nullptr || (*at)->free_slots() > (*best)->free_slots())) best = at;
   }
@@ -59,17 +61,17 @@ Supply Pool::take(std::string_view model, std::span<const Place* const> tried, L
   return Supply::kTaken;
 }
 
-Pool::Waiter::Waiter(Pool& pool, std::string_view model, net::Signal& wake) : pool_(pool) {
-  position_ = pool_.waiters_.insert(pool_.waiters_.end(), {model, &wake});
+Pool::Waiter::Waiter(Pool& pool, Wanted wanted, net::Signal& wake) : pool_(pool) {
+  position_ = pool_.waiters_.insert(pool_.waiters_.end(), {wanted, &wake});
   pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_seq_cst);
 }
 
 Pool::Waiter::~Waiter() {
-  const std::string_view model = position_->model;
+  const Wanted wanted = position_->wanted;
   pool_.waiters_.erase(position_);
   pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_relaxed);
   // This one may have been told of a free slot and leaves without it: pass the word on.
-  const KnownModel* known = pool_.find(model);
+  const KnownModel* known = pool_.find(wanted);
   if (known == nullptr) return;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = pool_.place(*known, i);
@@ -81,18 +83,18 @@ void Pool::wake_all() noexcept {
   for (const Waiting& waiting : waiters_) waiting.wake->notify();
 }
 
-bool Pool::serves(std::string_view name, std::string_view model) const noexcept {
-  const KnownModel* known = find(model);
+bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
+  const KnownModel* known = find(wanted);
   if (known == nullptr) return false;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
-    if (at != nullptr && (*at)->name() == name) return true;
+    if (at != nullptr && (*at)->name() == name && (*at)->serves(wanted.tenant_id)) return true;
   }
   return false;
 }
 
 Pool::Woken Pool::wake_one(std::string_view place) noexcept {
-  const auto first = std::ranges::find_if(waiters_, [&](const Waiting& w) { return serves(place, w.model); });
+  const auto first = std::ranges::find_if(waiters_, [&](const Waiting& w) { return serves(place, w.wanted); });
   if (first == waiters_.end()) return Woken::kNone;
   // To the back: several slots freed in one turn wake several waiters, though none has left the queue yet.
   waiters_.splice(waiters_.end(), waiters_, first);
@@ -109,13 +111,22 @@ void Pool::slot_freed(std::string_view place) noexcept {
   }
 }
 
-ModelFacts Pool::facts(std::string_view model, std::string_view upstream_name) const noexcept {
+// A name that nobody knows is a client's own text, and shown to nobody.
+std::map<std::string, std::size_t> Pool::waiting_by_model() const {
+  std::map<std::string, std::size_t> calls;
+  for (const Waiting& waiting : waiters_) {
+    if (find(waiting.wanted) != nullptr) ++calls[std::string(waiting.wanted.model)];
+  }
+  return calls;
+}
+
+ModelFacts Pool::facts(Wanted wanted, std::string_view upstream_name) const noexcept {
   ModelFacts all;
-  const KnownModel* known = find(model);
+  const KnownModel* known = find(wanted);
   if (known == nullptr) return all;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
-    if (at == nullptr) continue;
+    if (at == nullptr || !(*at)->serves(wanted.tenant_id)) continue;
     all.created = std::max(all.created, (*at)->created(upstream_name));
     const std::uint64_t context = (*at)->context_length(upstream_name);
     if (context != 0) all.context_tokens = all.context_tokens == 0 ? context : std::min(all.context_tokens, context);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +19,13 @@
 namespace sluice::upstream {
 
 class Pool;
+
+// Which model, and whose call it is.
+// Lifetime: of the name.
+struct Wanted {
+  std::string_view model;
+  std::uint64_t tenant_id = 0;
+};
 
 // A slot on a place, given back on destruction.
 class Lease final {
@@ -48,7 +56,7 @@ enum class Supply : std::uint8_t {
 // Lifetime: outlives every lease and waiter.
 class Pool final {
   struct Waiting {
-    std::string_view model;
+    Wanted wanted;
     net::Signal* wake;
   };
 
@@ -65,14 +73,14 @@ class Pool final {
   // This worker's places of the direct upstreams, by their numbers; null: no such upstream any more. Wakes who waits.
   void set_upstreams(std::vector<std::shared_ptr<Place>> places);
 
-  // Tries to take a slot for `model`, leaving out places that were `tried`. Never waits.
-  [[nodiscard]] Supply take(std::string_view model, std::span<const Place* const> tried, Lease& lease);
+  // Tries to take a slot on a place that serves the tenant, leaving out those that were `tried`. Never waits.
+  [[nodiscard]] Supply take(Wanted wanted, std::span<const Place* const> tried, Lease& lease);
 
-  // While it lives, `wake` is notified when another take() for `model` is worth it; of those who could use a freed slot
+  // While it lives, `wake` is notified when another take() of the same is worth it; of those who could use a freed slot
   // one, in order. Lifetime: the pool, the name and the signal outlive it.
   class Waiter final {
    public:
-    Waiter(Pool& pool, std::string_view model, net::Signal& wake);
+    Waiter(Pool& pool, Wanted wanted, net::Signal& wake);
     ~Waiter();
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
@@ -81,6 +89,8 @@ class Pool final {
     Pool& pool_;
     std::list<Waiting>::iterator position_;
   };
+  // Known models that calls wait for, and how many of them.
+  [[nodiscard]] std::map<std::string, std::size_t> waiting_by_model() const;
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
 
   // Something changed for everybody: an agent came or went, an upstream is reachable again.
@@ -88,23 +98,24 @@ class Pool final {
 
   // Some upstream has not said yet what it serves: nobody can tell which models are unknown.
   [[nodiscard]] bool learning() const noexcept { return models_->learning; }
-  [[nodiscard]] bool knows(std::string_view model) const noexcept { return find(model) != nullptr; }
-  // Names of all known models, sorted. Valid until the next set_models().
-  [[nodiscard]] std::span<const std::string_view> models() const noexcept { return models_->names; }
+  // Whether there is such a model for this tenant.
+  [[nodiscard]] bool knows(Wanted wanted) const noexcept { return find(wanted) != nullptr; }
+  // All known models, by name. Valid until the next set_models().
+  [[nodiscard]] std::span<const Models::Entry* const> models() const noexcept { return models_->sorted; }
   // The same, each with the places that serve it, as this worker sees them.
   using Served = std::pair<std::string, std::vector<std::shared_ptr<const Place>>>;
   [[nodiscard]] std::vector<Served> served() const;
-  // What the places of `model`, which call it `upstream_name`, say of it: the latest date, and the shortest context, which
-  // fits whichever of them gets the call. 0: none says.
-  [[nodiscard]] ModelFacts facts(std::string_view model, std::string_view upstream_name) const noexcept;
+  // What the places of a model, which call it `upstream_name`, say of it: the latest date, and the shortest context,
+  // which fits whichever of them gets the call. 0: none says.
+  [[nodiscard]] ModelFacts facts(Wanted wanted, std::string_view upstream_name) const noexcept;
 
  private:
   friend class Lease;
   void slot_freed(std::string_view place) noexcept;
   enum class Woken : std::uint8_t { kOne, kNone };
   Woken wake_one(std::string_view place) noexcept;
-  [[nodiscard]] bool serves(std::string_view place, std::string_view model) const noexcept;
-  [[nodiscard]] const KnownModel* find(std::string_view model) const noexcept;
+  [[nodiscard]] bool serves(std::string_view place, Wanted wanted) const noexcept;
+  [[nodiscard]] const KnownModel* find(Wanted wanted) const noexcept;
   [[nodiscard]] static std::size_t count(const KnownModel& model) noexcept {
     return model.places.size() + model.upstreams.size();
   }

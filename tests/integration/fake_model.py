@@ -142,6 +142,8 @@ class FakeModel:
         self.tells_models.set()
         self.asked_for_models = threading.Event()
         self.listing = None  # what GET /v1/models answers instead of the models
+        self.paths = {}  # handlers of GET requests, by path
+        self.gets = []
         self.requests = []
         self.handlers = {}
         self.lock = threading.Lock()
@@ -164,6 +166,10 @@ class FakeModel:
     def close(self):
         self.closing = True
         self.tells_models.set()
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which would hold the port
+        except OSError:
+            pass
         self.listener.close()
         with self.lock:
             for sock in self.open:
@@ -204,6 +210,9 @@ class FakeModel:
     def _handler_of(self, request):
         if request.method == "GET":
             path = request.target.split("?")[0]
+            self.gets.append(request)
+            if path in self.paths:
+                return self.paths[path]
             if path == "/v1/models":
                 self.asked_for_models.set()
                 self.tells_models.wait()

@@ -205,14 +205,14 @@ class Gateway:
 
 
 class Agent:
-    def __init__(self, gateway, backend, name="agent", options=()):
-        self.options = options
+    def __init__(self, gateway, backend, name="agent", bound=("--any-model",), options=()):
         self.gateway = gateway
         self.backend = backend
         self.name = name
+        self.options = list(options)  # of `sluice agent run`
         self.dir = gateway.folder / name
         self.process = None
-        pairing = json.loads(gateway.cli("pair", "create", "--json").stdout)
+        pairing = json.loads(gateway.cli("pair", "create", *bound, "--json").stdout)
         run("agent", "pair", "--gateway", f"https://127.0.0.1:{gateway.port}", "--pairing-key", pairing["key"],
             "--dir", self.dir, "--ca", gateway.ca)
         self.start()

@@ -128,7 +128,7 @@ def pairing_request(folder):
 
 def test_a_flood_of_pairing_requests_does_not_queue_up_before_the_admin_api(make_gateway, tmp_path):
     gateway = make_gateway(via=None)
-    used = json.loads(gateway.cli("pair", "create", "--json").stdout)["key"]
+    used = json.loads(gateway.cli("pair", "create", "--any-model", "--json").stdout)["key"]
     request = {**pairing_request(tmp_path), "pairing_key": used}
     answers = []
 

@@ -195,7 +195,7 @@ def test_an_expired_key_is_401(gateway):
 
 def test_a_pairing_key_is_good_once(make_gateway, tmp_path):
     gateway = make_gateway(via=None)
-    pairing = json.loads(gateway.cli("pair", "create", "--json").stdout)
+    pairing = json.loads(gateway.cli("pair", "create", "--any-model", "--json").stdout)
     arguments = ["agent", "pair", "--gateway", f"https://127.0.0.1:{gateway.port}", "--pairing-key", pairing["key"], "--ca", gateway.ca]
     run(*arguments, "--dir", tmp_path / "a")
     again = run(*arguments, "--dir", tmp_path / "b", check=False)

@@ -117,9 +117,10 @@ TEST_F(CommandTest, BudgetsPairingAndOperations) {
   EXPECT_EQ(text_of(run_json({"budget", "list"}).as_array().at(0).as_object(), "budget"), "usd:7.00/day");
   EXPECT_EQ(run({"budget", "unset", "--tenant", "acme", "--budget", "usd:0/day"}).code, 0);
   EXPECT_EQ(run({"budget", "list"}).out, "none\n");
-  const std::string key(text_of(run_json({"pair", "create"}).as_object(), "key"));
+  const std::string key(text_of(run_json({"pair", "create", "--any-model"}).as_object(), "key"));
   EXPECT_EQ(identity::check_form(key, identity::kPairingKeyPrefix), identity::SecretForm::kGood);
-  EXPECT_NE(run({"pair", "create"}).out.find("sluice agent pair --gateway"), std::string::npos);
+  EXPECT_NE(run({"pair", "create", "--model", "qwen", "--model", "llama"}).out.find("sluice agent pair --gateway"),
+            std::string::npos);
   EXPECT_NE(run({"status"}).out.find("state: running"), std::string::npos);
   EXPECT_EQ(run({"metrics"}).out, "sluice_up 1\n");
   EXPECT_EQ(run({"drain"}).code, 0);

@@ -161,12 +161,15 @@ TEST_F(AdminTest, WhatIsWrongIsSaidInOneLine) {
   gateway.good("POST", "/tenants", {{"name", "acme"}});
   said(409, "POST", "/tenants", {{"name", "acme"}}, "exists already");
   said(400, "GET", "/audit?format=xml", {}, "csv or jsonl");
+  said(400, "POST", "/pairings", {}, "--any-model");
+  said(400, "POST", "/pairings", {{"any_model", true}, {"models", json::array{"m"}}}, "--any-model");
+  said(404, "POST", "/pairings", {{"any_model", true}, {"tenants", json::array{"nobody"}}}, "nobody");
   gateway.gateway.reloaded = absl::InvalidArgumentError("sluice.toml:3:1: no");
   said(400, "POST", "/reload", {}, "sluice.toml:3:1");
 }
 
 TEST_F(AdminTest, AnAgentIsPairedOnceRenewedAndRevoked) {
-  const std::string key = text(gateway.good("POST", "/pairings"), "key");
+  const std::string key = text(gateway.good("POST", "/pairings", {{"any_model", true}}), "key");
   const auto request = *net::create_request("gpu");
   std::string id;
   gateway.on_control([&] {
@@ -190,8 +193,22 @@ TEST_F(AdminTest, AnAgentIsPairedOnceRenewedAndRevoked) {
   gateway.error(404, "DELETE", "/agents/agent_0000000000000001");
 }
 
+TEST_F(AdminTest, AnAgentIsBoundAsItsPairingKeyIs) {
+  gateway.good("POST", "/tenants", {{"name", "beta"}});
+  const json::value made =
+      gateway.good("POST", "/pairings", {{"models", json::array{"qwen", "llama"}}, {"tenants", json::array{"beta"}}});
+  const auto request = *net::create_request("gpu");
+  gateway.on_control([&] { EXPECT_TRUE(gateway.agents.pair(text(made, "key"), request.request, "gpu1").ok()); });
+  const json::object agent = gateway.good("GET", "/agents").as_array().at(0).as_object();
+  EXPECT_EQ(agent.at("may_serve"), (json::array{"llama", "qwen"}));
+  EXPECT_EQ(agent.at("tenants"), json::array{"beta"});
+  const identity::Agent in_book = gateway.book.all().at(0);
+  EXPECT_TRUE(in_book.binding.allows("qwen"));
+  EXPECT_FALSE(in_book.binding.allows("other"));
+}
+
 TEST_F(AdminTest, APairingKeyEndsAfterAQuarterOfAnHour) {
-  const std::string key = text(gateway.good("POST", "/pairings"), "key");
+  const std::string key = text(gateway.good("POST", "/pairings", {{"any_model", true}}), "key");
   const auto request = *net::create_request("gpu");
   gateway.on_control([&] {
     gateway.clock.pass(std::chrono::minutes(15));
@@ -319,7 +336,8 @@ TEST_F(AdminTest, ANewKeyIsNowhereInMemoryOnceItHasBeenSent) {
   constexpr char kMask = 0x5a;
   std::array<char, 43> masked{};
   for (const std::string target : {"/keys", "/pairings"}) {
-    const std::string body = target == "/keys" ? R"({"tenant":"acme","user":"ada","create":true})" : "{}";
+    const std::string body =
+        target == "/keys" ? R"({"tenant":"acme","user":"ada","create":true})" : R"({"any_model":true})";
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

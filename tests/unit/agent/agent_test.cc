@@ -41,7 +41,7 @@ class Directory final : public tunnel::AgentDirectory {
   std::optional<tunnel::KnownAgent> find(X509& certificate) const noexcept override {
     const auto read = net::read_certificate(&certificate);
     fingerprints.push_back(read->fingerprint);
-    return tunnel::KnownAgent{read->common_name, read->common_name};
+    return tunnel::KnownAgent{read->common_name, read->common_name, {}};
   }
   void renew(const std::string& id, std::string csr, Signed done) noexcept override {
     ++renewals;
@@ -61,7 +61,7 @@ class Listener final : public tunnel::AgentListener {
     for (const auto& model : offers) models.push_back(model->name());
   }
   void withdrawn(const tunnel::AgentPtr&) noexcept override { models.clear(); }
-  void remembered(const std::set<std::string>&) noexcept override {}
+  void remembered(const std::map<std::string, tunnel::Remembered>&) noexcept override {}
   tunnel::AgentPtr agent;
   std::vector<std::string> models;
 };
@@ -153,8 +153,9 @@ class AgentTest : public testing::Test {
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     credentials = std::make_unique<Credentials>(std::move(*loaded));
     options.poll_interval_ms = 100;
-    const auto backend_url = http::parse_base_url("http://127.0.0.1:" + std::to_string(model_server.port()));
-    backend = std::make_unique<Backend>(loop, agent_side, *backend_url, options, reporter);
+    options.slots = 64;
+    options.backend = "http://127.0.0.1:" + std::to_string(model_server.port());
+    backend = std::make_unique<Backend>(loop, agent_side, *make_backend_access(options), options, reporter);
     forwarder = std::make_unique<Forwarder>(loop, agent_side, *backend, reporter);
     context =
         std::make_unique<LineContext>(LineContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});

@@ -125,7 +125,7 @@ class ExchangeTest : public test::LoopTest {
     conf->chain = std::make_shared<policy::Chain>(std::move(policies));
     worker.conf = std::move(conf);
     auto models = std::make_shared<upstream::Models>();
-    models->known["m"].places = {place};
+    models->known["m"] = {.everyone = true, .tenants = {}, .places = {place}, .upstreams = {}};
     worker.pool.set_models(std::move(models));
   }
 

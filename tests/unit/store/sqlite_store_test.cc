@@ -171,7 +171,7 @@ TEST_F(SqliteStoreTest, BudgetsAreReplacedAndRemoved) {
 }
 
 TEST_F(SqliteStoreTest, APairingKeyIsConsumedOnceWhoeverRaces) {
-  ASSERT_TRUE(store->add_pairing_key(hash_of(1), kNow, kNow + minutes(15)).ok());
+  ASSERT_TRUE(store->add_pairing_key(hash_of(1), {}, kNow, kNow + minutes(15)).ok());
   EXPECT_EQ(store->pair_agent(hash_of(2), "gpu", kNow).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(store->pair_agent(hash_of(1), "gpu", kNow + minutes(15)).status().code(), absl::StatusCode::kNotFound)
       << "expired";
@@ -189,11 +189,41 @@ TEST_F(SqliteStoreTest, APairingKeyIsConsumedOnceWhoeverRaces) {
   EXPECT_EQ(store->agents()->size(), 1u);
 }
 
+TEST_F(SqliteStoreTest, AnAgentIsBoundAsItsPairingKeyIs) {
+  const identity::Binding binding{
+      .which = identity::BoundModels::kListed, .models = {"a \"model\"", "qwen"}, .tenants = {3, 7}};
+  ASSERT_TRUE(store->add_pairing_key(hash_of(1), binding, kNow, kNow + minutes(15)).ok());
+  const auto paired = store->pair_agent(hash_of(1), "gpu", kNow);
+  ASSERT_TRUE(paired.ok()) << paired.status();
+  EXPECT_EQ(paired->binding, binding);
+  reopen();
+  EXPECT_EQ(store->agents()->at(0).binding, binding);
+}
+
+TEST_F(SqliteStoreTest, AnAgentThatWasPairedBeforeBindingsIsBoundToWhatItServedLast) {
+  ASSERT_TRUE(store->add_pairing_key(hash_of(1), {}, kNow, kNow + minutes(15)).ok());
+  const std::uint64_t id = store->pair_agent(hash_of(1), "gpu", kNow)->id;
+  ASSERT_TRUE(store->set_known_models(id, std::vector<std::string>{"qwen", "llama"}, kNow).ok());
+  store.reset();
+  {
+    auto database = *Database::open(path, std::chrono::seconds(1));
+    for (const std::string table : {"agents", "pairing_keys"}) {
+      for (const std::string column : {"bound", "models", "tenants"})
+        ASSERT_TRUE(database.exec(("ALTER TABLE " + table + " DROP COLUMN " + column).c_str()).ok());
+    }
+    ASSERT_TRUE(database.exec("PRAGMA user_version = 3").ok());
+  }
+  reopen();
+  const identity::Binding expected{
+      .which = identity::BoundModels::kAsBefore, .models = {"llama", "qwen"}, .tenants = {}};
+  EXPECT_EQ(store->agents()->at(0).binding, expected);
+}
+
 TEST_F(SqliteStoreTest, ARevokedAgentsModelsAreNotKnownAndItGetsNoCertificate) {
   std::vector<std::uint64_t> agents;
   for (int i = 0; i < 2; ++i) {
-    ASSERT_TRUE(store->add_pairing_key(hash_of(i), kNow, kNow + minutes(15)).ok());
-    agents.push_back(*store->pair_agent(hash_of(i), "gpu", kNow));
+    ASSERT_TRUE(store->add_pairing_key(hash_of(i), {}, kNow, kNow + minutes(15)).ok());
+    agents.push_back(store->pair_agent(hash_of(i), "gpu", kNow)->id);
     ASSERT_TRUE(store->set_agent_certificate(agents[i], "ab12", kNow + hours(1)).ok());
     ASSERT_TRUE(store->set_known_models(agents[i], std::vector<std::string>{"old"}, kNow).ok());
     ASSERT_TRUE(store->set_known_models(agents[i], std::vector<std::string>{"qwen", "llama"}, kNow).ok());

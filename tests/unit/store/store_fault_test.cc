@@ -85,7 +85,7 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
     const auto tenant = *store->add_tenant({.id = 0, .name = "acme", .limits = {}, .created = kNow, .revoked = {}});
     const auto user =
         *store->add_user({.id = 0, .tenant_id = tenant, .name = "ada", .limits = {}, .created = kNow, .revoked = {}});
-    ASSERT_TRUE(store->add_pairing_key(identity::sha256("pairing"), kNow, kNow + std::chrono::minutes(15)).ok());
+    ASSERT_TRUE(store->add_pairing_key(identity::sha256("pairing"), {}, kNow, kNow + std::chrono::minutes(15)).ok());
 
     FaultyFiles::fail_at(n);
     const auto key =

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
+
 namespace sluice::tunnel {
 namespace {
 
@@ -28,12 +30,29 @@ TEST(Control, HealthSurvivesTheWire) {
   Health health;
   health.sequence = 7;
   health.models = {{"m", ModelState::kReady, 4, 1, 1'700'000'000, 8'192}, {"n", ModelState::kUnavailable, 2, 0}};
+  health.trouble = "connection refused";
   health.telemetry = {12, 1000, 2000, 3, {{"gpu", 50, 10, 20}}};
   const auto read = decode_health(encode(health));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->sequence, 7u);
   EXPECT_EQ(read->models, health.models);
+  EXPECT_EQ(read->trouble, health.trouble);
   EXPECT_EQ(read->telemetry, health.telemetry);
+}
+
+TEST(Control, WhatAnAgentSaysToPeopleIsOneLineOfBoundedText) {
+  EXPECT_EQ(clean_text("a\x1b[31mb\nc\x7f", 100), "a [31mb c ");
+  EXPECT_EQ(clean_text(std::string(1'000, 'x'), 10).size(), 10u);
+  const auto read = decode_health("{\"trouble\":\"" + std::string(9'000, 'y') + "\\n\"}");
+  ASSERT_TRUE(read);
+  EXPECT_LE(read->trouble.size(), kTroubleBytes);
+}
+
+TEST(Control, AnyNameOfAModelPassesAsAHeader) {
+  EXPECT_EQ(encode_name("org/m:tag"), "org/m:tag");
+  const std::string odd = "a b\r\n%\xc3\xa4";
+  EXPECT_EQ(encode_name(odd), "a%20b%0D%0A%25%C3%A4");
+  EXPECT_EQ(percent_decode(encode_name(odd)), odd);
 }
 
 TEST(Control, CertificatesAndScopesSurviveTheWire) {

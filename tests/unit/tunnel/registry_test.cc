@@ -41,11 +41,12 @@ class Directory final : public AgentDirectory {
   std::optional<KnownAgent> find(X509& certificate) const noexcept override {
     const auto read = net::read_certificate(&certificate);
     if (!read.ok() || revoked) return std::nullopt;
-    return KnownAgent{read->common_name, "name of " + read->common_name};
+    return KnownAgent{read->common_name, "name of " + read->common_name, binding};
   }
   void renew(const std::string&, std::string csr, Signed done) noexcept override { done("signed " + csr); }
   void remember(const std::string&, const std::vector<std::string>& models) noexcept override { remembered = models; }
   std::atomic<bool> revoked{false};
+  identity::Binding binding;
   std::vector<std::string> remembered;
 };
 
@@ -56,7 +57,10 @@ class Listener final : public AgentListener {
     models = offered_models;
   }
   void withdrawn(const AgentPtr&) noexcept override { models.clear(); }
-  void remembered(const std::set<std::string>& names) noexcept override { known = names; }
+  void remembered(const std::map<std::string, Remembered>& by_agent) noexcept override {
+    known.clear();
+    for (const auto& [id, remembered] : by_agent) known.insert(remembered.models.begin(), remembered.models.end());
+  }
   AgentPtr agent;
   std::vector<AgentModelPtr> models;
   std::set<std::string> known;
@@ -93,7 +97,7 @@ class EchoAgent final : public CallHandler {
     }
   }
   std::string boot_;
-  std::string line = encode(Health{1, {{"m", ModelState::kReady, 2, 0}}, {}}) + "\n";
+  std::string line = encode(Health{1, {{"m", ModelState::kReady, 2, 0}}, {}, {}}) + "\n";
   std::atomic<std::size_t> buffered{0};
   std::optional<Hello> hello;
   std::unique_ptr<IncomingCall> health;
@@ -322,15 +326,63 @@ TEST_F(RegistryTest, SlotsFollowWhatTheAgentSays) {
   EXPECT_TRUE(model.take_slot());
   EXPECT_TRUE(model.take_slot());
   EXPECT_FALSE(model.take_slot());
-  const std::string more = encode(Health{2, {{"m", ModelState::kReady, 3, 0}}, {}}) + "\n";
+  const std::string more = encode(Health{2, {{"m", ModelState::kReady, 3, 0}}, {}, {}}) + "\n";
   agent.health->write(more);
   ASSERT_TRUE(run_until([&] { return model.free_slots() == 1; }));
-  const std::string away = encode(Health{3, {{"m", ModelState::kUnavailable, 3, 0}}, {}}) + "\n";
+  const std::string away = encode(Health{3, {{"m", ModelState::kUnavailable, 3, 0}}, {}, {}}) + "\n";
   agent.health->write(away);
   ASSERT_TRUE(run_until([&] { return listener.models.empty(); }));
   EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   model.free_slot();
   model.free_slot();
+}
+
+TEST_F(RegistryTest, WhatAnAgentIsNotBoundToIsNotOfferedAndItsSlotsAreClamped) {
+  directory.binding = {.which = identity::BoundModels::kListed, .models = {"m"}, .tenants = {4}};
+  registry->set_limits({.default_slots = 64, .most_slots = 5, .most_models = 10});
+  EchoAgent& agent = make_agent();
+  agent.line = encode(Health{1, {{"m", ModelState::kReady, 9'000, 0}, {"n", ModelState::kReady, 2, 0}}, {}, {}}) + "\n";
+  connect(agent);
+  ASSERT_TRUE(run_until([&] { return !listener.models.empty(); }));
+  ASSERT_EQ(listener.models.size(), 1u);
+  EXPECT_EQ(listener.models[0]->name(), "m");
+  EXPECT_EQ(listener.models[0]->capacity(), 5);
+  EXPECT_EQ(listener.known, std::set<std::string>{"m"});
+  EXPECT_TRUE(listener.agent->binding().serves(4));
+  EXPECT_FALSE(listener.agent->binding().serves(5));
+  EXPECT_EQ(registry->list()[0].refused, 1u);
+}
+
+TEST_F(RegistryTest, ALineThatIsLongerThanTheWindowIsReadAndTheTunnelLives) {
+  registry->set_limits({.default_slots = 64, .most_slots = 64, .most_models = 10'000});
+  EchoAgent& agent = make_agent();
+  Health health{1, {}, {}, {}};
+  for (int i = 0; i < 2'000; ++i) health.models.push_back({std::string(200, 'x') + std::to_string(i), {}, 1, 0});
+  agent.line = encode(health) + "\n";
+  connect(agent);
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 2'000; }));
+  health.sequence = 2;
+  health.models.resize(1'500);
+  const std::string shorter = encode(health) + "\n";
+  agent.health->write(shorter);
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1'500; }));
+  EXPECT_EQ(registry->list()[0].tunnels, 1u);
+}
+
+TEST_F(RegistryTest, ModelsOfAnAgentThatStaysAwayAreForgotten) {
+  EchoAgent& agent = make_agent();
+  connect(agent);
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
+  const WallTime now = SystemClock().wall();
+  registry->forget(now + std::chrono::hours(48), std::chrono::hours(24));  // it is there
+  EXPECT_EQ(listener.known, std::set<std::string>{"m"});
+  agent.tunnel.close();
+  ASSERT_TRUE(run_until([&] { return listener.models.empty(); }));
+  registry->forget(now + std::chrono::hours(71), std::chrono::hours(24));
+  EXPECT_EQ(listener.known, std::set<std::string>{"m"});
+  registry->forget(now + std::chrono::hours(73), std::chrono::hours(24));
+  EXPECT_TRUE(listener.known.empty());
+  EXPECT_TRUE(directory.remembered.empty());
 }
 
 // A ticket that an API connection got must not stand in for a certificate.

@@ -18,6 +18,7 @@ class FakePlace final : public Place {
   CallTimes times() const noexcept override { return {}; }
   bool reachable() const noexcept override { return up; }
   std::int64_t slots() const noexcept override { return slots_.count(); }
+  bool serves(std::uint64_t tenant_id) const noexcept override { return only_for == 0 || only_for == tenant_id; }
   std::int64_t free_slots() const noexcept override { return slots_.free(); }
   bool take_slot() noexcept override { return slots_.take(); }
   void free_slot() noexcept override { slots_.give(); }
@@ -25,6 +26,7 @@ class FakePlace final : public Place {
     return nullptr;
   }
   bool up = true;
+  std::uint64_t only_for = 0;
 
  private:
   std::string name_;
@@ -38,11 +40,12 @@ struct PoolTest : testing::Test {
   std::shared_ptr<FakePlace> large = std::make_shared<FakePlace>("large", 3);
   void know(const std::map<std::string, std::vector<std::shared_ptr<Place>>>& places) {
     auto models = std::make_shared<Models>();
-    for (const auto& [model, of_model] : places) models->known[model].places = of_model;
+    for (const auto& [model, of_model] : places)
+      models->known[model] = {.everyone = true, .tenants = {}, .places = of_model, .upstreams = {}};
     pool.set_models(std::move(models));
   }
   Supply take(std::string_view model, Lease& lease, std::span<const Place* const> tried = {}) {
-    return pool.take(model, tried, lease);
+    return pool.take({model}, tried, lease);
   }
 };
 
@@ -103,7 +106,7 @@ TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
   net::Signal a(loop), b(loop);
-  Pool::Waiter first(pool, "m", a), second(pool, "m", b);
+  Pool::Waiter first(pool, {"m"}, a), second(pool, {"m"}, b);
   int woken = 0;
   net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
   tasks.spawn(wait_once(a, woken));
@@ -124,7 +127,7 @@ TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
   net::Signal a(loop), b(loop);
-  Pool::Waiter for_other(pool, "other", a), for_m(pool, "m", b);
+  Pool::Waiter for_other(pool, {"other"}, a), for_m(pool, {"m"}, b);
   int other_woken = 0, m_woken = 0;
   net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
   tasks.spawn(wait_once(a, other_woken));
@@ -135,6 +138,30 @@ TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
   loop.io().poll();
   EXPECT_EQ(other_woken, 0);
   EXPECT_EQ(m_woken, 1);
+  a.notify();
+  loop.io().restart();
+  loop.io().poll();
+}
+
+TEST_F(PoolTest, APlaceThatIsBoundToATenantTakesNoCallOfAnother) {
+  small->only_for = 7;
+  know({{"m", {small}}});
+  Lease lease, other;
+  EXPECT_EQ(pool.take({"m", 8}, {}, other), Supply::kUnreachable);
+  ASSERT_EQ(pool.take({"m", 7}, {}, lease), Supply::kTaken);
+  // Whoever cannot use a freed slot does not take the word from whoever can.
+  net::Signal a(loop), b(loop);
+  Pool::Waiter cannot(pool, {"m", 8}, a), can(pool, {"m", 7}, b);
+  int cannot_woken = 0, can_woken = 0;
+  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
+  tasks.spawn(wait_once(a, cannot_woken));
+  tasks.spawn(wait_once(b, can_woken));
+  loop.io().poll();
+  lease.release();
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(cannot_woken, 0);
+  EXPECT_EQ(can_woken, 1);
   a.notify();
   loop.io().restart();
   loop.io().poll();
@@ -156,7 +183,7 @@ struct CatalogTest : PoolTest {
 
 TEST_F(CatalogTest, JoinsOffersAndKeepsKnownModelsWithoutPlaces) {
   catalog.set_configured({"alias"}, {{"alias", "real"}});
-  catalog.set_remembered({"kept"});
+  catalog.set_remembered({{{"kept"}, {}}});
   catalog.offer("agent-1", {{"real", small}});
   join();
   Lease lease;
@@ -206,6 +233,21 @@ TEST_F(CatalogTest, NobodyCanTellWhichModelsAreUnknownBeforeEveryUpstreamHasList
   EXPECT_FALSE(learning());
 }
 
+TEST_F(CatalogTest, AModelOfBoundAgentsIsKnownToTheirTenantsAlone) {
+  catalog.offer("of-seven", {{"m", small}, {"shared", small}}, {7});
+  catalog.offer("of-eight", {{"m", large}}, {8, 9});
+  catalog.offer("of-all", {{"shared", large}});
+  catalog.set_remembered({{{"kept"}, {7}}});
+  join();
+  EXPECT_TRUE(pool.knows({"m", 7}) && pool.knows({"m", 9}) && pool.knows({"shared", 3}) && pool.knows({"kept", 7}));
+  EXPECT_FALSE(pool.knows({"m", 3}) || pool.knows({"kept", 8}));
+  ASSERT_EQ(pool.models().size(), 3u);
+  EXPECT_EQ(pool.models()[0]->first, "kept");
+  catalog.set_configured({"m"}, {});
+  join();
+  EXPECT_TRUE(pool.knows({"m", 3}));
+}
+
 TEST_F(CatalogTest, BeyondTheLimitNewNamesAreIgnoredAndKnownOnesStay) {
   catalog.set_most_learned(3);
   catalog.set_configured({"conf"}, {});
@@ -215,12 +257,12 @@ TEST_F(CatalogTest, BeyondTheLimitNewNamesAreIgnoredAndKnownOnesStay) {
   catalog.offer("a", {{"a1", large}, {"a2", large}, {"a3", large}, {"conf", large}});
   join();
   EXPECT_EQ(ignored, 2u);
-  EXPECT_TRUE(pool.knows("b1") && pool.knows("b2") && pool.knows("a1") && pool.knows("conf"));
-  EXPECT_FALSE(pool.knows("a2"));
+  EXPECT_TRUE(pool.knows({"b1"}) && pool.knows({"b2"}) && pool.knows({"a1"}) && pool.knows({"conf"}));
+  EXPECT_FALSE(pool.knows({"a2"}));
   catalog.drop_agent("b");
   join();
-  EXPECT_TRUE(pool.knows("a2") && pool.knows("a3"));
-  EXPECT_FALSE(pool.knows("b1"));
+  EXPECT_TRUE(pool.knows({"a2"}) && pool.knows({"a3"}));
+  EXPECT_FALSE(pool.knows({"b1"}));
 }
 
 TEST_F(CatalogTest, AnUpstreamThatCannotBeAskedKeepsNobodyWaitingAndKeepsWhatItListed) {
@@ -232,7 +274,7 @@ TEST_F(CatalogTest, AnUpstreamThatCannotBeAskedKeepsNobodyWaitingAndKeepsWhatItL
   catalog.told_nothing("first");
   join();
   EXPECT_FALSE(pool.learning());
-  EXPECT_TRUE(pool.knows("a"));
+  EXPECT_TRUE(pool.knows({"a"}));
 }
 
 }  // namespace
