@@ -30,6 +30,9 @@ absl::Status Agents::load() {
   const auto agents = store_.agents();
   if (!agents.ok()) return agents.status();
   for (const store::AgentRecord& agent : *agents) book_.put(in_memory(agent));
+  const auto keys = store_.pairing_keys(clock_.wall());
+  if (!keys.ok()) return keys.status();
+  pairing_keys_.insert(keys->begin(), keys->end());
   return absl::OkStatus();
 }
 
@@ -37,17 +40,21 @@ absl::StatusOr<Agents::PairingKey> Agents::create_pairing_key(const identity::Bi
   identity::NewSecret secret = identity::create_secret(identity::kPairingKeyPrefix);
   const WallTime now = clock_.wall(), expires = now + times_.key_lifetime;
   if (absl::Status done = store_.add_pairing_key(secret.hash, binding, now, expires); !done.ok()) return done;
+  pairing_keys_.insert(secret.hash);
   return PairingKey{.secret = std::move(secret.text), .expires = expires};
 }
 
 absl::StatusOr<Agents::Paired> Agents::pair(std::string_view pairing_key, std::string_view csr, std::string_view name) {
   if (identity::check_form(pairing_key, identity::kPairingKeyPrefix) != identity::SecretForm::kGood)
     return refused_key();
+  const identity::Sha256 hash = identity::sha256(pairing_key);
+  if (!pairing_keys_.contains(hash)) return refused_key();
   if (absl::Status good = check_name("agent", name); !good.ok()) return good;
   // Signed for nobody first: a request that cannot be signed must not cost the pairing key.
   if (const auto tried = ca_.sign(csr, "nobody", std::chrono::seconds(1)); !tried.ok()) return tried.status();
   const WallTime now = clock_.wall();
-  const auto agent = store_.pair_agent(identity::sha256(pairing_key), name, now);
+  const auto agent = store_.pair_agent(hash, name, now);
+  if (agent.ok() || absl::IsNotFound(agent.status())) pairing_keys_.erase(hash);
   if (absl::IsNotFound(agent.status())) return refused_key();
   if (!agent.ok()) return agent.status();
   book_.put(in_memory(*agent));

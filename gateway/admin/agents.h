@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +30,7 @@ class Agents final {
   Agents(store::Store& store, identity::AgentBook& book, const identity::GatewayCa& ca, const Clock& clock, Times times)
       : store_(store), book_(book), ca_(ca), clock_(clock), times_(times) {}
 
-  // Fills the book.
+  // Fills the book, and remembers the pairing keys that are good.
   absl::Status load();
   // Where revocations are written down as well: no backup holds them. Lifetime: outlives this.
   void keep_revocations(store::RevocationLog* log) noexcept { revocations_ = log; }
@@ -48,7 +49,8 @@ class Agents final {
     std::string ca;           // PEM, of agents' certificates
   };
   // kPermissionDenied: the pairing key is unknown, used or expired (one message for all). kInvalidArgument: the request
-  // or the name is wrong; the key is not consumed.
+  // or the name is wrong; the key is not consumed. A key that is not known costs a look into memory: nothing is signed,
+  // checked or asked of the store for it.
   absl::StatusOr<Paired> pair(std::string_view pairing_key, std::string_view csr, std::string_view name);
   // A new certificate (PEM) for an agent. kPermissionDenied: it is not, or no longer, one of ours.
   absl::StatusOr<std::string> renew(std::string_view agent_id, std::string_view csr);
@@ -67,6 +69,7 @@ class Agents final {
   const Clock& clock_;
   Times times_;
   store::RevocationLog* revocations_ = nullptr;
+  std::set<identity::Sha256> pairing_keys_;  // made and not used; the store knows which have expired
 };
 
 }  // namespace sluice::admin

@@ -62,6 +62,18 @@ absl::Status SqliteStore::add_pairing_key(const identity::Sha256& hash, const id
       .run();
 }
 
+absl::StatusOr<std::vector<identity::Sha256>> SqliteStore::pairing_keys(WallTime now) {
+  Statement all(database_, "SELECT hash FROM pairing_keys WHERE consumed_us IS NULL AND expires_us > ?");
+  all.bind(now);
+  std::vector<identity::Sha256> keys;
+  while (all.next()) {
+    const std::string_view hash = all.text(0);
+    std::copy_n(hash.begin(), std::min(hash.size(), keys.emplace_back().size()), keys.back().begin());
+  }
+  if (!all.status().ok()) return all.status();
+  return keys;
+}
+
 absl::StatusOr<AgentRecord> SqliteStore::pair_agent(const identity::Sha256& pairing_key, std::string_view name,
                                                     WallTime now) {
   Transaction transaction(database_);

@@ -43,6 +43,7 @@ class SqliteStore final : public Store {
 
   absl::Status add_pairing_key(const identity::Sha256& hash, const identity::Binding& binding, WallTime now,
                                WallTime expires) override;
+  absl::StatusOr<std::vector<identity::Sha256>> pairing_keys(WallTime now) override;
   absl::StatusOr<AgentRecord> pair_agent(const identity::Sha256& pairing_key, std::string_view name,
                                          WallTime now) override;
   absl::Status set_agent_certificate(std::uint64_t id, std::string_view fingerprint, WallTime expires) override;

@@ -81,6 +81,8 @@ class Store : public ledger::UsageStore {
   // --- Agents ---
   virtual absl::Status add_pairing_key(const identity::Sha256& hash, const identity::Binding& binding, WallTime now,
                                        WallTime expires) = 0;
+  // Those that are neither consumed nor expired.
+  virtual absl::StatusOr<std::vector<identity::Sha256>> pairing_keys(WallTime now) = 0;
   // Consumes the pairing key and makes the agent, bound as the key is, both or neither; of callers that race, one gets
   // it. kNotFound: no
   // such key, consumed already, or expired.
