@@ -49,15 +49,22 @@ void describe_tls(Tls& s, Keys& k) {
   k.flag("tickets", s.tickets, "resume sessions by tickets");
   k.duration("ticket_lifetime", s.ticket_lifetime, {seconds(1), 7 * kDay}, "how long a ticket may be used");
   k.duration("handshake_time", s.handshake_time, {Duration(100), minutes(5)}, "longest TLS handshake");
+  k.number("handshakes", s.handshakes, {16, 1'000'000},
+           "handshakes under way on each worker; one more ends the one that began first");
+  k.number("handshake_queue", s.handshake_queue, {16, 1'000'000},
+           "handshakes that wait for their turn on each worker; one more is closed at once");
 }
 
 void describe_http(Http& s, Keys& k) {
   k.size("head_limit", s.head_limit, {1 * kKiB, 1 * kMiB}, "largest request head");
   k.size("body_limit", s.body_limit, {1 * kKiB, 2 * kGiB}, "largest request body; beyond it: 413");
-  k.size("buffered_limit", s.buffered_limit, {1 * kMiB, 1024 * kGiB}, "all bodies held at once; beyond it: 503");
+  k.size(
+      "buffered_limit", s.buffered_limit, {1 * kMiB, 1024 * kGiB},
+      "all that is held for clients, upstreams and agents at once: bodies, unfinished events, answers; beyond it: 503");
   k.size("read_ahead", s.read_ahead, {1 * kKiB, 1 * kMiB},
          "bytes read ahead of a running call, to see that its client left");
-  k.duration("head_time", s.head_time, {Duration(100), hours(1)}, "from the first byte of a head to its end");
+  k.duration("head_time", s.head_time, {Duration(100), hours(1)},
+             "from the first byte of a head to its end; the body of an agent that asks to be paired takes no longer");
   k.duration("idle_time", s.idle_time, {Duration(100), kDay}, "an idle connection is closed after");
   k.duration("body_gap", s.body_gap, {Duration(100), hours(1)}, "longest pause inside a request body");
   k.duration("write_gap", s.write_gap, {Duration(100), hours(1)}, "a client that takes nothing for so long is gone");
@@ -104,6 +111,8 @@ void describe_tunnel(Tunnel& s, Keys& k) {
   k.size("stream_window", s.stream_window, {16 * kKiB, 256 * kMiB},
          "HTTP/2 window of one call: so much waits for a slow client before its model is held back");
   k.number("max_streams", s.max_streams, {1, 1'000'000}, "calls on one tunnel at once");
+  k.number("control_frames", s.control_frames, {100, 10'000'000},
+           "HTTP/2 frames without content that an agent may send on a tunnel each second; beyond it the tunnel ends");
   k.number("agent_slots", s.agent_slots, {1, 1'000'000},
            "concurrent calls for each model of an agent that reports no slots");
   k.number("max_agent_slots", s.max_agent_slots, {1, 1'000'000},

@@ -66,6 +66,8 @@ struct Tls {
   bool tickets = true;
   Duration ticket_lifetime{2 * 3600 * 1000};
   Duration handshake_time{10'000};
+  std::uint32_t handshakes = 1024;      // under way on a worker; one more ends the one that began first
+  std::uint32_t handshake_queue = 512;  // of them, that wait to be computed; one more is closed
   bool operator==(const Tls&) const = default;
 };
 
@@ -73,7 +75,7 @@ struct Tls {
 struct Http {
   std::size_t head_limit = 32 * 1024;
   std::size_t body_limit = 32 * 1024 * 1024;
-  std::size_t buffered_limit = 512 * 1024 * 1024;  // of all bodies held at once; beyond it: 503
+  std::size_t buffered_limit = 512 * 1024 * 1024;  // of all that is held for peers at once; beyond it: 503
   std::size_t read_ahead = 64 * 1024;
   Duration head_time{10'000};
   Duration idle_time{75'000};
@@ -118,11 +120,12 @@ struct Tunnel {
   std::uint32_t missed_pings = 3;
   std::size_t connection_window = 16 * 1024 * 1024;
   std::size_t stream_window = 256 * 1024;
-  std::uint32_t max_streams = 10'000;    // of one tunnel
-  std::uint32_t agent_slots = 64;        // concurrent calls of an agent that does not say
-  std::uint32_t max_agent_slots = 1024;  // of a model on an agent, whatever it claims
-  Duration head_time{600'000};           // from the request to the answer's head
-  Duration stream_gap{600'000};          // silence inside an answer
+  std::uint32_t max_streams = 10'000;     // of one tunnel
+  std::uint32_t control_frames = 10'000;  // without content, from an agent in a second
+  std::uint32_t agent_slots = 64;         // concurrent calls of an agent that does not say
+  std::uint32_t max_agent_slots = 1024;   // of a model on an agent, whatever it claims
+  Duration head_time{600'000};            // from the request to the answer's head
+  Duration stream_gap{600'000};           // silence inside an answer
   Duration reconnect_cap{5'000};
   bool operator==(const Tunnel&) const = default;
 };

@@ -40,8 +40,8 @@ struct Idle {
 
 // What the driving coroutine and the call share.
 struct Progress {
-  Progress(net::Loop& loop, const OutgoingRequest& request_, net::Signal& wake_)
-      : request(request_), wake(&wake_), room(loop) {}
+  Progress(net::Loop& loop, const OutgoingRequest& request_, net::Signal& wake_, HeldBytes* held)
+      : request(request_), wake(&wake_), room(loop), holding(held) {}
 
   void changed() noexcept {
     if (wake != nullptr) wake->notify();
@@ -61,6 +61,7 @@ struct Progress {
   bool has_head = false;
   AnswerHead head;
   Buffer body;
+  Holding holding;                           // of body
   std::size_t untaken = 0;                   // arrived and not said to be taken
   MonoTime stalled_since = MonoTime::max();  // what is read now may have come at any time since; max(): it is fresh
   Error error;
@@ -120,6 +121,7 @@ class PooledCall final : public OutgoingCall {
   }
   [[nodiscard]] Buffer& body() noexcept override { return progress_->body; }
   void taken(std::size_t size_bytes) noexcept override {
+    (void)progress_->holding.set(progress_->body.size());
     progress_->untaken -= std::min(progress_->untaken, size_bytes);
     progress_->room.notify();
   }
@@ -211,7 +213,7 @@ ClientPool::~ClientPool() {
 
 std::unique_ptr<OutgoingCall> ClientPool::start(const OutgoingRequest& request, net::Signal& wake,
                                                 net::Deadline head_deadline) noexcept {
-  auto progress = std::make_shared<Progress>(state_->loop, request, wake);
+  auto progress = std::make_shared<Progress>(state_->loop, request, wake, state_->options.held);
   state_->tasks.spawn(drive(state_, progress, head_deadline));
   return std::make_unique<PooledCall>(std::move(progress));
 }
@@ -338,7 +340,7 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
     }
     const Result<std::size_t> read = stream.try_read(scratch);
     if (!read && read.error().kind == ErrorKind::kWouldBlock) {
-      progress.stalled_since = MonoTime::max();
+      if (!stream.turn_spent()) progress.stalled_since = MonoTime::max();
       const net::Deadline deadline = progress.has_head ? net::Deadline::after(options.gap) : head_deadline;
       const Status readable = co_await stream.wait_readable(deadline);
       if (!readable)
@@ -360,6 +362,7 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
       progress.has_head = true;
     }
     progress.untaken += progress.body.size() - before;
+    if (!progress.holding.set(progress.body.size())) co_return kHoldsTooMuch;
     if (step == AnswerParser::Step::kDone) co_return ok();
     progress.changed();
   }

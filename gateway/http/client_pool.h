@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/held_bytes.h"
 #include "http/call.h"
 #include "http/url.h"
 #include "net/stream.h"
@@ -25,6 +26,7 @@ struct ClientPoolOptions {
   std::size_t most_idle = 64;
   std::size_t head_bytes = 64u << 10;
   std::size_t read_ahead_bytes = 256u << 10;  // of a body that nobody has taken
+  HeldBytes* held = nullptr;                  // counts what has been received and not consumed; null: nobody does
 };
 
 // Thread:   owning worker only.

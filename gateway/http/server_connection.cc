@@ -23,6 +23,7 @@ constexpr std::size_t kBodyStepBytes = 64u << 10;
 constexpr std::size_t kChunkedStepBytes = 16u << 10;
 constexpr std::size_t kSmallRestBytes = 64u << 10;  // of an unread body: cheaper to read than to reconnect
 constexpr std::size_t kOneWriteBytes = 16u << 10;
+constexpr std::size_t kWriteTurnBytes = 512u << 10;  // to a client that takes and takes, before others have their turn
 constexpr std::chrono::milliseconds kLingerTime{2'000};
 constexpr std::string_view kChunkFrame = "00000000\r\n";
 
@@ -30,8 +31,6 @@ constexpr Error kGone = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, 
 constexpr Error kSlow = {ErrorKind::kTimeout, Origin::kClient, Retry::kNo, 0, 0, "the request did not arrive in time"};
 
 constexpr Error kStuck = {ErrorKind::kClosed, Origin::kClient, Retry::kNo, 0, 0, "the client takes nothing"};
-constexpr Error kNoRoom = {
-    ErrorKind::kOverloaded, Origin::kSelf, Retry::kNo, 0, 0, "this gateway holds too many request bodies now; retry"};
 constexpr Error kTooLarge = {
     ErrorKind::kTooLarge, Origin::kClient, Retry::kNo, 0, 0, "the request's body is too large"};
 
@@ -47,7 +46,7 @@ std::array<char, kReadBytes>& scratch() noexcept {
 
 struct ServerConnection::State {
   State(std::unique_ptr<net::Stream> stream_, const ConnectionLimits& limits_)
-      : stream(std::move(stream_)), limits(limits_) {}
+      : stream(std::move(stream_)), limits(limits_), holding(limits_.held) {}
 
   std::unique_ptr<net::Stream> stream;
   ConnectionLimits limits;
@@ -56,9 +55,11 @@ struct ServerConnection::State {
   RequestHead head;                 // from a whole head to the next read_head()
   Buffer head_bytes;                // what `head` points into
   Buffer in;                        // read and not yet used
+  Holding holding;                  // of head_bytes and in
   Buffer out;                       // of the answer, not yet sent
   std::size_t chunk_at = kNoChunk;  // where the open chunk's frame stands in `out`
   std::uint64_t body_left = 0;      // of a known length, not read
+  std::size_t empty_bytes = 0;      // of empty lines before the head
   std::uint64_t bytes_in = 0, bytes_out = 0;
   bool head_only = false;  // a HEAD request: its answer has no body
   bool keep_alive = true;
@@ -69,12 +70,14 @@ struct ServerConnection::State {
 
   static constexpr std::size_t kNoChunk = ~std::size_t{0};
 
+  [[nodiscard]] bool count_held() noexcept { return holding.set(head_bytes.size() + in.size()); }
   Task<Result<std::size_t>> fill(net::Deadline deadline);
   Result<bool> parse_head();
   Status take_head(std::string_view bytes);
   Task<Status> drop_rest();
-  Task<Status> read_known(Buffer& into, Reserve& reserve);
-  Task<Status> read_chunked(Buffer& into, std::size_t limit, Reserve& reserve);
+  Task<Result<std::size_t>> read_part(std::span<char> space, net::Deadline until);
+  Task<Status> read_known(Buffer& into, Reserve& reserve, net::Deadline until);
+  Task<Status> read_chunked(Buffer& into, std::size_t limit, Reserve& reserve, net::Deadline until);
   Task<Status> write_all(std::string_view bytes);
   Task<Status> write_out();
   Task<void> linger();
@@ -96,6 +99,7 @@ Task<Result<std::size_t>> ServerConnection::State::fill(net::Deadline deadline) 
     if (read) {
       in.append({scratch().data(), *read});
       wipe(scratch().data(), *read);
+      if (!count_held()) co_return kHoldsTooMuch;
       co_return *read;
     }
     if (read.error().kind != ErrorKind::kWouldBlock) co_return kGone;
@@ -115,17 +119,21 @@ Task<Result<const RequestHead*>> ServerConnection::read_head() {
   if (s.gone && s.in.empty()) co_return kGone;
   if (s.in.empty()) {
     s.in.release();
+    (void)s.count_held();
     const Result<std::size_t> first = co_await s.fill(net::Deadline::after(s.limits.idle_time));
+    if (!first && first.error().kind == ErrorKind::kOverloaded) co_return first.error();
     if (!first || *first == 0) co_return kGone;  // an idle connection that ends needs no answer
   }
   s.keep_alive = false;  // until a head says otherwise: an answer to a bad one closes
   s.head_only = false;
   s.scan = {};
+  s.empty_bytes = 0;
   const net::Deadline deadline = net::Deadline::after(s.limits.head_time);
   for (;;) {
     const Result<bool> whole = s.parse_head();
     if (!whole) co_return whole.error();
     if (*whole) co_return &s.head;
+    if (deadline.passed()) co_return kSlow;
     const Result<std::size_t> more = co_await s.fill(deadline);
     if (!more) co_return more.error();
     if (*more == 0) co_return kGone;
@@ -135,17 +143,22 @@ Task<Result<const RequestHead*>> ServerConnection::read_head() {
 // Whether the head is whole, and then taken out of `in`.
 Result<bool> ServerConnection::State::parse_head() {
   // Empty lines before a request line: some old clients send one behind a body (RFC 9112, 2.2).
-  while (in.view().starts_with("\r\n")) in.consume(2);
-  if (in.view() == "\r") return false;
-  const HeadScan::Found found = scan.scan(in.view());
+  // They are part of what a head may be long.
+  while (in.view().starts_with("\r\n")) {
+    in.consume(2);
+    empty_bytes += 2;
+  }
+  const bool may_be_empty = in.view() == "\r";
+  const HeadScan::Found found = may_be_empty ? HeadScan::Found::kMore : scan.scan(in.view());
   const std::size_t size = found == HeadScan::Found::kWhole ? scan.size_bytes() : in.size();
-  if (size > limits.head_bytes) {
+  if (empty_bytes + size > limits.head_bytes) {
     return client_error(ErrorKind::kHeadTooLarge, "the request's headers are too large");
   }
   if (found == HeadScan::Found::kBad) return bad("the request is not valid HTTP/1.1");
   if (found == HeadScan::Found::kMore) return false;
   SLUICE_TRY(take_head(in.view().substr(0, size)));
   in.consume(size);
+  (void)count_held();
   bytes_in += size;
   return true;
 }
@@ -177,7 +190,7 @@ Task<Status> ServerConnection::State::drop_rest() {
   co_return ok();
 }
 
-Task<Status> ServerConnection::read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve) {
+Task<Status> ServerConnection::read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve, net::Deadline until) {
   State& s = *state_;
   if (!s.body_unread) co_return ok();
   if (s.head.content_length.value_or(0) > limit_bytes) co_return kTooLarge;
@@ -185,16 +198,26 @@ Task<Status> ServerConnection::read_body(Buffer& into, std::size_t limit_bytes, 
     const net::Deadline deadline = net::Deadline::after(s.limits.write_gap);
     SLUICE_CO_TRY(co_await s.stream->write("HTTP/1.1 100 Continue\r\n\r\n", deadline));
   }
-  const Status read = s.head.content_length ? co_await s.read_known(into, reserve)
-                                            : co_await s.read_chunked(into, limit_bytes, reserve);
+  const Status read = s.head.content_length ? co_await s.read_known(into, reserve, until)
+                                            : co_await s.read_chunked(into, limit_bytes, reserve, until);
   if (read) s.body_unread = false;
   if (s.in.empty()) s.in.release();
+  (void)s.count_held();
   co_return read;
 }
 
-Task<Status> ServerConnection::State::read_known(Buffer& into, Reserve& reserve) {
+// What comes of a body within its gap and before `until`. Never 0.
+Task<Result<std::size_t>> ServerConnection::State::read_part(std::span<char> space, net::Deadline until) {
+  const net::Deadline gap = net::Deadline::after(limits.body_gap);
+  const Result<std::size_t> read = co_await stream->read_some(space, {std::min(gap.at, until.at)});
+  if (!read) co_return read.error().kind == ErrorKind::kTimeout ? kSlow : kGone;
+  if (*read == 0) co_return kGone;
+  co_return read;
+}
+
+Task<Status> ServerConnection::State::read_known(Buffer& into, Reserve& reserve, net::Deadline until) {
   std::size_t granted = std::min<std::uint64_t>(body_left, in.size());
-  if (!reserve.grow(granted)) co_return kNoRoom;
+  if (!reserve.grow(granted)) co_return kHoldsTooMuch;
   into.append(in.view().substr(0, granted));
   in.consume(granted);
   body_left -= granted;
@@ -203,11 +226,10 @@ Task<Status> ServerConnection::State::read_known(Buffer& into, Reserve& reserve)
   while (body_left != 0) {
     // Grown as bytes come, not as they are announced: an announcement costs its sender nothing.
     const std::size_t step = std::min<std::uint64_t>(body_left, std::max(kBodyStepBytes, into.size()));
-    if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kNoRoom;
+    if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kHoldsTooMuch;
     const std::span<char> space = into.prepare(step);
-    const Result<std::size_t> read = co_await stream->read_some(space, net::Deadline::after(limits.body_gap));
-    if (!read) co_return read.error().kind == ErrorKind::kTimeout ? kSlow : kGone;
-    if (*read == 0) co_return kGone;
+    const Result<std::size_t> read = co_await read_part(space, until);
+    if (!read) co_return read.error();
     into.commit(*read);
     bytes_in += *read;
     body_left -= *read;
@@ -217,18 +239,18 @@ Task<Status> ServerConnection::State::read_known(Buffer& into, Reserve& reserve)
 }
 
 // Chunks are read behind what `into` holds and lose their frames there.
-Task<Status> ServerConnection::State::read_chunked(Buffer& into, std::size_t limit, Reserve& reserve) {
+Task<Status> ServerConnection::State::read_chunked(Buffer& into, std::size_t limit, Reserve& reserve,
+                                                   net::Deadline until) {
   std::size_t taken = 0;
   std::size_t granted = 0;
   for (;;) {
     const std::size_t step = in.empty() ? std::max(kChunkedStepBytes, into.size()) : in.size();
-    if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kNoRoom;
+    if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kHoldsTooMuch;
     const std::span<char> space = into.prepare(step);
     std::size_t got = step;
     if (in.empty()) {
-      const Result<std::size_t> read = co_await stream->read_some(space, net::Deadline::after(limits.body_gap));
-      if (!read) co_return read.error().kind == ErrorKind::kTimeout ? kSlow : kGone;
-      if (*read == 0) co_return kGone;
+      const Result<std::size_t> read = co_await read_part(space, until);
+      if (!read) co_return read.error();
       got = *read;
     } else {
       std::memcpy(space.data(), in.data(), step);
@@ -350,11 +372,17 @@ std::size_t ServerConnection::pending_bytes() const noexcept {
 
 // Writes as long as the client takes something every write_gap, however long it takes in all.
 Task<Status> ServerConnection::State::write_all(std::string_view bytes) {
+  std::size_t turn_left = kWriteTurnBytes;
   while (!bytes.empty()) {
+    if (turn_left == 0) {
+      co_await stream->loop().yield();
+      turn_left = kWriteTurnBytes;
+    }
     const Result<std::size_t> written = stream->try_write(bytes);
     if (written) {
       bytes.remove_prefix(*written);
       bytes_out += *written;
+      turn_left -= std::min(turn_left, *written);
       continue;
     }
     Error why = written.error();
@@ -397,9 +425,9 @@ Task<void> ServerConnection::State::linger() {
   stream->end_writing();
   const net::Deadline deadline = net::Deadline::after(kLingerTime);
   do {
-    in.clear();
-    const Result<std::size_t> more = co_await fill(deadline);
+    const Result<std::size_t> more = co_await stream->read_some(scratch(), deadline);
     if (!more || *more == 0) co_return;
+    wipe(scratch().data(), *more);
   } while (!deadline.passed());
 }
 
@@ -417,6 +445,7 @@ bool ServerConnection::gone() noexcept {
     }
     s.in.append({scratch().data(), *read});
     wipe(scratch().data(), *read);
+    if (!s.count_held()) break;  // no more is read ahead; the end of the client is then seen by the next write
   }
   return s.gone;
 }
@@ -424,6 +453,7 @@ bool ServerConnection::gone() noexcept {
 void ServerConnection::close_after_answer() noexcept { state_->keep_alive = false; }
 bool ServerConnection::keeps_alive() const noexcept { return state_->keep_alive && state_->stream->is_open(); }
 net::Stream& ServerConnection::stream() noexcept { return *state_->stream; }
+std::chrono::milliseconds ServerConnection::head_time() const noexcept { return state_->limits.head_time; }
 std::uint64_t ServerConnection::bytes_in() const noexcept { return state_->bytes_in; }
 std::uint64_t ServerConnection::bytes_out() const noexcept { return state_->bytes_out; }
 

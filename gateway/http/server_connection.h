@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/held_bytes.h"
 #include "base/result.h"
 #include "http/call.h"
 #include "http/request_head.h"
@@ -22,6 +23,7 @@ struct ConnectionLimits {
   std::chrono::milliseconds idle_time{75'000};  // between requests
   std::chrono::milliseconds body_gap{30'000};   // between two reads of a body
   std::chrono::milliseconds write_gap{60'000};  // a client that takes nothing for so long is gone
+  HeldBytes* held = nullptr;                    // counts heads, and what was read ahead; null: nobody does
 };
 
 // Thread:   owning worker only.
@@ -33,18 +35,20 @@ class ServerConnection final {
   ~ServerConnection();
 
   // Waits for the next head; drains what the last request left of its body first, a small rest only. Errors:
-  // kClosed: the client ended or idled out, nothing to answer. kBadRequest, kHeadTooLarge, kTimeout: answer and close.
+  // kClosed: the client ended or idled out, nothing to answer. kBadRequest, kHeadTooLarge, kTimeout, kOverloaded: answer
+  // and close.
   Task<Result<const RequestHead*>> read_head();
 
   // Reads the whole body of the current request behind what `into` holds; sends "100 Continue" first if the client
-  // waits for it. `reserve` is asked before the buffer grows by so many bytes. Errors: kTooLarge, kOverloaded (reserve
-  // said no), kBadRequest, kTimeout, kClosed.
+  // waits for it. `reserve` is asked before the buffer grows by so many bytes. The body is whole before `until`, however
+  // its client trickles. Errors: kTooLarge, kOverloaded (reserve said no), kBadRequest, kTimeout, kClosed.
   class Reserve {
    public:
     virtual ~Reserve() = default;
     virtual bool grow(std::size_t more_bytes) noexcept = 0;
   };
-  Task<Status> read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve);
+  Task<Status> read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve,
+                         net::Deadline until = net::Deadline::never());
 
   // A whole answer: adds Content-Length, Date, Connection. A body that was not read closes the connection afterwards,
   // with a short lingering read so that the client gets the answer rather than a reset.
@@ -74,8 +78,9 @@ class ServerConnection final {
   [[nodiscard]] bool keeps_alive() const noexcept;
 
   [[nodiscard]] net::Stream& stream() noexcept;
-  [[nodiscard]] std::uint64_t bytes_in() const noexcept;   // plaintext, of the current request
-  [[nodiscard]] std::uint64_t bytes_out() const noexcept;  // plaintext, of the current answer
+  [[nodiscard]] std::chrono::milliseconds head_time() const noexcept;  // as the limits say
+  [[nodiscard]] std::uint64_t bytes_in() const noexcept;               // plaintext, of the current request
+  [[nodiscard]] std::uint64_t bytes_out() const noexcept;              // plaintext, of the current answer
 
  private:
   struct State;

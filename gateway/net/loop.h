@@ -35,6 +35,17 @@ class Loop final {
     ready_.push_back(coroutine);
   }
 
+  // `co_await loop.yield()` goes on behind everything that is ready now, sockets and deadlines included.
+  struct Yielding {
+    asio::io_context& io;
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> coroutine) const {
+      asio::post(io, [coroutine] { coroutine.resume(); });
+    }
+    void await_resume() const noexcept {}
+  };
+  [[nodiscard]] Yielding yield() noexcept { return {io_}; }
+
   // Runs `work` on this loop, later. The one way in from other threads.
   template <class Work>
   void post(Work&& work) {
@@ -44,10 +55,24 @@ class Loop final {
  private:
   // One thread runs it and only that thread touches its sockets, so they need no lock; post() keeps its own.
   static constexpr int kHint = BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO;
+  // How long what became ready together may run before sockets and deadlines are looked at, and how often that is asked.
+  static constexpr std::chrono::milliseconds kTurnTime{1};
+  static constexpr std::size_t kResumedAtOnce = 16;
 
   void resume_ready() {
     resumed_.swap(ready_);  // what becomes ready from here on belongs to the next turn
-    for (const std::coroutine_handle<> coroutine : resumed_) coroutine.resume();
+    const MonoTime began = resumed_.size() > kResumedAtOnce ? Mono::now() : MonoTime{};
+    for (std::size_t at = 0; at != resumed_.size();) {
+      if (at != 0 && at % kResumedAtOnce == 0 && Mono::now() - began > kTurnTime) return leave_from(at);
+      resumed_[at++].resume();
+    }
+    resumed_.clear();
+  }
+
+  // The turn has taken long enough: what is left goes first in the next one.
+  void leave_from(std::size_t at) {
+    if (ready_.empty()) asio::post(io_, [this] { resume_ready(); });
+    ready_.insert(ready_.begin(), resumed_.begin() + static_cast<std::ptrdiff_t>(at), resumed_.end());
     resumed_.clear();
   }
 

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <utility>
@@ -36,6 +37,7 @@ struct Stream::Link {
   unsigned references = 1;
   bool read_armed = false;
   bool write_armed = false;
+  bool resting = false;
 
   void drop() noexcept {
     if (--references == 0) delete this;
@@ -61,6 +63,25 @@ class Stream::Ready {
  private:
   Link* link_;
   Side side_;
+};
+
+// The handler that ends a rest.
+class Stream::Rested {
+ public:
+  explicit Rested(Link* link) noexcept : link_(link) { ++link_->references; }
+  Rested(Rested&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+  Rested(const Rested&) = delete;
+  Rested& operator=(Rested&&) = delete;
+  ~Rested() {
+    if (link_ != nullptr) link_->drop();
+  }
+  void operator()() noexcept {
+    link_->resting = false;
+    if (link_->stream != nullptr) link_->stream->on_ready(Side::kRead);
+  }
+
+ private:
+  Link* link_;
 };
 
 Stream::Waiter::Waiting Stream::Waiter::wait(Side side, Deadline deadline) noexcept {
@@ -89,8 +110,15 @@ void Stream::arm(Side side) noexcept {
   socket_.async_wait(side == Side::kRead ? Socket::wait_read : Socket::wait_write, Ready(link_, side));
 }
 
+// The turn is spent and there is more: goes on behind what is ready now, and behind the sockets that become so.
+void Stream::rest() noexcept {
+  if (std::exchange(link_->resting, true)) return;
+  asio::post(loop_.executor(), Rested(link_));
+}
+
 void Stream::on_ready(Side side) noexcept {
   (side == Side::kRead ? readable_ : writable_) = true;
+  if (side == Side::kRead) turn_.begin();
   if (side == Side::kRead && watcher_ != nullptr) watcher_->notify();
   // A woken coroutine may destroy the stream: nothing may be touched behind the last wake().
   const bool wake_reader = reader_.waits_for(side);
@@ -104,11 +132,18 @@ void Stream::on_ready(Side side) noexcept {
 
 Task<Status> Stream::wait(Waiter& waiter, Side side, Deadline deadline) {
   if (state_ == State::kClosed) co_return kClosedError;
-  if (side == Side::kRead ? readable_ || holds_bytes_ : writable_) co_return ok();
-  arm(side);
+  const bool ready = side == Side::kRead ? readable_ || holds_bytes_ : writable_;
+  if (ready && (side == Side::kWrite || !turn_.spent())) co_return ok();
+  if (!ready) {
+    arm(side);
+  } else if (deadline.passed()) {
+    co_return kTimeoutError;
+  } else {
+    rest();
+  }
   const Outcome outcome = co_await waiter.wait(side, deadline);
   if (outcome == Outcome::kReady) co_return ok();
-  if (outcome == Outcome::kTimeout) co_return self_error(ErrorKind::kTimeout, "peer took too long");
+  if (outcome == Outcome::kTimeout) co_return kTimeoutError;
   co_return kClosedError;
 }
 
@@ -132,6 +167,7 @@ Result<std::size_t> Stream::receive(char* into, std::size_t size_bytes) noexcept
   for (;;) {
     const ssize_t n = ::recv(socket_.native_handle(), into, size_bytes, 0);
     if (n > 0) {
+      turn_.took_bytes(static_cast<std::size_t>(n));
       if (static_cast<std::size_t>(n) < size_bytes) readable_ = false;
       return static_cast<std::size_t>(n);
     }
@@ -172,6 +208,12 @@ Result<std::size_t> Stream::try_read(std::span<char> into) noexcept {
   if (state_ == State::kClosed) return kClosedError;
   if (state_ == State::kBroken) return broken("connection was reset", 0);
   if (read_ended_ || into.empty()) return std::size_t{0};
+  if (turn_.spent() && (readable_ || holds_bytes_)) {
+    if (watcher_ != nullptr) rest();
+    return kWouldBlockError;
+  }
+  turn_.took_records(1);
+  into = into.first(std::min(into.size(), std::max<std::size_t>(turn_.bytes_left(), 1)));
   Result<std::size_t> got = kWouldBlockError;
   if (layer_ == Layer::kPlain) {
     got = receive(into.data(), into.size());
@@ -179,7 +221,13 @@ Result<std::size_t> Stream::try_read(std::span<char> into) noexcept {
     got = layer_ == Layer::kRecords ? read_records(into) : read_ssl(into);
   }
   read_ended_ = got && *got == 0;
-  if (watcher_ != nullptr && !got && got.error().kind == ErrorKind::kWouldBlock) arm(Side::kRead);
+  if (watcher_ != nullptr && !got && got.error().kind == ErrorKind::kWouldBlock) {
+    if (turn_.spent() && (readable_ || holds_bytes_)) {
+      rest();
+    } else {
+      arm(Side::kRead);
+    }
+  }
   return got;
 }
 
@@ -333,6 +381,7 @@ void Stream::abort() noexcept {
 }
 
 bool Stream::is_quiet() noexcept {
+  turn_.begin();
   readable_ = true;
   std::array<char, 1> byte;
   const Result<std::size_t> read = try_read(byte);

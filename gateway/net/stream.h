@@ -18,9 +18,11 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "net/handshakes.h"
 #include "net/loop.h"
 #include "net/signal.h"
 #include "net/tls_records.h"
+#include "net/turn.h"
 
 namespace sluice::net {
 
@@ -46,9 +48,10 @@ class Stream final {
   static Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop, Endpoint endpoint, Deadline deadline);
 
   // Puts TLS on the connection. `context` is kept by SSL's own count. Records go without OpenSSL where it has
-  // TlsRecords::on_key_log as its key log callback. Error kBadRequest: the client spoke HTTP without TLS; the connection
-  // is plain from then on, so that it can be told.
-  Task<Status> handshake_as_server(SSL_CTX* context, Deadline deadline);
+  // TlsRecords::on_key_log as its key log callback. With `handshakes` nothing is made before the peer's first bytes, its
+  // steps wait for their turn, and none is computed for a peer that has left. Error kOverloaded: too many wait;
+  // kBadRequest: the client spoke HTTP without TLS; the connection is plain from then on, so that it can be told.
+  Task<Status> handshake_as_server(SSL_CTX* context, Deadline deadline, Handshakes* handshakes = nullptr);
   // Sends `host` as SNI and checks the certificate against it, if not empty. `session`: one to resume, or null.
   Task<Status> handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
                                    SSL_SESSION* session = nullptr);
@@ -58,20 +61,28 @@ class Stream final {
   // Writes all of `bytes`, which stay untouched until the call returns.
   Task<Status> write(std::string_view bytes, Deadline deadline);
 
-  // The same without waiting: kWouldBlock where nothing can be done now. try_write may take a part. After kWouldBlock
+  // The same without waiting: kWouldBlock where nothing can be done now, or where the stream's turn is spent (turn.h):
+  // the wait, or the watch, is then over in a later turn of the loop. try_write may take a part. After kWouldBlock
   // the next try_read waits for a wait_readable() or a watch to see readiness; the next try_write offers the same bytes
   // again, or more behind them (TLS has begun a record with them), and nothing else is written but close().
   Result<std::size_t> try_read(std::span<char> into) noexcept;
   Result<std::size_t> try_write(std::string_view bytes) noexcept;
 
   // Waits until try_read / try_write is worth another try; at once where the last one did not say kWouldBlock. One
-  // waiting coroutine each. Error: kTimeout, kClosed.
+  // waiting coroutine each. A deadline that has passed ends also the wait of a reader whose peer never pauses. Error:
+  // kTimeout, kClosed.
   Task<Status> wait_readable(Deadline deadline);
   Task<Status> wait_writable(Deadline deadline);
 
   // From now on readiness to read also notifies `signal` (null: nobody), beside a read that waits: how a running call
   // sees that its client left. One notification per readiness; try_read until kWouldBlock arms the next.
   void watch_readable(Signal* signal) noexcept;
+
+  // What was read was made of so many parts that cost as much as a record each: frames, chunks.
+  void charge(std::size_t records) noexcept { turn_.took_records(records); }
+
+  // The last kWouldBlock may say this, and not that there is nothing.
+  [[nodiscard]] bool turn_spent() const noexcept { return turn_.spent(); }
 
   // Sends close_notify if it can be sent now, then closes. Never waits, may be called twice.
   void close() noexcept;
@@ -114,10 +125,12 @@ class Stream final {
   enum class Outcome : std::uint8_t { kReady, kTimeout, kClosed };
   // How the stream's peer ended it, or did not yet.
   enum class State : std::uint8_t { kOpen, kEnded, kBroken, kClosed };
+  enum class Step : std::uint8_t { kHello, kLater };  // of a handshake
   // Who speaks on the socket. Nothing leads back to kPlain but a client that never spoke TLS.
   enum class Layer : std::uint8_t { kPlain, kOpenSsl, kRecords };
 
   static constexpr Error kWouldBlockError = self_error(ErrorKind::kWouldBlock, "nothing to do now");
+  static constexpr Error kTimeoutError = self_error(ErrorKind::kTimeout, "peer took too long");
   static constexpr Error kClosedError = self_error(ErrorKind::kClosed, "connection is closed");
   static Error broken(const char* what, int os_code) noexcept { return self_error(ErrorKind::kClosed, what, os_code); }
 
@@ -146,13 +159,15 @@ class Stream final {
     std::coroutine_handle<> waiting_;
   };
 
-  // What a pending async_wait holds: the stream may be gone when its handler comes.
+  // What a pending async_wait, or a rest, holds: the stream may be gone when its handler comes.
   struct Link;
   class Ready;
+  class Rested;
   struct Wire;  // the BIO between SSL and the socket
 
   Stream(Loop& loop, Socket socket, Endpoint peer, Link* link) noexcept;
   void arm(Side side) noexcept;
+  void rest() noexcept;
   void on_ready(Side side) noexcept;
   Task<Status> wait(Waiter& waiter, Side side, Deadline deadline);
   Result<std::size_t> receive(char* into, std::size_t size_bytes) noexcept;
@@ -161,7 +176,9 @@ class Stream final {
 
   // TLS: stream_tls.cc.
   void attach(SslPtr ssl) noexcept;
-  Task<Status> handshake(Deadline deadline);
+  Task<Status> handshake(Deadline deadline, Handshakes* handshakes);
+  Task<Status> await_turn(Handshakes& handshakes, Step step);
+  [[nodiscard]] bool peer_has_left() noexcept;
   Result<std::size_t> tls_failed(int outcome, Side side) noexcept;
   [[nodiscard]] bool is_http(int reason) noexcept;
   void go_on_in_plain() noexcept;
@@ -188,6 +205,7 @@ class Stream final {
   Layer layer_ = Layer::kPlain;
   // Whether the socket may have bytes, or room: false from the call that found it empty (a short read says so, too) to
   // the next readiness, so that nobody asks the kernel in vain.
+  Turn turn_;
   bool readable_ = true;
   bool writable_ = true;
   bool read_ended_ = false;
@@ -200,7 +218,10 @@ class Stream final {
   bool said_goodbye_ = false;
   std::uint64_t sent_bytes_ = 0;
   std::uint64_t acknowledged_before_ = 0;  // the kernel's count when the connection was made: SYN may have counted
-  std::uint16_t sealed_bytes_ = 0;         // content of the records that the socket has not taken whole
+  bool shaken_ = false;                    // the handshake is over
+  bool flooded_ = false;                   // by messages behind it
+  Allowance messages_{TlsRecords::kMostMessages, TlsRecords::kMessageInterval};  // behind it, where OpenSSL speaks
+  std::uint16_t sealed_bytes_ = 0;  // content of the records that the socket has not taken whole
 };
 
 }  // namespace sluice::net

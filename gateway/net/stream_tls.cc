@@ -3,8 +3,10 @@
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
+#include <poll.h>
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "net/stream.h"
@@ -74,6 +76,12 @@ struct Stream::Wire {
   static int read(BIO* bio, char* into, std::size_t size_bytes, std::size_t* got) noexcept {
     BIO_clear_retry_flags(bio);
     Stream& stream = of(bio);
+    if (stream.turn_.spent()) {
+      stream.holds_bytes_ = true;  // perhaps: the next turn finds out
+      BIO_set_retry_read(bio);
+      return 0;
+    }
+    stream.turn_.took_records(1);
     const Result<std::size_t> n =
         stream.records_ ? receive_raw(stream, into, size_bytes) : stream.receive(into, size_bytes);
     *got = n ? *n : 0;
@@ -87,6 +95,15 @@ struct Stream::Wire {
     if (of(bio).records_) of(bio).records_->count_written({from, *put});
     if (!n && n.error().kind == ErrorKind::kWouldBlock) BIO_set_retry_write(bio);
     return *put != 0 ? 1 : 0;
+  }
+  // Each message that OpenSSL reads or writes. Behind a client's handshake there are a few tickets, and a KeyUpdate now
+  // and then; OpenSSL itself would go on as long as they come.
+  static void on_message(const SSL* ssl, int where, int) noexcept {
+    if ((where & SSL_CB_LOOP) == 0) return;
+    Stream& stream = of(SSL_get_rbio(ssl));
+    if (!stream.shaken_ || stream.messages_.take(Mono::now())) return;
+    stream.flooded_ = true;
+    SSL_set_shutdown(const_cast<SSL*>(ssl), SSL_RECEIVED_SHUTDOWN);  // it stops before the next record
   }
   static long control(BIO* bio, int command, long, void*) noexcept {
     if (command == BIO_CTRL_EOF) return of(bio).state_ == State::kEnded ? 1 : 0;
@@ -115,6 +132,7 @@ void Stream::attach(SslPtr ssl) noexcept {
                  SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_set_options(ssl_.get(), SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_RENEGOTIATION);
     SSL_set_read_ahead(ssl_.get(), records_ ? 0 : 1);
+    SSL_set_info_callback(ssl_.get(), &Wire::on_message);
   }
   BIO_set_data(bio, this);
   holds_bytes_ = true;
@@ -152,14 +170,20 @@ Result<std::size_t> Stream::tls_failed(int outcome, Side side) noexcept {
   return broken(by_socket ? "connection was reset" : "TLS failed", code);
 }
 
-Task<Status> Stream::handshake_as_server(SSL_CTX* context, Deadline deadline) {
+Task<Status> Stream::handshake_as_server(SSL_CTX* context, Deadline deadline, Handshakes* handshakes) {
+  std::optional<Handshakes::Running> running;
+  if (handshakes != nullptr) {
+    readable_ = false;  // nobody knows; the wait finds out
+    SLUICE_CO_TRY(co_await wait_readable(deadline));
+    running.emplace(*handshakes, *this);
+  }
   SslPtr ssl(SSL_new(context));
   if (!ssl) co_return self_error(ErrorKind::kInternal, "no TLS session");
   SSL_set_accept_state(ssl.get());
   records_ = std::make_unique<TlsRecords>();
   records_->listen_to(ssl.get());
   attach(std::move(ssl));
-  co_return co_await handshake(deadline);
+  co_return co_await handshake(deadline, handshakes);
 }
 
 Task<Status> Stream::handshake_as_client(SSL_CTX* context, const std::string& host, Deadline deadline,
@@ -178,11 +202,27 @@ Task<Status> Stream::handshake_as_client(SSL_CTX* context, const std::string& ho
     if (!set) co_return self_error(ErrorKind::kInternal, "host name not usable");
   }
   attach(std::move(ssl));
-  co_return co_await handshake(deadline);
+  co_return co_await handshake(deadline, nullptr);
 }
 
-Task<Status> Stream::handshake(Deadline deadline) {
-  for (;;) {
+// To compute for one that will not read it is what an attacker wants: a hello and a FIN cost it nothing.
+bool Stream::peer_has_left() noexcept {
+  pollfd socket{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&socket, 1, 0) == 1 && (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+Task<Status> Stream::await_turn(Handshakes& handshakes, Step step) {
+  const Handshakes::Entry entry = co_await handshakes.enter();
+  if (entry == Handshakes::Entry::kFull) co_return self_error(ErrorKind::kOverloaded, "too many TLS handshakes wait");
+  if (state_ == State::kClosed) co_return kClosedError;
+  if (step == Step::kHello && peer_has_left())
+    co_return self_error(ErrorKind::kClosed, "peer left during the handshake");
+  co_return ok();
+}
+
+Task<Status> Stream::handshake(Deadline deadline, Handshakes* handshakes) {
+  for (Step step = Step::kHello;; step = Step::kLater) {
+    if (handshakes != nullptr) SLUICE_CO_TRY(co_await await_turn(*handshakes, step));
     if (state_ == State::kClosed) co_return kClosedError;
     ERR_clear_error();
     holds_bytes_ = false;
@@ -234,6 +274,7 @@ void Stream::take_over() {
   unsigned length = 0;
   SSL_get0_alpn_selected(ssl_.get(), &name, &length);
   alpn_.assign(reinterpret_cast<const char*>(name), length);
+  shaken_ = true;
   holds_bytes_ = true;  // and a read that finds nothing gives back the record buffer
   if (!records_ || !records_->take_over(ssl_.get())) return;
   layer_ = Layer::kRecords;
@@ -262,6 +303,10 @@ Result<std::size_t> Stream::read_ssl(std::span<char> into) noexcept {
   ERR_clear_error();
   std::size_t n = 0;
   const int outcome = SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
+  if (flooded_) {
+    state_ = State::kBroken;
+    return broken("too many TLS messages without content", 0);
+  }
   if (outcome <= 0) return tls_failed(outcome, Side::kRead);
   holds_bytes_ = SSL_has_pending(ssl_.get()) != 0 || (records_ && records_->has_raw());
   return n;
@@ -278,14 +323,15 @@ Result<std::size_t> Stream::write_ssl(std::string_view bytes) noexcept {
 
 Result<std::size_t> Stream::read_records(std::span<char> into) noexcept {
   for (;;) {
-    const Result<std::size_t> n = records_->read(into);
-    holds_bytes_ = n && records_->can_read();
+    const Result<std::size_t> n = records_->read(into, turn_);
+    holds_bytes_ = turn_.spent() || (n && records_->can_read());
     if (n) return n;
     if (n.error().kind != ErrorKind::kWouldBlock) {
       (void)flush_records();  // the alert that says why
       state_ = State::kBroken;
       return n;
     }
+    if (turn_.spent()) return kWouldBlockError;
     const Result<std::size_t> received = receive_records();
     if (!received || *received == 0) {
       truncated_ = received.has_value();

@@ -123,10 +123,10 @@ bool TlsRecords::can_read() const noexcept {
   return size > kMaxProtectedBytes || there >= kHeaderBytes + size;
 }
 
-Result<std::size_t> TlsRecords::read(std::span<char> into) noexcept {
+Result<std::size_t> TlsRecords::read(std::span<char> into, Turn& turn) noexcept {
   std::size_t got = 0;
   while (got < into.size() && !ended_) {
-    const Result<std::size_t> n = opened_ != 0 ? give_opened(into.subspan(got)) : open_record(into.subspan(got));
+    const Result<std::size_t> n = opened_ != 0 ? give_opened(into.subspan(got)) : open_record(into.subspan(got), turn);
     if (!n && got == 0) return n.error();
     if (!n) break;
     got += *n;
@@ -145,8 +145,9 @@ std::size_t TlsRecords::give_opened(std::span<char> into) noexcept {
 
 // Opens the record at the front. Returns how much of `into` it filled; 0 where it was none of the application's, or
 // where it lies opened in the block.
-Result<std::size_t> TlsRecords::open_record(std::span<char> into) noexcept {
+Result<std::size_t> TlsRecords::open_record(std::span<char> into, Turn& turn) noexcept {
   if (broken_) return *broken_;
+  if (turn.spent()) return kNothingYet;
   const std::size_t there = end_ - begin_;
   if (there < kHeaderBytes) return kNothingYet;
   char* const record = block_ + begin_;
@@ -157,6 +158,7 @@ Result<std::size_t> TlsRecords::open_record(std::span<char> into) noexcept {
   if (size <= TrafficKey::kTagBytes) return fail(Alert::kBadRecordMac, "TLS record too short");
   if (there < kHeaderBytes + size) return kNothingYet;
 
+  turn.took_records(1);
   std::size_t n = size - TrafficKey::kTagBytes;
   const bool fits = n <= into.size();
   char* const content = fits ? into.data() : record + kHeaderBytes;
@@ -179,15 +181,15 @@ Result<std::size_t> TlsRecords::open_record(std::span<char> into) noexcept {
     return std::size_t{0};
   }
   if (++idle_records_ > kMaxIdleRecords) return fail(Alert::kUnexpectedMessage, "too many TLS records without content");
-  if (type != kApplicationDataType) SLUICE_TRY(take_message(type, {content, n}));
+  if (type != kApplicationDataType) SLUICE_TRY(take_message(type, {content, n}, turn));
   consume(kHeaderBytes + size);
   return std::size_t{0};
 }
 
-Status TlsRecords::take_message(unsigned char type, std::string_view content) noexcept {
+Status TlsRecords::take_message(unsigned char type, std::string_view content, Turn& turn) noexcept {
   if (content.empty()) return fail(Alert::kUnexpectedMessage, "empty TLS message");
   if (type == kAlertType) return take_alert(content);
-  if (type == kHandshakeType) return take_handshake(content);
+  if (type == kHandshakeType) return take_handshake(content, turn);
   return fail(Alert::kUnexpectedMessage, "TLS record of a wrong type");
 }
 
@@ -203,7 +205,7 @@ Status TlsRecords::take_alert(std::string_view content) noexcept {
 }
 
 // A client has one thing to say behind its handshake: KeyUpdate (RFC 8446, 4.6.3), which ends its record.
-Status TlsRecords::take_handshake(std::string_view content) noexcept {
+Status TlsRecords::take_handshake(std::string_view content, Turn& turn) noexcept {
   const std::size_t n = std::min(content.size(), message_.size() - message_has_);
   std::copy_n(content.begin(), n, message_.begin() + message_has_);
   message_has_ = static_cast<std::uint8_t>(message_has_ + n);
@@ -216,6 +218,8 @@ Status TlsRecords::take_handshake(std::string_view content) noexcept {
   const char requested = message_.back();
   if (requested != 0 && requested != 1) return fail(Alert::kIllegalParameter, "KeyUpdate of a wrong kind");
   if (n != content.size()) return fail(Alert::kUnexpectedMessage, "TLS message behind a KeyUpdate");
+  if (!updates_.take(Mono::now())) return fail(Alert::kUnexpectedMessage, "too many KeyUpdates");
+  turn.took_records(kUpdateRecords);
   if (!reading_.update()) return fail(Alert::kInternalError, "no key");
   // The answer goes with the next record of content, so that a peer that asks and asks is answered once.
   if (requested == 1) update_owed_ = true;

@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "net/traffic_key.h"
+#include "net/turn.h"
 
 namespace sluice::net {
 
@@ -34,6 +35,11 @@ class TlsRecords final {
   static constexpr std::size_t kMaxProtectedBytes = kMaxContentBytes + 256;
   // Records in a row that carry no application data: what no client needs, and what would keep a worker busy for ever.
   static constexpr unsigned kMaxIdleRecords = 32;
+  // KeyUpdates that one peer may send in a row, and how long one more takes to earn: it derives a key, 10 µs of a worker,
+  // from 27 bytes, and no key is worn for hours (RFC 8446, 4.6.3 and 5.5). As many cost a turn what kUpdateRecords cost.
+  static constexpr unsigned kMostMessages = 32;
+  static constexpr std::chrono::milliseconds kMessageInterval{1'000};
+  static constexpr std::size_t kUpdateRecords = 16;
   // AES-GCM keeps its promises for 2^24.5 records of full size (RFC 8446, 5.5).
   static constexpr std::uint64_t kRecordsPerKey = std::uint64_t{1} << 24;
 
@@ -71,10 +77,10 @@ class TlsRecords final {
 
   // --- content; REQUIRES: speaks() ---
 
-  // Opens what was received, as much as there is and `into` takes. 0: the peer said close_notify. kWouldBlock: not a
-  // whole record is there. kClosed: the connection is broken, by the peer's alert, or by its records; then an alert
+  // Opens what was received, as much as there is, `into` takes and `turn` allows. 0: the peer said close_notify.
+  // kWouldBlock: not a whole record is there, or the turn is spent. kClosed: the connection is broken, by the peer's alert, or by its records; then an alert
   // that says why lies in unsent(). os_code is the alert's number.
-  Result<std::size_t> read(std::span<char> into) noexcept;
+  Result<std::size_t> read(std::span<char> into, Turn& turn) noexcept;
   // The next read() has something to give without more from the socket.
   [[nodiscard]] bool can_read() const noexcept;
 
@@ -102,10 +108,10 @@ class TlsRecords final {
     std::size_t size_bytes = 0;
   };
 
-  Result<std::size_t> open_record(std::span<char> into) noexcept;
+  Result<std::size_t> open_record(std::span<char> into, Turn& turn) noexcept;
   std::size_t give_opened(std::span<char> into) noexcept;
-  Status take_message(unsigned char type, std::string_view content) noexcept;
-  Status take_handshake(std::string_view content) noexcept;
+  Status take_message(unsigned char type, std::string_view content, Turn& turn) noexcept;
+  Status take_handshake(std::string_view content, Turn& turn) noexcept;
   Status take_alert(std::string_view content) noexcept;
   Error fail(Alert alert, const char* what) noexcept;
   bool put(unsigned char type, std::string_view content) noexcept;
@@ -126,6 +132,7 @@ class TlsRecords final {
   std::optional<Error> broken_;
   std::array<char, 5> message_{};  // a KeyUpdate, which may come in pieces
   std::uint8_t message_has_ = 0;
+  Allowance updates_{kMostMessages, kMessageInterval};
   std::uint8_t idle_records_ = 0;
   bool speaks_ = false;
   bool ended_ = false;        // by close_notify

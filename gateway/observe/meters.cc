@@ -32,6 +32,8 @@ Meters::Meters(Metrics& m, std::span<const std::string_view> endpoints) : metric
   over_budget = m.counter("sluice_over_budget_total", "Calls refused by a budget that is spent.");
   clients_gone = m.counter("sluice_clients_gone_total", "Calls whose client left before the end.");
   upstream_failures = m.counter("sluice_upstream_failures_total", "Calls whose upstream died or broke its protocol.");
+  handshakes_refused = m.counter("sluice_handshakes_refused_total",
+                                 "Connections closed in their TLS handshake because too many waited.");
   faults = m.counter("sluice_faults_total", "Faults of the gateway itself.");
 }
 

@@ -38,6 +38,7 @@ class Meters final {
   CounterId over_budget;   // 429 insufficient_quota
   CounterId clients_gone;
   CounterId upstream_failures;
+  CounterId handshakes_refused;      // too many waited
   CounterId faults;                  // exceptions that left a task: bugs
   std::array<CounterId, 14> ends{};  // by EndReason
 

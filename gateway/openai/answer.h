@@ -59,6 +59,11 @@ class StreamFilter final {
   // behind the end are dropped. "data: [DONE]" is held back: finish() gives it, so that it leaves together with the
   // last chunk of the transfer.
   StreamState filter(Buffer& in, Buffer& out) noexcept;
+  // Whole events are left in `in`: one call takes kEventsAtOnce of them at most, and the caller gives way between two.
+  static constexpr unsigned kEventsAtOnce = 256;
+  [[nodiscard]] bool has_more() const noexcept;
+  // What is kept between two calls, beside what stays in `in`.
+  [[nodiscard]] std::size_t held_bytes() const noexcept;
 
   // The upstream has ended. Appends the held-back [DONE] and answers kDone where the stream had an end of its dialect
   // (or every choice had its finish_reason); else kBroken: an end without an end.

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view kDone = "[DONE]";
 constexpr std::string_view kDataField = "data: ";
+constexpr std::size_t kKeptScratchBytes = 64 * 1024;
 constexpr std::size_t kHeadFieldBytes = 320;  // of id, created, model: what cut() will say again
 
 bool is_terminal(std::string_view type) noexcept {
@@ -36,15 +37,25 @@ StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
   State& state = *state_;
   std::string_view rest = in.view();
   RawEvent raw;
-  while (state.state == StreamState::kOpen && state.splitter.next(rest, raw) == EventSplitter::Found::kEvent) {
+  unsigned taken = 0;
+  state.has_more = false;
+  while (state.state == StreamState::kOpen && !state.has_more &&
+         state.splitter.next(rest, raw) == EventSplitter::Found::kEvent) {
+    state.has_more = ++taken == kEventsAtOnce;
     if (raw.text.size() > state.options.event_limit_bytes) {
       state.state = StreamState::kBroken;
     } else {
       state.take(read_event(raw, state.joined), out);
     }
   }
-  if (state.state == StreamState::kOpen) state.take_rest(rest, out);
-  if (state.state != StreamState::kOpen) rest = {};  // what stands behind the end is nobody's
+  if (state.state == StreamState::kOpen && !state.has_more) state.take_rest(rest, out);
+  if (state.state != StreamState::kOpen) {
+    rest = {};  // what stands behind the end is nobody's
+    state.has_more = false;
+  }
+  for (Buffer* scratch : {&state.joined, &state.edited, &state.repaired}) {
+    if (scratch->capacity() > kKeptScratchBytes) scratch->release();
+  }
   in.consume(in.size() - rest.size());
   return state.state;
 }
@@ -269,6 +280,8 @@ Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcep
           .completion_tokens = std::min(counted(), options.claim_limit.completion)};
 }
 
+bool StreamFilter::has_more() const noexcept { return state_->has_more; }
+std::size_t StreamFilter::held_bytes() const noexcept { return state_->held_usage.size(); }
 std::uint64_t StreamFilter::events() const noexcept { return state_->events; }
 std::uint64_t StreamFilter::completion_tokens() const noexcept { return state_->counted(); }
 Usage StreamFilter::usage(std::uint64_t prompt_estimate) const noexcept { return state_->estimate(prompt_estimate); }

@@ -53,6 +53,7 @@ struct StreamFilter::State {
   RepeatedChunk repeated;
   unsigned fruitless = 0;  // times that something was learnt since the last repetition
 
+  bool has_more = false;       // kEventsAtOnce were taken
   bool done_seen = false;      // [DONE]
   bool terminal_seen = false;  // a terminal event of Responses
   Ending ending = Ending::kComplete;

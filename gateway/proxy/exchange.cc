@@ -14,7 +14,13 @@ namespace sluice::proxy {
 
 Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head,
                    const Arrival& arrival)
-    : worker_(worker), client_(client), head_(head), cors_(arrival.cors), conf_(worker.conf), wake_(worker.loop) {
+    : worker_(worker),
+      client_(client),
+      head_(head),
+      cors_(arrival.cors),
+      conf_(worker.conf),
+      wake_(worker.loop),
+      holding_(&worker.held) {
   call_.request_id = make_request_id(request_id_);
   call_.number = ++worker_.next_call << 8 | worker_.loop.index();
   call_.channel = "api";
@@ -138,7 +144,7 @@ Task<Status> Exchange::read_body() {
   struct Reserve final : http::ServerConnection::Reserve {
     explicit Reserve(Exchange& exchange_) noexcept : exchange(exchange_) {}
     bool grow(std::size_t more_bytes) noexcept override {
-      if (!exchange.worker_.buffered.take(more_bytes)) return false;
+      if (!exchange.worker_.held.take(more_bytes)) return false;
       exchange.request_->body_held_bytes += more_bytes;
       return true;
     }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/held_bytes.h"
 #include "observe/trace.h"
 #include "openai/answer.h"
 #include "openai/answer_walk.h"
@@ -193,6 +194,7 @@ class Exchange final {
   std::optional<openai::StreamFilter> filter_;  // of a streamed answer
   std::unique_ptr<openai::AnswerWalk> walk_;    // of a whole one
   std::size_t walked_bytes_ = 0;                // of what stands in the upstream's body
+  Holding holding_;                             // of what is on its way to the client
 
   std::array<char, 40> request_id_{};
   std::string client_request_id_;

@@ -24,6 +24,7 @@ class WorkerMetrics final {
   void unauthorized() noexcept { shard_.add(meters_.unauthorized); }
   void connections(std::int64_t change) noexcept { shard_.add(meters_.connections, change); }
   void streams(std::int64_t change) noexcept { shard_.add(meters_.streams, change); }
+  void handshake_refused() noexcept { shard_.add(meters_.handshakes_refused); }
   void fault() noexcept { shard_.add(meters_.faults); }
 
  private:

@@ -40,6 +40,10 @@ Task<void> Exchange::count_rest(net::Deadline until) {
     const bool open = state == openai::StreamState::kOpen &&
                       conf_->chain->progress(call_, filter_->completion_tokens()) == policy::Extension::kGranted;
     if (!open) break;
+    if (filter_->has_more() && !until.passed()) {
+      co_await worker_.loop.yield();
+      continue;
+    }
     const bool more = co_await more_of_upstream(until);
     if (!more) break;
   }

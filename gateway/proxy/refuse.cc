@@ -25,9 +25,9 @@ EndReason end_reason_of(const Error& error, bool sent) noexcept {
       return EndReason::kRefused;
     case ErrorKind::kInvalidKey:
       return sent ? EndReason::kRevoked : EndReason::kRefused;
-    case ErrorKind::kOverloaded:
     case ErrorKind::kUnavailable:
       return sent && error.origin == Origin::kSelf ? EndReason::kDrained : EndReason::kUnavailable;
+    case ErrorKind::kOverloaded:
     case ErrorKind::kConnect:
     case ErrorKind::kRefused:
       return EndReason::kUnavailable;

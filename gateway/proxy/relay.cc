@@ -136,15 +136,25 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
     const std::size_t rest = upstream_->body().size();
     if (state == openai::StreamState::kBroken) co_return kEndedEarly;
     if (state != openai::StreamState::kOpen) co_return ok();
+    if (!holding_.set(client_.pending_bytes() + filter.held_bytes())) co_return kHoldsTooMuch;
     if (client_.pending_bytes() != 0) {
       note_first_byte();
       SLUICE_CO_TRY(co_await client_.flush());
+      (void)holding_.set(filter.held_bytes());
       ping = net::Deadline::after(settings.ping_interval);
       silence = net::Deadline::after(gap);
     }
-    if (arrived != held) upstream_->taken(arrived - held);
-    held = rest;
+    // Whole events that wait for the next pass get their credit with it.
+    const std::size_t done = filter.has_more() ? arrived - rest : arrived;
+    if (done > held) upstream_->taken(done - held);
+    held = filter.has_more() ? held - std::min(held, done) : rest;
     if (upstream_->body().empty()) upstream_->body().release();  // until the next event
+    if (filter.has_more()) {
+      // So many events came at once that others have their turn before the next.
+      co_await worker_.loop.yield();
+      SLUICE_CO_TRY(interrupted());
+      continue;
+    }
     if (upstream_->body().size() != rest) continue;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});
@@ -161,7 +171,7 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
 openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter) {
   Buffer& out = client_.chunk();
   openai::StreamState state = filter.filter(upstream_->body(), out);
-  const bool ended = upstream_->state() == http::CallState::kEnded;
+  const bool ended = upstream_->state() == http::CallState::kEnded && !filter.has_more();
   if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended)) {
     state = filter.finish(out);
     outcome_.reason = end_reason_of(filter.ending());

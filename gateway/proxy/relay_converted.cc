@@ -1,6 +1,8 @@
 // Answers that came in the other form than was asked for: a whole one for a stream, a stream for a whole one.
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "openai/answer_events.h"
 #include "openai/assembled_answer.h"
 #include "openai/error_object.h"
@@ -38,6 +40,7 @@ Task<Status> Exchange::relay_whole_as_stream() {
   note_first_byte();
   openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
   openai::StreamState state = filter.filter(events, client_.chunk());
+  while (filter.has_more()) state = filter.filter(events, client_.chunk());
   if (state == openai::StreamState::kDone) state = filter.finish(client_.chunk());
   take_usage(filter);
   model_served_.assign(filter.model());
@@ -91,16 +94,23 @@ Task<Status> Exchange::assemble(openai::StreamFilter& filter, openai::AssembledA
     const net::Deadline silence = net::Deadline::after(lease_->times().gap);
     const std::size_t arrived = upstream_->body().size();
     openai::StreamState state = filter.filter(upstream_->body(), events);
-    const bool ended = upstream_->state() == http::CallState::kEnded;
+    const bool ended = upstream_->state() == http::CallState::kEnded && !filter.has_more();
     if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended))
       state = filter.finish(events);
     into.take(events);
     if (state == openai::StreamState::kBroken) co_return kEndedEarly;
     if (into.size_bytes() > conf_->settings.answer_bytes) co_return kTooLong;
     if (state != openai::StreamState::kOpen) co_return ok();
+    if (!holding_.set(into.size_bytes() + filter.held_bytes())) co_return kHoldsTooMuch;
     const std::size_t rest = upstream_->body().size();
-    if (arrived != held) upstream_->taken(arrived - held);
-    held = rest;
+    const std::size_t done = filter.has_more() ? arrived - rest : arrived;
+    if (done > held) upstream_->taken(done - held);
+    held = filter.has_more() ? held - std::min(held, done) : rest;
+    if (filter.has_more()) {
+      co_await worker_.loop.yield();
+      SLUICE_CO_TRY(interrupted());
+      continue;
+    }
     if (upstream_->body().size() != rest) continue;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     SLUICE_CO_TRY(co_await await_more(ping, silence));

@@ -42,6 +42,7 @@ Task<Status> Exchange::relay_whole() {
   if (walk.form() != openai::AnswerWalk::Form::kWhole || !walk.is_answer())
     co_return co_await answer_nothing(kNoAnswer);
   const Buffer answer = std::move(upstream_->body());
+  if (!holding_.set(answer.size())) co_return kHoldsTooMuch;
   outcome_.status = upstream_->head()->status;
   outcome_.bytes_out += answer.size();
   complete();
@@ -66,7 +67,9 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
     walked_bytes_ = 0;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     if (upstream_->state() == http::CallState::kEnded) break;
+    if (!holding_.set(client_.pending_bytes())) co_return kHoldsTooMuch;
     SLUICE_CO_TRY(co_await client_.flush());
+    (void)holding_.set(0);
     if (!body.empty()) continue;
     const Result<net::Wake> woken = co_await next(net::Deadline::after(lease_->times().gap));
     if (!woken) co_return woken.error();

@@ -143,7 +143,7 @@ std::optional<std::uint64_t> Exchange::clamp() const noexcept {
 
 void Exchange::drop_request() noexcept {
   if (!request_) return;
-  worker_.buffered.give(request_->body_held_bytes);
+  worker_.held.give(request_->body_held_bytes);
   request_.reset();
 }
 

@@ -1,7 +1,6 @@
 // What an exchange uses of its worker. Everything here belongs to one worker or is shared by atomics alone.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <list>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/held_bytes.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -63,24 +63,6 @@ struct Conf {
   std::shared_ptr<const policy::Chain> chain;
 };
 
-// Bytes of request bodies held in the whole process, under one cap.
-class BufferedBytes final {
- public:
-  explicit BufferedBytes(std::size_t cap_bytes) noexcept : cap_(cap_bytes) {}
-  [[nodiscard]] bool take(std::size_t bytes) noexcept {
-    if (held_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= cap_.load(std::memory_order_relaxed)) return true;
-    held_.fetch_sub(bytes, std::memory_order_relaxed);
-    return false;
-  }
-  void give(std::size_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
-  void set_cap(std::size_t cap_bytes) noexcept { cap_.store(cap_bytes, std::memory_order_relaxed); }
-  [[nodiscard]] std::size_t held() const noexcept { return held_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::size_t> cap_;
-  std::atomic<std::size_t> held_{0};
-};
-
 // A call under way, so that a revocation or a drain can reach it.
 struct RunningCall {
   const identity::Key* key = nullptr;
@@ -91,12 +73,12 @@ struct RunningCall {
 // Thread:   owning worker only, but for what says otherwise.
 // Lifetime: outlives every exchange on it.
 struct Worker {
-  Worker(net::Loop& loop_, const identity::Directory& directory_, const Clock& clock_, BufferedBytes& buffered_,
+  Worker(net::Loop& loop_, const identity::Directory& directory_, const Clock& clock_, HeldBytes& held_,
          WorkerMetrics& metrics_, observe::Log& log_, std::uint64_t boot_id_)
       : loop(loop_),
         directory(directory_),
         clock(clock_),
-        buffered(buffered_),
+        held(held_),
         metrics(metrics_),
         log(log_),
         boot_id(boot_id_),
@@ -105,7 +87,7 @@ struct Worker {
   net::Loop& loop;
   const identity::Directory& directory;
   const Clock& clock;
-  BufferedBytes& buffered;
+  HeldBytes& held;
   WorkerMetrics& metrics;
   observe::Log& log;
   std::uint64_t boot_id;

@@ -38,6 +38,7 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   front->tls = listener.transport == config::Transport::kTls;
   front->tunnels = listener.tunnels && front->tls;
   front->handshake_time = settings.tls.handshake_time;
+  front->handshakes = {.running = settings.tls.handshakes, .waiting = settings.tls.handshake_queue};
   if (front->tls) front->context = tls->context();
   auto proxies = net::Networks::parse(listener.proxy_protocol);
   auto forwarders = net::Networks::parse(listener.trust_forwarded_for);
@@ -121,7 +122,8 @@ tunnel::RegistryOptions make_registry_options(const config::Settings& settings, 
                      .connection_window_bytes = static_cast<std::uint32_t>(tunnel.connection_window),
                      .max_streams = tunnel.max_streams,
                      .ping_interval = tunnel.ping_interval,
-                     .missed_pings = tunnel.missed_pings};
+                     .missed_pings = tunnel.missed_pings,
+                     .control_frames = tunnel.control_frames};
   options.gateway = settings.server.name;
   options.generation = write_hex(boot_id, generation);
   options.tunnels_per_agent = tunnel.tunnels_per_agent;

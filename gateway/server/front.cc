@@ -39,10 +39,11 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
   }
   auto stream = std::make_unique<net::Stream>(worker_.loop, std::move(socket));
   net::Address peer = stream->peer().address();
-  const auto handshake = handshakes_.insert(handshakes_.end(), stream.get());
+  const auto position = securing_.insert(securing_.end(), stream.get());
   const Status secured = co_await secure(*stream, *settings, peer);
-  handshakes_.erase(handshake);
+  securing_.erase(position);
   if (!secured) {
+    if (secured.error().kind == ErrorKind::kOverloaded) worker_.metrics.handshake_refused();
     worker_.log.debug(
         "connection not taken",
         {{"client", net::truncated(peer)}, {"why", secured.error().what}, {"os_code", secured.error().os_code}});
@@ -65,13 +66,16 @@ Task<Status> Front::secure(net::Stream& stream, const FrontSettings& settings, n
     if (!source) co_return source.error();
     if (*source) peer = (*source)->address();
   }
-  if (settings.tls) co_return co_await stream.handshake_as_server(settings.context.get(), deadline);
-  co_return ok();
+  if (!settings.tls) co_return ok();
+  handshakes_.set_bounds(settings.handshakes);
+  co_return co_await stream.handshake_as_server(settings.context.get(), deadline, &handshakes_);
 }
 
 Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const FrontSettings& settings,
                                  net::Address peer) {
-  http::ServerConnection client(std::move(stream), settings.limits);
+  http::ConnectionLimits limits = settings.limits;
+  limits.held = &worker_.held;
+  http::ServerConnection client(std::move(stream), limits);
   Connection connection{.http = &client};
   const auto position = connections_.insert(connections_.end(), &connection);
   std::string address = net::truncated(peer);
@@ -143,7 +147,7 @@ void Front::drain() noexcept {
 }
 
 void Front::cut() noexcept {
-  for (net::Stream* stream : handshakes_) stream->close();
+  for (net::Stream* stream : securing_) stream->close();
   for (Connection* connection : connections_) connection->http->stream().close();
 }
 

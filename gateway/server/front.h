@@ -22,7 +22,8 @@ struct FrontSettings {
   net::Networks proxy_protocol;       // peers whose connections begin with a PROXY header
   net::Networks trust_forwarded_for;  // peers whose X-Forwarded-For is believed
   std::chrono::milliseconds handshake_time{10'000};
-  std::shared_ptr<SSL_CTX> context;  // null: plain. Shared: connections in their handshake outlive a reload
+  net::Handshakes::Bounds handshakes;  // of each worker
+  std::shared_ptr<SSL_CTX> context;    // null: plain. Shared: connections in their handshake outlive a reload
   http::ConnectionLimits limits;
   proxy::Cors cors;
 };
@@ -42,7 +43,7 @@ class Front final {
   using TunnelHandler = std::function<void(std::unique_ptr<net::Stream>)>;
 
   Front(proxy::Worker& worker, net::TaskGroup& tasks, ConnectionCount& count) noexcept
-      : worker_(worker), tasks_(tasks), count_(count) {}
+      : worker_(worker), tasks_(tasks), count_(count), handshakes_(worker.loop, {}) {}
 
   void set_tunnel_handler(TunnelHandler handler) { tunnels_ = std::move(handler); }
 
@@ -71,7 +72,8 @@ class Front final {
   net::TaskGroup& tasks_;
   ConnectionCount& count_;
   TunnelHandler tunnels_;
-  std::list<net::Stream*> handshakes_;
+  net::Handshakes handshakes_;
+  std::list<net::Stream*> securing_;  // from their acceptance to the end of their handshake
   std::list<Connection*> connections_;
   bool draining_ = false;
 };

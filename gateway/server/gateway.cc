@@ -52,7 +52,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       budget_log_(log_),
       ledger_(clock_, make_ledger_options(settings_), &budget_log_),
       store_(store::make_sqlite(settings_.store_path())),
-      buffered_(settings_.http.buffered_limit),
+      held_(settings_.http.buffered_limit),
       doubts_(log_),
       control_(worker_count(settings_)),
       control_tasks_(control_,
@@ -67,7 +67,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .meters = meters_,
                                          .metrics = metrics_,
                                          .log = log_,
-                                         .buffered = buffered_,
+                                         .held = held_,
                                          .doubts = doubts_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
@@ -151,11 +151,12 @@ absl::Status Gateway::open_agents() {
   for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i].worker().scope = *scope;
   agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
   booked_.emplace(control_, book_, *agents_, log_);
-  desk_.emplace(control_, *agents_, log_);
+  desk_.emplace(control_, *agents_, held_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
-  registry_ =
-      std::make_unique<tunnel::Registry>(control_, loops, make_registry_options(settings_, boot_id_), *booked_, log_);
+  tunnel::RegistryOptions options = make_registry_options(settings_, boot_id_);
+  options.session.held = &held_;
+  registry_ = std::make_unique<tunnel::Registry>(control_, loops, std::move(options), *booked_, log_);
   models_.set_registry(*registry_);
   registry_->listen(models_);
   return absl::OkStatus();

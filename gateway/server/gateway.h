@@ -100,7 +100,7 @@ class Gateway final : private admin::GatewayControl {
   // Null until the store is there.
   std::unique_ptr<store::RevocationLog> revocations_;
   std::unique_ptr<Accounting> accounting_;
-  proxy::BufferedBytes buffered_;
+  HeldBytes held_;
   proxy::Doubts doubts_;
   ConnectionCount connections_;
   net::Loop control_;

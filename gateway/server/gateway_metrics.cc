@@ -7,8 +7,8 @@
 namespace sluice::server {
 
 void Gateway::add_metrics() {
-  metrics_.gauge_from("sluice_buffered_bytes", "Request bodies held in memory.", {},
-                      [this] { return static_cast<double>(buffered_.held()); });
+  metrics_.gauge_from("sluice_buffered_bytes", "Held in memory for clients, upstreams and agents.", {},
+                      [this] { return static_cast<double>(held_.held()); });
   metrics_.gauge_from("sluice_reserved", "Tokens and micro-dollars that calls in flight have reserved.", {},
                       [this] { return static_cast<double>(ledger_.reserved()); });
   for (const auto& [label, what] : {std::pair("passed=\"warn_percent\"", BudgetLog::Passed::kNearly),

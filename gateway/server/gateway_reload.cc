@@ -59,7 +59,7 @@ absl::Status Gateway::apply() {
   ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());
   connections_.cap = settings_.http.max_connections;
-  buffered_.set_cap(settings_.http.buffered_limit);
+  held_.set_cap(settings_.http.buffered_limit);
   const auto number_of = [this](const std::string& upstream) { return models_.number_of_upstream(upstream); };
   const auto listed = [this](const std::string& upstream, const std::optional<upstream::ModelList>& list) {
     control_.post([this, upstream, list]() mutable { models_.listed(upstream, std::move(list)); });

@@ -94,7 +94,7 @@ json::object Gateway::status() {
       {"uptime_seconds", std::chrono::duration_cast<std::chrono::seconds>(Mono::now() - started_).count()},
       {"workers", workers_.size()},
       {"connections", connections_.open.load()},
-      {"buffered_bytes", buffered_.held()},
+      {"buffered_bytes", held_.held()},
       {"keys", directory_.keys()},
       {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
       {"reserved", ledger_.reserved()}};

@@ -8,16 +8,28 @@ namespace sluice::server {
 namespace {
 
 constexpr std::string_view kPairPath = "/.sluice/v1/pair";
-constexpr std::size_t kPairBytes = 64u << 10;
+constexpr std::size_t kPairBytes = 16u << 10;  // a request for a certificate has one or two thousand bytes
 constexpr std::chrono::seconds kPairTime{30};
 // At once: whoever can reach the port may ask, and each costs the control thread a signature and a look into the store.
 constexpr unsigned kMostPairings = 8;
 constexpr std::array<http::Header, 2> kHeaders{{{"content-type", "application/json"}, {"cache-control", "no-store"}}};
 
-// A body too small to count against the process's cap.
-class SmallBody final : public http::ServerConnection::Reserve {
+// The body of one request, counted against the process's cap: whoever can reach the port may send one.
+class PairingBody final : public http::ServerConnection::Reserve {
  public:
-  bool grow(std::size_t) noexcept override { return true; }
+  explicit PairingBody(HeldBytes& held) noexcept : held_(held) {}
+  PairingBody(const PairingBody&) = delete;
+  PairingBody& operator=(const PairingBody&) = delete;
+  ~PairingBody() override { held_.give(counted_); }
+  bool grow(std::size_t more_bytes) noexcept override {
+    if (!held_.take(more_bytes)) return false;
+    counted_ += more_bytes;
+    return true;
+  }
+
+ private:
+  HeldBytes& held_;
+  std::size_t counted_ = 0;
 };
 
 // Outside of the coroutine: g++ 12 cannot keep the arrays behind initialiser lists in a coroutine's frame.
@@ -72,8 +84,9 @@ Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client,
     co_return co_await proxy::answer_error(
         client, client_error(ErrorKind::kNotFound, "there is nothing here but POST /.sluice/v1/pair"));
   Buffer body;
-  SmallBody reserve;
-  if (const Status read = co_await client.read_body(body, kPairBytes, reserve); !read)
+  PairingBody reserve(held_);
+  const net::Deadline until = net::Deadline::after(client.head_time());
+  if (const Status read = co_await client.read_body(body, kPairBytes, reserve, until); !read)
     co_return co_await proxy::answer_error(client, read.error());
   std::optional<json::object> asked = parse_object(body.view(), kPairBytes);
   if (!asked)
@@ -90,6 +103,7 @@ Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client,
     auto paired =
         agents_.pair(sluice::text_of(o, "pairing_key"), sluice::text_of(o, "csr"), sluice::text_of(o, "name"));
     pairings_.fetch_sub(1);
+    if (!paired.ok()) log_refusal(paired.status());
     loop.post([errand, paired = std::move(paired)]() mutable {
       errand->paired = std::move(paired);
       if (errand->waiting) errand->done.notify();
@@ -97,16 +111,15 @@ Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client,
   });
   (void)co_await errand->done.wait(net::Deadline::after(kPairTime));
   errand->waiting = false;
-  if (!errand->paired.ok()) {
-    log_refusal(errand->paired.status());
+  if (!errand->paired.ok())
     co_return co_await proxy::answer_error(client, error_of(errand->paired.status()), text_of(errand->paired.status()));
-  }
   log_paired(errand->paired->agent_id);
   const std::string text = paired_text(*errand->paired);
   co_return co_await client.respond(200, kHeaders, text);
 }
 
 void PairingDesk::log_refusal(const absl::Status& why) noexcept {
+  if (!refusals_.take(Mono::now())) return;  // a stranger would fill the disk
   log_.warn("an agent was not paired", {{"why", text_of(why)}});
 }
 void PairingDesk::log_paired(const std::string& agent_id) noexcept { log_.info("agent paired", {{"agent", agent_id}}); }

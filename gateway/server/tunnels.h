@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "admin/agents.h"
+#include "base/held_bytes.h"
 #include "http/server_connection.h"
 #include "identity/agent_book.h"
+#include "net/turn.h"
 #include "proxy/worker.h"
 #include "server/workers.h"
 #include "tunnel/registry.h"
@@ -43,19 +45,21 @@ class BookedAgents final : public tunnel::AgentDirectory {
 // Lifetime: outlives every connection.
 class PairingDesk final {
  public:
-  PairingDesk(net::Loop& control, admin::Agents& agents, observe::Log& log) noexcept
-      : control_(control), agents_(agents), log_(log) {}
+  PairingDesk(net::Loop& control, admin::Agents& agents, HeldBytes& held, observe::Log& log) noexcept
+      : control_(control), agents_(agents), held_(held), log_(log) {}
   Task<Status> serve(net::Loop& loop, http::ServerConnection& client, const http::RequestHead& head);
 
  private:
   struct Errand;
-  void log_refusal(const absl::Status& why) noexcept;
+  void log_refusal(const absl::Status& why) noexcept;  // on the control thread
   void log_paired(const std::string& agent_id) noexcept;
 
   net::Loop& control_;
   admin::Agents& agents_;
+  HeldBytes& held_;
   observe::Log& log_;
-  std::atomic<unsigned> pairings_{0};  // that the control thread has yet to answer
+  std::atomic<unsigned> pairings_{0};                     // that the control thread has yet to answer
+  net::Allowance refusals_{10, std::chrono::seconds(1)};  // that are logged; the control thread's
 };
 
 }  // namespace sluice::server

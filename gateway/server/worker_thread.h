@@ -25,7 +25,7 @@ struct Shared {
   const observe::Meters& meters;
   observe::Metrics& metrics;
   observe::Log& log;
-  proxy::BufferedBytes& buffered;
+  HeldBytes& held;
   proxy::Doubts& doubts;
   ConnectionCount& connections;
   std::uint64_t boot_id;

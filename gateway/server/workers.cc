@@ -131,9 +131,11 @@ void Workers::apply(const Change& change, const std::function<std::uint32_t(cons
       worker.set_listening(listening);
       std::vector<std::shared_ptr<upstream::DirectPlace>> places;
       for (const Numbered& one : upstreams) {
+        upstream::DirectSettings counted = one.upstream.settings;
+        counted.connection.held = &worker.worker().held;
         places.resize(std::max<std::size_t>(places.size(), one.number + 1));
-        places[one.number] = std::make_shared<upstream::DirectPlace>(worker.loop(), worker.tasks(),
-                                                                     one.upstream.settings, one.upstream.slots);
+        places[one.number] = std::make_shared<upstream::DirectPlace>(worker.loop(), worker.tasks(), std::move(counted),
+                                                                     one.upstream.slots);
       }
       worker.set_upstreams(std::move(places), listed);
     });

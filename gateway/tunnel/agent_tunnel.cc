@@ -135,6 +135,7 @@ AgentTunnel::AgentTunnel(net::Loop& loop, const SessionOptions& options, const B
 AgentTunnel::~AgentTunnel() { AgentTunnel::fail_streams(); }
 
 void AgentTunnel::began(std::int32_t stream_id) noexcept {
+  allow_frames(kFramesOfACall);
   auto call = std::unique_ptr<IncomingCall>(new IncomingCall(*this, stream_id));
   nghttp2_session_set_stream_user_data(h2(), stream_id, call.get());
   call->next_ = calls_;

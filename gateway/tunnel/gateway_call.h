@@ -10,7 +10,8 @@ namespace sluice::tunnel {
 // Lifetime: may outlive the tunnel, which detaches it; the request and the signal outlive the call.
 class GatewayCall final : public http::OutgoingCall {
  public:
-  GatewayCall(const http::OutgoingRequest& request, net::Signal& wake) noexcept;
+  // `held` counts what has been received and not consumed.
+  GatewayCall(const http::OutgoingRequest& request, net::Signal& wake, HeldBytes* held) noexcept;
   ~GatewayCall() override;
 
   [[nodiscard]] http::CallState state() const noexcept override { return state_; }
@@ -27,6 +28,9 @@ class GatewayCall final : public http::OutgoingCall {
   void add_header(std::string_view name, std::string_view value) noexcept;
   void end_head() noexcept;
   void fail(Error error) noexcept;
+  // Takes bytes of the body; a call that may hold no more is given up.
+  void take(std::string_view bytes) noexcept;
+  void give_up(std::uint32_t code) noexcept;
   void closed(std::uint32_t code) noexcept;
   // Copies the next `size_bytes` of the request's body.
   void copy_body(Buffer& into, std::size_t size_bytes) noexcept;
@@ -41,6 +45,7 @@ class GatewayCall final : public http::OutgoingCall {
   bool head_complete_ = false;
   http::AnswerHead head_;
   Buffer body_;
+  Holding holding_;  // of body_
   Error error_;
   net::Signal& wake_;
   std::span<const std::string_view> parts_;  // what is left of the request's body

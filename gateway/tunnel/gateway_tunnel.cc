@@ -34,8 +34,8 @@ struct GatewayTunnel::Callbacks {
                      std::size_t length, void* self) noexcept {
     nghttp2_session_consume_connection(session, length);
     if (GatewayCall* call = call_of(session, stream_id)) {
-      call->body_.append({reinterpret_cast<const char*>(data), length});
       static_cast<GatewayTunnel*>(self)->touch(*call);
+      call->take({reinterpret_cast<const char*>(data), length});
     } else {
       nghttp2_session_consume_stream(session, stream_id, length);
     }
@@ -102,7 +102,7 @@ GatewayTunnel::~GatewayTunnel() { GatewayTunnel::fail_streams(); }
 
 std::unique_ptr<http::OutgoingCall> GatewayTunnel::start(const http::OutgoingRequest& request,
                                                          net::Signal& wake) noexcept {
-  auto call = std::make_unique<GatewayCall>(request, wake);
+  auto call = std::make_unique<GatewayCall>(request, wake, options().held);
   if (room() == 0) {
     call->fail(upstream_error(leaving() ? ErrorKind::kUnavailable : ErrorKind::kOverloaded, "no room on the tunnel",
                               Retry::kYes));
@@ -129,6 +129,7 @@ std::unique_ptr<http::OutgoingCall> GatewayTunnel::start(const http::OutgoingReq
     wake.notify();
     return call;
   }
+  allow_frames(kFramesOfACall);
   call->stream_id_ = id;
   call->tunnel_ = this;
   call->next_ = calls_;
@@ -168,23 +169,36 @@ void GatewayTunnel::fail_streams() noexcept {
   deliver();
 }
 
-GatewayCall::GatewayCall(const http::OutgoingRequest& request, net::Signal& wake) noexcept
-    : wake_(wake), parts_(request.body) {
+GatewayCall::GatewayCall(const http::OutgoingRequest& request, net::Signal& wake, HeldBytes* held) noexcept
+    : holding_(held), wake_(wake), parts_(request.body) {
   for (const std::string_view part : parts_) body_left_ += part.size();
 }
 
 GatewayCall::~GatewayCall() {
   if (tunnel_ == nullptr) return;
   GatewayTunnel& tunnel = *tunnel_;
-  nghttp2_session_set_stream_user_data(tunnel.h2(), stream_id_, nullptr);
-  nghttp2_submit_rst_stream(tunnel.h2(), NGHTTP2_FLAG_NONE, stream_id_, NGHTTP2_CANCEL);
-  // Credit for what nobody will take; the connection's was given back on receipt.
-  closed(NGHTTP2_CANCEL);
+  give_up(NGHTTP2_CANCEL);
   std::erase(tunnel.touched_, this);
+}
+
+// Resets the stream. Credit for what nobody will take is not given back; the connection's was, on receipt.
+void GatewayCall::give_up(std::uint32_t code) noexcept {
+  GatewayTunnel& tunnel = *tunnel_;
+  nghttp2_session_set_stream_user_data(tunnel.h2(), stream_id_, nullptr);
+  nghttp2_submit_rst_stream(tunnel.h2(), NGHTTP2_FLAG_NONE, stream_id_, code);
+  closed(code);
   tunnel.flush_later();
 }
 
+void GatewayCall::take(std::string_view bytes) noexcept {
+  body_.append(bytes);
+  if (holding_.set(body_.size())) return;
+  if (state_ == http::CallState::kRunning) fail(kHoldsTooMuch);
+  give_up(NGHTTP2_CANCEL);
+}
+
 void GatewayCall::taken(std::size_t size_bytes) noexcept {
+  (void)holding_.set(body_.size());
   if (tunnel_ == nullptr || size_bytes == 0) return;
   nghttp2_session_consume_stream(tunnel_->h2(), stream_id_, size_bytes);
   if (nghttp2_session_want_write(tunnel_->h2()) != 0) tunnel_->flush_later();

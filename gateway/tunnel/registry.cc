@@ -285,7 +285,7 @@ std::unique_ptr<http::OutgoingCall> Registry::start(unsigned worker, Agent& agen
     Host& carrier = *hosts_[(worker + step) % hosts_.size()];
     if (agent.tunnels(carrier.loop().index()).load(std::memory_order_relaxed) == 0) continue;
     remote_calls_.fetch_add(1, std::memory_order_relaxed);
-    return std::make_unique<RemoteCall>(hosts_[worker]->loop(), carrier, agent, request, wake);
+    return std::make_unique<RemoteCall>(hosts_[worker]->loop(), carrier, agent, request, wake, options_.session.held);
   }
   wake.notify();
   return std::make_unique<FailedCall>(upstream_error(ErrorKind::kUnavailable, "agent is not connected", Retry::kYes));

@@ -4,12 +4,14 @@
 
 namespace sluice::tunnel {
 
-RemoteLink::RemoteLink(net::Loop& caller_loop, Agent& agent, const http::OutgoingRequest& request)
-    : caller_loop_(caller_loop), agent_(agent), method_(request.method), path_(request.path) {
+RemoteLink::RemoteLink(net::Loop& caller_loop, Agent& agent, const http::OutgoingRequest& request, HeldBytes* held)
+    : caller_loop_(caller_loop), agent_(agent), method_(request.method), path_(request.path), holding_(held) {
   for (const http::Header& header : request.headers) fields_.emplace_back(header.name, header.value);
   for (const auto& [name, value] : fields_) headers_.push_back({name, value});
   std::size_t size = 0;
   for (const std::string_view part : request.body) size += part.size();
+  too_much_ = !holding_.set(size);
+  if (too_much_) return;
   if (size != 0) (void)body_.prepare(size);
   for (const std::string_view part : request.body) body_.append(part);
   body_view_ = body_.view();
@@ -17,15 +19,27 @@ RemoteLink::RemoteLink(net::Loop& caller_loop, Agent& agent, const http::Outgoin
 }
 
 RemoteCall::RemoteCall(net::Loop& loop, Host& carrier, Agent& agent, const http::OutgoingRequest& request,
-                       net::Signal& wake) noexcept
-    : link_(std::make_shared<RemoteLink>(loop, agent, request)), carrier_loop_(carrier.loop()), wake_(wake) {
+                       net::Signal& wake, HeldBytes* held) noexcept
+    : link_(std::make_shared<RemoteLink>(loop, agent, request, held)),
+      carrier_loop_(carrier.loop()),
+      wake_(wake),
+      holding_(held) {
+  if (link_->too_much()) {
+    state_ = http::CallState::kFailed;
+    error_ = kHoldsTooMuch;
+    wake_.notify();
+    return;
+  }
   link_->call = this;
   carrier.carry_later(link_);
 }
 
 RemoteCall::~RemoteCall() {
   link_->call = nullptr;
-  if (state_ != http::CallState::kRunning) return;
+  if (state_ == http::CallState::kRunning) cancel();
+}
+
+void RemoteCall::cancel() noexcept {
   carrier_loop_.post([link = link_] {
     link->cancelled = true;
     if (link->carrier_wake != nullptr) link->carrier_wake->notify();
@@ -33,6 +47,7 @@ RemoteCall::~RemoteCall() {
 }
 
 void RemoteCall::taken(std::size_t size_bytes) noexcept {
+  (void)holding_.set(body_.size());
   untold_bytes_ += size_bytes;
   if (untold_bytes_ < kTakenLotBytes || state_ != http::CallState::kRunning) return;
   carrier_loop_.post([link = link_, lot = std::exchange(untold_bytes_, 0)] {
@@ -42,6 +57,7 @@ void RemoteCall::taken(std::size_t size_bytes) noexcept {
 }
 
 void RemoteCall::hear(RemoteNews news) noexcept {
+  if (state_ != http::CallState::kRunning) return;  // given up
   if (news.head) head_ = std::move(news.head);
   if (body_.empty()) {
     body_ = std::move(news.body);
@@ -50,6 +66,11 @@ void RemoteCall::hear(RemoteNews news) noexcept {
   }
   state_ = news.state;
   error_ = news.error;
+  if (!holding_.set(body_.size())) {
+    if (state_ == http::CallState::kRunning) cancel();
+    state_ = http::CallState::kFailed;
+    error_ = kHoldsTooMuch;
+  }
   wake_.notify();
 }
 

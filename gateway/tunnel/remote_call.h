@@ -24,13 +24,15 @@ class RemoteCall;
 // Lifetime: shared, because neither side knows when the other is done.
 class RemoteLink final {
  public:
-  RemoteLink(net::Loop& caller_loop, Agent& agent, const http::OutgoingRequest& request);
+  RemoteLink(net::Loop& caller_loop, Agent& agent, const http::OutgoingRequest& request, HeldBytes* held);
   RemoteLink(const RemoteLink&) = delete;
   RemoteLink& operator=(const RemoteLink&) = delete;
 
   [[nodiscard]] net::Loop& caller_loop() noexcept { return caller_loop_; }
   [[nodiscard]] const Agent& agent() const noexcept { return agent_; }
   [[nodiscard]] const http::OutgoingRequest& request() const noexcept { return request_; }
+  // The request's copy found no room: it is not to be sent.
+  [[nodiscard]] bool too_much() const noexcept { return too_much_; }
 
   // The caller's thread.
   RemoteCall* call = nullptr;  // null: given up
@@ -46,6 +48,8 @@ class RemoteLink final {
   std::string method_, path_;
   std::vector<std::pair<std::string, std::string>> fields_;
   Buffer body_;
+  Holding holding_;  // of body_
+  bool too_much_ = false;
   std::vector<http::Header> headers_;
   std::string_view body_view_;
   http::OutgoingRequest request_;
@@ -62,8 +66,9 @@ struct RemoteNews {
 // Thread: the caller's worker.
 class RemoteCall final : public http::OutgoingCall {
  public:
-  RemoteCall(net::Loop& loop, Host& carrier, Agent& agent, const http::OutgoingRequest& request,
-             net::Signal& wake) noexcept;
+  // `held` counts the request's copy, and what has been received and not consumed.
+  RemoteCall(net::Loop& loop, Host& carrier, Agent& agent, const http::OutgoingRequest& request, net::Signal& wake,
+             HeldBytes* held) noexcept;
   ~RemoteCall() override;
 
   [[nodiscard]] http::CallState state() const noexcept override { return state_; }
@@ -76,6 +81,8 @@ class RemoteCall final : public http::OutgoingCall {
   void hear(RemoteNews news) noexcept;
 
  private:
+  void cancel() noexcept;
+
   // Credit is sent in lots: the stream's window is many times as large.
   static constexpr std::size_t kTakenLotBytes = 16 * 1024;
 
@@ -85,6 +92,7 @@ class RemoteCall final : public http::OutgoingCall {
   http::CallState state_ = http::CallState::kRunning;
   std::unique_ptr<http::AnswerHead> head_;
   Buffer body_;
+  Holding holding_;  // of body_
   Error error_;
   std::size_t untold_bytes_ = 0;
 };

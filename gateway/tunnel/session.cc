@@ -3,6 +3,7 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <utility>
 
 namespace sluice::tunnel {
 namespace {
@@ -64,13 +65,15 @@ Session::Session(net::Loop& loop, const SessionOptions& options) noexcept
       wake_(loop),
       rest_timer_(loop.executor()),
       ping_alarm_(*this),
-      tasks_(loop, [](const char*) {}) {}
+      tasks_(loop, [](const char*) {}),
+      control_left_(options.control_frames) {}
 
 Session::~Session() = default;
 
 void Session::start(Role role, nghttp2_session_callbacks* callbacks) noexcept {
   role_ = role;
   nghttp2_session_callbacks_set_send_callback(callbacks, &Session::send);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, &Session::on_begin_frame);
   const auto option = make_options(options_);
   nghttp2_session* session = nullptr;
   const int made = role == Role::kGateway ? nghttp2_session_client_new2(&session, callbacks, this, option.get())
@@ -107,20 +110,19 @@ Task<void> Session::run(std::unique_ptr<net::Stream> stream) {
   out_.release();
 }
 
+// Until the socket is dry or the stream's turn is spent, of which every frame takes its part.
 void Session::read_all() noexcept {
   std::array<char, kScratchBytes> scratch;  // NOLINT: filled before it is read, wiped behind each read
-  std::size_t total = 0;
   while (end_ == SessionEnd::kOpen) {
-    if (total >= kReadPerTurnBytes) return wake_.notify();  // let the streams run before there is more
     const Result<std::size_t> got = stream_->try_read(scratch);
     if (!got) {
       if (got.error().kind != ErrorKind::kWouldBlock) close(SessionEnd::kPeer);
       return;
     }
     if (*got == 0) return close(leaving_ ? SessionEnd::kDrained : SessionEnd::kPeer);
-    total += *got;
     const Status status = receive({scratch.data(), *got});
     wipe(scratch.data(), *got);
+    stream_->charge(std::exchange(frames_, 0));
     if (!status) close(SessionEnd::kProtocol);
   }
 }
@@ -184,6 +186,28 @@ Status Session::receive(std::span<const char> bytes) noexcept {
   if (taken < 0)
     return Error{ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, static_cast<int>(taken), "HTTP/2"};
   return ok();
+}
+
+// What carries nothing costs its sender 14 bytes, and us as much as an event. The answers to what we asked for are
+// allowed for when we ask.
+int Session::on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* self) noexcept {
+  auto& session = *static_cast<Session*>(self);
+  ++session.frames_;
+  if (head->type == NGHTTP2_DATA && head->length != 0) return 0;
+  if (head->type == NGHTTP2_HEADERS && session.role_ == Role::kAgent) return 0;  // the gateway asks
+  return session.too_many_frames() ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+// The clock is asked only where a second's worth has come.
+bool Session::too_many_frames() noexcept {
+  if (control_left_ == 0) {
+    const MonoTime now = Mono::now();
+    if (now - control_since_ < std::chrono::seconds(1)) return true;
+    control_since_ = now;
+    control_left_ = options_.control_frames;
+  }
+  --control_left_;
+  return false;
 }
 
 void Session::collect() noexcept {

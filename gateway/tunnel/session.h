@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/held_bytes.h"
 #include "base/result.h"
 #include "net/stream.h"
 #include "net/task_group.h"
@@ -36,6 +37,8 @@ struct SessionOptions {
   std::uint32_t max_streams = 8192;
   std::chrono::milliseconds ping_interval{10'000};  // each wait is 75 % to 125 % of it
   unsigned missed_pings = 3;                        // so many silent intervals end the tunnel
+  HeldBytes* held = nullptr;                        // what is received for calls counts here; null: nowhere
+  unsigned control_frames = 10'000;                 // without content, from the peer in a second; beyond: kProtocol
   bool operator==(const SessionOptions&) const = default;
 };
 
@@ -104,6 +107,12 @@ class Session {
   [[nodiscard]] const SessionOptions& options() const noexcept { return options_; }
   [[nodiscard]] bool in_batch() const noexcept { return in_batch_; }
 
+  // For nghttp2: a frame begins.
+  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* self) noexcept;
+  // The peer may send `frames` more that carry no content: a call has begun, which has a head, an end, a reset.
+  static constexpr unsigned kFramesOfACall = 4;
+  void allow_frames(unsigned frames) noexcept { control_left_ += frames; }
+
   // A frame has arrived that both roles treat alike: answers to pings, GOAWAY.
   void saw_frame(const nghttp2_frame& frame) noexcept;
 
@@ -114,8 +123,7 @@ class Session {
 
  private:
   static constexpr std::size_t kOutputLimitBytes = 256 * 1024;
-  static constexpr std::size_t kReadPerTurnBytes = 1024 * 1024;
-  static constexpr std::size_t kScratchBytes = 32 * 1024;
+  static constexpr std::size_t kScratchBytes = 16 * 1024;
 
   class PingAlarm final : public net::Alarm {
    public:
@@ -132,6 +140,7 @@ class Session {
   void ping() noexcept;
   void arm_ping() noexcept;
   void read_all() noexcept;
+  [[nodiscard]] bool too_many_frames() noexcept;
   bool writes_follow_closely() noexcept;
   Task<void> rest();
   void write_all() noexcept;
@@ -160,6 +169,9 @@ class Session {
   bool busy_ = false;  // writes followed closely in the last window
   unsigned window_writes_ = 0;
   MonoTime window_began_{};
+  std::size_t frames_ = 0;      // begun since the stream was last charged
+  std::uint64_t control_left_;  // frames without content that may still come in this second
+  MonoTime control_since_{};
 };
 
 }  // namespace sluice::tunnel

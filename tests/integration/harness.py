@@ -213,7 +213,8 @@ class Agent:
         self.dir = gateway.folder / name
         self.process = None
         pairing = json.loads(gateway.cli("pair", "create", *bound, "--json").stdout)
-        run("agent", "pair", "--gateway", f"https://127.0.0.1:{gateway.port}", "--pairing-key", pairing["key"],
+        self.pairing_key = pairing["key"]
+        run("agent", "pair", "--gateway", f"https://127.0.0.1:{gateway.port}", "--pairing-key", self.pairing_key,
             "--dir", self.dir, "--ca", gateway.ca)
         self.start()
 

@@ -81,6 +81,12 @@ struct Row {
 
 const std::string kHost = "Host: a\r\n";
 
+std::string repeated(std::string_view text, std::size_t times) {
+  std::string all;
+  while (times-- != 0) all += text;
+  return all;
+}
+
 const Row kRows[] = {
     {"no body", "GET /a?b=c HTTP/1.1\r\n" + kHost + "\r\n", "GET /a |"},
     {"a body", "POST /a HTTP/1.1\r\n" + kHost + "Content-Length: 5\r\n\r\nhello", "POST /a hello|"},
@@ -169,6 +175,10 @@ const Row kRows[] = {
     {"HTTP/1.2", "GET /a HTTP/1.2\r\n" + kHost + "\r\n", "!400|"},
     {"HTTP/0.9", "GET /a\r\n\r\n", "!400|"},
     {"empty lines before", "\r\n\r\nGET /a HTTP/1.1\r\n" + kHost + "\r\n", "GET /a |"},
+    {"many empty lines before", repeated("\r\n", 200) + "GET /a HTTP/1.1\r\n" + kHost + "\r\n", "GET /a |"},
+    {"empty lines without end", repeated("\r\n", 1000), "!431|"},
+    {"empty lines that leave a head no room", repeated("\r\n", 250) + "GET /a HTTP/1.1\r\n" + kHost + "\r\n", "!431|"},
+    {"empty lines behind a request", "GET /a HTTP/1.1\r\n" + kHost + "\r\n" + repeated("\r\n", 1000), "GET /a |!431|"},
     {"bytes beyond ASCII in a value", "GET /a HTTP/1.1\r\n" + kHost + "x: \xc3\xa4\r\n\r\n", "GET /a |"},
     {"another expectation", "POST /a HTTP/1.1\r\n" + kHost + "Expect: tea\r\nContent-Length: 0\r\n\r\n", "!400|"},
     {"a chunk size that is none", "POST /a HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -180,6 +190,60 @@ TEST_F(ServerConnectionTest, TakesGoodRequestsAndRefusesDoubtfulOnesWhereverThey
     for (const std::size_t piece : {row.raw.size(), std::size_t{1}, std::size_t{7}})
       EXPECT_EQ(serve(row.raw, piece).log, row.log) << row.what << " in pieces of " << piece;
   }
+}
+
+TEST_F(ServerConnectionTest, ABodyThatTricklesIsWholeInTimeOrRefused) {
+  const auto serve_until = [](std::unique_ptr<net::Stream> stream, Error& why) -> Task<void> {
+    ServerConnection server(std::move(stream), {});
+    FreeReserve reserve;
+    Buffer body;
+    const Result<const RequestHead*> head = co_await server.read_head();
+    if (!head) co_return;
+    const net::Deadline until = net::Deadline::after(std::chrono::milliseconds(50));
+    const Status read = co_await server.read_body(body, 1000, reserve, until);
+    if (!read) why = read.error();
+  };
+  const auto trickle = [](net::Stream& client) -> Task<void> {
+    (void)co_await client.write("POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                net::Deadline::after(std::chrono::seconds(5)));
+    net::Signal pause(client.loop());
+    for (;;) {
+      const Status sent = co_await client.write("1\r\nx\r\n", net::Deadline::after(std::chrono::seconds(5)));
+      if (!sent) co_return;
+      (void)co_await pause.wait(net::Deadline::after(std::chrono::milliseconds(5)));
+    }
+  };
+  test::StreamPair pair = test::connected_pair(loop);
+  Error why;
+  group.spawn(trickle(*pair.client));
+  run(serve_until(std::move(pair.server), why));
+  EXPECT_EQ(why.kind, ErrorKind::kTimeout);
+  pair.client->close();
+  drain();
+}
+
+TEST_F(ServerConnectionTest, HeadsAreHeldUnderTheCap) {
+  HeldBytes held(16 * 1024);
+  const auto read_head = [](std::unique_ptr<net::Stream> stream, HeldBytes& all, Error& why) -> Task<void> {
+    ServerConnection server(std::move(stream), {.held = &all});
+    const Result<const RequestHead*> head = co_await server.read_head();
+    if (!head) why = head.error();
+  };
+  const std::string begun = "GET /a HTTP/1.1\r\nHost: a\r\nx: " + std::string(10'000, 'y');
+  test::StreamPair first = test::connected_pair(loop), second = test::connected_pair(loop);
+  Error why_first, why_second;
+  group.spawn(read_head(std::move(first.server), held, why_first));
+  ASSERT_TRUE(first.client->try_write(begun));
+  while (held.held() == 0) {
+    loop.io().restart();
+    loop.io().run_one();
+  }
+  ASSERT_TRUE(second.client->try_write(begun));
+  run(read_head(std::move(second.server), held, why_second));
+  EXPECT_EQ(why_second.kind, ErrorKind::kOverloaded);
+  first.client->close();
+  drain();
+  EXPECT_EQ(held.held(), 0u);
 }
 
 TEST_F(ServerConnectionTest, AnnouncesItsLengthAndKeepsTheConnection) {

@@ -41,7 +41,8 @@ void feed(TlsRecords& records, std::string_view raw) {
 // What a read gives: content, "END", "WAIT", or "BROKEN" and the alert's number.
 std::string read_from(TlsRecords& records, std::size_t room = 1000) {
   std::string into(room, ' ');
-  const Result<std::size_t> n = records.read(into);
+  Turn turn;
+  const Result<std::size_t> n = records.read(into, turn);
   if (!n && n.error().kind == ErrorKind::kWouldBlock) return "WAIT";
   if (!n) return "BROKEN " + std::to_string(n.error().os_code);
   return *n == 0 ? "END" : into.substr(0, *n);
@@ -278,6 +279,28 @@ TEST_F(TlsRecordsTest, ThePeerThatSendsNothingForEverIsStopped) {
   EXPECT_EQ(read_of(kData, ""), "BROKEN 10");
 }
 
+TEST_F(TlsRecordsTest, APeerThatRenewsItsKeysWithoutEndIsStopped) {
+  for (unsigned i = 0; i < TlsRecords::kMostMessages; ++i) {
+    ASSERT_EQ(read_of(kHandshake, kUpdate), "WAIT") << i;
+    ASSERT_TRUE(sealing.update());
+    ASSERT_EQ(read_of(kData, "x"), "x") << "content between them changes nothing";
+  }
+  EXPECT_EQ(read_of(kHandshake, kUpdate), "BROKEN 10");
+}
+
+TEST_F(TlsRecordsTest, ATurnEndsBetweenTwoRecords) {
+  std::string raw;
+  for (int i = 0; i < 100; ++i) raw += record(kData, "x");
+  receive(raw);
+  Turn turn;
+  turn.took_records(Turn::kRecords - 3);
+  std::string into(1000, ' ');
+  EXPECT_EQ(server.read(into, turn).value(), 3u);
+  EXPECT_EQ(server.read(into, turn).error().kind, ErrorKind::kWouldBlock);
+  turn.begin();
+  EXPECT_EQ(server.read(into, turn).value(), 97u);
+}
+
 TEST_F(TlsRecordsTest, WhatWasOpenedIsWipedBeforeItsRoomIsUsedAgain) {
   const std::string opened = record(kData, std::string(12'000, 'A')), next = record(kData, std::string(5'000, 'B'));
   receive(opened + next.substr(0, 4'000));
@@ -354,7 +377,8 @@ TEST_F(TlsRecordsTest, RandomRecordsReadAsTheyWereWritten) {
     std::string_view rest = raw;
     bool broken = false;
     for (int idle = 0; !broken && idle < 2;) {
-      const Result<std::size_t> n = records.read(into);
+      Turn turn;
+      const Result<std::size_t> n = records.read(into, turn);
       if (n) {
         ASSERT_GT(*n, 0u);
         got.append(into, 0, *n);

@@ -402,5 +402,23 @@ TEST(StreamFilter, AnEventBeyondItsLimitIsBroken) {
   }
 }
 
+TEST(StreamFilter, ManyEventsAtOnceAreTakenPartByPart) {
+  const std::size_t count = 10 * StreamFilter::kEventsAtOnce + 7;
+  Buffer in, out;
+  std::string all;
+  for (std::size_t i = 0; i < count; ++i) all += event(kHi);
+  in.append(all);
+  in.append("data: unfin");
+  StreamFilter filter(endpoint_of(EndpointId::kChatCompletions), {});
+  std::size_t passes = 0;
+  do {
+    EXPECT_EQ(filter.filter(in, out), StreamState::kOpen);
+    EXPECT_LE(filter.events(), ++passes * StreamFilter::kEventsAtOnce);
+  } while (filter.has_more());
+  EXPECT_EQ(passes, 11u);
+  EXPECT_EQ(out.view(), all);
+  EXPECT_EQ(in.view(), "data: unfin");
+}
+
 }  // namespace
 }  // namespace sluice::openai

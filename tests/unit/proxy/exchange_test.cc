@@ -156,7 +156,7 @@ class ExchangeTest : public test::LoopTest {
   identity::NewSecret secret = identity::create_secret(identity::kApiKeyPrefix);
   identity::KeyDirectory directory;
   ledger::Ledger ledger{clock, {}};
-  BufferedBytes buffered{1 << 20};
+  HeldBytes buffered{1 << 20};
   observe::Metrics metrics{1};
   observe::Meters meters{metrics, {}};
   WorkerMetrics worker_metrics{meters, metrics.shard(0)};
