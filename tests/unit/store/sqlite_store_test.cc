@@ -211,7 +211,7 @@ TEST_F(SqliteStoreTest, AnAgentThatWasPairedBeforeBindingsIsBoundToWhatItServedL
       for (const std::string column : {"bound", "models", "tenants"})
         ASSERT_TRUE(database.exec(("ALTER TABLE " + table + " DROP COLUMN " + column).c_str()).ok());
     }
-    ASSERT_TRUE(database.exec("PRAGMA user_version = 3").ok());
+    ASSERT_TRUE(database.exec("PRAGMA user_version = 5").ok());
   }
   reopen();
   const identity::Binding expected{
