@@ -34,6 +34,7 @@ Task<Status> Exchange::relay_whole_as_stream() {
   Buffer events;
   if (openai::append_as_events(events, *route_.endpoint, upstream_->body().view()) == openai::Converted::kNot)
     co_return co_await answer_nothing(kNotStreamed);
+  if (!holding_.set(events.size())) co_return kHoldsTooMuch;
   upstream_->body().release();
   walked_bytes_ = 0;
   begin_stream();

@@ -105,13 +105,13 @@ absl::Status Gateway::load() {
   }
   if (absl::Status kept = open_revocations(); !kept.ok()) return kept;
   if (absl::Status agents = agents_->load(); !agents.ok()) return agents;
-  warn_of_unbound();
   if (absl::Status models = restore_models(); !models.ok()) return models;
   if (absl::Status callers = accounts_.load(); !callers.ok()) return callers;
   if (absl::Status applied = apply(); !applied.ok()) return applied;
   if (absl::Status restored = restore_budgets(*store_, ledger_); !restored.ok()) return restored;
   workers_.settle();  // no key is good before every worker has its policies
   directory_.loaded();
+  warn_of_unbound();
   return absl::OkStatus();
 }
 

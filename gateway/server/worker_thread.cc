@@ -78,10 +78,11 @@ void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPla
   }
   upstreams_.clear();
   worker_.pool.set_upstreams({places.begin(), places.end()});
-  for (auto& place : places) {
-    upstreams_.push_back({.place = std::move(place), .list = {}});
-    if (const upstream::DirectPlace* at = upstreams_.back().place.get())
-      tasks_.spawn(upstreams_.back().place->watch([this, at](const upstream::ModelList& models) { hear(at, models); }));
+  for (const auto& place : places) {
+    upstreams_.push_back({.place = place, .list = {}});
+    if (place == nullptr) continue;
+    // What watches a place holds it: a reload drops it here while the watcher is still about to see that it ended.
+    tasks_.spawn(place->watch([this, place](const upstream::ModelList& models) { hear(place.get(), models); }));
   }
 }
 

@@ -168,6 +168,7 @@ void Workers::on(WorkerThread& worker, const std::function<void(WorkerThread&)>&
 }
 
 void Workers::run_all(const std::function<void(WorkerThread&)>& work) {
+  if (!started_) return;  // or no more: nobody would run it
   std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
   post_all([&work, &done](WorkerThread& worker) {
     work(worker);
@@ -195,6 +196,7 @@ void Workers::end(std::size_t first_workers) {
     });
   }
   for (const auto& worker : ending) worker->join();
+  started_ = false;
 }
 
 }  // namespace sluice::server

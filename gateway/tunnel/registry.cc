@@ -45,20 +45,22 @@ Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, con
       log_(log),
       head_time_(options.head_time),
       stream_gap_(options.stream_gap),
+      held_(options.session.held),
       options_(options) {
   for (net::Loop* loop : loops) hosts_.push_back(std::make_unique<Host>(*this, *loop));
 }
 
 Registry::~Registry() = default;
 
-void Registry::set_options(const RegistryOptions& options) {
+void Registry::set_options(RegistryOptions options) {
+  options.session.held = held_;
   const std::lock_guard lock(mutex_);
   const bool other_tunnels = options_.session != options.session || options_.gateway != options.gateway ||
                              options_.tunnels_per_agent != options.tunnels_per_agent ||
                              options_.reconnect_cap != options.reconnect_cap;
-  options_ = options;
-  head_time_.store(options.head_time, std::memory_order_relaxed);
-  stream_gap_.store(options.stream_gap, std::memory_order_relaxed);
+  options_ = std::move(options);
+  head_time_.store(options_.head_time, std::memory_order_relaxed);
+  stream_gap_.store(options_.stream_gap, std::memory_order_relaxed);
   if (!other_tunnels) return;
   for (const auto& host : hosts_) host->loop().post([host = host.get()] { host->replace_tunnels(); });
 }
@@ -285,7 +287,7 @@ std::unique_ptr<http::OutgoingCall> Registry::start(unsigned worker, Agent& agen
     Host& carrier = *hosts_[(worker + step) % hosts_.size()];
     if (agent.tunnels(carrier.loop().index()).load(std::memory_order_relaxed) == 0) continue;
     remote_calls_.fetch_add(1, std::memory_order_relaxed);
-    return std::make_unique<RemoteCall>(hosts_[worker]->loop(), carrier, agent, request, wake, options_.session.held);
+    return std::make_unique<RemoteCall>(hosts_[worker]->loop(), carrier, agent, request, wake, held_);
   }
   wake.notify();
   return std::make_unique<FailedCall>(upstream_error(ErrorKind::kUnavailable, "agent is not connected", Retry::kYes));

@@ -143,7 +143,7 @@ class Registry final {
   // Asks every agent to open tunnels elsewhere and to leave.
   void drain();
   // For calls from now on, and for tunnels: each that was made by other options is replaced, the replacement first.
-  void set_options(const RegistryOptions& options);
+  void set_options(RegistryOptions options);
   [[nodiscard]] RegistryOptions options() const;
   // The bounds of calls to agents.
   [[nodiscard]] std::chrono::milliseconds head_time() const noexcept {
@@ -186,6 +186,7 @@ class Registry final {
   std::atomic<std::chrono::milliseconds> head_time_, stream_gap_;  // of options_, for calls
 
   mutable std::mutex mutex_;  // never taken by a call
+  HeldBytes* const held_;  // of the options at the start; a reload does not change who counts
   RegistryOptions options_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
 

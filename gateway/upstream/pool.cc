@@ -75,7 +75,7 @@ Pool::Waiter::~Waiter() {
   if (known == nullptr) return;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = pool_.place(*known, i);
-    if (at != nullptr && (*at)->free_slots() > 0) pool_.wake_one((*at)->name());
+    if (at != nullptr && (*at)->free_slots() > 0) pool_.slot_freed((*at)->name());
   }
 }
 
@@ -88,7 +88,8 @@ bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
   if (known == nullptr) return false;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
-    if (at != nullptr && (*at)->name() == name && (*at)->serves(wanted.tenant_id)) return true;
+    if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id)) continue;
+    if ((*at)->free_slots() > 0) return true;  // of this model: another one's slot helps nobody who waits for it
   }
   return false;
 }

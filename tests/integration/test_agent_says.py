@@ -50,6 +50,7 @@ def test_it_says_what_it_serves_and_then_ready(gateway, server, suffix):
     assert re.search(rf"(?m)^connected to 127.0.0.1:{gateway.port}$", agent.process.log)
     assert listed(gateway)["trouble"] == ""
     backend.models = ["qwen3", "other"]
+    gateway.wait_models(gateway.ready_key, "qwen3")
     with Client(gateway, gateway.ready_key) as client:
         assert client.chat("x", model="qwen3")[0] == 200
 

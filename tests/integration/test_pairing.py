@@ -13,7 +13,7 @@ from harness import free_port, run
 
 @pytest.fixture
 def pairing_key(gateway_direct):
-    return json.loads(gateway_direct.cli("pair", "create", "--json").stdout)["key"]
+    return json.loads(gateway_direct.cli("pair", "create", "--any-model", "--json").stdout)["key"]
 
 
 def pair(url, key, folder, *options):
