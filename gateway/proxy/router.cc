@@ -68,8 +68,8 @@ Task<Status> Exchange::send() {
     }
     if (head) remember_refused();
     if (head) co_return ok();
-    // Whatever we ended was sent, and the model may have read it: refuse() charges that.
-    if (upstream_->state() != http::CallState::kFailed) co_return head;
+    // Whatever we ended was sent, and the model may have read it, as may one whose time ran out: refuse() charges that.
+    if (upstream_->state() != http::CallState::kFailed || head.error().kind == ErrorKind::kTimeout) co_return head;
     const bool again = head.error().retry == Retry::kYes;
     upstream_.reset();
     if (!again || begun_ != Begun::kNothing || tried.size() + 1 >= conf_->settings.attempts) co_return head;

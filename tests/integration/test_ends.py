@@ -115,7 +115,7 @@ def revokes(case):
     assert case.client.closed_by_peer()
 
 
-SILENCE = '[tunnel]\nstream_gap = "500ms"\n'
+SILENCE = 'head_time = "500ms"\nstream_gap = "500ms"\n'  # of the place that is called
 ENDS = {
     "complete": End("completed", answers, reads, stream=False, source="measured"),
     "complete-stream": End("completed", streams, reads, source="measured"),
@@ -148,7 +148,8 @@ class Case:
 
 @pytest.mark.parametrize("end, via", CASES)
 def test_every_end_settles_once_frees_all_and_leaves_one_record(make_gateway, fake, mark, end, via):
-    gateway = make_gateway(end.conf, via=via, server=end.server)
+    table = "[tunnel]\n" if via == "agent" else ""  # else of the [[upstream]], which stands last
+    gateway = make_gateway(end.conf and table + end.conf, via=via, server=end.server)
     budget = () if "--budget" in end.key else ("--budget", "tokens:100000/month")
     key = gateway.key("--concurrency", "1", *budget, *end.key, user=mark)
     arrived = threading.Event()
