@@ -68,7 +68,8 @@ absl::StatusOr<std::vector<identity::Sha256>> SqliteStore::pairing_keys(WallTime
   std::vector<identity::Sha256> keys;
   while (all.next()) {
     const std::string_view hash = all.text(0);
-    std::copy_n(hash.begin(), std::min(hash.size(), keys.emplace_back().size()), keys.back().begin());
+    identity::Sha256& key = keys.emplace_back();
+    std::copy_n(hash.begin(), std::min(hash.size(), key.size()), key.begin());
   }
   if (!all.status().ok()) return all.status();
   return keys;

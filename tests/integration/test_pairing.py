@@ -113,3 +113,12 @@ def test_the_pairing_key_of_the_command_line_beats_that_of_the_environment(gatew
     ran = run("agent", "pair", "--gateway", f"https://127.0.0.1:{gateway_direct.port}", "--pairing-key", pairing_key,
               "--dir", tmp_path / "a", "--ca", gateway_direct.ca, env={"SLUICE_PAIRING_KEY": "sp-sluice-wrong"}, check=False)
     assert ran.returncode == 0, ran
+
+
+def test_a_gateway_starts_again_while_a_pairing_key_waits(make_gateway):
+    gateway = make_gateway(via=None)
+    for _ in range(2):
+        gateway.cli("pair", "create", "--any-model")
+    assert gateway.stop() == 0
+    gateway.start()
+    assert gateway.stop() == 0

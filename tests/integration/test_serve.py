@@ -152,6 +152,19 @@ def test_serves_certificate_is_a_leaf_under_a_ca_as_rustls_asks(tmp_path):
     subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", state / "tls/ca.pem", state / "tls/certificate.pem"], check=True, capture_output=True)
 
 
+def test_serve_leaves_a_state_folder_alone_whose_gateway_runs(tmp_path):
+    state = tmp_path / "state"
+    served = Served("--state", str(state), "--direct")
+    try:
+        conf = (state / "sluice.toml").read_text()
+        again = subprocess.run([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", "--state", str(state)],
+                               capture_output=True, text=True, env={**os.environ, "SLUICE_BIN": BIN}, timeout=60 * SLOW)
+        assert again.returncode == 1 and "runs on" in again.stderr, again.stderr
+        assert (state / "sluice.toml").read_text() == conf
+    finally:
+        served.stop()
+
+
 def test_serve_says_in_one_line_what_is_wrong():
     done = subprocess.run([str(ROOT / "scripts/serve"), "--no-such"], capture_output=True, text=True)
     assert done.returncode == 2 and "--listen" in done.stderr

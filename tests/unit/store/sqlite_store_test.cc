@@ -189,6 +189,16 @@ TEST_F(SqliteStoreTest, APairingKeyIsConsumedOnceWhoeverRaces) {
   EXPECT_EQ(store->agents()->size(), 1u);
 }
 
+TEST_F(SqliteStoreTest, PairingKeysThatAreStillGoodAreListed) {
+  for (const int key : {1, 2, 3})
+    ASSERT_TRUE(store->add_pairing_key(hash_of(key), {}, kNow, kNow + std::chrono::minutes(key)).ok());
+  ASSERT_TRUE(store->pair_agent(hash_of(3), "gpu", kNow).ok());
+  const auto keys = store->pairing_keys(kNow + std::chrono::seconds(90));
+  ASSERT_TRUE(keys.ok()) << keys.status();
+  EXPECT_EQ(*keys, std::vector<identity::Sha256>{hash_of(2)});
+  EXPECT_EQ(store->pairing_keys(kNow)->size(), 2U);
+}
+
 TEST_F(SqliteStoreTest, AnAgentIsBoundAsItsPairingKeyIs) {
   const identity::Binding binding{
       .which = identity::BoundModels::kListed, .models = {"a \"model\"", "qwen"}, .tenants = {3, 7}};
