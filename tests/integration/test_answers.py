@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fake_model import delta, sse, usage, usage_chunk, whole_answer
-from harness import SLOW, Client, error_of, events_of
+from harness import SANITIZED, SLOW, Client, error_of, events_of
 
 CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "fake-model"}
 TOOL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": '{"zone":"UTC"}'}}
@@ -378,7 +378,8 @@ def test_contract_42_an_answer_of_any_size_passes_in_bounded_memory(make_gateway
         passed = sum(len(data) for _, data in client.chunks())
     assert status == 200 and passed > 199_000_000
     assert tokens(gateway.audit_of(headers["x-request-id"])) == ("measured", 77, 0)
-    assert peak() - before < 32 << 10, f"{before} KiB resident before, {peak()} after"
+    if not SANITIZED:  # these keep freed memory on purpose
+        assert peak() - before < 32 << 10, f"{before} KiB resident before, {peak()} after"
 
 
 def test_contract_42_a_large_answer_that_is_cut_off_inside_is_not_completed(gateway, key, fake, mark):
