@@ -186,7 +186,7 @@ class Registry final {
   std::atomic<std::chrono::milliseconds> head_time_, stream_gap_;  // of options_, for calls
 
   mutable std::mutex mutex_;  // never taken by a call
-  HeldBytes* const held_;  // of the options at the start; a reload does not change who counts
+  HeldBytes* const held_;     // of the options at the start; a reload does not change who counts
   RegistryOptions options_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
 
