@@ -28,7 +28,7 @@ absl::StatusOr<SecretText> read_key_file(const std::string& path) {
   return key;
 }
 
-absl::StatusOr<SecretText> read_key(const std::string& reference) {
+absl::StatusOr<SecretText> read_backend_key(const std::string& reference) {
   SecretText key;
   if (reference.starts_with("file:")) {
     absl::StatusOr<SecretText> read = read_key_file(reference.substr(5));
@@ -69,7 +69,7 @@ absl::StatusOr<BackendAccess> make_backend_access(const RunOptions& options) {
     return absl::InvalidArgumentError("--backend-ca goes with an https:// --backend");
   }
   if (!options.backend_key.empty()) {
-    const absl::StatusOr<SecretText> key = read_key(options.backend_key);
+    const absl::StatusOr<SecretText> key = read_backend_key(options.backend_key);
     if (!key.ok()) return key.status();
     access.authorization = "Bearer ";
     access.authorization += *key;

@@ -9,16 +9,16 @@
 namespace sluice::identity {
 namespace {
 constexpr std::string_view kPrefix = "agent_";
-constexpr std::size_t kDigits = 16;
+constexpr std::size_t kIdDigits = 16;
 }  // namespace
 
 std::string agent_name(std::uint64_t id) {
-  std::array<char, kDigits> digits;
+  std::array<char, kIdDigits> digits;
   return std::string(kPrefix) + std::string(write_hex(id, digits));
 }
 
 std::optional<std::uint64_t> parse_agent_name(std::string_view text) noexcept {
-  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + kDigits) return std::nullopt;
+  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + kIdDigits) return std::nullopt;
   text.remove_prefix(kPrefix.size());
   std::uint64_t id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id, 16);

@@ -10,7 +10,7 @@ namespace sluice::openai {
 namespace {
 
 constexpr std::size_t kMostUsageBytes = 64u << 10;  // a longer usage object is none
-constexpr std::uint32_t kNameBytes = 64;            // of a member's name
+constexpr std::uint32_t kMemberNameBytes = 64;      // of a member's name
 constexpr std::uint32_t kTrackedLevels = 64;
 
 bool is_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
@@ -99,7 +99,7 @@ void AnswerWalk::begin_string() noexcept {
   string_bytes_ = 0;
   name_bytes_ = 0;
   const bool kept = depth_ == 1 && (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus);
-  name_room_ = at_name() ? kNameBytes : kept ? static_cast<std::uint32_t>(name_.size()) : 0;
+  name_room_ = at_name() ? kMemberNameBytes : kept ? static_cast<std::uint32_t>(name_.size()) : 0;
 }
 
 const char* AnswerWalk::through_string(const char* at, const char* end) noexcept {
@@ -181,7 +181,7 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
       {"call_id", Key::kNoText},
       {"encrypted_content", Key::kNoText},
   };
-  std::array<char, kNameBytes> scratch;
+  std::array<char, kMemberNameBytes> scratch;
   const std::string_view plain = plain_name(name, scratch);
   for (const Row& row : kRows) {
     if (row.name == plain) return row.key;

@@ -8,7 +8,7 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::uint64_t kMostChoices = 1 << 18;  // 128 × 2,048 prompts
+constexpr std::uint64_t kMostIndexes = 1 << 18;  // 128 × 2,048 prompts
 
 bool is_text_member(std::string_view name) noexcept { return name != "role" && name != "id" && name != "type"; }
 
@@ -156,7 +156,7 @@ void ChoiceTable::note_usage(std::uint64_t index, const UsageReading& told) {
 }
 
 void ChoiceTable::mark(std::uint64_t index, bool ended) {
-  if (index >= kMostChoices) return;
+  if (index >= kMostIndexes) return;
   if (index >= ended_.size()) ended_.resize(index + 1);
   if (!ended || ended_[index] != 0) return;
   ended_[index] = 1;

@@ -18,11 +18,11 @@ struct NameOf {
   std::string_view name;
   AddedMember member;
 };
-constexpr std::array<NameOf, 5> kNames{{{"stream_options", AddedMember::kUsageInStream},
-                                        {"include_usage", AddedMember::kUsageInStream},
-                                        {kMaxTokens, AddedMember::kMaxTokens},
-                                        {kMaxCompletionTokens, AddedMember::kMaxCompletionTokens},
-                                        {"max_output_tokens", AddedMember::kMaxOutputTokens}}};
+constexpr std::array<NameOf, 5> kAddedNames{{{"stream_options", AddedMember::kUsageInStream},
+                                             {"include_usage", AddedMember::kUsageInStream},
+                                             {kMaxTokens, AddedMember::kMaxTokens},
+                                             {kMaxCompletionTokens, AddedMember::kMaxCompletionTokens},
+                                             {"max_output_tokens", AddedMember::kMaxOutputTokens}}};
 
 // In lower case. Words of OpenAI, Azure, Mistral, pydantic (FastAPI, vLLM), Python, Go, serde, zod, ajv, class-validator
 // and protobuf.
@@ -76,7 +76,7 @@ std::size_t find_name(std::string_view text, std::string_view name) noexcept {
 bool names_first(std::string_view text, AddedMember member) noexcept {
   const NameOf* first = nullptr;
   std::size_t first_at = std::string_view::npos;
-  for (const NameOf& row : kNames) {
+  for (const NameOf& row : kAddedNames) {
     const std::size_t at = find_name(text, row.name);
     if (at >= first_at) continue;
     first_at = at;
@@ -99,8 +99,8 @@ std::string_view without_the_known(std::string_view text) noexcept {
 }  // namespace
 
 AddedMember added_cap(std::string_view name) noexcept {
-  const auto row = std::ranges::find(kNames, name, &NameOf::name);
-  return row == kNames.end() ? AddedMember::kMaxTokens : row->member;
+  const auto row = std::ranges::find(kAddedNames, name, &NameOf::name);
+  return row == kAddedNames.end() ? AddedMember::kMaxTokens : row->member;
 }
 
 bool is_refusal(std::uint16_t status) noexcept {

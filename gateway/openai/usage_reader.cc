@@ -32,7 +32,7 @@ struct MeterName {
   Meter meter;
 };
 
-constexpr MeterName kNames[] = {
+constexpr MeterName kMeterNames[] = {
     {"prompt_tokens", Meter::kPrompt},
     {"input_tokens", Meter::kInput},
     {"completion_tokens", Meter::kCompletion},
@@ -86,7 +86,7 @@ class Counts final {
     if (name.ends_with("_details")) return read_details(member.value);
     if (name.starts_with("cache_read_")) return note(Meter::kBesideRead, member.value);
     if (name.starts_with("cache_creation_")) return note(Meter::kBesideCreated, member.value);
-    note(meter_of(name, kNames), member.value);
+    note(meter_of(name, kMeterNames), member.value);
   }
 
   [[nodiscard]] std::optional<UsageReading> sum() noexcept {
@@ -127,7 +127,7 @@ class Counts final {
       const std::string_view name = plain_name(member.name, scratch);
       const Meter meter = name.starts_with("cache_read_")       ? Meter::kCached
                           : name.starts_with("cache_creation_") ? Meter::kCacheWritten
-                                                                : meter_of(name, kNames);
+                                                                : meter_of(name, kMeterNames);
       note(is_part(meter) ? meter : meter_of(name, kDetailNames), member.value);
     }
   }
