@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "admin/command.h"
 #include "agent/command.h"
 #include "base/version.h"
+#include "cli/admin_commands.h"
 #include "cli/command_line.h"
 #include "config/loader.h"
 #include "demo/command.h"
@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
   add_gateway_commands(app, exit_code);
   sluice::agent::add_agent_commands(
       *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
-  sluice::admin::add_admin_commands(app, exit_code);
+  sluice::cli::add_admin_commands(app, exit_code);
   add_restore(app, exit_code);
   add_audit_verify(*app.get_subcommand("audit"), exit_code);
   sluice::demo::add_demo_command(app, exit_code);

@@ -8,9 +8,9 @@
 #include <string>
 #include <thread>
 
-#include "admin/client.h"
 #include "admin/server.h"
 #include "base/manual_clock.h"
+#include "cli/client.h"
 #include "store/sqlite_store.h"
 #include "unit/scratch.h"
 
@@ -64,19 +64,19 @@ class RunningGateway {
     done.get_future().wait();
   }
 
-  ClientAnswer call(std::string_view method, std::string_view target, const json::object& body = {}) {
+  cli::ClientAnswer call(std::string_view method, std::string_view target, const json::object& body = {}) {
     const auto answer =
-        call_admin({.path = socket, .said_by = "the test"}, method, target, body.empty() ? nullptr : &body);
+        cli::call_admin({.path = socket, .said_by = "the test"}, method, target, body.empty() ? nullptr : &body);
     EXPECT_TRUE(answer.ok()) << answer.status();
-    return answer.ok() ? *answer : ClientAnswer{};
+    return answer.ok() ? *answer : cli::ClientAnswer{};
   }
   json::value good(std::string_view method, std::string_view target, const json::object& body = {}) {
-    const ClientAnswer answer = call(method, target, body);
+    const cli::ClientAnswer answer = call(method, target, body);
     EXPECT_EQ(answer.status, 200u) << method << " " << target << ": " << answer.body;
     return json::parse(answer.body);
   }
   std::string error(unsigned status, std::string_view method, std::string_view target, const json::object& body = {}) {
-    const ClientAnswer answer = call(method, target, body);
+    const cli::ClientAnswer answer = call(method, target, body);
     EXPECT_EQ(answer.status, status) << method << " " << target << ": " << answer.body;
     return std::string(text_of(json::parse(answer.body).as_object(), "error"));
   }

@@ -8,7 +8,7 @@
 namespace sluice::cli {
 namespace {
 
-struct Ran {
+struct Parsed {
   int code = 0;
   std::string out, err;
 };
@@ -29,11 +29,11 @@ struct CommandLine : testing::Test {
     add_help(app, exit_code);
   }
 
-  Ran run(std::vector<const char*> words) {
+  Parsed run(std::vector<const char*> words) {
     words.insert(words.begin(), "sluice");
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    Ran ran;
+    Parsed ran;
     ran.code = cli::run(app, static_cast<int>(words.size()), words.data(), exit_code);
     ran.out = testing::internal::GetCapturedStdout();
     ran.err = testing::internal::GetCapturedStderr();
@@ -41,7 +41,7 @@ struct CommandLine : testing::Test {
   }
   // REQUIRES: the words are wrong.
   std::string said(std::vector<const char*> words) {
-    const Ran ran = run(std::move(words));
+    const Parsed ran = run(std::move(words));
     EXPECT_EQ(ran.code, kMisuse);
     EXPECT_EQ(ran.out, "");
     return ran.err;
@@ -88,7 +88,7 @@ TEST_F(CommandLine, HelpShowsACommandAsItsOwnHelpDoes) {
     std::vector<const char*> asked = words, own = words;
     asked.insert(asked.begin(), "help");
     own.push_back("--help");
-    const Ran help = run(asked);
+    const Parsed help = run(asked);
     EXPECT_EQ(help.code, 0);
     EXPECT_EQ(help.out, run(own).out);
     EXPECT_NE(help.out.find("Usage: sluice"), std::string::npos);
@@ -98,7 +98,7 @@ TEST_F(CommandLine, HelpShowsACommandAsItsOwnHelpDoes) {
 
 TEST_F(CommandLine, TheCommandsExitCodeIsTheProgramsAndVersionIsGood) {
   EXPECT_EQ(run({"key", "create", "--tenant", "acme"}).code, 7);
-  const Ran version = run({"--version"});
+  const Parsed version = run({"--version"});
   EXPECT_EQ(version.code, 0);
   EXPECT_EQ(version.out, "sluice 1.2.3\n");
 }

@@ -1,14 +1,14 @@
-#include "admin/invocation.h"
+#include "cli/invocation.h"
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
-#include "admin/client.h"
-#include "admin/table.h"
+#include "cli/client.h"
+#include "cli/table.h"
 
-namespace sluice::admin {
+namespace sluice::cli {
 namespace {
 
 // One row for each place that serves a model.
@@ -219,4 +219,4 @@ void Invocation::backup() {
   call("POST", "/backup", json::object{{"file", file.string()}});
 }
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

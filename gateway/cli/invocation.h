@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "admin/socket_path.h"
 #include "base/json.h"
+#include "cli/socket_path.h"
 
-namespace sluice::admin {
+namespace sluice::cli {
 
 // What one subcommand was told. Each subcommand has an object of its own: CLI11 fills in the defaults of every
 // subcommand, chosen or not, so with a shared one the options of the chosen one would not be the last word.
@@ -72,4 +72,4 @@ class Invocation final {
   int& exit_code_;
 };
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

@@ -18,11 +18,11 @@
 
 #include <CLI/CLI.hpp>
 
-namespace sluice::admin {
+namespace sluice::cli {
 
 // Adds them to `app`; they set `exit_code`: 0, or 1 after one line on stderr. A command that is there already (`agent`)
 // gets its subcommands added.
 // Lifetime: `exit_code` outlives the parse.
 void add_admin_commands(CLI::App& app, int& exit_code);
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

@@ -1,13 +1,13 @@
-#include "admin/command.h"
+#include "cli/admin_commands.h"
 
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "admin/client.h"
-#include "admin/invocation.h"
+#include "cli/client.h"
+#include "cli/invocation.h"
 
-namespace sluice::admin {
+namespace sluice::cli {
 namespace {
 
 // A subcommand, and where CLI11 puts its options.
@@ -255,4 +255,4 @@ class Commands final {
 
 void add_admin_commands(CLI::App& app, int& exit_code) { Commands(app, exit_code).add(); }
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

@@ -1,10 +1,10 @@
-#include "admin/socket_path.h"
+#include "cli/socket_path.h"
 
 #include <cstdlib>
 
 #include "config/loader.h"
 
-namespace sluice::admin {
+namespace sluice::cli {
 namespace {
 
 constexpr const char* kVariable = "SLUICE_SOCKET";
@@ -43,4 +43,4 @@ std::string socket_help() {
          config::Settings().admin_socket() + ".";
 }
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

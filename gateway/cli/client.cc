@@ -1,4 +1,4 @@
-#include "admin/client.h"
+#include "cli/client.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace sluice::admin {
+namespace sluice::cli {
 namespace {
 
 namespace http = boost::beast::http;
@@ -122,4 +122,4 @@ std::string url_encode(std::string_view text) {
   return encoded;
 }
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

@@ -1,9 +1,9 @@
-#include "admin/table.h"
+#include "cli/table.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace sluice::admin {
+namespace sluice::cli {
 namespace {
 
 std::string cell_of(const json::value& value);
@@ -94,4 +94,4 @@ std::string as_table(const json::value& value, std::span<const std::string_view>
   return text;
 }
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
-#include "admin/socket_path.h"
 #include "base/json.h"
+#include "cli/socket_path.h"
 
-namespace sluice::admin {
+namespace sluice::cli {
 
 struct ClientAnswer {
   unsigned status = 0;
@@ -28,4 +28,4 @@ using Sink = std::function<void(std::string_view)>;
 // Escapes what may not stand in a path segment or a query value.
 [[nodiscard]] std::string url_encode(std::string_view text);
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

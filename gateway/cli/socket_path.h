@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-namespace sluice::admin {
+namespace sluice::cli {
 
 // The options of a command that say where the gateway is. Nothing: not given.
 struct Whereabouts {
@@ -32,4 +32,4 @@ struct FoundSocket {
 // The order above, as --help tells it.
 [[nodiscard]] std::string socket_help();
 
-}  // namespace sluice::admin
+}  // namespace sluice::cli

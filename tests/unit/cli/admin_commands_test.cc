@@ -1,16 +1,23 @@
-#include "admin/command.h"
+#include "cli/admin_commands.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "admin/table.h"
 #include "admin/text.h"
+#include "cli/table.h"
 #include "identity/secret_key.h"
 #include "unit/admin/running_gateway.h"
 
-namespace sluice::admin {
+namespace sluice::cli {
 namespace {
+
+using admin::Counted;
+using admin::format_id;
+using admin::format_time;
+using admin::parse_id;
+using admin::parse_time;
+using admin::RunningGateway;
 
 struct Ran {
   int code = 0;
@@ -187,4 +194,4 @@ TEST(AdminTable, LinesUpColumnsOfAnyAlphabet) {
 }
 
 }  // namespace
-}  // namespace sluice::admin
+}  // namespace sluice::cli
