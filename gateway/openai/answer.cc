@@ -1,6 +1,6 @@
 #include "openai/answer.h"
 
-#include "openai/skim.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 namespace {

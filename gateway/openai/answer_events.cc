@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "openai/skim.h"
-#include "openai/sse_events.h"
+#include "wire/skim.h"
+#include "wire/sse_events.h"
 
 namespace sluice::openai {
 namespace {
@@ -27,7 +27,7 @@ void append_member(Buffer& out, std::string_view name, std::string_view value) {
 void append_line_event(Buffer& out, Buffer& json) {
   std::replace_if(
       json.data(), json.data() + json.size(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-  append_event(out, {}, json.view());
+  wire::append_event(out, {}, json.view());
 }
 
 bool is_object(std::string_view value) noexcept { return !value.empty() && value.front() == '{'; }
@@ -40,10 +40,10 @@ struct WholeChoice {
 
 WholeChoice read_choice(std::string_view object) noexcept {
   WholeChoice choice;
-  Skimmer skimmer(object);
-  if (skimmer.open('{') != Skim::kMember) return choice;
-  SkimMember member;
-  while (skimmer.member(member) == Skim::kMember) {
+  wire::Skimmer skimmer(object);
+  if (skimmer.open('{') != wire::Skim::kMember) return choice;
+  wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) {
     if (member.name == "index") choice.index = member.value;
     if (member.name == "message" || (member.name == "delta" && choice.message.empty())) choice.message = member.value;
     if (member.name == "text") choice.text = member.value;
@@ -59,11 +59,11 @@ class ChatEvents final {
   ChatEvents(Buffer& out, std::string_view answer) : out_(out), answer_(answer) {}
 
   Converted write() {
-    Skimmer skimmer(answer_);
-    if (skimmer.open('{') != Skim::kMember) return Converted::kNot;
+    wire::Skimmer skimmer(answer_);
+    if (skimmer.open('{') != wire::Skim::kMember) return Converted::kNot;
     std::string_view choices, usage;
-    SkimMember member;
-    while (skimmer.member(member) == Skim::kMember) {
+    wire::SkimMember member;
+    while (skimmer.member(member) == wire::Skim::kMember) {
       if (member.name == "choices") {
         choices = member.value;
       } else if (member.name == "usage") {
@@ -84,11 +84,11 @@ class ChatEvents final {
 
  private:
   Converted write_choices(std::string_view choices) {
-    Skimmer list(choices);
-    if (list.open('[') != Skim::kMember) return Converted::kNot;
+    wire::Skimmer list(choices);
+    if (list.open('[') != wire::Skim::kMember) return Converted::kNot;
     std::string_view element;
     std::size_t count = 0;
-    for (; list.element(element) == Skim::kMember; ++count) {
+    for (; list.element(element) == wire::Skim::kMember; ++count) {
       WholeChoice choice = read_choice(element);
       if (!is_object(choice.message) && choice.text.empty()) return Converted::kNot;
       write_choice(choice, count);
@@ -97,8 +97,8 @@ class ChatEvents final {
   }
 
   void write_choice(const WholeChoice& choice, std::size_t position) {
-    std::string_view role = skim_find(choice.message, "role");
-    if (!is_string(role)) role = "\"assistant\"";
+    std::string_view role = wire::skim_find(choice.message, "role");
+    if (!wire::is_string(role)) role = "\"assistant\"";
     begin_choice(choice, position);
     append_member(chunk_, "delta", "{\"role\":");
     chunk_.append(role);
@@ -116,7 +116,7 @@ class ChatEvents final {
 
     begin_choice(choice, position);
     append_member(chunk_, "delta", "{}");
-    const bool ends = is_string(choice.finish_reason) && choice.finish_reason.size() > 2;
+    const bool ends = wire::is_string(choice.finish_reason) && choice.finish_reason.size() > 2;
     append_member(chunk_, "finish_reason", ends ? choice.finish_reason : tools ? "\"tool_calls\"" : "\"stop\"");
     if (is_object(choice.usage)) append_member(chunk_, "usage", choice.usage);
     end_chunk("}]}");
@@ -126,14 +126,14 @@ class ChatEvents final {
   bool append_delta(const WholeChoice& choice) {
     bool tools = false;
     bool first = true;
-    Skimmer skimmer(choice.message);
-    SkimMember member;
-    if (skimmer.open('{') != Skim::kMember) {
+    wire::Skimmer skimmer(choice.message);
+    wire::SkimMember member;
+    if (skimmer.open('{') != wire::Skim::kMember) {
       chunk_.append("\"content\":");
       chunk_.append(choice.text);
       return false;
     }
-    while (skimmer.member(member) == Skim::kMember) {
+    while (skimmer.member(member) == wire::Skim::kMember) {
       if (member.name == "role" || member.value == "null") continue;
       if (!first) chunk_.append(",");
       first = false;
@@ -151,14 +151,14 @@ class ChatEvents final {
 
   // In a stream a call says which one it is.
   bool append_tool_calls(std::string_view calls) {
-    Skimmer list(calls);
+    wire::Skimmer list(calls);
     (void)list.open('[');
     std::string_view call;
     std::size_t position = 0;
     chunk_.append("[");
-    for (; list.element(call) == Skim::kMember; ++position) {
+    for (; list.element(call) == wire::Skim::kMember; ++position) {
       if (position != 0) chunk_.append(",");
-      if (!is_object(call) || !skim_find(call, "index").empty()) {
+      if (!is_object(call) || !wire::skim_find(call, "index").empty()) {
         chunk_.append(call);
         continue;
       }

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "openai/chunk.h"
-#include "openai/json_text.h"
-#include "openai/skim.h"
+#include "wire/json_text.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 namespace {
@@ -109,7 +109,7 @@ const char* AnswerWalk::through_string(const char* at, const char* end) noexcept
     note_escape(*at++);
   }
   for (;;) {
-    at = find_quote_or_backslash(at, end);
+    at = wire::find_quote_or_backslash(at, end);
     if (at == end) break;
     if (*at == '"') {
       note_string(begin, at);
@@ -147,7 +147,7 @@ void AnswerWalk::end_string() {
   if (depth_ != 1) return;
   if (key_ == Key::kModel) {
     std::array<char, 256> decoded;
-    model_.assign(unescape(kept, decoded));
+    model_.assign(wire::unescape(kept, decoded));
   } else if (key_ == Key::kError || (key_ == Key::kObject && kept == "error")) {
     says_error_ = says_error_ || string_bytes_ > 0;
   } else if (key_ == Key::kStatus) {
@@ -182,7 +182,7 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
       {"encrypted_content", Key::kNoText},
   };
   std::array<char, kMemberNameBytes> scratch;
-  const std::string_view plain = plain_name(name, scratch);
+  const std::string_view plain = wire::plain_name(name, scratch);
   for (const Row& row : kRows) {
     if (row.name == plain) return row.key;
   }
@@ -275,7 +275,7 @@ AnswerWalk::Node AnswerWalk::child_of_root(const char* bracket) {
 
 const char* AnswerWalk::through_skipped(const char* at, const char* end) {
   for (;;) {
-    at = find_quote_or_bracket(at, end);
+    at = wire::find_quote_or_bracket(at, end);
     if (at == end) return end;
     const char c = *at++;
     if (c == '"') {

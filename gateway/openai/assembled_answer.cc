@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "openai/skim.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 namespace {
@@ -24,23 +24,24 @@ void append_name(Buffer& out, std::string_view name) {
 
 void AssembledAnswer::take(Buffer& events) {
   std::string_view rest = events.view();
-  RawEvent raw;
-  while (splitter_.next(rest, raw) == EventSplitter::Found::kEvent) take_data(read_event(raw, joined_).data);
+  wire::RawEvent raw;
+  while (splitter_.next(rest, raw) == wire::EventSplitter::Found::kEvent)
+    take_data(wire::read_event(raw, joined_).data);
   events.consume(events.size() - rest.size());
 }
 
 void AssembledAnswer::take_data(std::string_view data) {
-  Skimmer skimmer(data);
-  if (skimmer.open('{') != Skim::kMember) return;  // [DONE]
+  wire::Skimmer skimmer(data);
+  if (skimmer.open('{') != wire::Skim::kMember) return;  // [DONE]
   const bool first = head_.empty();
-  SkimMember member;
-  while (skimmer.member(member) == Skim::kMember) {
+  wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) {
     if (member.name == "error" && member.value != "null") {
       error_.assign(data);
     } else if (member.name == "choices") {
-      Skimmer list(member.value);
-      if (list.open('[') != Skim::kMember) continue;
-      for (std::string_view choice; list.element(choice) == Skim::kMember;) take_choice(choice);
+      wire::Skimmer list(member.value);
+      if (list.open('[') != wire::Skim::kMember) continue;
+      for (std::string_view choice; list.element(choice) == wire::Skim::kMember;) take_choice(choice);
     } else if (member.name == "usage") {
       if (member.value.front() == '{') usage_.assign(member.value);
     } else if (endpoint_.dialect == Dialect::kResponse) {
@@ -63,22 +64,22 @@ Row& AssembledAnswer::row_of(std::vector<Row>& rows, std::uint64_t index) {
 }
 
 void AssembledAnswer::take_choice(std::string_view text) {
-  const std::uint64_t index = skim_count(skim_find(text, "index"));
+  const std::uint64_t index = wire::skim_count(wire::skim_find(text, "index"));
   if (index >= kMostRows) {
     odd_ = true;
     return;
   }
   Choice& choice = row_of(choices_, index);
-  Skimmer skimmer(text);
-  if (skimmer.open('{') != Skim::kMember) return;
-  SkimMember member;
-  while (skimmer.member(member) == Skim::kMember) {
+  wire::Skimmer skimmer(text);
+  if (skimmer.open('{') != wire::Skim::kMember) return;
+  wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) {
     if (member.name == "delta") {
       take_members(member.value, choice);
     } else if (member.name == "text") {
       take_member(choice.message, member.name, member.value);
     } else if (member.name == "finish_reason") {
-      if (is_string(member.value)) choice.finish_reason.assign(member.value);
+      if (wire::is_string(member.value)) choice.finish_reason.assign(member.value);
     } else if (member.name == "logprobs") {
       odd_ = odd_ || member.value != "null";
     }
@@ -86,10 +87,10 @@ void AssembledAnswer::take_choice(std::string_view text) {
 }
 
 void AssembledAnswer::take_members(std::string_view object, Choice& choice) {
-  Skimmer skimmer(object);
-  if (skimmer.open('{') != Skim::kMember) return;
-  SkimMember member;
-  while (skimmer.member(member) == Skim::kMember) {
+  wire::Skimmer skimmer(object);
+  if (skimmer.open('{') != wire::Skim::kMember) return;
+  wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) {
     if (member.name == "tool_calls") {
       take_calls(member.value, choice);
     } else {
@@ -99,23 +100,23 @@ void AssembledAnswer::take_members(std::string_view object, Choice& choice) {
 }
 
 void AssembledAnswer::take_calls(std::string_view list, Choice& choice) {
-  Skimmer calls(list);
-  if (calls.open('[') != Skim::kMember) return;
+  wire::Skimmer calls(list);
+  if (calls.open('[') != wire::Skim::kMember) return;
   std::uint64_t position = 0;
-  for (std::string_view text; calls.element(text) == Skim::kMember; ++position) {
-    const std::string_view said = skim_find(text, "index");
-    ToolCall& call = row_of(choice.calls, std::min(said.empty() ? position : skim_count(said), kMostRows));
-    Skimmer members(text);
-    if (members.open('{') != Skim::kMember) continue;
-    SkimMember member;
-    while (members.member(member) == Skim::kMember) {
+  for (std::string_view text; calls.element(text) == wire::Skim::kMember; ++position) {
+    const std::string_view said = wire::skim_find(text, "index");
+    ToolCall& call = row_of(choice.calls, std::min(said.empty() ? position : wire::skim_count(said), kMostRows));
+    wire::Skimmer members(text);
+    if (members.open('{') != wire::Skim::kMember) continue;
+    wire::SkimMember member;
+    while (members.member(member) == wire::Skim::kMember) {
       if (member.name != "function") {
         if (member.name != "index") take_member(call.members, member.name, member.value);
         continue;
       }
-      Skimmer function(member.value);
-      if (function.open('{') != Skim::kMember) continue;
-      for (SkimMember inner; function.member(inner) == Skim::kMember;)
+      wire::Skimmer function(member.value);
+      if (function.open('{') != wire::Skim::kMember) continue;
+      for (wire::SkimMember inner; function.member(inner) == wire::Skim::kMember;)
         take_member(call.function, inner.name, inner.value);
     }
   }
@@ -128,14 +129,14 @@ void AssembledAnswer::take_member(std::vector<Part>& parts, std::string_view nam
   Part& part = fresh ? parts.emplace_back() : *known;
   if (fresh) part.name.assign(name);
   const std::size_t before = fresh ? 0 : part.value.size();
-  if (!is_string(value)) {
+  if (!wire::is_string(value)) {
     part.value.assign(value);
     part.string = false;
   } else if (!part.string || (is_said_whole(name) && value.size() > 2)) {
-    part.value.assign(unquoted(value));
+    part.value.assign(wire::unquoted(value));
     part.string = true;
   } else {
-    part.value.append(unquoted(value));
+    part.value.append(wire::unquoted(value));
   }
   size_bytes_ += part.value.size() - before + (fresh ? name.size() + 8 : 0);
 }

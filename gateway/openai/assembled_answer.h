@@ -10,7 +10,7 @@
 #include "openai/answer_events.h"
 #include "openai/call_reader.h"
 #include "openai/endpoint.h"
-#include "openai/sse_events.h"
+#include "wire/sse_events.h"
 
 namespace sluice::openai {
 
@@ -60,7 +60,7 @@ class AssembledAnswer final {
   void append_choice(Buffer& out, const Choice& choice) const;
 
   const Endpoint& endpoint_;
-  EventSplitter splitter_;
+  wire::EventSplitter splitter_;
   Buffer joined_;
   std::vector<Part> head_;  // id, created, model, …
   std::vector<Choice> choices_;

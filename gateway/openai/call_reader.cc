@@ -6,11 +6,24 @@
 #include <cmath>
 
 #include "openai/members.h"
-#include "openai/skim.h"
 #include "openai/text_walk.h"
+#include "wire/folded_name.h"
+#include "wire/json_value.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
+
+namespace ondemand = simdjson::ondemand;
+
 namespace {
+
+using wire::bad;
+using wire::Count;
+using wire::equals_folded;
+using wire::is_null;
+using wire::kNotJson;
+using wire::token_of;
+using wire::type_of;
 
 constexpr std::size_t kNameBytes = 256;      // of a model or a stored prompt
 constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
@@ -94,7 +107,7 @@ class Walk final {
     if (starts_with_mark()) return kMark;
     if (!begins_with_brace()) return kNotJson;
     const char* const end = body_.data() + body_.size();
-    const char* const behind = skim_container(body_.data() + begin, end);
+    const char* const behind = wire::skim_container(body_.data() + begin, end);
     if (behind == nullptr) return "The request body is not valid JSON: it ends before its object does.";
     const std::string_view rest(behind, static_cast<std::size_t>(end - behind));
     return rest.find_first_not_of(kJsonWhite) == std::string_view::npos ? kNotJson : kBytesFollow;

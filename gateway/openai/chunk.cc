@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "openai/json_text.h"
+#include "wire/json_text.h"
 
 namespace sluice::openai {
 namespace {
@@ -42,17 +42,17 @@ Choices Chunk::has_choices() const noexcept {
 
 ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
   into.text = text;
-  Skimmer skimmer(text);
-  if (skimmer.open('{') != Skim::kMember) return ChunkForm::kMalformed;
+  wire::Skimmer skimmer(text);
+  if (skimmer.open('{') != wire::Skim::kMember) return ChunkForm::kMalformed;
   std::array<char, 16> scratch;  // longer than each of these names
-  SkimMember member;
+  wire::SkimMember member;
   Removable* last = nullptr;
   const char* previous_end = nullptr;
-  Skim step = Skim::kMember;
-  for (std::size_t index = 0; (step = skimmer.member(member)) == Skim::kMember; ++index) {
+  wire::Skim step = wire::Skim::kMember;
+  for (std::size_t index = 0; (step = skimmer.member(member)) == wire::Skim::kMember; ++index) {
     if (last != nullptr) last->next_begin = member.begin;
     last = nullptr;
-    const std::string_view name = plain_name(member.name, scratch);
+    const std::string_view name = wire::plain_name(member.name, scratch);
     if (name == "choices") {
       into.choices = member.value;
     } else if (name == "usage" || name == "error") {
@@ -76,7 +76,8 @@ ChunkForm read_chunk(std::string_view text, Chunk& into) noexcept {
     previous_end = member.end();
   }
   const std::string_view behind = text.substr(static_cast<std::size_t>(skimmer.position() - text.data()));
-  if (step != Skim::kEnd || behind.find_first_not_of(" \t\r\n") != std::string_view::npos) return ChunkForm::kMalformed;
+  if (step != wire::Skim::kEnd || behind.find_first_not_of(" \t\r\n") != std::string_view::npos)
+    return ChunkForm::kMalformed;
   return ChunkForm::kObject;
 }
 
@@ -165,21 +166,21 @@ void ChoiceTable::mark(std::uint64_t index, bool ended) {
 
 ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
   Seen seen;
-  Skimmer list(choices);
+  wire::Skimmer list(choices);
   std::string_view choice;
-  if (list.open('[') != Skim::kMember) return seen;
-  while (list.element(choice) == Skim::kMember) {
-    Skimmer members(choice);
-    if (members.open('{') != Skim::kMember) continue;
-    SkimMember member;
+  if (list.open('[') != wire::Skim::kMember) return seen;
+  while (list.element(choice) == wire::Skim::kMember) {
+    wire::Skimmer members(choice);
+    if (members.open('{') != wire::Skim::kMember) continue;
+    wire::SkimMember member;
     std::uint64_t index = 0;
     bool ended = false;
     std::optional<UsageReading> told;
-    while (members.member(member) == Skim::kMember) {
+    while (members.member(member) == wire::Skim::kMember) {
       if (member.name == "index") {
-        index = skim_count(member.value);
+        index = wire::skim_count(member.value);
       } else if (member.name == "finish_reason") {
-        ended = is_string(member.value) && member.value.size() > 2;  // "" is a bug of old SGLang, and no end
+        ended = wire::is_string(member.value) && member.value.size() > 2;  // "" is a bug of old SGLang, and no end
       } else if (member.name == "delta" || member.name == "text") {
         add_text(member.value, seen.text);
       } else if (member.name == "usage") {
@@ -199,22 +200,22 @@ ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
 
 void add_text(std::string_view value, DeltaText& into, unsigned depth) noexcept {
   constexpr unsigned kDeepest = 6;
-  if (is_string(value)) {
-    into.last = unquoted(value);
+  if (wire::is_string(value)) {
+    into.last = wire::unquoted(value);
     into.bytes += string_bytes(into.last);
     ++into.strings;
     return;
   }
   if (depth == kDeepest || value.empty()) return;
-  Skimmer skimmer(value);
-  if (value.front() == '{' && skimmer.open('{') == Skim::kMember) {
-    SkimMember member;
-    while (skimmer.member(member) == Skim::kMember) {
+  wire::Skimmer skimmer(value);
+  if (value.front() == '{' && skimmer.open('{') == wire::Skim::kMember) {
+    wire::SkimMember member;
+    while (skimmer.member(member) == wire::Skim::kMember) {
       if (is_text_member(member.name)) add_text(member.value, into, depth + 1);
     }
-  } else if (value.front() == '[' && skimmer.open('[') == Skim::kMember) {
+  } else if (value.front() == '[' && skimmer.open('[') == wire::Skim::kMember) {
     std::string_view element;
-    while (skimmer.element(element) == Skim::kMember) add_text(element, into, depth + 1);
+    while (skimmer.element(element) == wire::Skim::kMember) add_text(element, into, depth + 1);
   }
 }
 

@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "openai/skim.h"
 #include "openai/usage_reader.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 
 // A member that may have to go, with what is needed to cut it out with one comma.
 struct Removable {
-  SkimMember member;
+  wire::SkimMember member;
   const char* previous_end = nullptr;  // null: it is the first
   const char* next_begin = nullptr;    // null: it is the last
   std::size_t index = 0;

@@ -8,7 +8,7 @@
 #include <charconv>
 
 #include "openai/call_reader.h"
-#include "openai/json_text.h"
+#include "wire/json_text.h"
 
 namespace sluice::openai {
 namespace {
@@ -31,13 +31,13 @@ class Splicer final {
     if (!edits_.model.empty()) {
       const std::size_t begin = scratch_.size();
       scratch_ += '"';
-      append_escaped(scratch_, edits_.model);
+      wire::append_escaped(scratch_, edits_.model);
       scratch_ += '"';
       add(call_.model_member, begin);
     }
     if (!edits_.prompt_cache_key.empty() && call_.cache_key_member.present()) {
       const std::size_t begin = scratch_.size();
-      append_json_string(scratch_, edits_.prompt_cache_key);
+      wire::append_json_string(scratch_, edits_.prompt_cache_key);
       add(call_.cache_key_member, begin);
     }
     if (edits_.add_include_usage && endpoint.asks_for_usage) edit_stream_options();

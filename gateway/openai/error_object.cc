@@ -7,8 +7,8 @@
 
 #include "base/text.h"
 #include "openai/error_body.h"
-#include "openai/json_text.h"
-#include "openai/skim.h"
+#include "wire/json_text.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 namespace {
@@ -23,23 +23,23 @@ void append_member(WipedString& out, std::string_view name, std::string_view val
   if (value.empty()) {
     out += "null";
   } else {
-    append_json_string(out, value);
+    wire::append_json_string(out, value);
   }
 }
 
 void assign_decoded(WipedString& into, std::string_view value, std::size_t limit_bytes) {
   std::array<char, kMessageBytes> decoded;
   const std::size_t bound = std::min(limit_bytes, decoded.size());
-  const std::string_view text = unescape(unquoted(value), std::span(decoded).first(bound));
+  const std::string_view text = wire::unescape(wire::unquoted(value), std::span(decoded).first(bound));
   into.assign(text);
   wipe(decoded.data(), text.size());
 }
 
 // A string, or a number in its own spelling: vLLM and llama.cpp send integer codes.
 void assign_field(WipedString& into, std::string_view value) {
-  if (is_string(value)) {
+  if (wire::is_string(value)) {
     assign_decoded(into, value, kFieldBytes);
-  } else if (skim_count(value) != 0) {
+  } else if (wire::skim_count(value) != 0) {
     into.assign(value.substr(0, kFieldBytes));
   }
 }
@@ -51,11 +51,11 @@ void read_words(std::string_view value, UpstreamError& into, int depth);
 
 // The member that a list of pydantic's names: {"loc":["body","max_tokens"]}.
 void read_location(std::string_view value, UpstreamError& into) {
-  Skimmer skimmer(value);
-  if (skimmer.open('[') != Skim::kMember) return;
+  wire::Skimmer skimmer(value);
+  if (skimmer.open('[') != wire::Skim::kMember) return;
   std::string_view element;
-  while (skimmer.element(element) == Skim::kMember) {
-    if (is_string(element) && element != "\"body\"") assign_field(into.param, element);
+  while (skimmer.element(element) == wire::Skim::kMember) {
+    if (wire::is_string(element) && element != "\"body\"") assign_field(into.param, element);
   }
 }
 
@@ -73,10 +73,10 @@ Said said_by(std::string_view object) noexcept {
       {"title", &said.title},    {"type", &said.type},       {"param", &said.param},
       {"code", &said.code},      {"loc", &said.loc},         {"error_msg", &said.msg},
       {"Message", &said.message}};
-  Skimmer skimmer(object);
-  if (skimmer.open('{') != Skim::kMember) return said;
-  SkimMember member;
-  while (skimmer.member(member) == Skim::kMember) {
+  wire::Skimmer skimmer(object);
+  if (skimmer.open('{') != wire::Skim::kMember) return said;
+  wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) {
     for (const auto& [name, value] : rows) {
       if (member.name == name && member.value != "null") *value = member.value;
     }
@@ -86,7 +86,7 @@ Said said_by(std::string_view object) noexcept {
 
 void read_object(std::string_view object, UpstreamError& into, int depth) {
   const Said said = said_by(object);
-  const bool holds = !said.error.empty() && !is_string(said.error);
+  const bool holds = !said.error.empty() && !wire::is_string(said.error);
   if (holds) read_words(said.error, into, depth);
   if (holds && said.error.front() == '{') return;  // the nested form: what stands beside it is the envelope's
   // {"error":"Unauthorized","message":"…"}: the words of the longer form win.
@@ -100,15 +100,15 @@ void read_object(std::string_view object, UpstreamError& into, int depth) {
   } else if (into.type.empty()) {
     assign_field(into.type, said.type);
   }
-  if (into.param.empty() && is_string(said.param)) assign_field(into.param, said.param);
+  if (into.param.empty() && wire::is_string(said.param)) assign_field(into.param, said.param);
   if (into.code.empty()) assign_field(into.code, said.code);
 }
 
 // {"errors":{"max_tokens":["…"]}}: the member's name, and what is wrong with it.
 void read_map(std::string_view object, UpstreamError& into, int depth) {
-  Skimmer skimmer(object);
-  SkimMember member;
-  if (skimmer.open('{') != Skim::kMember || skimmer.member(member) != Skim::kMember) return;
+  wire::Skimmer skimmer(object);
+  wire::SkimMember member;
+  if (skimmer.open('{') != wire::Skim::kMember || skimmer.member(member) != wire::Skim::kMember) return;
   if (member.value.empty() || member.value.front() != '[') return;
   read_words(member.value, into, depth);
   if (!into.message.empty() && into.param.empty()) into.param.assign(member.name.substr(0, kFieldBytes));
@@ -117,16 +117,16 @@ void read_map(std::string_view object, UpstreamError& into, int depth) {
 // The first words in a value of any form, and what is said beside them.
 void read_words(std::string_view value, UpstreamError& into, int depth) {
   if (value.empty() || depth == 0) return;
-  if (is_string(value)) return assign_decoded(into.message, value, kMessageBytes);
+  if (wire::is_string(value)) return assign_decoded(into.message, value, kMessageBytes);
   if (value.front() == '{') {
     read_object(value, into, depth - 1);
     if (into.message.empty()) read_map(value, into, depth - 1);
     return;
   }
-  Skimmer skimmer(value);
-  if (skimmer.open('[') != Skim::kMember) return;
+  wire::Skimmer skimmer(value);
+  if (skimmer.open('[') != wire::Skim::kMember) return;
   std::string_view element;
-  for (int i = 0; i < kMostEntries && into.message.empty() && skimmer.element(element) == Skim::kMember; ++i)
+  for (int i = 0; i < kMostEntries && into.message.empty() && skimmer.element(element) == wire::Skim::kMember; ++i)
     read_words(element, into, depth - 1);
 }
 
@@ -187,7 +187,7 @@ WipedString error_object(const ErrorFields& fields) {
   body.reserve(fields.message.size() + 128);
   body += "{\"error\":{";
   body += "\"message\":";
-  append_json_string(body, fields.message);
+  wire::append_json_string(body, fields.message);
   body += ',';
   append_member(body, "type", fields.type);
   body += ',';
@@ -266,15 +266,15 @@ std::uint16_t client_status(std::uint16_t upstream_status) noexcept {
 }
 
 std::uint16_t error_status(std::string_view body, std::uint16_t otherwise) noexcept {
-  std::uint64_t code = skim_count(skim_find(skim_find(body, "error"), "code"));
-  if (code == 0) code = skim_count(skim_find(body, "code"));
+  std::uint64_t code = wire::skim_count(wire::skim_find(wire::skim_find(body, "error"), "code"));
+  if (code == 0) code = wire::skim_count(wire::skim_find(body, "code"));
   return code >= 400 && code < 600 ? static_cast<std::uint16_t>(code) : otherwise;
 }
 
 std::optional<ErrorAnswer> error_in_answer(std::string_view body) {
-  const std::string_view error = skim_find(body, "error");
-  const bool nested = !error.empty() && (error.front() == '{' || (is_string(error) && error.size() > 2));
-  if (!nested && skim_find(body, "object") != "\"error\"") return std::nullopt;
+  const std::string_view error = wire::skim_find(body, "error");
+  const bool nested = !error.empty() && (error.front() == '{' || (wire::is_string(error) && error.size() > 2));
+  if (!nested && wire::skim_find(body, "object") != "\"error\"") return std::nullopt;
   return upstream_answer(error_status(body, 502), {}, body);
 }
 

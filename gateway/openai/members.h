@@ -46,7 +46,4 @@ struct NameRow {
 // The bits of the members that calls of this dialect read.
 [[nodiscard]] std::uint32_t members_of(Dialect dialect) noexcept;
 
-// Whether a server that folds case could take `text` for `lower_case`.
-[[nodiscard]] bool equals_folded(std::string_view text, std::string_view lower_case) noexcept;
-
 }  // namespace sluice::openai

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "openai/chunk.h"
-#include "openai/skim.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 
@@ -17,7 +17,8 @@ std::optional<std::uint64_t> RepeatedChunk::pass(std::string_view data, Buffer& 
   if (!data.starts_with(front) || !data.ends_with(back)) return std::nullopt;
   const std::string_view inside = data.substr(front.size(), data.size() - front.size() - back.size());
   // The quote that `back` begins with must be the one that ends the string.
-  if (skim_string(inside.data(), data.data() + data.size()) != inside.data() + inside.size() + 1) return std::nullopt;
+  if (wire::skim_string(inside.data(), data.data() + data.size()) != inside.data() + inside.size() + 1)
+    return std::nullopt;
   if (!simdjson::validate_utf8(inside.data(), inside.size())) return std::nullopt;
   const std::string_view out_front = kept.substr(front_bytes_ + back_bytes_, out_front_bytes_);
   const std::string_view out_back = kept.substr(front_bytes_ + back_bytes_ + out_front_bytes_);

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "openai/json_text.h"
-#include "openai/members.h"
-#include "openai/text_walk.h"
+#include "base/text.h"
+#include "wire/folded_name.h"
+#include "wire/json_text.h"
 
 namespace sluice::openai {
 namespace {
@@ -135,7 +135,7 @@ constexpr std::string_view kOpaque[] = {"parameters", "input_schema", "inputsche
 constexpr std::string_view kAudioName = "audio";
 
 bool is_opaque(std::string_view name) noexcept {
-  return std::ranges::any_of(kOpaque, [name](std::string_view opaque) { return equals_folded(name, opaque); });
+  return std::ranges::any_of(kOpaque, [name](std::string_view opaque) { return wire::equals_folded(name, opaque); });
 }
 
 // For each length the first letters of names that mean something inside a request, one bit a letter.
@@ -178,7 +178,7 @@ bool says(std::string_view token, std::string_view lower_case) noexcept {
   const std::string_view text = trimmed(token, kJsonWhite);
   if (text.size() < 2 || text.front() != '"') return false;
   std::array<char, kPlainTextBytes> into;
-  return equals_folded(plain_text(text.data() + 1, into), lower_case);
+  return wire::equals_folded(plain_text(text.data() + 1, into), lower_case);
 }
 
 }  // namespace
@@ -189,7 +189,7 @@ const StateRow* find_state(Spot spot, std::string_view name, Dialect dialect) no
   for (const StateRow& row : kRows) {
     if (row.spot != spot || !row.value.empty()) continue;
     if (spot == Spot::kTop && (row.dialects & dialect_bit(dialect)) == 0) continue;
-    if (equals_folded(name, row.name)) return &row;
+    if (wire::equals_folded(name, row.name)) return &row;
   }
   return nullptr;
 }
@@ -199,12 +199,12 @@ Spot spot_inside(Spot spot, std::string_view name) noexcept {
     case Spot::kNowhere:
       return Spot::kNowhere;
     case Spot::kTop:
-      if (equals_folded(name, kAudioName)) return Spot::kAudio;
-      return equals_folded(name, "extra_body") ? Spot::kExtra : Spot::kNowhere;
+      if (wire::equals_folded(name, kAudioName)) return Spot::kAudio;
+      return wire::equals_folded(name, "extra_body") ? Spot::kExtra : Spot::kNowhere;
     case Spot::kItems:
     case Spot::kParts:
       if (is_opaque(name)) return Spot::kNowhere;
-      return equals_folded(name, kAudioName) ? Spot::kAudio : Spot::kParts;
+      return wire::equals_folded(name, kAudioName) ? Spot::kAudio : Spot::kParts;
     case Spot::kTools:
       return is_opaque(name) ? Spot::kNowhere : Spot::kTools;
     case Spot::kVariables:
@@ -226,7 +226,7 @@ std::string_view plain_text(const char* raw, std::span<char> into) noexcept {
   const std::size_t most = 6 * into.size();  // each character as \uXXXX
   const RawName name = measure(raw, most);
   if (name.length >= most) return {};
-  if (!name.plain) return unescape({raw, name.length}, into);
+  if (!name.plain) return wire::unescape({raw, name.length}, into);
   return name.length <= into.size() ? std::string_view(raw, name.length) : std::string_view();
 }
 
@@ -243,13 +243,13 @@ void ItemSeen::note(const char* raw, std::string_view token) noexcept {
   std::array<char, kPlainTextBytes> into;
   const std::string_view name = plain_text(raw, into);
   if (name.size() < 2 || name.size() > 6) return;
-  if (equals_folded(name, "id")) {
+  if (wire::equals_folded(name, "id")) {
     id_ = id_ || refers(token);
-  } else if (equals_folded(name, "role")) {
+  } else if (wire::equals_folded(name, "role")) {
     role_ = role_ || refers(token);
-  } else if (equals_folded(name, "result")) {
+  } else if (wire::equals_folded(name, "result")) {
     result_ = result_ || refers(token);
-  } else if (equals_folded(name, "type")) {
+  } else if (wire::equals_folded(name, "type")) {
     type_ = type_ || refers(token);
     reference_ = reference_ || says(token, kItemReference);
     image_ = image_ || says(token, kImageCall);

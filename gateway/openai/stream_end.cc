@@ -67,7 +67,7 @@ void StreamFilter::cut(Buffer& out) noexcept {
 
 void StreamFilter::State::append_held_usage(Buffer& out) {
   if (held_usage.empty()) return;
-  append_event(out, {}, held_usage.view());
+  wire::append_event(out, {}, held_usage.view());
   ++events;
   held_usage.clear();
 }

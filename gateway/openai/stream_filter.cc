@@ -6,9 +6,9 @@
 
 #include "openai/error_body.h"
 #include "openai/error_object.h"
-#include "openai/json_text.h"
 #include "openai/stream_state.h"
 #include "openai/usage_reader.h"
+#include "wire/json_text.h"
 
 namespace sluice::openai {
 namespace {
@@ -36,16 +36,16 @@ StreamFilter::~StreamFilter() = default;
 StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
   State& state = *state_;
   std::string_view rest = in.view();
-  RawEvent raw;
+  wire::RawEvent raw;
   unsigned taken = 0;
   state.has_more = false;
   while (state.state == StreamState::kOpen && !state.has_more &&
-         state.splitter.next(rest, raw) == EventSplitter::Found::kEvent) {
+         state.splitter.next(rest, raw) == wire::EventSplitter::Found::kEvent) {
     state.has_more = ++taken == kEventsAtOnce;
     if (raw.text.size() > state.options.event_limit_bytes) {
       state.state = StreamState::kBroken;
     } else {
-      state.take(read_event(raw, state.joined), out);
+      state.take(wire::read_event(raw, state.joined), out);
     }
   }
   if (state.state == StreamState::kOpen && !state.has_more) state.take_rest(rest, out);
@@ -60,7 +60,7 @@ StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
   return state.state;
 }
 
-void StreamFilter::State::take(const SseEvent& event, Buffer& out) {
+void StreamFilter::State::take(const wire::SseEvent& event, Buffer& out) {
   if (event.stray_json) return take_error(event.data, out);
   if (event.name.empty()) {
     if (const std::optional<std::uint64_t> bytes = repeated.pass(event.data, out)) {
@@ -88,7 +88,7 @@ void StreamFilter::State::take(const SseEvent& event, Buffer& out) {
   // One bad byte would end a Python client with UnicodeDecodeError.
   repaired.clear();
   for (std::string_view bytes = event.data; !bytes.empty();) {
-    const std::size_t length = utf8_length(bytes);
+    const std::size_t length = wire::utf8_length(bytes);
     repaired.append(length == 0 ? std::string_view("\xEF\xBF\xBD") : bytes.substr(0, length));
     bytes.remove_prefix(std::max<std::size_t>(length, 1));
   }
@@ -135,7 +135,7 @@ void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, 
   const bool has_usage = chunk.usage.present() && chunk.usage.member.value.front() == '{';
   const Choices has_choices = chunk.has_choices();
   if (has_choices != Choices::kSome && has_usage) return take_usage_chunk(chunk);
-  if (!chunk.groq.empty()) (void)note_usage(read_usage(skim_find(chunk.groq, "usage")), Told::kByGroq);
+  if (!chunk.groq.empty()) (void)note_usage(read_usage(wire::skim_find(chunk.groq, "usage")), Told::kByGroq);
   if (has_choices == Choices::kEmpty) return;  // SDK users index into choices
   const ChoiceTable::Seen seen = choices.read(chunk.choices);
   note_text(seen.text.bytes);
@@ -191,17 +191,17 @@ void StreamFilter::State::take_usage_chunk(const Chunk& chunk) {
 }
 
 void StreamFilter::State::take_response_event(std::string_view name, const Chunk& chunk, Buffer& out) {
-  const std::string_view type = is_string(chunk.type) ? unquoted(chunk.type) : name;
-  if (const std::string_view number = skim_find(chunk.text, "sequence_number"); !number.empty())
-    sequence_number = skim_count(number) + 1;
+  const std::string_view type = wire::is_string(chunk.type) ? wire::unquoted(chunk.type) : name;
+  if (const std::string_view number = wire::skim_find(chunk.text, "sequence_number"); !number.empty())
+    sequence_number = wire::skim_count(number) + 1;
   if (type.ends_with(".delta")) {
     DeltaText text;
-    add_text(skim_find(chunk.text, "delta"), text);
+    add_text(wire::skim_find(chunk.text, "delta"), text);
     note_text(text.bytes);
   } else if (model_value.empty() || is_terminal(type)) {
     Chunk response;
-    if (read_chunk(skim_find(chunk.text, "response"), response) == ChunkForm::kObject) {
-      response.created = skim_find(response.text, "created_at");
+    if (read_chunk(wire::skim_find(chunk.text, "response"), response) == ChunkForm::kObject) {
+      response.created = wire::skim_find(response.text, "created_at");
       note_head(response);
       if (is_terminal(type)) (void)note_usage(read_usage(response.usage.member.value), Told::kAlone);
     }
@@ -218,13 +218,13 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
 }
 
 void StreamFilter::State::note_head(const Chunk& chunk) {
-  if (!model_value.empty() || !is_string(chunk.model) || chunk.model.size() <= 2) return;
+  if (!model_value.empty() || !wire::is_string(chunk.model) || chunk.model.size() <= 2) return;
   if (chunk.model.size() > kHeadFieldBytes) return;
   model_value.assign(chunk.model);
   if (chunk.id.size() <= kHeadFieldBytes) id.assign(chunk.id);
   if (chunk.created.size() <= kHeadFieldBytes) created.assign(chunk.created);
   std::array<char, kHeadFieldBytes> decoded;
-  model.assign(unescape(unquoted(chunk.model), decoded));
+  model.assign(wire::unescape(wire::unquoted(chunk.model), decoded));
 }
 
 void StreamFilter::State::note_text(std::uint64_t bytes) noexcept {
@@ -244,7 +244,7 @@ bool StreamFilter::State::note_usage(std::optional<UsageReading> said, Told wher
 }
 
 void StreamFilter::State::pass(std::string_view name, std::string_view data, Buffer& out) {
-  append_event(out, name, data);
+  wire::append_event(out, name, data);
   ++events;
 }
 

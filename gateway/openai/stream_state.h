@@ -6,7 +6,7 @@
 #include "openai/answer.h"
 #include "openai/chunk.h"
 #include "openai/repeated_chunk.h"
-#include "openai/sse_events.h"
+#include "wire/sse_events.h"
 
 namespace sluice::openai {
 
@@ -15,7 +15,7 @@ struct StreamFilter::State {
       : endpoint(endpoint_in), options(options_in), choices(options_in.choices) {}
 
   // Each takes one event and puts what the client gets of it into `out`.
-  void take(const SseEvent& event, Buffer& out);
+  void take(const wire::SseEvent& event, Buffer& out);
   void take_data(std::string_view name, std::string_view data, Buffer& out);
   void take_chunk(std::string_view name, const Chunk& chunk, Buffer& out);
   void take_usage_chunk(const Chunk& chunk);
@@ -44,7 +44,7 @@ struct StreamFilter::State {
   const Endpoint& endpoint;
   Options options;
   StreamState state = StreamState::kOpen;
-  EventSplitter splitter;
+  wire::EventSplitter splitter;
   ChoiceTable choices;
   Buffer joined;    // data of an event with several lines
   Buffer edited;    // an event being edited

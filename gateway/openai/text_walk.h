@@ -1,55 +1,46 @@
-// Walks the values of a request that are not read: their structure must be right, their depth bounded, the text in some
-// of them is counted, and where they could refer to what a model server stores, they may not.
+// What the walk over a request's values that are not read (wire/text_walk) goes by in this dialect: which strings are
+// text, and which members could refer to what a model server stores; those may not.
 #pragma once
 
-#include <simdjson.h>
-
-#include <cstddef>
-#include <cstdint>
+#include <algorithm>
 #include <string_view>
 
-#include "base/result.h"
-#include "base/text.h"
 #include "openai/stored_state.h"
+#include "wire/text_walk.h"
 
 namespace sluice::openai {
 
-namespace ondemand = simdjson::ondemand;
+struct TextRules {
+  using Spot = openai::Spot;
+  static constexpr Spot kNowhere = Spot::kNowhere;
 
-inline constexpr const char* kNotJson = "The request body is not valid JSON.";
+  // Not in these members of a message.
+  [[nodiscard]] static bool is_text(std::string_view name) noexcept {
+    constexpr std::string_view kOthers[] = {"role",      "type",     "id",           "data",
+                                            "file_data", "b64_json", "tool_call_id", "call_id"};
+    return std::find(std::begin(kOthers), std::end(kOthers), name) == std::end(kOthers);
+  }
 
-[[nodiscard]] inline Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
+  class Object final {
+   public:
+    explicit Object(Spot spot) noexcept : spot_(spot) {}
+    [[nodiscard]] const char* member(wire::ondemand::field& field, Spot& inside) noexcept {
+      if (spot_ == Spot::kNowhere) return nullptr;
+      const char* const raw = field.key().raw();
+      const StateFound found = look_at(spot_, raw);
+      inside = found.inside;
+      if (found.row != nullptr && refers(field.value().raw_json_token())) return found.row->refusal;
+      if (spot_ == Spot::kItems) item_.note(raw, field.value().raw_json_token());
+      return nullptr;
+    }
+    [[nodiscard]] const char* end() const noexcept { return item_.refusal(); }
 
-// The text of a value, without the white space before the next one.
-[[nodiscard]] inline std::string_view token_of(ondemand::value& value) noexcept {
-  return trimmed(value.raw_json_token(), kJsonWhite);
-}
-[[nodiscard]] Result<ondemand::json_type> type_of(ondemand::value& value) noexcept;
-[[nodiscard]] Result<bool> is_null(ondemand::value& value) noexcept;
-
-// What a walk over nested values counts.
-enum class Count : std::uint8_t {
-  kNothing,  // walked for its structure alone
-  kText,     // the bytes of strings
-  kTokens,   // the same, and numbers are tokens
+   private:
+    Spot spot_;
+    ItemSeen item_;
+  };
 };
 
-class TextWalk final {
- public:
-  // Steps over a value, which stands `depth` levels deep, and all that is in it. `spot`: where the value is.
-  Status walk(ondemand::value& value, unsigned depth, Count count, Spot spot);
-  // The same, counting the whole length as it stands.
-  Status walk_whole(ondemand::value& value, unsigned depth, Spot spot);
-
-  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-
- private:
-  Status walk_array(ondemand::value& value, unsigned depth, Count count, Spot spot);
-  Status walk_object(ondemand::value& value, unsigned depth, Count count, Spot spot);
-  Status walk_scalar(ondemand::value& value, ondemand::json_type type, Count count);
-
-  std::size_t bytes_ = 0;
-  const char* last_token_end_ = nullptr;
-};
+using TextWalk = wire::TextWalk<TextRules>;
 
 }  // namespace sluice::openai

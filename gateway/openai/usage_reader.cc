@@ -5,8 +5,8 @@
 #include <charconv>
 #include <span>
 
-#include "openai/json_text.h"
-#include "openai/skim.h"
+#include "wire/json_text.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 namespace {
@@ -61,8 +61,8 @@ constexpr MeterName kDetailNames[] = {
 
 // The number in a value of any spelling; none: it is not a count. A fraction is cut off.
 std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
-  if (is_string(value)) {
-    value = unquoted(value);
+  if (wire::is_string(value)) {
+    value = wire::unquoted(value);
     while (value.starts_with(' ')) value.remove_prefix(1);
     while (value.ends_with(' ')) value.remove_suffix(1);
   }
@@ -80,9 +80,9 @@ std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
 
 class Counts final {
  public:
-  void read_member(const SkimMember& member) noexcept {
+  void read_member(const wire::SkimMember& member) noexcept {
     std::array<char, 64> scratch;
-    const std::string_view name = plain_name(member.name, scratch);
+    const std::string_view name = wire::plain_name(member.name, scratch);
     if (name.ends_with("_details")) return read_details(member.value);
     if (name.starts_with("cache_read_")) return note(Meter::kBesideRead, member.value);
     if (name.starts_with("cache_creation_")) return note(Meter::kBesideCreated, member.value);
@@ -119,12 +119,12 @@ class Counts final {
 
   // What details tell is inside of what they are details of; of their own sums nothing is taken.
   void read_details(std::string_view object) noexcept {
-    Skimmer skimmer(object);
-    if (skimmer.open('{') != Skim::kMember) return;
+    wire::Skimmer skimmer(object);
+    if (skimmer.open('{') != wire::Skim::kMember) return;
     std::array<char, 64> scratch;
-    SkimMember member;
-    while (skimmer.member(member) == Skim::kMember) {
-      const std::string_view name = plain_name(member.name, scratch);
+    wire::SkimMember member;
+    while (skimmer.member(member) == wire::Skim::kMember) {
+      const std::string_view name = wire::plain_name(member.name, scratch);
       const Meter meter = name.starts_with("cache_read_")       ? Meter::kCached
                           : name.starts_with("cache_creation_") ? Meter::kCacheWritten
                                                                 : meter_of(name, kMeterNames);
@@ -183,13 +183,13 @@ class Counts final {
 }  // namespace
 
 std::optional<UsageReading> read_usage(std::string_view object) noexcept {
-  Skimmer skimmer(object);
-  if (skimmer.open('{') != Skim::kMember) return std::nullopt;
+  wire::Skimmer skimmer(object);
+  if (skimmer.open('{') != wire::Skim::kMember) return std::nullopt;
   Counts counts;
-  SkimMember member;
-  Skim step = Skim::kMember;
-  while ((step = skimmer.member(member)) == Skim::kMember) counts.read_member(member);
-  if (step == Skim::kMalformed) return std::nullopt;
+  wire::SkimMember member;
+  wire::Skim step = wire::Skim::kMember;
+  while ((step = skimmer.member(member)) == wire::Skim::kMember) counts.read_member(member);
+  if (step == wire::Skim::kMalformed) return std::nullopt;
   return counts.sum();
 }
 

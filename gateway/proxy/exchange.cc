@@ -7,8 +7,8 @@
 #include <algorithm>
 
 #include "base/ids.h"
-#include "openai/json_text.h"
 #include "proxy/credential.h"
+#include "wire/json_text.h"
 
 namespace sluice::proxy {
 
@@ -113,7 +113,7 @@ void Exchange::read_labels() {
   for (const std::string& name : conf_->settings.label_headers) {
     const std::string_view value = head_.fields[name];
     if (value.empty() || labels_.size() == conf_->settings.most_labels) continue;
-    labels_.emplace_back(name, openai::valid_utf8(value, kLabelBytes));
+    labels_.emplace_back(name, wire::valid_utf8(value, kLabelBytes));
   }
   call_.labels = labels_;
 }

@@ -3,8 +3,8 @@
 
 #include "base/text.h"
 #include "http/field_text.h"
-#include "openai/json_text.h"
 #include "proxy/exchange.h"
+#include "wire/json_text.h"
 
 namespace sluice::proxy {
 namespace {
@@ -16,7 +16,7 @@ constexpr std::string_view kReadMethods = "GET, HEAD, OPTIONS";
 // The context's length under both names that clients look for (vLLM's, OpenRouter's), where a server says it.
 void append_model(std::string& into, std::string_view name, const upstream::ModelFacts& facts) {
   into.append(R"({"id":)");
-  openai::append_json_string(into, name);
+  wire::append_json_string(into, name);
   into.append(R"(,"object":"model","created":)").append(std::to_string(facts.created));
   into.append(R"(,"owned_by":"sluice")");
   if (facts.context_tokens != 0) {

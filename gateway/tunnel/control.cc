@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/json.h"
-#include "openai/json_text.h"
+#include "wire/json_text.h"
 
 namespace sluice::tunnel {
 namespace {
@@ -67,7 +67,7 @@ GpuHealth decode_gpu(const json::object& object) {
 }  // namespace
 
 std::string clean_text(std::string_view text, std::size_t most_bytes) {
-  std::string clean = openai::valid_utf8(text, most_bytes);
+  std::string clean = wire::valid_utf8(text, most_bytes);
   for (char& c : clean) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }

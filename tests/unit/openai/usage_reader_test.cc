@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "openai/skim.h"
 #include "support/source_dir.h"
+#include "wire/skim.h"
 
 namespace sluice::openai {
 namespace {
@@ -55,9 +55,9 @@ void expect_reads(const std::string& usage, const UsageCase& c) {
 // The members of an object's text, as they stand.
 std::vector<std::string> members_of(std::string_view object) {
   std::vector<std::string> members;
-  Skimmer skimmer(object);
-  EXPECT_EQ(skimmer.open('{'), Skim::kMember);
-  for (SkimMember member; skimmer.member(member) == Skim::kMember;)
+  wire::Skimmer skimmer(object);
+  EXPECT_EQ(skimmer.open('{'), wire::Skim::kMember);
+  for (wire::SkimMember member; skimmer.member(member) == wire::Skim::kMember;)
     members.emplace_back(member.begin, static_cast<std::size_t>(member.end() - member.begin));
   return members;
 }

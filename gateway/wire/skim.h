@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace sluice::openai {
+namespace sluice::wire {
 
 // The first quote or backslash, or `end`.
 [[nodiscard]] inline const char* find_quote_or_backslash(const char* at, const char* end) noexcept {
@@ -259,4 +259,4 @@ class Skimmer final {
   return value.substr(1, value.size() - 2);
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice::wire

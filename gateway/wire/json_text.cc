@@ -1,10 +1,10 @@
-#include "openai/json_text.h"
+#include "wire/json_text.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
-namespace sluice::openai {
+namespace sluice::wire {
 namespace {
 
 constexpr std::uint32_t kReplacement = 0xFFFD;
@@ -167,4 +167,4 @@ std::string_view unescape(std::string_view escaped, std::span<char> into) noexce
   return {into.data(), written};
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice::wire

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice::openai {
+namespace sluice::wire {
 
 // Appends `text` escaped, without quotes. Bytes that are not UTF-8 leave as U+FFFD, so the result is always valid.
 template <class String>
@@ -68,4 +68,4 @@ void append_escaped(String& out, std::string_view text) {
   }
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice::wire

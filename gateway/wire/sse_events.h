@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 
-namespace sluice::openai {
+namespace sluice::wire {
 
 // The lines of one event, as they arrived, without the blank line that ends it.
 struct RawEvent {
@@ -55,4 +55,4 @@ struct SseEvent {
 // Appends an event with LF line ends: "event: NAME" if it has a name, then its data.
 void append_event(Buffer& out, std::string_view name, std::string_view data);
 
-}  // namespace sluice::openai
+}  // namespace sluice::wire

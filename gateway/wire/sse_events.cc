@@ -1,4 +1,4 @@
-#include "openai/sse_events.h"
+#include "wire/sse_events.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,7 +8,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace sluice::openai {
+namespace sluice::wire {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -151,4 +151,4 @@ void append_event(Buffer& out, std::string_view name, std::string_view data) {
   }
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice::wire
