@@ -19,8 +19,8 @@ constexpr std::chrono::seconds kAwayInterval{1};
 constexpr std::uint32_t kDefaultSlots = 64;  // where neither the server nor the command line says
 constexpr std::size_t kNamesSaid = 8;
 
-http::ClientPoolOptions pool_options(const BackendAccess& access, const RunOptions& options) {
-  http::ClientPoolOptions client;
+http::h1::ClientPoolOptions pool_options(const BackendAccess& access, const RunOptions& options) {
+  http::h1::ClientPoolOptions client;
   client.url = access.url;
   client.context = access.tls;
   client.gap = std::chrono::milliseconds(options.head_time_ms);

@@ -13,7 +13,7 @@
 #include "agent/options.h"
 #include "agent/reporter.h"
 #include "base/text.h"
-#include "http/client_pool.h"
+#include "http/h1/client_pool.h"
 #include "net/task_group.h"
 #include "upstream/model_list.h"
 
@@ -87,7 +87,7 @@ class Backend final {
   const BackendAccess access_;
   const RunOptions& options_;
   Reporter& reporter_;
-  http::ClientPool pool_;
+  http::h1::ClientPool pool_;
   net::Signal wake_;
   std::uint64_t begun_ = 0;   // looks
   std::uint64_t looked_ = 0;  // the last that is over

@@ -9,7 +9,7 @@
 
 #include "agent/credentials.h"
 #include "base/json.h"
-#include "http/client_pool.h"
+#include "http/h1/client_pool.h"
 #include "http/read_answer.h"
 
 namespace sluice::agent {
@@ -24,7 +24,7 @@ struct Answer {
   std::optional<Error> error;
 };
 
-Task<void> post(net::Loop& loop, http::ClientPool& pool, std::string_view body, Answer& answer) {
+Task<void> post(net::Loop& loop, http::h1::ClientPool& pool, std::string_view body, Answer& answer) {
   net::Signal wake(loop);
   const http::Header type{"content-type", "application/json"};
   const http::OutgoingRequest request{"POST", "/.sluice/v1/pair", {&type, 1}, {&body, 1}};
@@ -70,10 +70,10 @@ absl::StatusOr<Answer> ask_gateway(const PairOptions& options, const http::BaseU
   std::optional<std::string> fault;
   net::TaskGroup tasks(loop, [&fault](const char* what) { fault = what; });
   {
-    http::ClientPoolOptions client;
+    http::h1::ClientPoolOptions client;
     client.url = url;
     client.context = *context;
-    http::ClientPool pool(loop, tasks, std::move(client));
+    http::h1::ClientPool pool(loop, tasks, std::move(client));
     tasks.spawn(post(loop, pool, body, answer));
     while (answer.status == 0 && !answer.error && !fault && loop.io().run_one() != 0) {
     }

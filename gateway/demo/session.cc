@@ -20,7 +20,7 @@ http::ConnectionLimits limits() noexcept {
   return limits;
 }
 
-class NoReserve final : public http::ServerConnection::Reserve {
+class NoReserve final : public http::Incoming::Reserve {
  public:
   bool grow(std::size_t) noexcept override { return true; }
 };
@@ -97,7 +97,8 @@ Task<Session::Next> Session::look(const http::RequestHead& head) {
 Task<Session::Next> Session::call(const http::RequestHead& head, Kind kind) {
   Buffer body;
   NoReserve reserve;
-  if (const Status read = co_await connection_.read_body(body, kMostBodyBytes, reserve); !read) {
+  if (const Status read = co_await connection_.read_body(body, kMostBodyBytes, reserve, net::Deadline::never());
+      !read) {
     if (read.error().kind == ErrorKind::kClosed) co_return Next::kClose;
     co_return co_await send(read.error().kind == ErrorKind::kTooLarge ? 413 : 400,
                             error_object(read.error().what, "invalid_request_error", {}));

@@ -10,7 +10,7 @@
 
 #include "demo/answer_form.h"
 #include "demo/service.h"
-#include "http/server_connection.h"
+#include "http/h1/server_connection.h"
 #include "net/signal.h"
 
 namespace sluice::demo {
@@ -53,7 +53,7 @@ class Session final {
   [[nodiscard]] Plan plan_of(Ask ask, const http::RequestHead& head);
 
   Service& service_;
-  http::ServerConnection connection_;
+  http::h1::ServerConnection connection_;
   net::Signal wake_;
   simdjson::dom::parser parser_;
   bool stopped_ = false;

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "http/server_connection.h"
+#include "http/request_head.h"
 
 namespace sluice::demo {
 

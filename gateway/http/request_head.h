@@ -3,13 +3,8 @@
 
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/http/verb.hpp>
-#include <cstdint>
-#include <optional>
 #include <string_view>
 #include <vector>
-
-#include "base/bytes.h"
-#include "base/result.h"
 
 namespace sluice::http {
 
@@ -48,16 +43,6 @@ struct RequestHead {
   std::string_view path;    // target before '?', without scheme and authority
   std::string_view query;   // after '?', may be empty
   Fields fields;
-  bool keep_alive = true;
-  bool http_1_0 = false;
-  bool has_body = false;
-  std::optional<std::uint64_t> content_length;  // none: chunked, or no body
-  bool expects_continue = false;
-  std::size_t head_bytes = 0;
 };
-
-// Checks `bytes`, a whole head with its empty line (request_check), then parses it with Beast. Errors: kBadRequest,
-// kHeadTooLarge (too many fields).
-[[nodiscard]] Status parse_head(std::string_view bytes, RequestHead& head);
 
 }  // namespace sluice::http

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "http/server_connection.h"
+#include "http/request_head.h"
 
 namespace sluice::proxy {
 

@@ -12,11 +12,10 @@
 
 namespace sluice::proxy {
 
-Exchange::Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head,
-                   const Arrival& arrival)
+Exchange::Exchange(Worker& worker, http::Incoming& client, const Arrival& arrival)
     : worker_(worker),
       client_(client),
-      head_(head),
+      head_(client.head()),
       cors_(arrival.cors),
       conf_(worker.conf),
       wake_(worker.loop),
@@ -141,7 +140,7 @@ Task<Status> Exchange::read_body() {
   const std::string_view encoding = head_.fields[http::Field::content_encoding];
   if (!encoding.empty() && !boost::beast::iequals(encoding, "identity"))
     co_return client_error(ErrorKind::kUnsupportedEncoding, "send the body without Content-Encoding");
-  struct Reserve final : http::ServerConnection::Reserve {
+  struct Reserve final : http::Incoming::Reserve {
     explicit Reserve(Exchange& exchange_) noexcept : exchange(exchange_) {}
     bool grow(std::size_t more_bytes) noexcept override {
       if (!exchange.worker_.held.take(more_bytes)) return false;
@@ -151,7 +150,8 @@ Task<Status> Exchange::read_body() {
     Exchange& exchange;
   } reserve(*this);
   request_ = std::make_unique<UpstreamRequest>();
-  const Status read = co_await client_.read_body(request_->body, conf_->settings.body_bytes, reserve);
+  const net::Deadline never = net::Deadline::never();  // a body may be large and its client slow; each read has its gap
+  const Status read = co_await client_.read_body(request_->body, conf_->settings.body_bytes, reserve, never);
   if (read) (void)request_->body.prepare(simdjson::SIMDJSON_PADDING);
   co_return read;
 }

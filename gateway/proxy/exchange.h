@@ -61,11 +61,11 @@ enum class Again : std::uint8_t { kYes, kNo };
                                                        WallTime now) noexcept;
 
 // Thread:   owning worker only.
-// Lifetime: of one request; worker and connection outlive it.
+// Lifetime: of one request; worker and client outlive it.
 // Cancel:   the client leaves, the key is revoked or a drain ends: the phase under way returns, finish() runs.
 class Exchange final {
  public:
-  Exchange(Worker& worker, http::ServerConnection& client, const http::RequestHead& head, const Arrival& arrival);
+  Exchange(Worker& worker, http::Incoming& client, const Arrival& arrival);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -169,7 +169,7 @@ class Exchange final {
   [[nodiscard]] Status interrupted() const noexcept;
 
   Worker& worker_;
-  http::ServerConnection& client_;
+  http::Incoming& client_;
   const http::RequestHead& head_;
   const Cors& cors_;
   std::shared_ptr<const Conf> conf_;

@@ -100,7 +100,7 @@ Task<void> Exchange::refuse(Error error) {
   if (outcome_.reason == EndReason::kClientGone || begun_ == Begun::kBody) {
     // Nobody to tell, or no way to: a transfer that breaks off is the only honest end of a half-sent body.
     finish();
-    client_.stream().abort();
+    client_.abort();
     co_return;
   }
   if (error.kind == ErrorKind::kInvalidKey && outcome_.reason == EndReason::kRevoked) client_.close_after_answer();

@@ -148,7 +148,7 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
               "x-sluice-limit-amount, x-sluice-limit-remaining, x-sluice-limit-reset");
 }
 
-Task<Status> answer_error(http::ServerConnection& client, Error error, std::string_view message) {
+Task<Status> answer_error(http::Incoming& client, Error error, std::string_view message) {
   const openai::ErrorAnswer answer = openai::error_answer(error, message);
   ReplyHeaders headers;
   std::array<char, 40> id{};

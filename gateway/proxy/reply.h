@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "http/call.h"
-#include "http/server_connection.h"
+#include "http/incoming.h"
 #include "openai/error_body.h"
 #include "policy/policy.h"
 
@@ -65,7 +65,7 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
 
 // Answers a request that is no exchange: a head that could not be read, a path of the gateway's own. `message` empty:
 // the error's own.
-Task<Status> answer_error(http::ServerConnection& client, Error error, std::string_view message = {});
+Task<Status> answer_error(http::Incoming& client, Error error, std::string_view message = {});
 
 // Writes "req_" and 32 hexadecimal digits.
 std::string_view make_request_id(std::span<char, 40> into) noexcept;

@@ -12,7 +12,7 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "http/server_connection.h"
+#include "http/incoming.h"
 #include "identity/directory.h"
 #include "net/loop.h"
 #include "observe/log.h"
@@ -102,7 +102,7 @@ struct Worker {
   std::list<RunningCall*> running;
   Doubts* doubts = nullptr;  // shared by all workers; null: nobody hears of them. Set by server/
   // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
-  std::function<Task<Status>(http::ServerConnection&, const http::RequestHead&)> own_paths;
+  std::function<Task<Status>(http::Incoming&)> own_paths;
 };
 
 }  // namespace sluice::proxy

@@ -75,7 +75,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
                                  net::Address peer) {
   http::ConnectionLimits limits = settings.limits;
   limits.held = &worker_.held;
-  http::ServerConnection client(std::move(stream), limits);
+  http::h1::ServerConnection client(std::move(stream), limits);
   Connection connection{.http = &client};
   const auto position = connections_.insert(connections_.end(), &connection);
   std::string address = net::truncated(peer);
@@ -93,7 +93,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
     }
     connection.busy = true;
     const proxy::Arrival arrival{.address = address, .cors = settings.cors};
-    co_await serve_request(client, **head, arrival);
+    co_await serve_request(client, arrival);
     connection.busy = false;
     if (draining_ || !client.keeps_alive()) break;
   }
@@ -103,19 +103,18 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
 }
 
 // Of its own, so that an idle connection does not hold an exchange's memory.
-Task<void> Front::serve_request(http::ServerConnection& client, const http::RequestHead& head,
-                                const proxy::Arrival& arrival) {
-  if (head.path.starts_with(kOwnPaths) && worker_.own_paths) {
-    (void)co_await worker_.own_paths(client, head);
+Task<void> Front::serve_request(http::Incoming& client, const proxy::Arrival& arrival) {
+  if (client.head().path.starts_with(kOwnPaths) && worker_.own_paths) {
+    (void)co_await worker_.own_paths(client);
     co_return;
   }
-  proxy::Exchange exchange(worker_, client, head, arrival);
+  proxy::Exchange exchange(worker_, client, arrival);
   co_await exchange.run();
 }
 
 // A client that speaks HTTP where TLS is spoken: told so, in HTTP.
 Task<void> Front::answer_in_plain(std::unique_ptr<net::Stream> stream, const FrontSettings& settings) {
-  http::ServerConnection client(std::move(stream), settings.limits);
+  http::h1::ServerConnection client(std::move(stream), settings.limits);
   Connection connection{.http = &client, .busy = true};
   const auto position = connections_.insert(connections_.end(), &connection);
   client.close_after_answer();
@@ -132,7 +131,7 @@ Task<void> Front::answer_in_plain(std::unique_ptr<net::Stream> stream, const Fro
   client.stream().close();
 }
 
-Task<void> Front::answer_bad_head(http::ServerConnection& client, Error error) {
+Task<void> Front::answer_bad_head(http::Incoming& client, Error error) {
   if (error.kind == ErrorKind::kClosed) co_return;
   client.close_after_answer();
   (void)co_await proxy::answer_error(client, error);

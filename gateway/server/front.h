@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "http/server_connection.h"
+#include "http/h1/server_connection.h"
 #include "net/address.h"
 #include "net/stream.h"
 #include "net/task_group.h"
@@ -56,16 +56,15 @@ class Front final {
 
  private:
   struct Connection {
-    http::ServerConnection* http = nullptr;
+    http::h1::ServerConnection* http = nullptr;
     bool busy = false;
   };
 
   Task<void> serve(net::Socket socket, std::shared_ptr<const FrontSettings> settings);
   Task<Status> secure(net::Stream& stream, const FrontSettings& settings, net::Address& peer);
   Task<void> serve_requests(std::unique_ptr<net::Stream> stream, const FrontSettings& settings, net::Address peer);
-  Task<void> serve_request(http::ServerConnection& client, const http::RequestHead& head,
-                           const proxy::Arrival& arrival);
-  Task<void> answer_bad_head(http::ServerConnection& client, Error error);
+  Task<void> serve_request(http::Incoming& client, const proxy::Arrival& arrival);
+  Task<void> answer_bad_head(http::Incoming& client, Error error);
   Task<void> answer_in_plain(std::unique_ptr<net::Stream> stream, const FrontSettings& settings);
 
   proxy::Worker& worker_;

@@ -205,9 +205,7 @@ void Gateway::start_tunnels() {
       if (!directory_.is_loaded()) return stream->close();  // it will dial again; refused, it would seem revoked
       registry_->accept(i, std::move(stream));
     });
-    worker.worker().own_paths = [this, &worker](http::ServerConnection& client, const http::RequestHead& head) {
-      return desk_->serve(worker.loop(), client, head);
-    };
+    worker.worker().own_paths = [this, &worker](http::Incoming& client) { return desk_->serve(worker.loop(), client); };
     worker.set_closing([this, i] { return registry_->close(i); });
   }
 }

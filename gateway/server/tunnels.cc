@@ -15,7 +15,7 @@ constexpr unsigned kMostPairings = 8;
 constexpr std::array<http::Header, 2> kHeaders{{{"content-type", "application/json"}, {"cache-control", "no-store"}}};
 
 // The body of one request, counted against the process's cap: whoever can reach the port may send one.
-class PairingBody final : public http::ServerConnection::Reserve {
+class PairingBody final : public http::Incoming::Reserve {
  public:
   explicit PairingBody(HeldBytes& held) noexcept : held_(held) {}
   PairingBody(const PairingBody&) = delete;
@@ -79,7 +79,8 @@ struct PairingDesk::Errand {
   bool waiting = true;  // on the worker; nobody listens any more once it is false
 };
 
-Task<Status> PairingDesk::serve(net::Loop& loop, http::ServerConnection& client, const http::RequestHead& head) {
+Task<Status> PairingDesk::serve(net::Loop& loop, http::Incoming& client) {
+  const http::RequestHead& head = client.head();
   if (head.path != kPairPath || head.method != http::Verb::post)
     co_return co_await proxy::answer_error(
         client, client_error(ErrorKind::kNotFound, "there is nothing here but POST /.sluice/v1/pair"));

@@ -11,7 +11,7 @@
 
 #include "admin/agents.h"
 #include "base/held_bytes.h"
-#include "http/server_connection.h"
+#include "http/incoming.h"
 #include "identity/agent_book.h"
 #include "net/turn.h"
 #include "proxy/worker.h"
@@ -47,7 +47,7 @@ class PairingDesk final {
  public:
   PairingDesk(net::Loop& control, admin::Agents& agents, HeldBytes& held, observe::Log& log) noexcept
       : control_(control), agents_(agents), held_(held), log_(log) {}
-  Task<Status> serve(net::Loop& loop, http::ServerConnection& client, const http::RequestHead& head);
+  Task<Status> serve(net::Loop& loop, http::Incoming& client);
 
  private:
   struct Errand;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "http/client_pool.h"
+#include "http/h1/client_pool.h"
 #include "upstream/model_list.h"
 #include "upstream/place.h"
 
@@ -16,9 +16,9 @@ namespace sluice::upstream {
 // One [[upstream]] of the conf.
 struct DirectSettings {
   std::string name;
-  http::ClientPoolOptions connection;  // base URL, CA file, connect and idle times
-  std::string authorization;           // "Bearer …"; empty: none. Never logged
-  std::vector<std::string> models;     // empty: asked from GET /v1/models
+  http::h1::ClientPoolOptions connection;  // base URL, CA file, connect and idle times
+  std::string authorization;               // "Bearer …"; empty: none. Never logged
+  std::vector<std::string> models;         // empty: asked from GET /v1/models
   bool usage_in_stream = true;
   CapMember cap_member = CapMember::kAuto;
   std::chrono::milliseconds head_time{600'000};
@@ -68,7 +68,7 @@ class DirectPlace final : public Place {
   DirectSettings settings_;
   std::shared_ptr<Slots> slots_;  // shared: a reload may drop the upstream while another worker's calls still run
   std::array<http::Header, 1> headers_;
-  http::ClientPool pool_;
+  http::h1::ClientPool pool_;
   net::Signal wake_;
   ModelList listed_;           // last
   NameMap<ModelFacts> facts_;  // of those that it says anything of

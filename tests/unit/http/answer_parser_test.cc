@@ -1,11 +1,11 @@
 // Raw answers and what is made of them, whole and split at every byte; base URLs.
-#include "http/answer_parser.h"
+#include "http/h1/answer_parser.h"
 
 #include <gtest/gtest.h>
 
 #include "http/url.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 using Step = AnswerParser::Step;
@@ -164,4 +164,4 @@ TEST(BaseUrl, NonsenseIsNone) {
 }
 
 }  // namespace
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

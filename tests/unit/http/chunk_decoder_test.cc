@@ -1,11 +1,11 @@
-#include "http/chunk_decoder.h"
+#include "http/h1/chunk_decoder.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <string>
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 using Step = ChunkDecoder::Step;
@@ -134,4 +134,4 @@ TEST(ChunkDecoder, MutatedBytesGetOneVerdict) {
 }
 
 }  // namespace
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

@@ -1,5 +1,5 @@
 // Calls against a server whose every byte a test decides.
-#include "http/client_pool.h"
+#include "http/h1/client_pool.h"
 
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -11,7 +11,7 @@
 #include "support/loop_runner.h"
 #include "support/tls_files.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 using std::chrono::milliseconds;
@@ -463,4 +463,4 @@ TEST_F(ClientPoolTest, NamesAreLookedUp) {
 }
 
 }  // namespace
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

@@ -1,11 +1,11 @@
-#include "http/request_check.h"
+#include "http/h1/request_check.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 #include <string>
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 std::string head_of(std::string_view line, std::string_view fields = "") {
@@ -134,4 +134,4 @@ TEST(RequestCheck, MutatedHeadsAreTakenOnlyWhereTheyAreClear) {
 }
 
 }  // namespace
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

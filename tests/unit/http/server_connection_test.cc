@@ -1,11 +1,11 @@
 // Raw requests and what a server makes of them: one table for what is taken and what is refused, whole and in pieces.
-#include "http/server_connection.h"
+#include "http/h1/server_connection.h"
 
 #include <gtest/gtest.h>
 
 #include "support/loop_runner.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 class FreeReserve final : public ServerConnection::Reserve {
@@ -62,7 +62,7 @@ class ServerConnectionTest : public test::LoopTest {
       }
       log += std::string(boost::beast::http::to_string((*head)->method)) + " " + std::string((*head)->path);
       Buffer body;
-      const Status read = co_await server.read_body(body, 100, reserve);
+      const Status read = co_await server.read_body(body, 100, reserve, net::Deadline::never());
       log += read                                        ? " " + std::string(body.view()) + "|"
              : read.error().kind == ErrorKind::kTooLarge ? " !413|"
                                                          : " !bad|";
@@ -287,4 +287,4 @@ TEST_F(ServerConnectionTest, StreamsInChunksAndEndsWithOne) {
 }
 
 }  // namespace
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

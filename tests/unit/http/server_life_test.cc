@@ -1,10 +1,10 @@
 // What a server connection does over time: large and slow bodies, clients that leave, clients that take nothing.
 #include <gtest/gtest.h>
 
-#include "http/server_connection.h"
+#include "http/h1/server_connection.h"
 #include "support/loop_runner.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 using std::chrono::milliseconds;
@@ -42,7 +42,7 @@ struct ServerLifeTest : test::LoopTest {
   }
   bool head_comes() { return run(next_head(*server)) == ErrorKind::kWouldBlock; }
   static Task<ErrorKind> body(ServerConnection& server, Buffer& into, std::size_t limit, CountingReserve& reserve) {
-    const Status read = co_await server.read_body(into, limit, reserve);
+    const Status read = co_await server.read_body(into, limit, reserve, net::Deadline::never());
     co_return read ? ErrorKind::kWouldBlock : read.error().kind;
   }
   static Task<Status> respond(ServerConnection& server, std::string_view body) { return server.respond(200, {}, body); }
@@ -248,4 +248,4 @@ TEST_F(ServerLifeTest, AnAnswerToARequestThatIsStillBeingSentArrives) {
 }
 
 }  // namespace
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

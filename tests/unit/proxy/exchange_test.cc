@@ -10,6 +10,7 @@
 #include <new>
 
 #include "base/manual_clock.h"
+#include "http/h1/server_connection.h"
 #include "identity/key_directory.h"
 #include "identity/secret_key.h"
 #include "ledger/ledger.h"
@@ -138,13 +139,13 @@ class ExchangeTest : public test::LoopTest {
     (void)co_await client.write(request, net::Deadline::after(std::chrono::seconds(5)));
   }
   static Task<void> serve(Worker& worker, std::unique_ptr<net::Stream> stream, bool& threw) {
-    http::ServerConnection client(std::move(stream), {});
+    http::h1::ServerConnection client(std::move(stream), {});
     const Result<const http::RequestHead*> head = co_await client.read_head();
     if (!head) co_return;
     const Cors cors;
     const Arrival arrival{.address = "127.0.0.0", .cors = cors};
     try {
-      Exchange exchange(worker, client, **head, arrival);
+      Exchange exchange(worker, client, arrival);
       co_await exchange.run();
     } catch (const std::bad_alloc&) {
       threw = true;

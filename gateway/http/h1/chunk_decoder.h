@@ -14,7 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 
 class ChunkDecoder final {
  public:
@@ -66,4 +66,4 @@ class ChunkDecoder final {
   std::uint64_t left_ = 0;      // of the chunk's payload
 };
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

@@ -12,7 +12,7 @@
 
 #include "base/result.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 
 // Finds the end of a head in bytes that come piecemeal, each looked at once.
 // A line that does not end in CRLF is refused where it is seen: waiting for more would only run into a timeout.
@@ -44,4 +44,4 @@ struct CheckedHead {
 // `head`: a whole head with its empty line. Views point into it. Errors: kBadRequest, kHeadTooLarge (too many fields).
 [[nodiscard]] Result<CheckedHead> check_head(std::string_view head) noexcept;
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

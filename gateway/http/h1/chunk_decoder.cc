@@ -1,11 +1,11 @@
-#include "http/chunk_decoder.h"
+#include "http/h1/chunk_decoder.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "http/field_text.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 constexpr std::uint8_t kMostDigits = 15;
@@ -142,4 +142,4 @@ ChunkDecoder::Out ChunkDecoder::decode(char* bytes, std::size_t size) noexcept {
   return out;
 }
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

@@ -1,4 +1,4 @@
-#include "http/request_check.h"
+#include "http/h1/request_check.h"
 
 #include <algorithm>
 #include <boost/asio/ip/address_v6.hpp>
@@ -7,7 +7,7 @@
 
 #include "http/field_text.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 constexpr std::size_t kMostFields = 256;
@@ -198,4 +198,4 @@ Result<CheckedHead> check_head(std::string_view head) noexcept {
   return checked;
 }
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

@@ -10,10 +10,10 @@
 
 #include "base/bytes.h"
 #include "http/call.h"
-#include "http/chunk_decoder.h"
-#include "http/request_check.h"
+#include "http/h1/chunk_decoder.h"
+#include "http/h1/request_check.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 
 // Thread: any one. No call waits or throws.
 class AnswerParser final {
@@ -62,4 +62,4 @@ class AnswerParser final {
   AnswerHead answer_;
 };
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

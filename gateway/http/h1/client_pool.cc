@@ -1,19 +1,19 @@
 // One coroutine drives each call: connection, request, head, body. It shares its Progress with the OutgoingCall that
 // the caller holds, and stops as soon as that is gone.
-#include "http/client_pool.h"
+#include "http/h1/client_pool.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 
-#include "http/answer_parser.h"
 #include "http/field_text.h"
+#include "http/h1/answer_parser.h"
 #include "http/host_addresses.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
-constexpr std::size_t kReadBytes = 64u << 10;
+constexpr std::size_t kReadAtOnceBytes = 64u << 10;
 constexpr std::size_t kOneWriteBytes = 16u << 10;  // one TLS record
 constexpr std::chrono::seconds kSweepInterval{1};
 
@@ -85,7 +85,7 @@ struct ClientPool::State final : private net::Alarm {
   std::list<Idle> idle;                      // the last used first
   std::size_t in_use = 0;                    // connections that carry a call
   bool closed = false;
-  std::array<char, kReadBytes> scratch;  // filled and emptied between two awaits
+  std::array<char, kReadAtOnceBytes> scratch;  // filled and emptied between two awaits
 
   std::unique_ptr<net::Stream> take_idle() noexcept;
   void give_back(std::unique_ptr<net::Stream> stream, MonoTime until);
@@ -368,4 +368,4 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
   }
 }
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

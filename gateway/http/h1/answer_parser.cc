@@ -1,10 +1,10 @@
-#include "http/answer_parser.h"
+#include "http/h1/answer_parser.h"
 
 #include <algorithm>
 
 #include "http/field_text.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 namespace {
 
 // Names that go on to the client, beside those with a place of their own in AnswerHead.
@@ -169,4 +169,4 @@ AnswerParser::Step AnswerParser::end(End how) const noexcept {
   return stage_ == Stage::kUntilClose && how == End::kClean ? Step::kDone : Step::kBad;
 }
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1

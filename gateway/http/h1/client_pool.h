@@ -13,7 +13,7 @@
 #include "net/stream.h"
 #include "net/task_group.h"
 
-namespace sluice::http {
+namespace sluice::http::h1 {
 
 struct ClientPoolOptions {
   BaseUrl url;
@@ -54,4 +54,4 @@ class ClientPool final {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace sluice::http
+}  // namespace sluice::http::h1
