@@ -9,7 +9,7 @@ namespace {
 
 class Pipe final : public CallHandler {
  public:
-  void handle(std::unique_ptr<IncomingCall> call) noexcept override { calls.push_back(std::move(call)); }
+  void handle(IncomingPtr call) noexcept override { calls.push_back(std::move(call)); }
   void pump() {
     for (bool moved = true; moved;) {
       moved = carry(gateway, agent);
@@ -29,7 +29,7 @@ class Pipe final : public CallHandler {
   net::Signal wake{loop};
   std::atomic<std::size_t> buffered{0};
   SessionOptions options;
-  std::vector<std::unique_ptr<IncomingCall>> calls;
+  std::vector<IncomingPtr> calls;
   GatewayTunnel gateway{loop, options};
   AgentTunnel agent{loop, options, BodyLimits{}, buffered, *this};
 };
@@ -49,8 +49,8 @@ void TunnelJsonCall(benchmark::State& state) {
     pipe.pump();
     auto incoming = std::move(pipe.calls.back());
     pipe.calls.pop_back();
-    incoming->respond(200, {&type, 1});
-    incoming->write(answer);
+    incoming->begin(200, {&type, 1});
+    incoming->append(answer);
     IncomingCall::finish(std::move(incoming));
     pipe.pump();
     if (call->state() != http::CallState::kEnded) state.SkipWithError("call did not end");
@@ -68,10 +68,10 @@ void TunnelStreamedEvent(benchmark::State& state) {
     calls.push_back(pipe.gateway.start({"POST", "/v1/chat/completions", kHeaders, {}}, pipe.wake));
   }
   pipe.pump();
-  for (const auto& incoming : pipe.calls) incoming->respond(200, {});
+  for (const auto& incoming : pipe.calls) incoming->begin(200, {});
   pipe.pump();
   for (auto _ : state) {
-    for (const auto& incoming : pipe.calls) incoming->write(event);
+    for (const auto& incoming : pipe.calls) incoming->append(event);
     pipe.pump();
     for (const auto& call : calls) {
       const std::size_t size = call->body().size();

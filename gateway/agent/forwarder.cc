@@ -30,16 +30,21 @@ std::vector<http::Header> headers_of(const http::AnswerHead& head, std::span<cha
   return headers;
 }
 
-void respond(tunnel::IncomingCall& call, const http::AnswerHead& head) {
+void begin(http::Incoming& call, const http::AnswerHead& head) {
   std::array<char, 20> digits;  // NOLINT: written by to_chars
-  call.respond(head.status, headers_of(head, digits));
+  call.begin(head.status, headers_of(head, digits));
+}
+
+std::string_view method_of(const http::Incoming& call) noexcept {
+  const auto text = boost::beast::http::to_string(call.head().method);
+  return {text.data(), text.size()};
 }
 
 // As much of the answer as the tunnel takes now; the model server may send as much again.
 void pass_on(http::OutgoingCall& from, tunnel::IncomingCall& to) {
   const std::size_t size = std::min(to.room(), from.body().size());
   if (size == 0) return;
-  to.write(from.body().view().substr(0, size));
+  to.append(from.body().view().substr(0, size));
   from.body().consume(size);
   from.taken(size);
 }
@@ -51,40 +56,40 @@ bool is_forwarded(std::string_view method, std::string_view path) noexcept {
   return method == "POST" && std::ranges::find(kPosts, path) != kPosts.end();
 }
 
-void Forwarder::take(std::unique_ptr<tunnel::IncomingCall> call) {
-  if (!is_forwarded(call->method(), call->path())) return call->reset(tunnel::Reset::kNotForwarded);
+void Forwarder::take(tunnel::IncomingPtr call) {
+  if (!is_forwarded(method_of(*call), call->head().target)) return call->reset(tunnel::Reset::kNotForwarded);
   tasks_.spawn(forward(std::move(call)));
 }
 
 // Nothing is forwarded to a server that may not be the one that was looked at.
-Task<void> Forwarder::wait_for_look(const tunnel::IncomingCall& call, net::Signal& wake) {
+Task<void> Forwarder::wait_for_look(http::Incoming& call, net::Signal& wake) {
   const Backend::NextLook look(backend_, wake);
-  while (!call.cancelled() && !look.over()) (void)co_await wake.wait();
+  while (!call.gone() && !look.over()) (void)co_await wake.wait();
 }
 
-Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
+Task<void> Forwarder::forward(tunnel::IncomingPtr call) {
   net::Signal wake(loop_);
-  call->wake_on_change(&wake);
+  call->watch_client(&wake);
   if (backend_.out_of_touch()) co_await wait_for_look(*call, wake);
-  if (call->cancelled()) co_return;
+  if (call->gone()) co_return;
   std::vector<http::Header> headers;
-  for (const auto& [name, value] : call->headers()) {
+  for (const auto& [id, name, value] : call->head().fields) {
     if (name != tunnel::kModelHeader) {
       headers.push_back({name, value});
     } else if (!backend_.serves(percent_decode(value).value_or(std::string()))) {
-      call->wake_on_change(nullptr);
+      call->watch_client(nullptr);
       co_return call->reset(tunnel::Reset::kRefused);  // of another server than the one that is there now
     }
   }
   if (!backend_.authorization().empty()) headers.push_back({"authorization", backend_.authorization()});
   const std::string_view body = call->body();
-  const http::OutgoingRequest request{call->method(), call->path(), headers, {&body, body.empty() ? 0u : 1u}};
+  const http::OutgoingRequest request{method_of(*call), call->head().target, headers, {&body, body.empty() ? 0u : 1u}};
   reporter_.call_began();
   bool answered = false;
   std::unique_ptr<http::OutgoingCall> out = backend_.start(request, wake);
-  while (!call->cancelled()) {
+  while (!call->gone()) {
     if (!answered && out->head() != nullptr) {
-      respond(*call, *out->head());
+      begin(*call, *out->head());
       reporter_.call_answered();
       answered = true;
     }
@@ -92,13 +97,13 @@ Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
     if (out->state() == http::CallState::kFailed && (!answered || out->body().empty())) {
       const Error error = out->error();
       backend_.look_now();
-      call->wake_on_change(nullptr);
+      call->watch_client(nullptr);
       out.reset();  // its request lives in the call
       tunnel::IncomingCall::break_off(std::move(call), reset_for(error));
       break;
     }
     if (out->state() == http::CallState::kEnded && out->body().empty()) {
-      call->wake_on_change(nullptr);
+      call->watch_client(nullptr);
       out.reset();
       tunnel::IncomingCall::finish(std::move(call));
       break;
@@ -106,7 +111,7 @@ Task<void> Forwarder::forward(std::unique_ptr<tunnel::IncomingCall> call) {
     (void)co_await wake.wait();
   }
   if (call) {
-    call->wake_on_change(nullptr);  // NOLINT: null if it was moved
+    call->watch_client(nullptr);  // NOLINT: null if it was moved
     out.reset();
   }
   reporter_.call_ended(answered);

@@ -17,11 +17,11 @@ class Forwarder final {
   Forwarder(net::Loop& loop, net::TaskGroup& tasks, Backend& backend, Reporter& reporter)
       : loop_(loop), tasks_(tasks), backend_(backend), reporter_(reporter) {}
 
-  void take(std::unique_ptr<tunnel::IncomingCall> call);
+  void take(tunnel::IncomingPtr call);
 
  private:
-  Task<void> forward(std::unique_ptr<tunnel::IncomingCall> call);
-  Task<void> wait_for_look(const tunnel::IncomingCall& call, net::Signal& wake);
+  Task<void> forward(tunnel::IncomingPtr call);
+  Task<void> wait_for_look(http::Incoming& call, net::Signal& wake);
 
   net::Loop& loop_;
   net::TaskGroup& tasks_;

@@ -7,10 +7,10 @@ namespace {
 
 constexpr std::chrono::seconds kLineInterval{10};
 
-void answer(std::unique_ptr<tunnel::IncomingCall> call, unsigned status, std::string_view body) {
+void answer(tunnel::IncomingPtr call, unsigned status, std::string_view body) {
   const http::Header type{"content-type", "application/json"};
-  call->respond(status, {&type, 1});
-  call->write(body);
+  call->begin(status, {&type, 1});
+  call->append(body);
   tunnel::IncomingCall::finish(std::move(call));
 }
 
@@ -33,16 +33,16 @@ void Line::leave() noexcept {
   health_wake_.notify();
 }
 
-void Line::handle(std::unique_ptr<tunnel::IncomingCall> call) noexcept {
-  if (call->path().starts_with(tunnel::kControlPrefix)) {
+void Line::handle(tunnel::IncomingPtr call) noexcept {
+  if (call->head().target.starts_with(tunnel::kControlPrefix)) {
     control(std::move(call));
   } else {
     context_.forwarder.take(std::move(call));
   }
 }
 
-void Line::control(std::unique_ptr<tunnel::IncomingCall> call) {
-  const std::string_view path = call->path();
+void Line::control(tunnel::IncomingPtr call) {
+  const std::string_view path = call->head().target;
   if (path == tunnel::kHelloPath) return say_hello(std::move(call));
   if (path == tunnel::kRenewPath) return renew(std::move(call));
   if (path == tunnel::kHealthPath && !reports_) {
@@ -57,7 +57,7 @@ void Line::control(std::unique_ptr<tunnel::IncomingCall> call) {
   answer(std::move(call), 404, R"({"error":{"message":"no such control request"}})");
 }
 
-void Line::say_hello(std::unique_ptr<tunnel::IncomingCall> call) {
+void Line::say_hello(tunnel::IncomingPtr call) {
   hello_ = tunnel::decode_hello(call->body());
   if (!hello_) return answer(std::move(call), 400, "{}");
   const std::string text = tunnel::encode(context_.reporter.hello(std::string(kVersion)));
@@ -65,7 +65,7 @@ void Line::say_hello(std::unique_ptr<tunnel::IncomingCall> call) {
   changed_->notify();
 }
 
-void Line::renew(std::unique_ptr<tunnel::IncomingCall> call) {
+void Line::renew(tunnel::IncomingPtr call) {
   if (const auto certificate = tunnel::decode_certificate(call->body())) {
     const absl::Status status = context_.credentials.renew(*certificate);
     return answer(std::move(call), status.ok() ? 200 : 400, "{}");
@@ -76,24 +76,24 @@ void Line::renew(std::unique_ptr<tunnel::IncomingCall> call) {
 }
 
 // `self` keeps the line until the report has seen that its tunnel is over, a turn after everybody else.
-Task<void> Line::report([[maybe_unused]] std::shared_ptr<Line> self, std::unique_ptr<tunnel::IncomingCall> call) {
+Task<void> Line::report([[maybe_unused]] std::shared_ptr<Line> self, tunnel::IncomingPtr call) {
   const Reporter::Subscription subscription(context_.reporter, health_wake_);
-  call->wake_on_change(&health_wake_);
+  call->watch_client(&health_wake_);
   const http::Header type{"content-type", "application/x-ndjson"};
-  call->respond(200, {&type, 1});
+  call->begin(200, {&type, 1});
   std::uint64_t reported = 0;
   MonoTime due = Mono::now();
-  while (!call->cancelled() && !tunnel_.leaving()) {
+  while (!call->gone() && !tunnel_.leaving()) {
     // A gateway that takes nothing hears of the newest only, once it does.
     if (call->room() != 0 && (context_.reporter.version() != reported || Mono::now() >= due)) {
       reported = context_.reporter.version();
       due = Mono::now() + kLineInterval;
       const std::string line = context_.reporter.line();
-      call->write(line);
+      call->append(line);
     }
     (void)co_await health_wake_.wait(call->room() == 0 ? net::Deadline::never() : net::Deadline{due});
   }
-  call->wake_on_change(nullptr);
+  call->watch_client(nullptr);
   tunnel::IncomingCall::finish(std::move(call));
 }
 

@@ -43,11 +43,11 @@ class Line final : public tunnel::CallHandler, public std::enable_shared_from_th
   [[nodiscard]] bool leaving() const noexcept { return tunnel_.leaving(); }
 
  private:
-  void handle(std::unique_ptr<tunnel::IncomingCall> call) noexcept override;
-  void control(std::unique_ptr<tunnel::IncomingCall> call);
-  void say_hello(std::unique_ptr<tunnel::IncomingCall> call);
-  void renew(std::unique_ptr<tunnel::IncomingCall> call);
-  Task<void> report(std::shared_ptr<Line> self, std::unique_ptr<tunnel::IncomingCall> call);
+  void handle(tunnel::IncomingPtr call) noexcept override;
+  void control(tunnel::IncomingPtr call);
+  void say_hello(tunnel::IncomingPtr call);
+  void renew(tunnel::IncomingPtr call);
+  Task<void> report(std::shared_ptr<Line> self, tunnel::IncomingPtr call);
 
   LineContext& context_;
   std::shared_ptr<net::Signal> changed_;  // shared: whoever listens may stop before the tunnel has ended

@@ -51,13 +51,13 @@ struct AgentTunnel::Callbacks {
     if (name == ":method") {
       call->method_ = value;
     } else if (name == ":path") {
-      call->path_ = value;
+      call->target_ = value;
     } else if (name == "content-length") {
       std::size_t length = 0;
       std::from_chars(value.data(), value.data() + value.size(), length);
       (void)call->body_.prepare(std::min(length, kReserveAtMostBytes));
     } else if (!name.starts_with(':')) {
-      call->headers_.emplace_back(name, value);
+      call->keep_field(name, value);
     }
     return 0;
   }
@@ -77,8 +77,12 @@ struct AgentTunnel::Callbacks {
       tunnel.saw_frame(*frame);
       return 0;
     }
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || call_of(session, frame->hd.stream_id) == nullptr) return 0;
-    if (auto node = tunnel.owned_.extract(frame->hd.stream_id)) tunnel.whole_.push_back(std::move(node.mapped()));
+    IncomingCall* const call = call_of(session, frame->hd.stream_id);
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 || call == nullptr) return 0;
+    if (auto node = tunnel.owned_.extract(frame->hd.stream_id)) {
+      call->complete_head();
+      tunnel.whole_.emplace_back(node.mapped().release());
+    }
     return 0;
   }
 
@@ -116,6 +120,7 @@ struct AgentTunnel::Callbacks {
     tunnel.output().append(call->out_.view().substr(0, length));
     const bool was_full = call->room() == 0;
     call->out_.consume(length);
+    call->bytes_out_ += length;
     if (was_full && call->room() != 0) tunnel.touch(*call);
     if (call->breaks_off_ && call->out_.empty()) {
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, code_of(*call->breaks_off_));
@@ -156,7 +161,7 @@ void AgentTunnel::took(IncomingCall& call, std::string_view bytes) noexcept {
 }
 
 void AgentTunnel::touch(IncomingCall& call) noexcept {
-  if (call.touched_ || call.wake_ == nullptr) return;
+  if (call.touched_ || (call.wake_ == nullptr && call.room_back_ == nullptr)) return;
   call.touched_ = true;
   touched_.push_back(&call);
 }
@@ -164,12 +169,13 @@ void AgentTunnel::touch(IncomingCall& call) noexcept {
 void AgentTunnel::deliver() noexcept {
   for (IncomingCall* call : touched_) {
     call->touched_ = false;
+    if (call->room_back_ != nullptr) call->room_back_->notify();
     if (call->wake_ != nullptr) call->wake_->notify();
   }
   touched_.clear();
   // The handler may write, reset or destroy calls, none of which comes back here: frames are made in collect() alone.
   for (auto& call : std::exchange(whole_, {})) {
-    if (call->cancelled()) continue;
+    if (call->gone()) continue;
     handler_.handle(std::move(call));
   }
 }
@@ -197,7 +203,46 @@ IncomingCall::~IncomingCall() {
   reset(Reset::kRefused);
 }
 
-void IncomingCall::respond(unsigned status, std::span<const http::Header> headers) noexcept {
+// The fields lie one behind the other, so that a head takes three allocations, however many it has.
+void IncomingCall::keep_field(std::string_view name, std::string_view value) {
+  if (sizes_.empty()) {
+    fields_.reserve(kUsualHeadBytes);
+    sizes_.reserve(kUsualFields);
+  }
+  fields_.append(name).append(value);
+  sizes_.push_back({static_cast<std::uint32_t>(name.size()), static_cast<std::uint32_t>(value.size())});
+}
+
+void IncomingCall::complete_head() {
+  head_.method = boost::beast::http::string_to_verb(method_);
+  head_.target = target_;
+  const std::size_t question = std::min(target_.find('?'), target_.size());
+  head_.path = head_.target.substr(0, question);
+  head_.query = head_.target.substr(std::min(question + 1, target_.size()));
+  head_.fields.reserve(sizes_.size());
+  std::string_view rest = fields_;
+  for (const FieldSize& size : sizes_) {
+    const std::string_view name = rest.substr(0, size.name);
+    head_.fields.add({boost::beast::http::string_to_field(name), name, rest.substr(size.name, size.value)});
+    rest.remove_prefix(size.name + size.value);
+  }
+}
+
+Task<Status> IncomingCall::read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve, net::Deadline) {
+  if (body_.size() > limit_bytes) co_return client_error(ErrorKind::kTooLarge, "the request's body is too large");
+  if (!reserve.grow(body_.size())) co_return kHoldsTooMuch;
+  into.append(body_.view());
+  body_.release();
+  co_return ok();
+}
+
+Task<Status> IncomingCall::respond(unsigned status, std::span<const http::Header> headers, std::string_view body) {
+  begin(status, headers);
+  append(body);
+  co_return co_await finish();
+}
+
+void IncomingCall::begin(unsigned status, std::span<const http::Header> headers) noexcept {
   if (tunnel_ == nullptr) return;
   HeaderBlock block;
   std::array<char, 10> digits;  // NOLINT: written by to_chars
@@ -210,27 +255,56 @@ void IncomingCall::respond(unsigned status, std::span<const http::Header> header
   tunnel_->flush_later();
 }
 
-void IncomingCall::write(std::string_view bytes) noexcept {
+void IncomingCall::append(std::string_view bytes) noexcept {
   if (tunnel_ == nullptr || bytes.empty()) return;
   out_.append(bytes);
+  push();
+}
+
+void IncomingCall::push() noexcept {
   resume();
   if (!std::exchange(wrote_, true)) tunnel_->flush_soon();
 }
 
-void IncomingCall::finish(std::unique_ptr<IncomingCall> call) noexcept {
-  if (call->tunnel_ == nullptr) return;
-  AgentTunnel& tunnel = *call->tunnel_;
-  call->ended_ = true;
-  call->wake_ = nullptr;
-  call->body_.release();
-  call->resume();
-  tunnel.owned_.emplace(call->stream_id_, std::move(call));
+// Without a deadline: the gateway ends the stream of a call that takes too long.
+Task<Status> IncomingCall::flush() {
+  if (tunnel_ != nullptr && !out_.empty()) push();
+  if (tunnel_ != nullptr && room() == 0) {
+    net::Signal room_back(tunnel_->loop());
+    room_back_ = &room_back;
+    while (tunnel_ != nullptr && room() == 0) (void)co_await room_back.wait();
+    room_back_ = nullptr;
+  }
+  if (tunnel_ == nullptr) co_return client_error(ErrorKind::kClosed, "the gateway gave the call up");
+  co_return ok();
 }
 
-void IncomingCall::break_off(std::unique_ptr<IncomingCall> call, Reset why) noexcept {
+Task<Status> IncomingCall::finish() {
+  if (tunnel_ == nullptr) co_return client_error(ErrorKind::kClosed, "the gateway gave the call up");
+  mark_ended();
+  co_return ok();
+}
+
+void IncomingCall::mark_ended() noexcept {
+  ended_ = true;
+  wake_ = nullptr;
+  body_.release();
+  resume();
+}
+
+void IncomingCall::finish(IncomingPtr call) noexcept {
+  if (call->tunnel_ != nullptr) call->mark_ended();
+}
+
+void IncomingCall::break_off(IncomingPtr call, Reset why) noexcept {
   if (call->out_.empty()) return call->reset(why);
   call->breaks_off_ = why;
   finish(std::move(call));
+}
+
+void LetGo::operator()(IncomingCall* call) const noexcept {
+  std::unique_ptr<IncomingCall> owner(call);
+  if (call->ended_ && call->tunnel_ != nullptr) call->tunnel_->owned_.emplace(call->stream_id_, std::move(owner));
 }
 
 void IncomingCall::resume() noexcept {

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "http/call.h"
+#include "http/incoming.h"
 #include "tunnel/session.h"
 
 namespace sluice::tunnel {
@@ -23,60 +23,92 @@ enum class Reset : std::uint8_t {
   kNotForwarded,  // not a path that is ever forwarded
 };
 
+class IncomingCall;
+struct LetGo {
+  void operator()(IncomingCall* call) const noexcept;
+};
+// One that is let go of before its answer is whole is reset: "refused", so reset() first if anything was done. One whose
+// answer is whole stays with the tunnel until its last byte has left.
+using IncomingPtr = std::unique_ptr<IncomingCall, LetGo>;
+
 // One request that has arrived whole, and the way to answer it.
 // Thread:   the tunnel's worker.
-// Lifetime: may outlive the tunnel, and is then cancelled().
-// Cancel:   destruction before finish() resets the stream: "refused", so reset() first if anything was done.
-class IncomingCall final {
+// Lifetime: may outlive the tunnel, and is then gone(): nothing written any more arrives.
+// Cancel:   letting go of it.
+class IncomingCall final : public http::Incoming {
  public:
-  ~IncomingCall();
+  ~IncomingCall() override;
   IncomingCall(const IncomingCall&) = delete;
   IncomingCall& operator=(const IncomingCall&) = delete;
 
-  [[nodiscard]] std::string_view method() const noexcept { return method_; }
-  [[nodiscard]] std::string_view path() const noexcept { return path_; }
-  // Without pseudo headers and content-length.
-  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& headers() const noexcept { return headers_; }
+  // Fields without pseudo headers and content-length.
+  [[nodiscard]] const http::RequestHead& head() const noexcept override { return head_; }
   [[nodiscard]] std::string_view body() const noexcept { return body_.view(); }
+  // Has it all already: body() is empty afterwards.
+  Task<Status> read_body(Buffer& into, std::size_t limit_bytes, Reserve& reserve, net::Deadline until) override;
 
-  // `wake` hears when room() comes back and of cancellation. Null: nobody.
-  void wake_on_change(net::Signal* wake) noexcept { wake_ = wake; }
-  // The gateway gave the call up, or the tunnel is gone: nothing written any more arrives.
-  [[nodiscard]] bool cancelled() const noexcept { return tunnel_ == nullptr; }
-
-  // Once, before the first write().
-  void respond(unsigned status, std::span<const http::Header> headers) noexcept;
-  // Bytes of the answer's body; they leave in the next turn as far as the gateway's window allows.
-  void write(std::string_view bytes) noexcept;
+  Task<Status> respond(unsigned status, std::span<const http::Header> headers, std::string_view body) override;
+  // Once, before the first append().
+  void begin(unsigned status, std::span<const http::Header> headers) noexcept override;
+  // Leaves in the next turn as far as the gateway's window allows.
+  void append(std::string_view bytes) noexcept override;
+  [[nodiscard]] Buffer& chunk() noexcept override { return out_; }
+  [[nodiscard]] std::size_t pending_bytes() const noexcept override { return out_.size(); }
   // How much may be written now; what comes beyond waits in memory.
   [[nodiscard]] std::size_t room() const noexcept {
     return out_.size() < kPendingBytes ? kPendingBytes - out_.size() : 0;
   }
-  // The answer is whole: the tunnel keeps the call until its last byte has left.
-  static void finish(std::unique_ptr<IncomingCall> call) noexcept;
+  // Returns once there is room() again.
+  Task<Status> flush() override;
+  Task<Status> finish() override;
+  static void finish(IncomingPtr call) noexcept;
   // The answer breaks off: what was written still leaves, then the stream is reset.
-  static void break_off(std::unique_ptr<IncomingCall> call, Reset why) noexcept;
+  static void break_off(IncomingPtr call, Reset why) noexcept;
   void reset(Reset why) noexcept;
+  void abort() noexcept override { reset(Reset::kBackendLost); }
+
+  // `wake` also hears when room() comes back.
+  void watch_client(net::Signal* wake) noexcept override { wake_ = wake; }
+  // The gateway gave the call up, or the tunnel is gone.
+  [[nodiscard]] bool gone() noexcept override { return tunnel_ == nullptr; }
+  void close_after_answer() noexcept override {}  // the tunnel is not this call's
+
+  [[nodiscard]] std::chrono::milliseconds head_time() const noexcept override { return {}; }  // all of it is here
+  [[nodiscard]] std::uint64_t bytes_in() const noexcept override { return counted_bytes_; }
+  [[nodiscard]] std::uint64_t bytes_out() const noexcept override { return bytes_out_; }
 
  private:
   friend class AgentTunnel;
+  friend struct LetGo;
   static constexpr std::size_t kPendingBytes = 64 * 1024;
+  static constexpr std::size_t kUsualHeadBytes = 512;
+  static constexpr std::size_t kUsualFields = 12;
 
   IncomingCall(AgentTunnel& tunnel, std::int32_t stream_id) noexcept;
 
+  void keep_field(std::string_view name, std::string_view value);
+  void complete_head();
   void detach() noexcept;
   void resume() noexcept;
+  void push() noexcept;
+  void mark_ended() noexcept;
 
   AgentTunnel* tunnel_;  // null: the stream is over
   std::int32_t stream_id_;
   std::atomic<std::size_t>& buffered_;
   std::size_t counted_bytes_ = 0;  // of body_, in buffered_
-  std::string method_;
-  std::string path_;
-  std::vector<std::pair<std::string, std::string>> headers_;
+  std::string method_, target_;
+  std::string fields_;  // names and values, one behind the other
+  struct FieldSize {
+    std::uint32_t name, value;
+  };
+  std::vector<FieldSize> sizes_;  // of what stands in fields_
+  http::RequestHead head_;        // points into the above
   Buffer body_;
   Buffer out_;
+  std::uint64_t bytes_out_ = 0;
   net::Signal* wake_ = nullptr;
+  net::Signal* room_back_ = nullptr;  // of a flush() that waits
   IncomingCall* next_ = nullptr;
   IncomingCall* previous_ = nullptr;
   bool touched_ = false;
@@ -91,7 +123,7 @@ class CallHandler {
  public:
   virtual ~CallHandler() = default;
   // Called between batches; may answer at once.
-  virtual void handle(std::unique_ptr<IncomingCall> call) noexcept = 0;
+  virtual void handle(IncomingPtr call) noexcept = 0;
 };
 
 struct BodyLimits {
@@ -111,6 +143,7 @@ class AgentTunnel final : public Session {
 
  private:
   friend class IncomingCall;
+  friend struct LetGo;
   struct Callbacks;
 
   void deliver() noexcept override;
@@ -125,7 +158,7 @@ class AgentTunnel final : public Session {
   CallHandler& handler_;
   // Calls that the handler does not own: not yet whole, or answered and not yet sent.
   std::unordered_map<std::int32_t, std::unique_ptr<IncomingCall>> owned_;
-  std::vector<std::unique_ptr<IncomingCall>> whole_;  // received in this batch, not yet handed over
+  std::vector<IncomingPtr> whole_;  // received in this batch, not yet handed over
   std::vector<IncomingCall*> touched_;
   IncomingCall* calls_ = nullptr;  // whose stream is open, linked both ways
   std::size_t streams_ = 0;

@@ -71,19 +71,19 @@ class EchoAgent final : public CallHandler {
  public:
   EchoAgent(net::Loop& loop, std::string boot)
       : boot_(std::move(boot)), tunnel(loop, {}, BodyLimits{}, buffered, *this) {}
-  void handle(std::unique_ptr<IncomingCall> call) noexcept override {
-    if (call->path() == kHelloPath) {
+  void handle(IncomingPtr call) noexcept override {
+    if (call->head().target == kHelloPath) {
       hello = decode_hello(call->body());
-      call->respond(200, {});
-      call->write(encode(HelloAnswer{"1.0", boot_, 1}));
+      call->begin(200, {});
+      call->append(encode(HelloAnswer{"1.0", boot_, 1}));
       IncomingCall::finish(std::move(call));
-    } else if (call->path() == kHealthPath) {
-      call->respond(200, {});
-      call->write(line);
+    } else if (call->head().target == kHealthPath) {
+      call->begin(200, {});
+      call->append(line);
       health = std::move(call);
-    } else if (call->path() == kDrainPath) {
+    } else if (call->head().target == kDrainPath) {
       drains.push_back(*decode_drain(call->body()));
-      call->respond(200, {});
+      call->begin(200, {});
       IncomingCall::finish(std::move(call));
     } else {
       ++calls;
@@ -91,8 +91,8 @@ class EchoAgent final : public CallHandler {
         held = std::move(call);
         return;
       }
-      call->respond(200, {});
-      call->write(call->body());
+      call->begin(200, {});
+      call->append(call->body());
       IncomingCall::finish(std::move(call));
     }
   }
@@ -100,8 +100,8 @@ class EchoAgent final : public CallHandler {
   std::string line = encode(Health{1, {{"m", ModelState::kReady, 2, 0}}, {}, {}}) + "\n";
   std::atomic<std::size_t> buffered{0};
   std::optional<Hello> hello;
-  std::unique_ptr<IncomingCall> health;
-  std::unique_ptr<IncomingCall> held;
+  IncomingPtr health;
+  IncomingPtr held;
   std::vector<DrainScope> drains;
   bool holds = false;
   int calls = 0;
@@ -272,7 +272,7 @@ TEST_F(RegistryTest, ARemoteCallGivenUpIsCancelledAtTheAgent) {
   auto call = registry->start(1, *listener.agent, {"POST", "/v1/x", {}, {}}, wake);
   ASSERT_TRUE(run_until([&] { return agent.held != nullptr; }));
   call.reset();
-  EXPECT_TRUE(run_until([&] { return agent.held->cancelled(); }));
+  EXPECT_TRUE(run_until([&] { return agent.held->gone(); }));
 }
 
 TEST_F(RegistryTest, RevokingCutsTheTunnelsAndNoneComesBack) {
@@ -302,7 +302,7 @@ TEST_F(RegistryTest, AnAgentThatLeavesIsWithdrawnAtOnceButItsModelsStayKnown) {
   ASSERT_TRUE(run_until([&] { return listener.models.empty(); }));
   EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   EXPECT_EQ(call->state(), http::CallState::kRunning);
-  agent.held->respond(200, {});
+  agent.held->begin(200, {});
   IncomingCall::finish(std::move(agent.held));
   IncomingCall::finish(std::move(agent.health));
   ASSERT_TRUE(run_until([&] { return call->state() == http::CallState::kEnded; }));
@@ -327,10 +327,10 @@ TEST_F(RegistryTest, SlotsFollowWhatTheAgentSays) {
   EXPECT_TRUE(model.take_slot());
   EXPECT_FALSE(model.take_slot());
   const std::string more = encode(Health{2, {{"m", ModelState::kReady, 3, 0}}, {}, {}}) + "\n";
-  agent.health->write(more);
+  agent.health->append(more);
   ASSERT_TRUE(run_until([&] { return model.free_slots() == 1; }));
   const std::string away = encode(Health{3, {{"m", ModelState::kUnavailable, 3, 0}}, {}, {}}) + "\n";
-  agent.health->write(away);
+  agent.health->append(away);
   ASSERT_TRUE(run_until([&] { return listener.models.empty(); }));
   EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   model.free_slot();
@@ -364,7 +364,7 @@ TEST_F(RegistryTest, ALineThatIsLongerThanTheWindowIsReadAndTheTunnelLives) {
   health.sequence = 2;
   health.models.resize(1'500);
   const std::string shorter = encode(health) + "\n";
-  agent.health->write(shorter);
+  agent.health->append(shorter);
   ASSERT_TRUE(run_until([&] { return listener.models.size() == 1'500; }));
   EXPECT_EQ(registry->list()[0].tunnels, 1u);
 }
