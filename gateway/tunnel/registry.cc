@@ -16,6 +16,13 @@ constexpr std::chrono::seconds kTroubleGap{1};
 constexpr std::size_t kMostLines = 4;          // of one agent that wait to be read; the oldest give way
 constexpr std::chrono::hours kStoreAgain{24};  // while an agent is there, its models are stored anew so often
 
+// Whether nothing has changed of what the listener hears.
+bool same_offer(const std::vector<ModelHealth>& before, const std::vector<ModelHealth>& now) noexcept {
+  return std::ranges::equal(before, now, [](const ModelHealth& a, const ModelHealth& b) {
+    return a.name == b.name && a.state == b.state && a.slots == b.slots;
+  });
+}
+
 }  // namespace
 
 struct Registry::Entry {
@@ -23,8 +30,9 @@ struct Registry::Entry {
   std::string version;
   std::string boot;
   std::uint64_t sequence = 0;
-  std::vector<std::uint32_t> assigned;          // tunnels by worker, those before their hello included
-  std::uint32_t up = 0;                         // tunnels behind their hello
+  std::vector<std::uint32_t> assigned;  // tunnels by worker, those before their hello included
+  std::uint32_t up = 0;                 // tunnels behind their hello
+  // The control thread alone changes these two, holding mutex_; so it reads them without, and the others with it.
   std::map<std::string, AgentModelPtr> models;  // those named, and those that calls still run on
   Health health;
   struct Line {
@@ -74,21 +82,18 @@ RegistryOptions Registry::options() const {
 
 // How the agent stands now, whatever has changed: changes that overtake each other do no harm.
 void Registry::tell(const AgentPtr& agent) noexcept {
-  std::vector<AgentModelPtr> models;
-  bool serves = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const Entry& entry = *entries_.at(agent->id());
-    serves = entry.up != 0 && entry.sequence != 0;
-    for (const ModelHealth& model : entry.health.models) {
-      if (serves && model.state == ModelState::kReady) models.push_back(entry.models.at(model.name));
-    }
-  }
   if (listener_ == nullptr) return;
-  if (serves)
-    listener_->offered(agent, models);
-  else
-    listener_->withdrawn(agent);
+  const auto [entry, serves] = [&] {
+    const std::lock_guard lock(mutex_);
+    const Entry& found = *entries_.at(agent->id());
+    return std::pair(&found, found.up != 0 && found.sequence != 0);
+  }();
+  if (!serves) return listener_->withdrawn(agent);
+  std::vector<AgentModelPtr> models;
+  for (const ModelHealth& model : entry->health.models) {
+    if (model.state == ModelState::kReady) models.push_back(entry->models.at(model.name));
+  }
+  listener_->offered(agent, models);
 }
 
 void Registry::tell_remembered() noexcept {
@@ -203,7 +208,10 @@ void Registry::read_lines(const AgentPtr& agent) noexcept {
 void Registry::keep_bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept {
   const std::size_t refused =
       std::erase_if(health.models, [&](const ModelHealth& model) { return !agent->binding().allows(model.name); });
-  if (std::exchange(entry.refused, refused) == refused || refused == 0) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(entry.refused, refused) == refused || refused == 0) return;
+  }
   log_.warn("an agent offers models that it was not paired for; they are not listed",
             {{"agent", agent->id()}, {"name", agent->name()}, {"refused", refused}, {"kept", health.models.size()}});
 }
@@ -233,41 +241,52 @@ void Registry::bound(const AgentPtr& agent, Entry& entry, Health& health) noexce
             {{"agent", agent->id()}, {"name", agent->name()}, {"named", named}, {"kept", limits_.most_models}});
 }
 
+// Null: what a line says was overtaken by another tunnel.
+Registry::Entry* Registry::entry_behind(const AgentPtr& agent, const std::string& boot,
+                                        std::uint64_t sequence) noexcept {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = *entries_.at(agent->id());
+  return entry.boot == boot && sequence > entry.sequence ? &entry : nullptr;
+}
+
+// The models that `health` names, and those that calls still run on: a name that comes back finds the slots they hold.
+std::map<std::string, AgentModelPtr> Registry::join_models(const Entry& entry, Health& health) const noexcept {
+  std::map<std::string, AgentModelPtr> models;
+  for (ModelHealth& model : health.models) {
+    if (model.slots == 0) model.slots = limits_.default_slots;
+    model.slots = std::min(model.slots, limits_.most_slots);
+    auto& shared = models[model.name];
+    if (const auto before = entry.models.find(model.name); before != entry.models.end()) shared = before->second;
+    if (!shared) shared = std::make_shared<AgentModel>(model.name);
+    shared->set_capacity(model.slots);
+    shared->set_facts(static_cast<std::int64_t>(model.created), model.context_tokens);
+    give_way();
+  }
+  for (const auto& [name, model] : entry.models) {
+    if (model->taken() != 0) models.try_emplace(name, model);
+  }
+  return models;
+}
+
+// A line of 10,000 names takes its time and gives way to the workers meanwhile: mutex_, for which they would wait, is
+// held for the swap alone.
 void Registry::take_health(const AgentPtr& agent, const std::string& boot, Health health) noexcept {
+  Entry* const entry = entry_behind(agent, boot, health.sequence);
+  if (entry == nullptr) return;
+  keep_bound(agent, *entry, health);
+  note_trouble(agent, *entry, health.trouble);
+  bound(agent, *entry, health);
+  std::map<std::string, AgentModelPtr> models = join_models(*entry, health);
   std::vector<std::string> names;
+  for (const ModelHealth& model : health.models) names.push_back(model.name);
+  const bool same = same_offer(entry->health.models, health.models);
   {
     const std::lock_guard lock(mutex_);
-    Entry& entry = *entries_.at(agent->id());
-    if (entry.boot != boot || health.sequence <= entry.sequence) return;  // overtaken by another tunnel
-    const bool first = entry.sequence == 0;
-    keep_bound(agent, entry, health);
-    note_trouble(agent, entry, health.trouble);
-    bound(agent, entry, health);
-    entry.sequence = health.sequence;
-    bool changed = first || health.models.size() != entry.health.models.size();
-    std::map<std::string, AgentModelPtr> models;
-    for (std::size_t i = 0; i < health.models.size(); ++i) {
-      ModelHealth& model = health.models[i];
-      if (model.slots == 0) model.slots = limits_.default_slots;
-      model.slots = std::min(model.slots, limits_.most_slots);
-      names.push_back(model.name);
-      auto& shared = models[model.name];
-      if (const auto before = entry.models.find(model.name); before != entry.models.end()) shared = before->second;
-      if (!shared) shared = std::make_shared<AgentModel>(model.name);
-      shared->set_capacity(model.slots);
-      shared->set_facts(static_cast<std::int64_t>(model.created), model.context_tokens);
-      give_way();
-      if (changed) continue;
-      const ModelHealth& before = entry.health.models[i];
-      changed = before.name != model.name || before.state != model.state || before.slots != model.slots;
-    }
-    // A name that comes back finds the slots that calls still hold.
-    for (auto& [name, model] : entry.models) {
-      if (model->taken() != 0) models.try_emplace(name, std::move(model));
-    }
-    entry.models = std::move(models);
-    entry.health = std::move(health);
-    if (!changed) return;
+    if (entry->boot != boot) return;  // the agent has started anew
+    const bool first = std::exchange(entry->sequence, health.sequence) == 0;
+    entry->models.swap(models);
+    std::swap(entry->health, health);
+    if (same && !first) return;
   }
   tell(agent);
   Remembered& remembered = remembered_[agent->id()];

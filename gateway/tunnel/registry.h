@@ -169,6 +169,8 @@ class Registry final {
   // On the control thread.
   void read_lines(const AgentPtr& agent) noexcept;
   void take_health(const AgentPtr& agent, const std::string& boot, Health health) noexcept;
+  [[nodiscard]] Entry* entry_behind(const AgentPtr& agent, const std::string& boot, std::uint64_t sequence) noexcept;
+  [[nodiscard]] std::map<std::string, AgentModelPtr> join_models(const Entry& entry, Health& health) const noexcept;
   void keep_bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept;
   void note_trouble(const AgentPtr& agent, Entry& entry, const std::string& trouble) noexcept;
   void bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept;

@@ -2,14 +2,27 @@
 #include "tunnel/registry.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <future>
 
 #include "net/certificates.h"
 #include "net/tls_context.h"
 #include "tunnel/agent_tunnel.h"
+
+namespace {
+std::function<void()> when_giving_way;
+}
+
+// In libc's place: what happens while somebody lets others run.
+int sched_yield() noexcept {
+  if (const auto run = std::exchange(when_giving_way, nullptr)) run();
+  return 0;
+}
 
 namespace sluice::tunnel {
 namespace {
@@ -351,6 +364,25 @@ TEST_F(RegistryTest, WhatAnAgentIsNotBoundToIsNotOfferedAndItsSlotsAreClamped) {
   EXPECT_TRUE(listener.agent->binding().serves(4));
   EXPECT_FALSE(listener.agent->binding().serves(5));
   EXPECT_EQ(registry->list()[0].refused, 1u);
+}
+
+// The control thread gives way to the workers inside it; a worker that then waited for a lock would have gained nothing.
+TEST_F(RegistryTest, NothingIsHeldWhileALongLineIsRead) {
+  registry->set_limits({.default_slots = 64, .most_slots = 64, .most_models = 10'000});
+  EchoAgent& agent = make_agent();
+  Health health{1, {}, {}, {}};
+  for (int i = 0; i < 2'000; ++i) health.models.push_back({std::to_string(i), {}, 1, 0});
+  agent.line = encode(health) + "\n";
+  bool gave_way = false;
+  std::future<std::size_t> listed;
+  when_giving_way = [&] {
+    gave_way = true;
+    listed = std::async(std::launch::async, [&] { return registry->list().size(); });
+    EXPECT_EQ(listed.wait_for(10s), std::future_status::ready);
+  };
+  connect(agent);
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 2'000; }));
+  EXPECT_TRUE(gave_way);
 }
 
 TEST_F(RegistryTest, ALineThatIsLongerThanTheWindowIsReadAndTheTunnelLives) {
