@@ -44,6 +44,7 @@ struct Registry::Entry {
   MonoTime trouble_said{};
   std::size_t refused = 0;  // models that it offers and is not bound to
   std::size_t named = 0;    // models, of which those beyond the limit were ignored; 0: none was
+  bool revoked = false;     // for good: what it still says is not heard
 };
 
 Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, const RegistryOptions& options,
@@ -241,12 +242,12 @@ void Registry::bound(const AgentPtr& agent, Entry& entry, Health& health) noexce
             {{"agent", agent->id()}, {"name", agent->name()}, {"named", named}, {"kept", limits_.most_models}});
 }
 
-// Null: what a line says was overtaken by another tunnel.
+// Null: what a line says was overtaken by another tunnel, or by the agent's revocation.
 Registry::Entry* Registry::entry_behind(const AgentPtr& agent, const std::string& boot,
                                         std::uint64_t sequence) noexcept {
   const std::lock_guard lock(mutex_);
   Entry& entry = *entries_.at(agent->id());
-  return entry.boot == boot && sequence > entry.sequence ? &entry : nullptr;
+  return entry.boot == boot && sequence > entry.sequence && !entry.revoked ? &entry : nullptr;
 }
 
 // The models that `health` names, and those that calls still run on: a name that comes back finds the slots they hold.
@@ -341,6 +342,10 @@ std::vector<AgentView> Registry::list() const {
 }
 
 void Registry::revoke(const std::string& agent_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = entries_.find(agent_id); found != entries_.end()) found->second->revoked = true;
+  }
   if (remembered_.erase(agent_id) != 0) tell_remembered();
   for (const auto& host : hosts_) {
     host->loop().post([&host = *host, agent_id] { host.cut(agent_id); });

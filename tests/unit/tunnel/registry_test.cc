@@ -149,10 +149,15 @@ class RegistryTest : public testing::Test {
   // All loops, turn by turn on this thread.
   template <class Done>
   bool run_until(const Done& done) {
+    return run_until(done, std::array{&loops[0], &loops[1], &control});
+  }
+
+  template <class Done>
+  bool run_until(const Done& done, std::span<net::Loop* const> running) {
     const MonoTime limit = Mono::now() + 10s;
     while (!done()) {
       if (Mono::now() > limit) return false;
-      for (net::Loop* loop : {&loops[0], &loops[1], &control}) {
+      for (net::Loop* loop : running) {
         loop->io().restart();
         loop->io().run_one_for(1ms);
         loop->io().poll();
@@ -301,6 +306,23 @@ TEST_F(RegistryTest, RevokingCutsTheTunnelsAndNoneComesBack) {
   connect(again);
   ASSERT_TRUE(run_until([&] { return tasks.running() == 0; }));
   EXPECT_FALSE(again.hello);
+}
+
+TEST_F(RegistryTest, WhatARevokedAgentStillSaysIsNotRemembered) {
+  EchoAgent& agent = make_agent();
+  connect(agent);
+  ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
+  // The line has arrived before the answer behind it; the control thread has not read it when the agent is revoked.
+  const std::string late = encode(Health{2, {{"late", ModelState::kReady, 2, 0}}, {}, {}}) + "\n";
+  agent.health->write(late);
+  net::Signal wake(loops[0]);
+  const auto call = registry->start(0, *listener.agent, {"POST", "/v1/x", {}, {}}, wake);
+  ASSERT_TRUE(run_until([&] { return call->state() == http::CallState::kEnded; }, std::array{&loops[0], &loops[1]}));
+  directory.revoked = true;
+  registry->revoke("agent-1");
+  ASSERT_TRUE(run_until([&] { return tasks.running() == 0; }));
+  EXPECT_TRUE(listener.known.empty());
+  EXPECT_EQ(directory.remembered, std::vector<std::string>{"m"});
 }
 
 TEST_F(RegistryTest, AnAgentThatLeavesIsWithdrawnAtOnceButItsModelsStayKnown) {
