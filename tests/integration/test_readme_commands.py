@@ -20,7 +20,7 @@ def commands_of(text):
     """The lines of the code blocks that call sluice, without their comments."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [re.sub(r"\s+#.*$", "", line) for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("sluice ")]
+    return [line for line in lines if re.match(r"(SLUICE_\w+=\S+ )?sluice ", line)]
 
 
 def test_every_sluice_command_of_the_readme_works_as_written(tmp_path):
@@ -101,6 +101,7 @@ class Machine:
 def inside(folder, slow):
     commands = commands_of((ROOT / "README.md").read_text())
     assert len(commands) >= 10, commands
+    assert [c for c in commands if "agent pair" in c] and not any("--pairing-key" in c for c in commands), "a key on no command line"
     machine = Machine(folder, slow)
     for command in commands:
         machine.carry_out(command)
