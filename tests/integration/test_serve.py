@@ -108,6 +108,47 @@ def test_serve_answers_its_own_curl_line_and_the_readmes_snippets(options, tmp_p
     assert not pathlib.Path(served.values["state_dir"]).exists()
 
 
+def serve(*options, timeout=30):
+    """As far as it ends by itself."""
+    return subprocess.run([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", *options], capture_output=True, text=True,
+                          timeout=timeout * SLOW, env={**os.environ, "SLUICE_BIN": BIN}, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("options, code, says", [
+    (["--listen", "19444"], 2, "--listen takes HOST:PORT"),
+    (["--state", "/proc/nope"], 1, "the folder of --state cannot be made: /proc/nope: No such file or directory"),
+    (["--state", "/proc/self/status"], 1, "the folder of --state cannot be made"),
+], ids=["no host", "no folder", "a file"])
+def test_serve_says_in_one_line_what_is_wrong_with_an_option(options, code, says):
+    ended = serve(*options)
+    assert ended.returncode == code and says in ended.stderr and len(ended.stderr.splitlines()) == 1, ended
+
+
+def test_serve_says_what_it_waits_for_where_the_backend_is_away():
+    port = free_port()
+    process = subprocess.Popen([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", "--backend",
+                                f"http://127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "SLUICE_BIN": BIN})
+    said = []
+    reader = threading.Thread(target=lambda: said.append(process.stderr.readline()), daemon=True)
+    reader.start()
+    reader.join(40 * SLOW)
+    process.send_signal(signal.SIGINT)
+    process.wait(40 * SLOW)
+    assert said and "waiting for a model" in said[0] and "Connection refused" in said[0], said
+
+
+def test_serve_ends_well_behind_a_drain():
+    served = Served()
+    try:
+        subprocess.run([*LAUNCH, BIN, "drain", "--socket", served.values["admin_socket"]], check=True, capture_output=True)
+        assert served.process.wait(40 * SLOW) == 0
+        assert served.process.stderr.read() == "scripts/serve: the gateway has ended\n"
+    finally:
+        served.stop()
+    assert gone(served.values["agent_pid"]) and not pathlib.Path(served.values["state_dir"]).exists()
+
+
 def answers(served):
     answer = subprocess.run(["bash", "-c", served.curl], capture_output=True, text=True, timeout=60 * SLOW)
     return answer.returncode == 0 and "data: [DONE]" in answer.stdout
