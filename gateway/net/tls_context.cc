@@ -231,7 +231,9 @@ TicketKeys::Found TicketKeys::open_key(std::span<const unsigned char, 16> name, 
 
 absl::StatusOr<std::unique_ptr<ServerTls>> ServerTls::create(const ServerTlsOptions& options) {
   std::unique_ptr<ServerTls> made(new ServerTls(options.ticket_lifetime));
-  if (auto status = made->reload(options); !status.ok()) return status;
+  auto first = made->prepare(options);
+  if (!first.ok()) return first.status();
+  made->install(*std::move(first));
   return made;
 }
 
@@ -240,16 +242,13 @@ std::shared_ptr<SSL_CTX> ServerTls::context() const {
   return context_;
 }
 
-absl::Status ServerTls::reload(const ServerTlsOptions& options) {
-  auto made = make(options);
-  if (!made.ok()) return made.status();
-  tickets_.set_lifetime(options.ticket_lifetime);
+void ServerTls::install(Replacement replacement) {
+  tickets_.set_lifetime(replacement.ticket_lifetime);
   const std::lock_guard lock(mutex_);
-  context_ = *std::move(made);
-  return absl::OkStatus();
+  context_.swap(replacement.context);
 }
 
-absl::StatusOr<std::shared_ptr<SSL_CTX>> ServerTls::make(const ServerTlsOptions& options) {
+absl::StatusOr<ServerTls::Replacement> ServerTls::prepare(const ServerTlsOptions& options) {
   auto context = new_context(TLS_server_method());
   if (!context) return absl::InternalError(absl::StrCat("no TLS context: ", reason()));
   set_common(context.get(), options.floor);
@@ -283,7 +282,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> ServerTls::make(const ServerTlsOptions&
   SSL_CTX_set_keylog_callback(context.get(), &TlsRecords::on_key_log);  // kept in memory, for the records alone
   SSL_CTX_set_client_hello_cb(context.get(), on_client_hello, nullptr);
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
-  return context;
+  return Replacement{std::move(context), options.ticket_lifetime};
 }
 
 absl::StatusOr<std::shared_ptr<SSL_CTX>> create_client_tls(const ClientTlsOptions& options) {

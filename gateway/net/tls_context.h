@@ -85,12 +85,19 @@ class ServerTls final {
 
   // What a new connection uses. Shared, because a reload replaces it while handshakes run.
   [[nodiscard]] std::shared_ptr<SSL_CTX> context() const;
-  // Replaces it for connections to come, or says why not and changes nothing. Ticket keys stay.
-  [[nodiscard]] absl::Status reload(const ServerTlsOptions& options);
+
+  // What is to take its place. Of this ServerTls alone, which it must not outlive.
+  struct Replacement {
+    std::shared_ptr<SSL_CTX> context;
+    std::chrono::seconds ticket_lifetime{};
+  };
+  // Changes nothing. Errors: as those of create().
+  [[nodiscard]] absl::StatusOr<Replacement> prepare(const ServerTlsOptions& options);
+  // For connections to come. Ticket keys stay.
+  void install(Replacement replacement);
 
  private:
   explicit ServerTls(std::chrono::seconds ticket_lifetime) : tickets_(ticket_lifetime) {}
-  absl::StatusOr<std::shared_ptr<SSL_CTX>> make(const ServerTlsOptions& options);
 
   TicketKeys tickets_;
   mutable std::mutex mutex_;

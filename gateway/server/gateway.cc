@@ -223,7 +223,7 @@ absl::Status Gateway::open_admin() {
 
 // Certificates and listeners: whatever may refuse does so before anything is accepted.
 absl::Status Gateway::open_front() {
-  if (absl::Status read = read_certificate(settings_); !read.ok()) return read;
+  if (const auto read = read_certificate(settings_); !read.ok()) return read.status();
   const auto change = workers_.prepare(settings_, tls_.get());
   if (!change.ok()) return change.status();
   workers_.keep(*change);

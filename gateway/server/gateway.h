@@ -57,8 +57,8 @@ class Gateway final : private admin::GatewayControl {
   admin::Agents::Times pairing_times() const noexcept;
   void start_tunnels();
   absl::Status open_front();
-  absl::Status read_certificate(const config::Settings& settings);
   // gateway_reload.cc
+  absl::StatusOr<net::ServerTls::Replacement> read_certificate(const config::Settings& settings);
   absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
   absl::Status apply();
   absl::Status change_budgets(const std::function<void()>& set);

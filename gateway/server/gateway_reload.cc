@@ -19,18 +19,18 @@ absl::StatusOr<std::shared_ptr<const policy::Chain>> Gateway::make_chain() {
   return policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
 }
 
-// For connections to come; a gateway without a TLS listener has none.
-absl::Status Gateway::read_certificate(const config::Settings& settings) {
+// What is to be installed for connections to come; nothing where it serves already, or where no listener speaks TLS.
+absl::StatusOr<net::ServerTls::Replacement> Gateway::read_certificate(const config::Settings& settings) {
   const bool needed = std::ranges::any_of(settings.listeners, [](const config::Listener& listener) {
     return listener.transport == config::Transport::kTls;
   });
-  if (!needed) return absl::OkStatus();
+  if (!needed) return net::ServerTls::Replacement();
   const net::ServerTlsOptions options = make_tls_options(settings, ca_->certificate());
-  if (tls_) return tls_->reload(options);
+  if (tls_) return tls_->prepare(options);
   auto tls = net::ServerTls::create(options);
   if (!tls.ok()) return tls.status();
   tls_ = *std::move(tls);
-  return absl::OkStatus();
+  return net::ServerTls::Replacement();
 }
 
 // What a start and a reload have in common. An error: nothing has changed.
@@ -86,7 +86,8 @@ absl::StatusOr<std::vector<std::string>> Gateway::reload() {
   config::LoadResult loaded = load_checked(conf_path_, policies_, CheckFor::kReload);
   if (!loaded.good()) return absl::InvalidArgumentError(loaded.report());
   for (const config::Diagnostic& warning : loaded.diagnostics) log_.warn("conf", {{"warning", warning.to_string()}});
-  if (absl::Status read = read_certificate(loaded.settings); !read.ok()) return read;
+  auto certificate = read_certificate(loaded.settings);
+  if (!certificate.ok()) return certificate.status();
   const std::string& metrics_at = loaded.settings.admin.metrics;
   const bool metrics_move = metrics_at != settings_.admin.metrics;
   admin::AdminServer::MetricsPtr metrics;
@@ -101,6 +102,7 @@ absl::StatusOr<std::vector<std::string>> Gateway::reload() {
     settings_ = std::move(before);
     return applied;
   }
+  if (certificate->context) tls_->install(*std::move(certificate));
   if (metrics_move) admin_->use_metrics(std::move(metrics));
   const observe::Log::Options log = make_log_options(settings_.log);
   log_.set_level(log.level);

@@ -1,8 +1,10 @@
 """What a reload changes while it runs, and what it says of the rest."""
 import json
 import os
+import pathlib
 import signal
 import socket
+import ssl
 import threading
 import time
 import urllib.error
@@ -12,6 +14,7 @@ import pytest
 
 from fake_model import delta
 from harness import SLOW, Client, Gateway, free_port, until
+from test_check import make_certificate
 from test_lifecycle import gated_stream, read_in_thread
 
 
@@ -91,6 +94,28 @@ def test_a_reload_whose_address_is_in_use_changes_nothing(make_gateway):
     gateway.write_conf(listener(free))
     gateway.cli("reload")
     assert takes_connections(gateway, free)
+
+
+def test_a_refused_reload_leaves_the_certificate_as_it_was(make_gateway, tmp_path):
+    gateway = make_gateway()
+
+    def served():
+        return ssl.get_server_certificate(("127.0.0.1", gateway.port), timeout=20)
+
+    before = served()
+    certificate, key = make_certificate(tmp_path, "new")
+    as_it_was, base = gateway.config.read_text(), gateway.base
+    gateway.base = base.replace(gateway.ca, str(certificate)).replace(gateway.tls_key, str(key))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        gateway.write_conf(listener(other.getsockname()[1]))
+        assert gateway.cli("reload", check=False).returncode == 1
+        assert served() == before
+    gateway.config.write_text(as_it_was)
+    gateway.cli("reload")
+    assert served() == before
+    gateway.write_conf("")
+    gateway.cli("reload")
+    assert ssl.PEM_cert_to_DER_cert(served()) == ssl.PEM_cert_to_DER_cert(pathlib.Path(certificate).read_text())
 
 
 def test_a_tls_listener_can_join_a_gateway_that_had_none(make_gateway):
