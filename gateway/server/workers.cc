@@ -49,8 +49,8 @@ absl::StatusOr<Workers::Change> Workers::prepare(const config::Settings& setting
   return change;
 }
 
-// An address that is listened on already is kept, with the connections that wait there. One whose port the system
-// picked is the same as long as the conf asks for that.
+// An address that is listened on already is kept, with the connections that wait there, whichever way the conf spells
+// it now. One whose port the system picked is the same as long as the conf asks for that.
 absl::Status Workers::open_missing(const config::Settings& settings, Change& change) {
   std::vector<Address> have = addresses_;
   for (const config::Listener& listener : settings.listeners) {
@@ -62,6 +62,11 @@ absl::Status Workers::open_missing(const config::Settings& settings, Change& cha
     }
     auto endpoint = net::resolve_listen_address(listener.address);
     if (!endpoint.ok()) return endpoint.status();
+    if (const auto same = std::ranges::find(have, *endpoint, &Address::bound); same != have.end()) {
+      change.addresses.push_back({.conf = listener.address, .bound = same->bound, .id = same->id});
+      have.erase(same);
+      continue;
+    }
     Address address{.conf = listener.address, .bound = *endpoint, .id = next_listener_++};
     change.opened.push_back(address.id);
     if (!overlaps_own(*endpoint)) {

@@ -118,6 +118,18 @@ def test_a_refused_reload_leaves_the_certificate_as_it_was(make_gateway, tmp_pat
     assert ssl.PEM_cert_to_DER_cert(served()) == ssl.PEM_cert_to_DER_cert(pathlib.Path(certificate).read_text())
 
 
+def test_an_address_may_be_spelled_another_way(make_gateway, fake, mark):
+    port = free_port()
+    host = socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)[0][4][0]
+    numeric = f"[{host}]" if ":" in host else host
+    gateway = make_gateway(listener(port).replace("127.0.0.1", "localhost"))
+    shown = status(gateway)["addresses"]
+    for spelling in (numeric, "localhost"):
+        gateway.write_conf(listener(port).replace("127.0.0.1", spelling))
+        gateway.cli("reload")
+        assert status(gateway)["addresses"] == shown and status(gateway)["restart_needed"] == []
+
+
 def test_a_tls_listener_can_join_a_gateway_that_had_none(make_gateway):
     plain, secure = free_port(), free_port()
     gateway = Gateway(start=False)
