@@ -17,7 +17,6 @@ constexpr std::chrono::milliseconds kAskTime{5'000};
 constexpr std::chrono::milliseconds kSlotTime{2'000};
 constexpr std::chrono::seconds kAwayInterval{1};
 constexpr std::uint32_t kDefaultSlots = 64;  // where neither the server nor the command line says
-constexpr std::size_t kNamesSaid = 8;
 
 http::h1::ClientPoolOptions pool_options(const BackendAccess& access, const RunOptions& options) {
   http::h1::ClientPoolOptions client;
@@ -25,14 +24,6 @@ http::h1::ClientPoolOptions pool_options(const BackendAccess& access, const RunO
   client.context = access.tls;
   client.gap = std::chrono::milliseconds(options.head_time_ms);
   return client;
-}
-
-std::string said_names(const std::vector<std::string>& names) {
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), kNamesSaid); ++i)
-    text += (i == 0 ? "" : ", ") + tunnel::clean_text(names[i], 256);
-  if (names.size() > kNamesSaid) text += absl::StrCat(" and ", names.size() - kNamesSaid, " more");
-  return text;
 }
 
 }  // namespace
@@ -179,7 +170,7 @@ void Backend::take(Look look) {
 // Each change once: what is served goes to standard output, a trouble to standard error.
 void Backend::say(const Look& look) {
   std::string now = look.trouble.empty()
-                        ? absl::StrCat("serving ", said_names(look.list->names), " from ", access_.name(), " (",
+                        ? absl::StrCat("serving ", tunnel::list_names(look.list->names), " from ", access_.name(), " (",
                                        look.slots, look.slots == 1 ? " call" : " calls", " at once)")
                         : absl::StrCat("model server ", access_.name(), ": ", look.trouble);
   if (now == said_) return;

@@ -56,10 +56,30 @@ void GatewayLink::fill_places(const tunnel::Hello& hello) {
     std::fflush(stdout);
   }
   trouble_.clear();
-  if (!greeted_) {
-    greeted_ = true;
-    if (watcher_ != nullptr) watcher_->notify();
+  greeted_ = true;
+  may_serve_ = hello.may_serve;
+  if (may_serve_) std::ranges::sort(*may_serve_);
+  compare_models();
+  if (watcher_ != nullptr) watcher_->notify();
+}
+
+// What the server offers against what this agent was paired for; each change is said once.
+void GatewayLink::compare_models() {
+  const std::vector<tunnel::ModelHealth>& offered = context_.reporter.models();
+  std::vector<std::string> not_called;
+  for (const tunnel::ModelHealth& model : offered) {
+    if (may_serve_ && !std::ranges::binary_search(*may_serve_, model.name)) not_called.push_back(model.name);
   }
+  const bool nothing = !not_called.empty() && not_called.size() == offered.size();
+  if (std::exchange(calls_nothing_, nothing) != nothing && watcher_ != nullptr) watcher_->notify();
+  if (not_called == not_called_) return;
+  not_called_ = std::move(not_called);
+  if (not_called_.empty()) return;
+  std::fprintf(stderr,
+               "sluice agent: %s does not call %s: this agent was paired for %s; pair it anew with a key of `sluice "
+               "pair create` that names them (--model) or all (--any-model)\n",
+               url_.authority.c_str(), tunnel::list_names(not_called_).c_str(),
+               may_serve_->empty() ? "no model" : tunnel::list_names(*may_serve_).c_str());
 }
 
 // Keeps one tunnel up. A tunnel that is to be drained is replaced first and leaves behind the replacement's hello.
@@ -80,7 +100,10 @@ Task<void> GatewayLink::keep_place() {
         if (old) old->leave();
         old.reset();
         fill_places(*line->hello());
-        while (!line->ended() && !line->wants_replacement() && !stopped_) (void)co_await changed->wait();
+        while (!line->ended() && !line->wants_replacement() && !stopped_) {
+          (void)co_await changed->wait();
+          compare_models();
+        }
         if (!line->ended()) old = line;
       }
     }

@@ -3,6 +3,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,9 @@ class GatewayLink final {
   // Cuts what is left.
   void cut() noexcept;
   [[nodiscard]] std::size_t tunnels() const noexcept { return lines_.size(); }
-  [[nodiscard]] bool greeted() const noexcept { return greeted_; }
-  // Notified at the first hello and when the last tunnel has ended.
+  // The gateway has said hello, and is not one that would call none of the models that are there.
+  [[nodiscard]] bool useful() const noexcept { return greeted_ && !calls_nothing_; }
+  // Notified when that changes and when the last tunnel has ended.
   void watch(net::Signal* signal) noexcept { watcher_ = signal; }
 
  private:
@@ -53,6 +55,7 @@ class GatewayLink final {
   Task<std::unique_ptr<net::Stream>> dial();
   Task<Result<std::unique_ptr<net::Stream>>> connect();
   void fill_places(const tunnel::Hello& hello);
+  void compare_models();
   void complain(std::string_view what);
 
   LineContext& context_;
@@ -62,6 +65,9 @@ class GatewayLink final {
   std::list<std::shared_ptr<net::Signal>> places_;  // each wakes one keep_place()
   std::size_t wanted_ = 0;
   std::chrono::milliseconds reconnect_cap_{tunnel::Hello{}.reconnect_cap_ms};  // as last told
+  std::optional<std::vector<std::string>> may_serve_;                          // sorted, as last told; nothing: any
+  std::vector<std::string> not_called_;  // models of the server that are not among them
+  bool calls_nothing_ = false;
   net::Signal* watcher_ = nullptr;
   std::string trouble_;  // why there is no tunnel; empty: there is one
   bool greeted_ = false;

@@ -86,7 +86,7 @@ Task<void> Line::report([[maybe_unused]] std::shared_ptr<Line> self, tunnel::Inc
   while (!call->gone() && !tunnel_.leaving()) {
     // A gateway that takes nothing hears of the newest only, once it does.
     if (call->room() != 0 && (context_.reporter.version() != reported || Mono::now() >= due)) {
-      reported = context_.reporter.version();
+      if (std::exchange(reported, context_.reporter.version()) != context_.reporter.version()) changed_->notify();
       due = Mono::now() + kLineInterval;
       const std::string line = context_.reporter.line();
       call->append(line);

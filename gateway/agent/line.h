@@ -29,7 +29,7 @@ struct LineContext {
 //           any of which may be last.
 class Line final : public tunnel::CallHandler, public std::enable_shared_from_this<Line> {
  public:
-  // `changed` hears of hello, of a wish to drain and of the end.
+  // `changed` hears of hello, of other models at the server, of a wish to drain and of the end.
   Line(LineContext& context, std::shared_ptr<net::Signal> changed);
 
   Task<void> run(std::unique_ptr<net::Stream> stream);

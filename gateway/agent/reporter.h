@@ -49,6 +49,7 @@ class Reporter final {
   // Rises with each change of the models; telemetry waits for the next line.
   [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
+  [[nodiscard]] const std::vector<tunnel::ModelHealth>& models() const noexcept { return models_; }
   // `trouble`: what is wrong all the same; empty: nothing.
   void set_models(const upstream::ModelList& list, std::uint32_t slots, std::string trouble);
   // The model server is away, and why: its models are still named, as unavailable.

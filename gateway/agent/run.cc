@@ -58,7 +58,7 @@ class Program final {
 
  private:
   Task<void> supervise() {
-    while (!stopping_ && !(greeted() && backend_.found())) (void)co_await event_.wait();
+    while (!stopping_ && !(useful() && backend_.found())) (void)co_await event_.wait();
     if (!stopping_) {
       std::puts("ready");
       std::fflush(stdout);
@@ -72,8 +72,8 @@ class Program final {
     signals_.cancel();
   }
 
-  [[nodiscard]] bool greeted() const {
-    return std::ranges::any_of(links_, [](const auto& link) { return link->greeted(); });
+  [[nodiscard]] bool useful() const {
+    return std::ranges::any_of(links_, [](const auto& link) { return link->useful(); });
   }
   [[nodiscard]] std::size_t tunnels() const {
     std::size_t count = 0;

@@ -33,12 +33,16 @@ void Gateway::add_metrics() {
     for (const tunnel::AgentView& agent : registry_->list()) tunnels += agent.tunnels;
     return tunnels;
   });
-  metrics_.gauge_from("sluice_agents_in_trouble",
-                      "Connected agents whose model server cannot be used; agent list says why.", {}, [this] {
-                        return static_cast<double>(std::ranges::count_if(
-                            registry_->list(),
-                            [](const tunnel::AgentView& agent) { return connected(agent) && !agent.trouble.empty(); }));
-                      });
+  metrics_.gauge_from(
+      "sluice_agents_in_trouble",
+      "Connected agents whose model server cannot be used, or that offer only models that they were "
+      "not paired for; agent list says why.",
+      {}, [this] {
+        return static_cast<double>(std::ranges::count_if(registry_->list(), [](const tunnel::AgentView& agent) {
+          const bool only_refused = agent.models.empty() && !agent.refused.empty();
+          return connected(agent) && (!agent.trouble.empty() || only_refused);
+        }));
+      });
   metrics_.counter_from("sluice_worker_crossings_total", "Calls that went through another worker's tunnel.", {},
                         [this] { return static_cast<double>(registry_->remote_calls()); });
 }

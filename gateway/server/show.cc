@@ -10,6 +10,17 @@
 
 namespace sluice::server {
 
+namespace {
+
+// Of its model server, or else between what it offers and what it was paired for.
+std::string show_trouble(const tunnel::AgentView& agent) {
+  if (!agent.trouble.empty() || agent.refused.empty()) return agent.trouble;
+  return "offers what it was not paired for: " + tunnel::list_names(agent.refused) +
+         "; pair it anew with --model or --any-model";
+}
+
+}  // namespace
+
 json::object show(const tunnel::AgentView& agent) {
   json::array models;
   for (const tunnel::ModelHealth& model : agent.models)
@@ -20,8 +31,8 @@ json::object show(const tunnel::AgentView& agent) {
   return {{"version", agent.version},
           {"tunnels", agent.tunnels},
           {"models", std::move(models)},
-          {"models_refused", agent.refused},
-          {"trouble", agent.trouble},
+          {"models_refused", agent.refused.size()},
+          {"trouble", show_trouble(agent)},
           {"cpu_percent", agent.telemetry.cpu_percent},
           {"memory_used_bytes", agent.telemetry.memory_used_bytes},
           {"memory_total_bytes", agent.telemetry.memory_total_bytes},

@@ -74,6 +74,15 @@ std::string clean_text(std::string_view text, std::size_t most_bytes) {
   return clean;
 }
 
+std::string list_names(const std::vector<std::string>& names) {
+  constexpr std::size_t kSaid = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kSaid); ++i)
+    text += (i == 0 ? "" : ", ") + clean_text(names[i], kLongestName);
+  if (names.size() > kSaid) text += " and " + std::to_string(names.size() - kSaid) + " more";
+  return text;
+}
+
 std::string encode_name(std::string_view name) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string text;
@@ -89,12 +98,18 @@ std::string encode_name(std::string_view name) {
 }
 
 std::string encode(const Hello& hello) {
-  return json::serialize(json::value{{"gateway", hello.gateway},
-                                     {"generation", hello.generation},
-                                     {"workers", hello.workers},
-                                     {"worker", hello.worker},
-                                     {"tunnels_per_agent", hello.tunnels_per_agent},
-                                     {"reconnect_cap_ms", hello.reconnect_cap_ms}});
+  json::object said{{"gateway", hello.gateway},
+                    {"generation", hello.generation},
+                    {"workers", hello.workers},
+                    {"worker", hello.worker},
+                    {"tunnels_per_agent", hello.tunnels_per_agent},
+                    {"reconnect_cap_ms", hello.reconnect_cap_ms}};
+  if (hello.may_serve) {
+    json::array models;
+    for (const std::string& model : *hello.may_serve) models.emplace_back(model);
+    if (json::serialize(models).size() <= kControlBytes / 2) said["may_serve"] = std::move(models);
+  }
+  return json::serialize(said);
 }
 
 std::string encode(const HelloAnswer& answer) {
@@ -140,12 +155,19 @@ std::string encode_certificate(std::string_view certificate) {
 std::optional<Hello> decode_hello(std::string_view text) {
   const auto object = parse_object(text, kControlBytes);
   if (!object) return std::nullopt;
-  return Hello{name_of(*object, "gateway"),
-               name_of(*object, "generation"),
-               small_number_of(*object, "workers", 1),
-               small_number_of(*object, "worker"),
-               small_number_of(*object, "tunnels_per_agent", 8),
-               small_number_of(*object, "reconnect_cap_ms", 5'000)};
+  Hello hello{name_of(*object, "gateway"),
+              name_of(*object, "generation"),
+              small_number_of(*object, "workers", 1),
+              small_number_of(*object, "worker"),
+              small_number_of(*object, "tunnels_per_agent", 8),
+              small_number_of(*object, "reconnect_cap_ms", 5'000)};
+  if (const json::array* models = array_of(*object, "may_serve")) {
+    auto& names = hello.may_serve.emplace();
+    for (const json::value& model : *models) {
+      if (model.is_string()) names.emplace_back(model.get_string().subview(0, kLongestName));
+    }
+  }
+  return hello;
 }
 
 std::optional<HelloAnswer> decode_hello_answer(std::string_view text) {

@@ -35,6 +35,8 @@ struct Hello {
   std::uint32_t worker = 0;                // that owns this tunnel
   std::uint32_t tunnels_per_agent = 8;     // at most so many are welcome
   std::uint32_t reconnect_cap_ms = 5'000;  // longest pause between attempts in the first minute after a loss
+  // The models that the agent is bound to; nothing: any, or the gateway does not say.
+  std::optional<std::vector<std::string>> may_serve{};
 };
 
 // As what the cap of a chat is sent to a model server, where a gateway adds one. kAuto: as the gateway finds out.
@@ -90,9 +92,12 @@ struct Health {
 // Text of others that people will see, on one line: what is no printable UTF-8 is replaced, and what is longer is cut.
 [[nodiscard]] std::string clean_text(std::string_view text, std::size_t most_bytes);
 inline constexpr std::size_t kTroubleBytes = 256;
+// Models as people read them: the first few, and how many more.
+[[nodiscard]] std::string list_names(const std::vector<std::string>& names);
 
 enum class DrainScope : std::uint8_t { kTunnel, kGateway };
 
+// Of a binding to more models than half a body holds nothing is said.
 [[nodiscard]] std::string encode(const Hello& hello);
 [[nodiscard]] std::string encode(const HelloAnswer& answer);
 // Without the line's end. Of more models than a line holds the last are left out.

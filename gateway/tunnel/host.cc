@@ -90,9 +90,10 @@ Task<void> Host::serve(std::unique_ptr<net::Stream> stream, AgentPtr agent) {
 
 Task<void> Host::control(Link& link) {
   const RegistryOptions options = registry_.options();
-  const Hello hello{
-      options.gateway, options.generation,        static_cast<std::uint32_t>(link.agent->workers()),
-      loop_.index(),   options.tunnels_per_agent, static_cast<std::uint32_t>(options.reconnect_cap.count())};
+  Hello hello{options.gateway, options.generation,        static_cast<std::uint32_t>(link.agent->workers()),
+              loop_.index(),   options.tunnels_per_agent, static_cast<std::uint32_t>(options.reconnect_cap.count())};
+  const identity::Binding& binding = link.agent->binding();
+  if (binding.which != identity::BoundModels::kAny) hello.may_serve = binding.models;
   const std::optional<std::string> text = co_await ask(link, kHelloPath, encode(hello));
   const std::optional<HelloAnswer> answer = text ? decode_hello_answer(*text) : std::nullopt;
   if (!answer) co_return link.tunnel.close(SessionEnd::kProtocol);

@@ -32,9 +32,10 @@ struct Registry::Entry {
   std::uint64_t sequence = 0;
   std::vector<std::uint32_t> assigned;  // tunnels by worker, those before their hello included
   std::uint32_t up = 0;                 // tunnels behind their hello
-  // The control thread alone changes these two, holding mutex_; so it reads them without, and the others with it.
+  // The control thread alone changes these three, holding mutex_; so it reads them without, and the others with it.
   std::map<std::string, AgentModelPtr> models;  // those named, and those that calls still run on
   Health health;
+  std::vector<std::string> refused;  // models that it offers and is not bound to
   struct Line {
     std::string boot, text;
   };
@@ -42,9 +43,8 @@ struct Registry::Entry {
   bool reading = false;  // read_lines() is on its way
   std::string trouble;   // as the log has it
   MonoTime trouble_said{};
-  std::size_t refused = 0;  // models that it offers and is not bound to
-  std::size_t named = 0;    // models, of which those beyond the limit were ignored; 0: none was
-  bool revoked = false;     // for good: what it still says is not heard
+  std::size_t named = 0;  // models, of which those beyond the limit were ignored; 0: none was
+  bool revoked = false;   // for good: what it still says is not heard
 };
 
 Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, const RegistryOptions& options,
@@ -207,14 +207,24 @@ void Registry::read_lines(const AgentPtr& agent) noexcept {
 
 // What it was not paired for is not listed and not called.
 void Registry::keep_bound(const AgentPtr& agent, Entry& entry, Health& health) noexcept {
-  const std::size_t refused =
-      std::erase_if(health.models, [&](const ModelHealth& model) { return !agent->binding().allows(model.name); });
-  {
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(entry.refused, refused) == refused || refused == 0) return;
+  std::vector<std::string> refused;
+  std::erase_if(health.models, [&](const ModelHealth& model) {
+    const bool allowed = agent->binding().allows(model.name);
+    if (!allowed) refused.push_back(model.name);
+    return !allowed;
+  });
+  if (refused == entry.refused) return;
+  const std::string names = list_names(refused);
+  if (!refused.empty()) {
+    log_.warn("an agent offers models that it was not paired for; they are not listed",
+              {{"agent", agent->id()},
+               {"name", agent->name()},
+               {"refused", refused.size()},
+               {"models", names},
+               {"kept", health.models.size()}});
   }
-  log_.warn("an agent offers models that it was not paired for; they are not listed",
-            {{"agent", agent->id()}, {"name", agent->name()}, {"refused", refused}, {"kept", health.models.size()}});
+  const std::lock_guard lock(mutex_);
+  entry.refused.swap(refused);
 }
 
 // One line for each change, and no more of them than one in kTroubleGap: the agent says what it likes.

@@ -94,9 +94,9 @@ struct AgentView {
   std::string id, name, version;
   std::uint32_t tunnels = 0;
   std::vector<std::uint32_t> tunnels_by_worker;
-  std::vector<ModelHealth> models;  // busy: as the agent says
-  std::size_t refused = 0;          // models that it offers and is not bound to
-  std::string trouble;              // of its model server, as it says
+  std::vector<ModelHealth> models;   // busy: as the agent says
+  std::vector<std::string> refused;  // models that it offers and is not bound to
+  std::string trouble;               // of its model server, as it says
   Telemetry telemetry;
 };
 

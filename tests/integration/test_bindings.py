@@ -53,6 +53,25 @@ def test_what_an_agent_offers_beyond_its_models_is_neither_listed_nor_called(mak
     assert gateway.process.log.count("not paired for") == 1
 
 
+def test_an_agent_that_offers_other_models_than_it_was_paired_for_is_told_everywhere(make_gateway, server):
+    gateway = make_gateway(via=None)
+    backend = server("llama")
+    agent = gateway.agent(backend.url, bound=("--model", "qwen"))
+    until(lambda: "does not call llama" in agent.process.log, what="the agent says so")
+    assert "paired for qwen" in agent.process.log and "--any-model" in agent.process.log
+    until(lambda: agents(gateway)[0].get("trouble"), what="the list says so")
+    assert "llama" in agents(gateway)[0]["trouble"] and "paired for" in agents(gateway)[0]["trouble"]
+    until(lambda: "models=llama" in gateway.process.log, what="the gateway's log names the model")
+    assert "sluice_agents_in_trouble 1" in gateway.cli("metrics").stdout
+    assert "\nready" not in agent.process.log
+    backend.models = ["llama", "qwen"]
+    until(lambda: "\nready" in agent.process.log, what="one of its models is called")
+    assert "sluice_agents_in_trouble 0" in gateway.cli("metrics").stdout
+    backend.models = ["qwen"]
+    until(lambda: agents(gateway)[0]["trouble"] == "", what="nothing is refused any more")
+    assert agent.process.log.count("does not call") == 1
+
+
 def test_a_tenants_agent_serves_nobody_else(make_gateway, server):
     gateway = make_gateway('[route]\nhold = "200ms"\n', via=None)
     ours, theirs = gateway.key(tenant="acme"), gateway.key(tenant="beta")

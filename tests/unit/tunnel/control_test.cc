@@ -19,6 +19,12 @@ TEST(Control, HelloSurvivesTheWire) {
   EXPECT_EQ(older->cap_member, CapMember::kAuto);
   const auto hello = decode_hello(encode(Hello{"gw", "g1", 4, 3, 6}));
   ASSERT_TRUE(hello);
+  EXPECT_FALSE(hello->may_serve);
+  Hello bound;
+  bound.may_serve = {"a", "b"};
+  EXPECT_EQ(decode_hello(encode(bound))->may_serve, bound.may_serve);
+  bound.may_serve->resize(10'000, std::string(200, 'x'));
+  EXPECT_FALSE(decode_hello(encode(bound))->may_serve);
   EXPECT_EQ(hello->gateway, "gw");
   EXPECT_EQ(hello->generation, "g1");
   EXPECT_EQ(hello->workers, 4u);

@@ -385,7 +385,7 @@ TEST_F(RegistryTest, WhatAnAgentIsNotBoundToIsNotOfferedAndItsSlotsAreClamped) {
   EXPECT_EQ(listener.known, std::set<std::string>{"m"});
   EXPECT_TRUE(listener.agent->binding().serves(4));
   EXPECT_FALSE(listener.agent->binding().serves(5));
-  EXPECT_EQ(registry->list()[0].refused, 1u);
+  EXPECT_EQ(registry->list()[0].refused, std::vector<std::string>{"n"});
 }
 
 // The control thread gives way to the workers inside it; a worker that then waited for a lock would have gained nothing.
