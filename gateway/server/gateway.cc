@@ -54,6 +54,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       store_(store::make_sqlite(settings_.store_path())),
       held_(settings_.http.buffered_limit),
       doubts_(log_),
+      outages_(log_),
       control_(worker_count(settings_)),
       control_tasks_(control_,
                      [this](const char* what) {
@@ -69,6 +70,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .log = log_,
                                          .held = held_,
                                          .doubts = doubts_,
+                                         .outages = outages_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
       models_(control_, workers_, meters_, log_),

@@ -102,6 +102,7 @@ class Gateway final : private admin::GatewayControl {
   std::unique_ptr<Accounting> accounting_;
   HeldBytes held_;
   proxy::Doubts doubts_;
+  Outages outages_;
   ConnectionCount connections_;
   net::Loop control_;
   net::TaskGroup control_tasks_;

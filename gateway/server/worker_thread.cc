@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <system_error>
 
 #include "base/background.h"
 
@@ -10,6 +11,7 @@ namespace sluice::server {
 WorkerThread::WorkerThread(unsigned index, const Shared& shared)
     : loop_(index),
       log_(shared.log),
+      outages_(shared.outages),
       tasks_(loop_,
              [this](const char* what) {
                metrics_.fault();
@@ -74,7 +76,9 @@ void WorkerThread::set_models(std::shared_ptr<const proxy::Conf> conf, std::shar
 void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places, Listed listed) {
   listed_ = std::move(listed);
   for (const Upstream& old : upstreams_) {
-    if (old.place) old.place->stop();
+    if (old.place == nullptr) continue;
+    old.place->stop();
+    outages_.forget(std::string(old.place->name()), loop_.index());
   }
   upstreams_.clear();
   worker_.pool.set_upstreams({places.begin(), places.end()});
@@ -92,11 +96,20 @@ void WorkerThread::hear(const upstream::DirectPlace* place, const upstream::Mode
   const auto known = std::ranges::find(upstreams_, place, [](const Upstream& each) { return each.place.get(); });
   if (known == upstreams_.end()) return;
   worker_.pool.wake_all();  // it may be reachable again
+  note_outage(*place);
   std::optional<upstream::ModelList> list;
   if (!models.names.empty() || place->reachable()) list = models;
   if (std::exchange(known->told, true) && known->list == list) return;
   known->list = std::move(list);
   listed_(std::string(place->name()), known->list);
+}
+
+void WorkerThread::note_outage(const upstream::DirectPlace& place) {
+  const std::string name(place.name());
+  if (!place.away()) return outages_.there(name, loop_.index());
+  const Error& error = *place.away();
+  const bool of_system = error.os_code != 0 && error.kind == ErrorKind::kConnect;
+  outages_.away(name, loop_.index(), of_system ? std::generic_category().message(error.os_code) : error.what);
 }
 
 void WorkerThread::drain() noexcept {

@@ -14,6 +14,7 @@
 #include "observe/log.h"
 #include "server/front.h"
 #include "server/loop_lag.h"
+#include "server/outages.h"
 #include "upstream/direct.h"
 
 namespace sluice::server {
@@ -27,6 +28,7 @@ struct Shared {
   observe::Log& log;
   HeldBytes& held;
   proxy::Doubts& doubts;
+  Outages& outages;
   ConnectionCount& connections;
   std::uint64_t boot_id;
 };
@@ -91,9 +93,11 @@ class WorkerThread final {
   Task<void> accept_from(ListeningPtr listening);
   void close(Listening& listening) noexcept;
   void hear(const upstream::DirectPlace* place, const upstream::ModelList& models);
+  void note_outage(const upstream::DirectPlace& place);
 
   net::Loop loop_;
   observe::Log& log_;
+  Outages& outages_;
   net::TaskGroup tasks_;
   proxy::WorkerMetrics metrics_;
   proxy::Worker worker_;

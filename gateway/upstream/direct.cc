@@ -36,14 +36,16 @@ Task<void> DirectPlace::watch(Changed changed) {
     Result<ModelList> asked = co_await ask_models();
     if (stopped_) co_return;
     // A server without the list is reachable all the same; only a failed connection says that it is not.
-    reachable_ = asked || asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream;
+    const bool there =
+        asked || asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream;
+    away_ = there ? std::nullopt : std::optional(asked.error());
     // What an upstream served it will serve again: a model does not become unknown because its server is away.
     if (asked) {
       listed_ = std::move(*asked);
       note_facts();
     }
     changed(configured.names.empty() ? listed_ : configured);
-    const net::Deadline pause = net::Deadline::after(reachable_ ? settings_.health_interval : kRetryPause);
+    const net::Deadline pause = net::Deadline::after(there ? settings_.health_interval : kRetryPause);
     while (!stopped_ && co_await wake_.wait(pause) != net::Wake::kDeadline) {
     }
   }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,9 @@ class DirectPlace final : public Place {
     return facts_of(model).context_tokens;
   }
   [[nodiscard]] std::int64_t created(std::string_view model) const noexcept override { return facts_of(model).created; }
-  [[nodiscard]] bool reachable() const noexcept override { return reachable_; }
+  [[nodiscard]] bool reachable() const noexcept override { return !away_; }
+  // Why it could not be reached when it was last asked; nothing: it could.
+  [[nodiscard]] const std::optional<Error>& away() const noexcept { return away_; }
   [[nodiscard]] std::int64_t slots() const noexcept override { return slots_->count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
   [[nodiscard]] bool take_slot() noexcept override { return slots_->take(); }
@@ -72,7 +75,7 @@ class DirectPlace final : public Place {
   net::Signal wake_;
   ModelList listed_;           // last
   NameMap<ModelFacts> facts_;  // of those that it says anything of
-  bool reachable_ = true;
+  std::optional<Error> away_;
   bool stopped_ = false;
   // Of the list that is being asked for; stop() moves it to the past.
   net::Deadline ask_until_ = net::Deadline::never();

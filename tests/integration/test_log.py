@@ -94,3 +94,22 @@ def test_a_json_log_is_an_object_a_line(make_gateway):
     until(lambda: '"event":"call"' in gateway.process.log, what="an access line")
     for line in gateway.process.log.splitlines():
         assert {"time", "level", "event"} <= set(json.loads(line)), line
+
+
+def test_an_upstream_that_cannot_be_reached_is_one_line_and_one_when_it_can_again(make_gateway):
+    server = FakeModel(["m"])
+    port = server.port
+    gateway = make_gateway(f'[[upstream]]\nname = "gpu"\nurl = "http://127.0.0.1:{port}"\nhealth_interval = "100ms"\n', via=None)
+    try:
+        gateway.wait_models(gateway.key(), "m")
+        assert "cannot be reached" not in gateway.process.log
+        server.close()
+        until(lambda: "cannot be reached" in gateway.process.log, what="the outage is logged")
+        [line] = [line for line in gateway.process.log.splitlines() if "cannot be reached" in line]
+        assert "upstream=gpu" in line and "Connection refused" in line
+        server = FakeModel(["m"], port=port)
+        until(lambda: "can be reached again" in gateway.process.log, what="its end is logged")
+        for text in ("cannot be reached", "can be reached again"):  # by all workers together
+            assert gateway.process.log.count(text) == 1
+    finally:
+        server.close()
