@@ -55,6 +55,7 @@ class Accounts final {
   struct ConfModel {
     std::string name;
     std::vector<BudgetSpec> budgets, user_budgets;
+    Price price{};
   };
   void set_models(ModelIndex index, std::vector<ConfModel> conf_models = {});
 
@@ -119,6 +120,8 @@ class Accounts final {
   absl::StatusOr<BudgetStanding> remove_budget(const store::BudgetRecord& budget);
   // All, those of the conf's models too.
   absl::StatusOr<std::vector<BudgetStanding>> budgets();
+  // Whether the budget is in USD and no model that it covers has a price in the conf: nothing will be charged to it.
+  [[nodiscard]] bool charges_nothing(const store::BudgetRecord& budget) const noexcept;
   // Every limit and budget that a call with this key on this model would meet, and how it stands. `model` may be empty:
   // those of models are left out. kNotFound: no such key, or the conf has no such model.
   absl::StatusOr<std::vector<ledger::Explanation>> explain(std::uint64_t key_id, const std::string& model);

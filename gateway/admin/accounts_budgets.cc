@@ -47,6 +47,12 @@ absl::StatusOr<BudgetStanding> Accounts::set_budget(const store::BudgetRecord& b
   return BudgetStanding{.budget = budget, .now = standing(budget)};
 }
 
+bool Accounts::charges_nothing(const store::BudgetRecord& budget) const noexcept {
+  return budget.spec.unit == BudgetUnit::kMicroUsd && std::ranges::none_of(conf_models_, [&](const ConfModel& model) {
+           return model.price != Price() && (budget.model.empty() || budget.model == model.name);
+         });
+}
+
 absl::StatusOr<BudgetStanding> Accounts::remove_budget(const store::BudgetRecord& budget) {
   if (absl::Status good = check_budget(budget); !good.ok()) return good;
   const auto there = store_.budgets_of(budget.scope, budget.subject);

@@ -415,7 +415,11 @@ Routes::Made Routes::budgets(const Request& request) {
   const auto standing =
       request.method == "PUT" ? backend_.accounts.set_budget(budget) : backend_.accounts.remove_budget(budget);
   if (!standing.ok()) return standing.status();
-  return show(*standing);
+  json::object shown = show(*standing);
+  if (request.method == "PUT" && backend_.accounts.charges_nothing(budget))
+    shown["warning"] = "nothing will be charged to it until " + (budget.model.empty() ? "a model" : budget.model) +
+                       " has a price: price_prompt and price_completion of a [[model]] in the conf file";
+  return shown;
 }
 
 Routes::Shown Routes::backup(const Request& request) {

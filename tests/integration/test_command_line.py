@@ -134,6 +134,20 @@ def test_the_environment_names_the_socket_where_no_option_does(two_sockets, comm
     assert (a.connections, b.connections) == (0, 1)
 
 
+def test_a_budget_in_usd_warns_where_nothing_has_a_price(make_gateway):
+    gateway = make_gateway(via=None)
+    gateway.key()
+    unpriced = gateway.cli("budget", "set", "usd:5/month", "--tenant", "t").stdout
+    assert "until a model has a price" in unpriced
+    assert "warning" not in gateway.cli("budget", "set", "tokens:5/month", "--tenant", "t").stdout
+    gateway.write_conf('[[model]]\nname = "m"\nprice_prompt = 1\n[[model]]\nname = "free"\n')
+    gateway.cli("reload")
+    assert "warning" not in gateway.cli("budget", "set", "usd:6/month", "--tenant", "t").stdout
+    of_user = ("usd:5/month", "--tenant", "t", "--user", "u", "--json", "--model")
+    assert "warning" not in json.loads(gateway.cli("budget", "set", *of_user, "m").stdout)
+    assert "until free has a price" in json.loads(gateway.cli("budget", "set", *of_user, "free").stdout)["warning"]
+
+
 def test_every_command_to_a_gateway_prints_json_but_for_those_that_print_text():
     assert {command for command in to_a_gateway() if "--json" not in help_of(command)} == {"metrics", "audit export"}
 
