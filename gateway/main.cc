@@ -50,7 +50,18 @@ void add_gateway_commands(CLI::App& app, int& exit_code) {
 
 void add_audit_verify(CLI::App& audit, int& exit_code) {
   CLI::App* verify = audit.add_subcommand("verify", "Prove that the journal is whole, up to its last seal");
-  verify->callback([&exit_code, conf = add_conf_option(*verify)] { exit_code = sluice::server::verify_audit(*conf); });
+  const auto json = std::make_shared<bool>(false);  // shared: the callback outlives this function
+  verify->add_flag("--json", *json, "print JSON");
+  verify->footer(
+      "It reads the files that the conf file names, whether a gateway runs or not; so it takes no --socket. What it "
+      "counts "
+      "are records of the journal (a call leaves one when it is admitted, some as it goes on, and one at its end); "
+      "what "
+      "`sluice status` counts under audit are calls that have ended since the start.");
+  verify->callback([&exit_code, json, conf = add_conf_option(*verify)] {
+    exit_code = sluice::server::verify_audit(
+        *conf, *json ? sluice::server::VerifyOutput::kJson : sluice::server::VerifyOutput::kText);
+  });
 }
 
 void add_restore(CLI::App& app, int& exit_code) {

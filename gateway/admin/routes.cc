@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "admin/fields.h"
 #include "admin/text.h"
@@ -522,6 +523,25 @@ Routes::Made Routes::agents(const Request& request) {
   return all;
 }
 
+// An export for somebody whom nobody knows would be empty, and seem right. Those who were revoked are known.
+absl::Status Routes::check_named(const std::string& tenant, const std::string& user) {
+  std::set<std::uint64_t> tenants;  // of that name or id
+  const absl::Status read_tenants = backend_.store.each_tenant([&](const store::TenantRecord& one) {
+    if (one.name == tenant || format_id(Scope::kTenant, one.id) == tenant) tenants.insert(one.id);
+  });
+  if (!read_tenants.ok()) return read_tenants;
+  if (!tenant.empty() && tenants.empty())
+    return absl::NotFoundError("no tenant " + tenant + "; see: sluice tenant list");
+  if (user.empty()) return absl::OkStatus();
+  bool known = false;
+  const absl::Status read_users = backend_.store.each_user(0, [&](const store::UserRecord& one) {
+    const bool named = one.name == user || format_id(Scope::kUser, one.id) == user;
+    known = known || (named && (tenant.empty() || tenants.contains(one.tenant_id)));
+  });
+  if (!read_users.ok() || known) return read_users;
+  return absl::NotFoundError("no user " + user + (tenant.empty() ? "" : " of " + tenant) + "; see: sluice user list");
+}
+
 Routes::Shown Routes::audit(const Request& request) {
   const auto format = parse_export_format(query_of(request, "format"));
   if (!format) return absl::InvalidArgumentError("the format must be csv or jsonl");
@@ -535,6 +555,8 @@ Routes::Shown Routes::audit(const Request& request) {
   };
   whose("tenant", Scope::kTenant, filter.tenant, filter.tenant_id);
   whose("user", Scope::kUser, filter.user, filter.user_id);
+  if (absl::Status known = check_named(query_of(request, "tenant"), query_of(request, "user")); !known.ok())
+    return known;
   for (const auto& [name, into] : {std::pair("from", &filter.from), std::pair("to", &filter.to)}) {
     const std::string text = query_of(request, name);
     if (text.empty()) continue;

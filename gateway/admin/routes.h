@@ -78,6 +78,7 @@ class Routes final {
   Made resume();
   Shown backup(const Request& request);
   Shown create_pairing_key(const Request& request);
+  absl::Status check_named(const std::string& tenant, const std::string& user);
   absl::StatusOr<identity::Binding> read_binding(const Request& request);
   void add_binding(json::object& into, const identity::Binding& binding);
   Made agents(const Request& request);

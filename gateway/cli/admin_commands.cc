@@ -1,5 +1,6 @@
 #include "cli/admin_commands.h"
 
+#include <charconv>
 #include <memory>
 #include <string>
 #include <utility>
@@ -160,10 +161,11 @@ class Commands final {
       change.app.add_option("--tenant", change.o.tenant, "of this tenant");
       change.app.add_option("--user", change.o.user, "of this user (of --tenant)");
       change.app.add_option("--model", change.o.model_one, "with --user: of that user on this model");
+      // Either is enough, which CLI11 cannot say: change_budget() does.
+      CLI::Option* option = change.app.add_option("--budget", change.o.budget, "the same as an option");
       change.app
-          .add_option("--budget,budget", change.o.budget,
-                      "tokens:N/month, usd:X/day, …/total; 'soft' behind it only warns")
-          ->required();
+          .add_option("budget", change.o.budget, "tokens:N/month, usd:X/day, …/total; 'soft' behind it only warns")
+          ->excludes(option);
     }
     const Command explain =
         command(budget, "explain", "Show every limit and budget that a call would meet, and how it stands",
@@ -237,10 +239,17 @@ class Commands final {
     out.app.add_option("--model", out.o.model_one, "only of this model, as asked for or as served");
   }
 
+  // What is wrong with the text of a limit; empty: nothing.
+  static std::string check_limit(const std::string& text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool whole = error == std::errc() && end == text.data() + text.size() && number > 0;
+    return whole || text == "none" ? "" : "give a whole number of at least 1, or none for no limit, not '" + text + "'";
+  }
   static void add_limits(const Command& command, const std::string& more = "") {
-    command.app.add_option("--rpm", command.o.rpm, "requests a minute" + more);
-    command.app.add_option("--tpm", command.o.tpm, "tokens a minute" + more);
-    command.app.add_option("--concurrency", command.o.concurrency, "calls at once" + more);
+    command.app.add_option("--rpm", command.o.rpm, "requests a minute" + more)->check(check_limit);
+    command.app.add_option("--tpm", command.o.tpm, "tokens a minute" + more)->check(check_limit);
+    command.app.add_option("--concurrency", command.o.concurrency, "calls at once" + more)->check(check_limit);
   }
   static void add_terms(const Command& command) {
     add_limits(command);

@@ -113,14 +113,10 @@ json::object Invocation::limits() const {
   for (const auto& [name, text] :
        {std::pair("rpm", &o.rpm), std::pair("tpm", &o.tpm), std::pair("concurrency", &o.concurrency)}) {
     if (text->empty()) continue;
-    char* end = nullptr;
-    const long long number = std::strtoll(text->c_str(), &end, 10);
     if (*text == "none")
       limits[name] = nullptr;
-    else if (*end == '\0')
-      limits[name] = number;
     else
-      limits[name] = *text;
+      limits[name] = std::strtoll(text->c_str(), nullptr, 10);
   }
   return limits;
 }
@@ -191,6 +187,9 @@ void Invocation::list_models() {
 }
 
 void Invocation::create_pairing_key() {
+  if (o.any_model == !o.models.empty())
+    return misused(
+        "say what the agent may serve: --model M, once for each model, or --any-model for whatever it offers");
   json::object body;
   if (!o.models.empty()) body["models"] = json::array(o.models.begin(), o.models.end());
   if (o.any_model) body["any_model"] = true;
@@ -206,6 +205,11 @@ void Invocation::create_pairing_key() {
 }
 
 void Invocation::change_budget(const std::string& method) {
+  if (o.budget.empty()) return misused("say which budget: tokens:N/month, usd:X/day, …/total");
+  if (o.key.empty() && o.tenant.empty() && o.user.empty())
+    return misused("say whose budget: --key ID, --tenant T --user U (with --model M: on that model), or --tenant T");
+  if (!o.model_one.empty() && (o.user.empty() || !o.key.empty()))
+    return misused("--model goes with --user; budgets of a model stand in the conf file: [[model]] budgets");
   json::object body{{"budget", o.budget}};
   for (const auto& [name, text] : {std::pair("key", &o.key), std::pair("tenant", &o.tenant), std::pair("user", &o.user),
                                    std::pair("model", &o.model_one)})

@@ -52,7 +52,7 @@ class Invocation final {
 
   // "?tenant=acme&user=ada" of those that are not empty.
   [[nodiscard]] static std::string query(const std::vector<std::pair<std::string, std::string>>& parts);
-  // The gateway judges the numbers; what is no number goes as the text it is, and is refused there.
+  // REQUIRES: each is a whole number, or none.
   [[nodiscard]] json::object limits() const;
   [[nodiscard]] json::object with_terms(json::object body) const;
 

@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "base/json.h"
 #include "config/loader.h"
 #include "ledger/verify.h"
 #include "store/sqlite_store.h"
@@ -15,9 +16,28 @@ int fail(const absl::Status& status) {
   return 1;
 }
 
+void show(const ledger::Verified& verified, VerifyOutput output) {
+  const bool whole = verified.faults.empty();
+  if (output == VerifyOutput::kJson) {
+    const json::object shown{{"whole", whole},
+                             {"sealed_records", verified.sealed_records},
+                             {"sealed_segments", verified.sealed_segments},
+                             {"open_records", verified.open_records},
+                             {"open_segments", verified.open_segments},
+                             {"faults", json::array(verified.faults.begin(), verified.faults.end())}};
+    std::printf("%s\n", json::serialize(shown).c_str());
+    return;
+  }
+  for (const std::string& fault : verified.faults) std::fprintf(stderr, "fault: %s\n", fault.c_str());
+  std::printf("%s: %" PRIu64 " journal records (of calls admitted, going on and ended) in %" PRIu64
+              " sealed segments, %" PRIu64 " in %" PRIu64 " not sealed yet\n",
+              whole ? "whole" : "not whole", verified.sealed_records, verified.sealed_segments, verified.open_records,
+              verified.open_segments);
+}
+
 }  // namespace
 
-int verify_audit(const std::string& conf_path) {
+int verify_audit(const std::string& conf_path, VerifyOutput output) {
   const config::LoadResult loaded = config::load_file(conf_path, {.files = config::Files::kTrust});
   if (!loaded.good()) {
     std::fprintf(stderr, "%s", loaded.report().c_str());
@@ -27,10 +47,7 @@ int verify_audit(const std::string& conf_path) {
   if (!seals.ok()) return fail(seals.status());
   const auto verified = ledger::verify_journal(loaded.settings.journal_dir(), *seals);
   if (!verified.ok()) return fail(verified.status());
-  for (const std::string& fault : verified->faults) std::fprintf(stderr, "fault: %s\n", fault.c_str());
-  std::printf("%s: %" PRIu64 " records in %" PRIu64 " sealed segments, %" PRIu64 " in %" PRIu64 " not sealed yet\n",
-              verified->faults.empty() ? "whole" : "not whole", verified->sealed_records, verified->sealed_segments,
-              verified->open_records, verified->open_segments);
+  show(*verified, output);
   return verified->faults.empty() ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 """The command line as a user types it: every subcommand of the real binary."""
 import contextlib
 import functools
+import json
 import os
 import re
 import socket
@@ -14,7 +15,8 @@ from harness import BIN, SLOW, Gateway, launcher
 # Those that reach no running gateway.
 ON_THEIR_OWN = {"serve", "check", "agent pair", "agent run", "audit verify", "restore", "demo-model", "help"}
 # What a subcommand needs beyond its required options to do its work.
-ALSO = {"tenant update": ["--rpm", "5"], "user update": ["--rpm", "5"], "key update": ["--name", "x"]}
+ALSO = {"tenant update": ["--rpm", "5"], "user update": ["--rpm", "5"], "key update": ["--name", "x"], "pair create": ["--any-model"],
+        "budget set": ["tokens:1/day", "--key", "key_1"], "budget unset": ["tokens:1/day", "--key", "key_1"]}
 
 
 def sluice(*arguments, env=None):
@@ -49,7 +51,7 @@ def to_a_gateway():
 
 
 def value_for(name):
-    values = {"--format": "csv", "--budget": "tokens:1/day", "budget": "tokens:1/day", "--key": "key_1", "id": "key_1"}
+    values = {"--format": "csv", "--key": "key_1", "id": "key_1"}
     return values.get(name, "x")
 
 
@@ -58,8 +60,6 @@ def needed(command):
     arguments = []
     for line in re.findall(r"^  (\S.*REQUIRED.*)$", help_of(command), re.MULTILINE):
         name = line.split()[0].split(",")[0]
-        if f"--{name} " in help_of(command):
-            continue  # the same as an option
         arguments += [name, value_for(name)] if name.startswith("-") else [value_for(name)]
     return arguments + ALSO.get(command, [])
 
@@ -148,6 +148,42 @@ def test_a_budget_in_usd_warns_where_nothing_has_a_price(make_gateway):
     assert "until free has a price" in json.loads(gateway.cli("budget", "set", *of_user, "free").stdout)["warning"]
 
 
+@pytest.mark.parametrize("option", ["--rpm", "--tpm", "--concurrency"])
+@pytest.mark.parametrize("value", ["x", "0", "-1", "1.5", "5 ", "99999999999999999999"])
+def test_a_limit_that_is_no_number_is_named(two_sockets, option, value):
+    a, _ = two_sockets
+    ran = sluice("key", "create", "--tenant", "t", "--user", "u", f"{option}={value}", "--socket", a.path)
+    assert ran.returncode == 2 and a.connections == 0
+    assert len(ran.stderr.splitlines()) == 1 and option in ran.stderr and "whole number" in ran.stderr and f"'{value}'" in ran.stderr
+    assert "null" not in ran.stderr
+
+
+def test_a_budget_is_required_once():
+    for command in ("budget set", "budget unset"):
+        assert "REQUIRED" not in help_of(command)
+        assert re.search(r"^Positionals:\n +budget ", help_of(command), re.MULTILINE)
+
+
+def test_audit_verify_says_what_it_counts_and_prints_json(make_gateway):
+    gateway = make_gateway(via=None)
+    ran = sluice("audit", "verify", "--config", gateway.config)
+    assert ran.returncode == 0 and ran.stdout.startswith("whole: ") and "journal records" in ran.stdout
+    shown = json.loads(sluice("audit", "verify", "--json", "--config", gateway.config).stdout)
+    assert shown["whole"] is True and shown["faults"] == [] and shown["open_segments"] >= 1
+    assert "--socket" in help_of("audit verify") and "sluice status" in help_of("audit verify")
+
+
+@pytest.mark.parametrize("whose", [["--tenant", "nope"], ["--tenant", "tenant_999"], ["--user", "nope"], ["--tenant", "t", "--user", "nope"]])
+def test_an_export_of_somebody_unknown_is_refused(make_gateway, whose):
+    gateway = make_gateway(via=None)
+    gateway.key()
+    ran = gateway.cli("audit", "export", "--format", "csv", *whose, check=False)
+    assert ran.returncode == 1 and ran.stdout == "" and f"no {whose[-2][2:]} {whose[-1]}" in ran.stderr
+    gateway.cli("tenant", "revoke", "t")
+    for known in (["--tenant", "t"], ["--user", "u"], ["--tenant", "t", "--user", "u"]):
+        gateway.cli("audit", "export", "--format", "csv", *known)
+
+
 def test_every_command_to_a_gateway_prints_json_but_for_those_that_print_text():
     assert {command for command in to_a_gateway() if "--json" not in help_of(command)} == {"metrics", "audit export"}
 
@@ -213,7 +249,8 @@ def test_a_near_miss_is_answered_with_what_was_meant(typed, meant):
 
 
 def test_wrong_use_exits_with_two_and_says_where_help_is():
-    for typed in ("", "key", "key create --user u", "budget set", "audit export --format xml", "status now"):
+    for typed in ("", "key", "key create --user u", "budget set", "audit export --format xml", "status now", "pair create",
+                  "budget set tokens:1/day", "budget set --key key_1", "budget set tokens:1/day --tenant t --model m"):
         ran = sluice(*typed.split())
         assert ran.returncode == 2 and ran.stdout == "", ran
         assert "see: sluice help" in ran.stderr and ran.stderr.count("\n") == 1, ran

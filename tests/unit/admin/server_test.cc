@@ -217,6 +217,7 @@ TEST_F(AdminTest, APairingKeyEndsAfterAQuarterOfAnHour) {
 }
 
 TEST_F(AdminTest, AuditIsStreamedWholeAndFiltered) {
+  gateway.good("POST", "/tenants", {{"name", "acme"}});
   std::vector<ledger::AuditRecord> records(1300);
   for (std::size_t i = 0; i < records.size(); ++i) {
     records[i].boot_id = 1;
