@@ -169,10 +169,11 @@ void Backend::take(Look look) {
 
 // Each change once: what is served goes to standard output, a trouble to standard error.
 void Backend::say(const Look& look) {
-  std::string now = look.trouble.empty()
-                        ? absl::StrCat("serving ", tunnel::list_names(look.list->names), " from ", access_.name(), " (",
-                                       look.slots, look.slots == 1 ? " call" : " calls", " at once)")
-                        : absl::StrCat("model server ", access_.name(), ": ", look.trouble);
+  std::string now =
+      look.trouble.empty()
+          ? absl::StrCat("serving ", tunnel::list_names(look.list->names), " from ", access_.name(), " (", look.slots,
+                         look.slots == 1 ? " call" : " calls", " at once)")
+          : absl::StrCat("model server ", access_.name(), ": ", look.trouble, "; it is asked again until it serves");
   if (now == said_) return;
   said_ = std::move(now);
   std::fprintf(look.trouble.empty() ? stdout : stderr, "%s%s\n",

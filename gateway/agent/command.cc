@@ -13,7 +13,10 @@ void add_pair(CLI::App& agent, int& exit_code) {
   const auto options = std::make_shared<PairOptions>();  // shared: the callback outlives this function
   CLI::App* const command = agent.add_subcommand("pair", "make this machine an agent of a gateway");
   command->add_option("--gateway", options->gateway, "https://HOST:PORT of the gateway")->required();
-  command->add_option("--pairing-key", options->pairing_key, "from `sluice pair create`, good once")
+  command
+      ->add_option(
+          "--pairing-key", options->pairing_key,
+          "from `sluice pair create`, good once; given as SLUICE_PAIRING_KEY it stands in no list of processes")
       ->envname("SLUICE_PAIRING_KEY")
       ->required();
   command->add_option("--dir", options->dir, "where this agent keeps its key and certificate")->required();

@@ -199,7 +199,8 @@ void Invocation::create_pairing_key() {
   show(*value);
   if (!o.json)
     std::printf(
-        "\nOn the agent's machine:\n  sluice agent pair --gateway https://THIS_GATEWAY:PORT --pairing-key %s --dir "
+        "\nOn the agent's machine:\n  SLUICE_PAIRING_KEY=%s sluice agent pair --gateway https://THIS_GATEWAY:PORT "
+        "--dir "
         "DIR\n",
         std::string(value->is_object() ? text_of(value->get_object(), "key") : "KEY").c_str());
 }

@@ -73,7 +73,7 @@ def test_a_server_that_cannot_be_used_is_reported_everywhere_and_it_is_not_ready
     if case == "refuses the key":
         options = ("--backend-key", f"file:{tmp_path / 'key'}")
     agent = gateway.agent(url, options=options)
-    says(agent, f"sluice agent: model server {re.escape(url)}: .*{reason}")
+    says(agent, f"sluice agent: model server {re.escape(url)}: .*{reason}.*asked again")
     until(lambda: listed(gateway).get("trouble"), what="agent list shows the reason")
     assert reason in listed(gateway)["trouble"] and listed(gateway)["state"] == "connected"
     until(lambda: "in trouble" in gateway.process.log, what="the log")
