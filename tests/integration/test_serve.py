@@ -124,10 +124,11 @@ def test_serve_says_in_one_line_what_is_wrong_with_an_option(options, code, says
     assert ended.returncode == code and says in ended.stderr and len(ended.stderr.splitlines()) == 1, ended
 
 
-def test_serve_says_what_it_waits_for_where_the_backend_is_away():
+@pytest.mark.parametrize("direct", [[], ["--direct"]], ids=["agent", "direct"])
+def test_serve_says_what_it_waits_for_where_the_backend_is_away(direct):
     port = free_port()
     process = subprocess.Popen([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", "--backend",
-                                f"http://127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                f"http://127.0.0.1:{port}", *direct], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "SLUICE_BIN": BIN})
     said = []
     reader = threading.Thread(target=lambda: said.append(process.stderr.readline()), daemon=True)
