@@ -28,6 +28,12 @@ void Doubts::tell(openai::UsageDoubt doubt, std::string_view place, std::string_
        {"most_completion_tokens", limit.completion}});
 }
 
+void Doubts::tell_left_out(std::string_view request_id, std::size_t most) noexcept {
+  if (left_out_told_.load(std::memory_order_relaxed) || left_out_told_.exchange(true)) return;
+  log_.warn("a call has more headers to pass on than go upstream; the rest is left out, here and in later calls",
+            {{"request_id", request_id}, {"passed", most}});
+}
+
 Doubts::Told Doubts::remember(std::uint64_t hash) noexcept {
   constexpr std::size_t kProbes = 16;
   if (hash == 0) hash = 1;

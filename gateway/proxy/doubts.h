@@ -1,4 +1,5 @@
-// What model servers tell of their usage that cannot be right: a line of the log, once for each place and model.
+// What is odd and is said once in the log, however many calls it meets: what model servers tell of their usage that cannot
+// be right (once for each place and model), and more headers of a call than are passed on.
 #pragma once
 
 #include <array>
@@ -22,12 +23,15 @@ class Doubts final {
   // of doubt is logged once.
   void tell(openai::UsageDoubt doubt, std::string_view place, std::string_view model, const Usage& told,
             const openai::ClaimLimit& limit) noexcept;
+  // A call had more than `most` headers that [route] forward_headers and scoped_headers name. Logged for the first alone.
+  void tell_left_out(std::string_view request_id, std::size_t most) noexcept;
 
  private:
   enum class Told : std::uint8_t { kFirst, kAgain };
   Told remember(std::uint64_t hash) noexcept;
 
   observe::Log& log_;
+  std::atomic<bool> left_out_told_{false};
   // Hashes of what was logged; 0: free. What finds no room any more is not logged.
   std::array<std::atomic<std::uint64_t>, 1024> logged_{};
 };

@@ -55,15 +55,16 @@ ForwardRules::Way ForwardRules::way_of(std::string_view name) const noexcept {
   return Way::kDrop;
 }
 
-void forward_headers(const ForwardRules& rules, const http::Fields& fields, const policy::Caller& caller,
-                     const identity::ScopeKey& scope, ReplyHeaders& into) noexcept {
+Forwarded forward_headers(const ForwardRules& rules, const http::Fields& fields, const policy::Caller& caller,
+                          const identity::ScopeKey& scope, ReplyHeaders& into) noexcept {
   std::size_t forwarded = 0;
   for (const http::Fields::Line& field : fields) {
     const ForwardRules::Way way = rules.way_of(field.name);
-    if (way == ForwardRules::Way::kDrop || field.value.empty() || forwarded == kMostForwarded) continue;
+    if (way == ForwardRules::Way::kDrop || field.value.empty()) continue;
     std::array<char, kNameBytes> lower;
     const std::string_view name = lowered(field.name, lower);
     if (belongs_to_connection(fields, name)) continue;
+    if (forwarded == kMostForwarded) return Forwarded::kSome;
     ++forwarded;
     if (way == ForwardRules::Way::kPass) {
       into.add_named(name, field.value);
@@ -72,6 +73,7 @@ void forward_headers(const ForwardRules& rules, const http::Fields& fields, cons
     std::array<char, identity::ScopeKey::kDigits> digits;
     into.add_named_copy(name, scope.scoped(caller.tenant_id, caller.user_id, field.value, digits));
   }
+  return Forwarded::kAll;
 }
 
 }  // namespace sluice::proxy

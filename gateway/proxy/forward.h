@@ -37,10 +37,11 @@ class ForwardRules final {
   std::uint32_t letters_ = 0;  // that patterns begin with, one bit a letter: most headers are told by it
 };
 
-// Adds what goes on of `fields`, at most kMostForwarded headers. `connection`: the value of that field; what it names is
-// dropped. Lifetime: as of ReplyHeaders::add: `fields` outlive `into`.
+// Adds what goes on of `fields`, at most kMostForwarded headers, and says whether that was all. What the client's
+// Connection field names is dropped. Lifetime: as of ReplyHeaders::add: `fields` outlive `into`.
 inline constexpr std::size_t kMostForwarded = 16;
-void forward_headers(const ForwardRules& rules, const http::Fields& fields, const policy::Caller& caller,
-                     const identity::ScopeKey& scope, ReplyHeaders& into) noexcept;
+enum class Forwarded : std::uint8_t { kAll, kSome };
+Forwarded forward_headers(const ForwardRules& rules, const http::Fields& fields, const policy::Caller& caller,
+                          const identity::ScopeKey& scope, ReplyHeaders& into) noexcept;
 
 }  // namespace sluice::proxy

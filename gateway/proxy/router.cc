@@ -128,7 +128,9 @@ void Exchange::prepare(upstream::Place& place) {
     request.headers.add_copy("traceparent", {parent.data(), parent.size()});
     if (!trace_state_.empty()) request.headers.add("tracestate", trace_state_);
   }
-  forward_headers(conf_->forward, head_.fields, caller, worker_.scope, request.headers);
+  const Forwarded forwarded = forward_headers(conf_->forward, head_.fields, caller, worker_.scope, request.headers);
+  if (forwarded == Forwarded::kSome && worker_.doubts != nullptr)
+    worker_.doubts->tell_left_out(call_.request_id, kMostForwarded);
   for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
   request.outgoing = {.method = route_.endpoint->method,
                       .path = route_.endpoint->path,

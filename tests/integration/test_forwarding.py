@@ -4,7 +4,7 @@ import json
 import pytest
 
 from fake_model import stream_words, whole_answer
-from harness import Client, chat_body
+from harness import Client, chat_body, until
 
 SCOPED = ["Idempotency-Key", "session-id", "X-Session-Id", "x-session-affinity"]
 
@@ -33,6 +33,17 @@ def test_contract_51_names_that_a_client_chooses_leave_scoped_to_its_user(gatewa
         assert values[0] == values[1] and len(set(values)) == 3, "the same for one user, nobody else's"
     keys = [request.json["prompt_cache_key"] for request in seen]
     assert keys == [request.header("session-id") for request in seen], "what a client calls alike stays alike"
+
+
+def test_headers_beyond_the_bound_are_left_out_and_the_log_says_so_once(make_gateway, fake, mark):
+    gateway = make_gateway()
+    most = [(f"anthropic-{i}", "x") for i in range(16)]
+    assert all(sent(gateway, gateway.ready_key, fake, mark, most).header(name) for name, _ in most)
+    assert "more headers to pass on" not in gateway.process.log
+    for _ in range(4):
+        assert sent(gateway, gateway.ready_key, fake, mark, [*most, ("anthropic-17", "x")]).header("anthropic-17") is None
+    until(lambda: "more headers to pass on" in gateway.process.log, what="the log says so")
+    assert gateway.process.log.count("more headers to pass on") == 1
 
 
 def test_scoped_names_are_the_same_after_a_restart(make_gateway, fake, mark):

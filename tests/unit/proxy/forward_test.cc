@@ -78,7 +78,7 @@ TEST(Forward, IsBounded) {
   http::Fields fields;
   for (int i = 0; i < 100; ++i) fields.add({http::Field::unknown, "anthropic-beta", "b"});
   ReplyHeaders headers;
-  forward_headers(defaults(), fields, {}, identity::ScopeKey(), headers);
+  EXPECT_EQ(forward_headers(defaults(), fields, {}, identity::ScopeKey(), headers), Forwarded::kSome);
   EXPECT_EQ(headers.span().size(), kMostForwarded);
 }
 
