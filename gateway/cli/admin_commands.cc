@@ -17,6 +17,9 @@ struct Command {
   Options& o;
 };
 
+constexpr std::uint32_t kTimeout = 30;           // seconds
+constexpr std::uint32_t kBackupTimeout = 3'600;  // which says nothing until it is whole
+
 enum class Output : std::uint8_t {
   kAnswer,  // a JSON answer, shown to people as a table
   kText,    // what the gateway sends, as it is
@@ -45,13 +48,17 @@ class Commands final {
   // A subcommand with options of its own; once chosen, it runs `action` on them.
   template <class Action>
   Command command(CLI::App& parent, const std::string& name, const std::string& help, Action action,
-                  Output output = Output::kAnswer) {
+                  Output output = Output::kAnswer, std::uint32_t timeout_s = kTimeout) {
     CLI::App* made = parent.add_subcommand(name, help);
     const auto options = std::make_shared<Options>();  // shared: the callback outlives this function
     made->add_option("--socket", options->where.socket, "the gateway's admin socket")->type_name("PATH");
     made->add_option("--config", options->where.config, "the gateway's conf file, which says where its socket is")
         ->type_name("FILE");
     if (output == Output::kAnswer) made->add_flag("--json", options->json, "print JSON");
+    options->timeout_s = timeout_s;
+    made->add_option("--timeout", options->timeout_s, "how many seconds the gateway may take before this gives up")
+        ->check(CLI::Range(1, 86'400))
+        ->capture_default_str();
     made->footer(socket_help());
     made->callback([options, action, &code = exit_code_] {
       Invocation run(*options, code);
@@ -211,8 +218,9 @@ class Commands final {
   }
 
   void add_backup() {
-    const Command backup = command(app_, "backup", "Write a backup of the running gateway: store, agents' CA, seal key",
-                                   [](Invocation& run) { run.backup(); });
+    const Command backup = command(
+        app_, "backup", "Write a backup of the running gateway: store, agents' CA, seal key",
+        [](Invocation& run) { run.backup(); }, Output::kAnswer, kBackupTimeout);
     backup.app.add_option("file", backup.o.name, "the file to write; it must not be there yet")->required();
     command(app_, "resume", "Resume the keys and agents that a restore without its log of revocations has suspended",
             [](Invocation& run) { run.call("POST", "/resume"); });

@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,7 +28,21 @@ class Fd final {
   int fd_;
 };
 
-absl::StatusOr<Fd> connect_to(const FoundSocket& socket) {
+absl::Status silent(std::string_view where, std::chrono::seconds patience) {
+  return absl::DeadlineExceededError(
+      "the gateway on " + std::string(where) + " says nothing for " + std::to_string(patience.count()) +
+      " s: it hangs, is stopped, or needs longer for this; see its log, or give it more with "
+      "--timeout SECONDS. It may still do what it was asked");
+}
+
+// Each wait on `fd` is over after `patience`, that for a full backlog included.
+void bound_waits(int fd, std::chrono::seconds patience) noexcept {
+  const timeval time{.tv_sec = patience.count(), .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+
+absl::StatusOr<Fd> connect_to(const FoundSocket& socket, std::chrono::seconds patience) {
   const std::string where = socket.path + " (" + socket.said_by + ")";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -35,10 +50,12 @@ absl::StatusOr<Fd> connect_to(const FoundSocket& socket) {
     return absl::InvalidArgumentError("the socket path is too long (107 bytes at most): " + where);
   std::memcpy(address.sun_path, socket.path.data(), socket.path.size());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  bound_waits(fd.get(), patience);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
   const int error = errno;
   if (error == EACCES || error == EPERM)
     return absl::PermissionDeniedError("no permission for " + where + "; run this as the user that runs the gateway");
+  if (error == EAGAIN) return silent(socket.path, patience);
   if (error == ENOENT || error == ECONNREFUSED)
     return absl::UnavailableError("no gateway answers on " + where +
                                   "; start one with: sluice serve, or say where it is: --socket PATH or --config FILE");
@@ -46,17 +63,20 @@ absl::StatusOr<Fd> connect_to(const FoundSocket& socket) {
                                 "; say where the gateway is: --socket PATH or --config FILE");
 }
 
-absl::Status send_all(int fd, std::string_view text) {
+bool out_of_time() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+absl::Status send_all(int fd, std::string_view text, const absl::Status& too_late) {
   while (!text.empty()) {
     const ssize_t sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && out_of_time()) return too_late;
     if (sent <= 0) return absl::UnavailableError("the gateway closed the admin connection; see its log");
     text.remove_prefix(static_cast<std::size_t>(sent));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink) {
+absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink, const absl::Status& too_late) {
   http::response_parser<http::string_body> parser;
   parser.body_limit(boost::none);
   parser.eager(true);
@@ -73,6 +93,7 @@ absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink) {
     char chunk[16 * 1024];
     const ssize_t got = ::recv(fd, chunk, sizeof chunk, 0);
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && out_of_time()) return too_late;
     if (got <= 0) return absl::DataLossError("the gateway broke off its answer; see its log, and try again");
     buffer.append(chunk, static_cast<std::size_t>(got));
     boost::system::error_code error;
@@ -93,15 +114,16 @@ absl::StatusOr<ClientAnswer> read_answer(int fd, const Sink& sink) {
 }  // namespace
 
 absl::StatusOr<ClientAnswer> call_admin(const FoundSocket& socket, std::string_view method, std::string_view target,
-                                        const json::object* body, const Sink& sink) {
-  const auto fd = connect_to(socket);
+                                        const json::object* body, std::chrono::seconds patience, const Sink& sink) {
+  const auto fd = connect_to(socket, patience);
   if (!fd.ok()) return fd.status();
   const std::string text = body == nullptr ? std::string() : json::serialize(*body);
   std::string request;
   request.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n");
   request.append("Content-Length: ").append(std::to_string(text.size())).append("\r\n\r\n").append(text);
-  if (absl::Status sent = send_all(fd->get(), request); !sent.ok()) return sent;
-  return read_answer(fd->get(), sink);
+  const absl::Status too_late = silent(socket.path, patience);
+  if (absl::Status sent = send_all(fd->get(), request, too_late); !sent.ok()) return sent;
+  return read_answer(fd->get(), sink, too_late);
 }
 
 std::string url_encode(std::string_view text) {

@@ -1,9 +1,10 @@
-// The command line's end of the admin socket: one request, blocking.
+// The command line's end of the admin socket: one request, which blocks until it is answered or its patience is over.
 #pragma once
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -19,11 +20,11 @@ struct ClientAnswer {
 };
 
 // Errors say what to do: kUnavailable: no gateway answers there; kPermissionDenied: another user's; kDataLoss: the
-// answer broke off. A body goes to `sink` part by part if one is given and the status is 200.
+// answer broke off; kDeadlineExceeded: it was silent for `patience`. A body goes to `sink` part by part if one is given and the status is 200.
 using Sink = std::function<void(std::string_view)>;
 [[nodiscard]] absl::StatusOr<ClientAnswer> call_admin(const FoundSocket& socket, std::string_view method,
                                                       std::string_view target, const json::object* body,
-                                                      const Sink& sink = {});
+                                                      std::chrono::seconds patience, const Sink& sink = {});
 
 // Escapes what may not stand in a path segment or a query value.
 [[nodiscard]] std::string url_encode(std::string_view text);

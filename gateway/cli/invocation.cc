@@ -56,7 +56,7 @@ std::optional<json::value> Invocation::ask(const std::string& method, const std:
                                            const json::object* body) {
   const auto at = socket();
   if (!at) return std::nullopt;
-  const auto answer = call_admin(*at, method, target, body);
+  const auto answer = call_admin(*at, method, target, body, std::chrono::seconds(o.timeout_s));
   if (!answer.ok()) {
     fail({answer.status().message().data(), answer.status().message().size()});
     return std::nullopt;
@@ -92,7 +92,7 @@ void Invocation::list(const std::string& target, std::initializer_list<std::stri
 void Invocation::stream(const std::string& target) {
   const auto at = socket();
   if (!at) return;
-  const auto answer = call_admin(*at, "GET", target, nullptr,
+  const auto answer = call_admin(*at, "GET", target, nullptr, std::chrono::seconds(o.timeout_s),
                                  [](std::string_view part) { std::fwrite(part.data(), 1, part.size(), stdout); });
   std::fflush(stdout);
   if (!answer.ok()) return fail({answer.status().message().data(), answer.status().message().size()});

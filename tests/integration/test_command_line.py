@@ -184,6 +184,19 @@ def test_an_export_of_somebody_unknown_is_refused(make_gateway, whose):
         gateway.cli("audit", "export", "--format", "csv", *known)
 
 
+@pytest.mark.parametrize("command", to_a_gateway())
+def test_a_gateway_that_hangs_is_given_up(tmp_path, command):
+    path = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as hangs:
+        hangs.bind(str(path))
+        hangs.listen(1)
+        ran = sluice(*command.split(), *needed(command), "--socket", path, "--timeout", "1")
+    assert ran.returncode == 1 and len(ran.stderr.splitlines()) == 1
+    assert "says nothing for 1 s" in ran.stderr and "--timeout" in ran.stderr
+    default = re.search(r"--timeout .*?\[(\d+)\]", help_of(command)).group(1)
+    assert default == ("3600" if command == "backup" else "30")
+
+
 def test_every_command_to_a_gateway_prints_json_but_for_those_that_print_text():
     assert {command for command in to_a_gateway() if "--json" not in help_of(command)} == {"metrics", "audit export"}
 

@@ -65,8 +65,8 @@ class RunningGateway {
   }
 
   cli::ClientAnswer call(std::string_view method, std::string_view target, const json::object& body = {}) {
-    const auto answer =
-        cli::call_admin({.path = socket, .said_by = "the test"}, method, target, body.empty() ? nullptr : &body);
+    const auto answer = cli::call_admin({.path = socket, .said_by = "the test"}, method, target,
+                                        body.empty() ? nullptr : &body, std::chrono::seconds(10));
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.ok() ? *answer : cli::ClientAnswer{};
   }

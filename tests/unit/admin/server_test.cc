@@ -231,7 +231,7 @@ TEST_F(AdminTest, AuditIsStreamedWholeAndFiltered) {
     std::string all;
     const auto answer =
         cli::call_admin({.path = gateway.socket, .said_by = "the test"}, "GET", "/audit?format=" + std::string(query),
-                        nullptr, [&](std::string_view part) { all += part; });
+                        nullptr, std::chrono::seconds(10), [&](std::string_view part) { all += part; });
     EXPECT_TRUE(answer.ok()) << answer.status();
     return std::pair(std::ranges::count(all, '\n'), all);
   };
@@ -366,8 +366,8 @@ TEST_F(AdminTest, ANewKeyIsNowhereInMemoryOnceItHasBeenSent) {
 
 TEST(AdminClient, SaysWhatToDoWhenNobodyAnswers) {
   Scratch scratch;
-  const auto answer =
-      cli::call_admin({.path = scratch.file("none.sock"), .said_by = "the test"}, "GET", "/status", nullptr);
+  const auto answer = cli::call_admin({.path = scratch.file("none.sock"), .said_by = "the test"}, "GET", "/status",
+                                      nullptr, std::chrono::seconds(10));
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_NE(std::string(answer.status().message()).find("sluice serve"), std::string::npos);
 }
