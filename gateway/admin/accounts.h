@@ -100,7 +100,8 @@ class Accounts final {
     std::optional<std::vector<std::string>> models;  // given and empty: every model
     Suspension suspension = Suspension::kAsItIs;
   };
-  // All of it or nothing, but for the suspension, which comes last. kFailedPrecondition: the key is revoked, which is for good.
+  // All of it or nothing, but for the suspension, which comes last. kFailedPrecondition: the key is revoked, which is for
+  // good.
   absl::Status update_key(std::uint64_t id, const KeyChange& change);
   // Another secret of the same key, so that limits and budgets go on; the one so far is good for `grace`, one that was
   // replaced before ends now. kFailedPrecondition: revoked.

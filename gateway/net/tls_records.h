@@ -78,8 +78,8 @@ class TlsRecords final {
   // --- content; REQUIRES: speaks() ---
 
   // Opens what was received, as much as there is, `into` takes and `turn` allows. 0: the peer said close_notify.
-  // kWouldBlock: not a whole record is there, or the turn is spent. kClosed: the connection is broken, by the peer's alert, or by its records; then an alert
-  // that says why lies in unsent(). os_code is the alert's number.
+  // kWouldBlock: not a whole record is there, or the turn is spent. kClosed: the connection is broken, by the peer's
+  // alert, or by its records; then an alert that says why lies in unsent(). os_code is the alert's number.
   Result<std::size_t> read(std::span<char> into, Turn& turn) noexcept;
   // The next read() has something to give without more from the socket.
   [[nodiscard]] bool can_read() const noexcept;

@@ -28,7 +28,7 @@ void AnswerWalk::take(std::string_view bytes) {
     if (in_string_) {
       at = through_string(at, end);
     } else {
-      at = skips() ? through_skipped(at, end) : step(at, end);
+      at = skips() ? through_skipped(at, end) : step(at);
     }
   }
   if (capture_ == nullptr) return;
@@ -50,8 +50,7 @@ std::optional<UsageReading> AnswerWalk::told() const noexcept {
 }
 
 // One byte of structure.
-const char* AnswerWalk::step(const char* at, const char* end) {
-  (void)end;
+const char* AnswerWalk::step(const char* at) {
   const char c = *at;
   if (is_space(c)) return at + 1;
   if (depth_ == 0 && c != '{') {

@@ -68,7 +68,7 @@ class AnswerWalk final {
     kStatus
   };
 
-  const char* step(const char* at, const char* end);
+  const char* step(const char* at);
   const char* through_string(const char* at, const char* end) noexcept;
   const char* through_skipped(const char* at, const char* end);
   void note_escape(char escaped) noexcept { string_bytes_ -= escaped == 'u' ? 4 : 1; }

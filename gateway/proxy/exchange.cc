@@ -1,5 +1,14 @@
-// One request, phase by phase. Read run() and phases() first; router.cc, added_members.cc, relay.cc, read_on.cc, models.cc and refuse.cc
-// hold the parts that are longer than a page.
+// One request, phase by phase. Read run() and phases() first. The parts that are longer than a page have files of their
+// own:
+//
+//   router.cc          from a model's name to the head of an answer
+//   added_members.cc   what we add to a call, and take back where a server refuses it
+//   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
+//   read_on.cc         what is read of an answer whose client has left
+//   believe.cc         what is believed of the usage that a server tells
+//   models.cc          GET /v1/models
+//   refuse.cc          errors, and how a call ended
+//   access_line.cc     its line in the log
 #include "proxy/exchange.h"
 
 #include <simdjson.h>

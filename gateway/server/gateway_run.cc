@@ -103,6 +103,7 @@ json::object Gateway::status() {
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(show(address));
   status["addresses"] = std::move(addresses);
+  if (const std::uint16_t port = admin_->metrics_port(); port != 0) status["metrics_port"] = port;
   status["restart_needed"] = json::array(waiting_.begin(), waiting_.end());
   return status;
 }

@@ -133,7 +133,7 @@ void ModelBook::withdrawn(const tunnel::AgentPtr& agent) noexcept {
 }
 
 void ModelBook::remembered(const std::map<std::string, tunnel::Remembered>& by_agent) noexcept {
-  std::vector<upstream::Catalog::Remembered> all;
+  std::vector<upstream::Catalog::LastServed> all;
   all.reserve(by_agent.size());
   for (const auto& [agent, remembered] : by_agent) all.push_back({remembered.models, remembered.tenants});
   catalog_.set_remembered(std::move(all));

@@ -68,7 +68,7 @@ class Catalog::Join final {
         }
       }
     }
-    for (const Remembered& remembered : catalog_.remembered_) {
+    for (const LastServed& remembered : catalog_.remembered_) {
       for (const std::string& model : remembered.models) {
         if (KnownModel* known = find(model)) make_known(*known, remembered.tenants);
       }
@@ -105,7 +105,7 @@ class Catalog::Join final {
  private:
   template <class Visit>
   void for_each_name(const Visit& visit) {
-    for (const Remembered& remembered : catalog_.remembered_) {
+    for (const LastServed& remembered : catalog_.remembered_) {
       for (const std::string& model : remembered.models) visit(model);
     }
     for (const auto& [source, upstream] : catalog_.upstreams_) {

@@ -41,11 +41,11 @@ class Catalog final {
   // Models that are known whoever serves them, because the conf names them. `aliases`: our name → the places' name.
   void set_configured(std::set<std::string> models, std::map<std::string, std::string> aliases);
   // Models last served by agents that may come back.
-  struct Remembered {
+  struct LastServed {
     std::vector<std::string> models;
     std::vector<std::uint64_t> tenants;  // empty: all
   };
-  void set_remembered(std::vector<Remembered> of_agents) { remembered_ = std::move(of_agents); }
+  void set_remembered(std::vector<LastServed> of_agents) { remembered_ = std::move(of_agents); }
 
   struct Joined {
     std::unique_ptr<Models> models;
@@ -71,7 +71,7 @@ class Catalog final {
   std::map<std::string, Agent> agents_;
   std::set<std::string> expected_;  // upstreams that have not listed yet
   std::set<std::string> configured_;
-  std::vector<Remembered> remembered_;
+  std::vector<LastServed> remembered_;
   std::map<std::string, std::string> aliases_;
   std::set<std::string, std::less<>> learned_;  // at the last join
 };

@@ -52,7 +52,7 @@ enum class Supply : std::uint8_t {
   kUnknown,      // no such model
 };
 
-// Thread:   owning worker only, but for wake_one_from_afar().
+// Thread:   owning worker only; another worker's pool reaches it through its loop.
 // Lifetime: outlives every lease and waiter.
 class Pool final {
   struct Waiting {

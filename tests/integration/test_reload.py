@@ -160,9 +160,14 @@ def test_the_metrics_endpoint_moves(make_gateway):
     gateway.write_conf(f'[admin]\nmetrics = "127.0.0.1:{second}"\n')
     gateway.cli("reload")
     assert given(second) and not given(first)
+    assert status(gateway)["metrics_port"] == second
+    gateway.write_conf('[admin]\nmetrics = "127.0.0.1:0"\n')
+    gateway.cli("reload")
+    picked = status(gateway)["metrics_port"]
+    assert given(picked)
     gateway.write_conf("")
     gateway.cli("reload")
-    assert not given(second)
+    assert not given(picked) and "metrics_port" not in status(gateway)
 
 
 def test_more_or_fewer_slots_of_an_upstream_hold_at_once(fake, mark):
