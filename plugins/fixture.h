@@ -8,9 +8,9 @@
 
 namespace sluice::plugins {
 
-struct Records final : ledger::AuditSink {
-  void record(ledger::AuditRecord&& record) noexcept override { all.push_back(record); }
-  std::vector<ledger::AuditRecord> all;
+struct Records final : journal::AuditSink {
+  void record(journal::AuditRecord&& record) noexcept override { all.push_back(record); }
+  std::vector<journal::AuditRecord> all;
 };
 
 class PolicyTest : public ::testing::Test {

@@ -6,7 +6,7 @@
 
 #include "plugins/audit/audit.h"
 #include "plugins/budget/budget.h"
-#include "plugins/journal/journal.h"
+#include "plugins/journal_entry/journal_entry.h"
 #include "plugins/model_access/model_access.h"
 #include "plugins/rate_limit/rate_limit.h"
 
@@ -52,7 +52,7 @@ absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::s
   }
   // Last, so that it journals what all others have admitted, with what they have reserved.
   if (services.journal != nullptr)
-    policies.push_back(make_journal(services, seen.contains("audit") ? Ends::kByAudit : Ends::kByJournal));
+    policies.push_back(make_journal_entry(services, seen.contains("audit") ? Ends::kByAudit : Ends::kByJournal));
   return std::make_unique<policy::Chain>(std::move(policies));
 }
 

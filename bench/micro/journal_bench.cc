@@ -5,25 +5,25 @@
 #include <filesystem>
 
 #include "base/clock.h"
-#include "ledger/journal.h"
+#include "journal/journal.h"
 
 namespace {
 
 using namespace sluice;
 
 // Takes everything and keeps nothing: what is measured is the journal.
-class NoStore final : public ledger::UsageStore {
+class NoStore final : public journal::UsageStore {
  public:
-  absl::Status add(std::span<const ledger::AuditRecord>) override { return absl::OkStatus(); }
+  absl::Status add(std::span<const journal::AuditRecord>) override { return absl::OkStatus(); }
   absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery&) override {
     return std::vector<ledger::UsageSum>{};
   }
-  absl::Status add_seal(const ledger::Seal&) override { return absl::OkStatus(); }
-  absl::StatusOr<std::vector<ledger::Seal>> seals() override { return std::vector<ledger::Seal>{}; }
+  absl::Status add_seal(const journal::Seal&) override { return absl::OkStatus(); }
+  absl::StatusOr<std::vector<journal::Seal>> seals() override { return std::vector<journal::Seal>{}; }
 };
 
-ledger::AuditRecord record_of(std::uint64_t number, std::uint32_t segment) {
-  ledger::AuditRecord record;
+journal::AuditRecord record_of(std::uint64_t number, std::uint32_t segment) {
+  journal::AuditRecord record;
   record.boot_id = 1;
   record.number = number;
   record.tenant_id = record.user_id = record.key_id = 1;
@@ -41,8 +41,8 @@ void BM_JournalCall(benchmark::State& state) {
   SystemClock clock;
   NoStore store;
   {
-    auto journal = ledger::Journal::open(
-        {.dir = dir.string(), .boot_id = 1, .segment_bytes = 64U << 20, .on_full = ledger::Journal::OnFull::kContinue},
+    auto journal = journal::Journal::open(
+        {.dir = dir.string(), .boot_id = 1, .segment_bytes = 64U << 20, .on_full = journal::Journal::OnFull::kContinue},
         clock, &store);
     if (!journal.ok()) return state.SkipWithError("the journal could not be opened");
     std::uint64_t number = 0;

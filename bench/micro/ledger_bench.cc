@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "ledger/journal.h"
+#include "journal/journal.h"
 #include "ledger/ledger.h"
 
 namespace {
@@ -96,10 +96,10 @@ struct JournalBench {
   std::string dir =
       (std::filesystem::temp_directory_path() / ("sluice_bench_journal_" + std::to_string(::getpid()))).string();
   SystemClock clock;
-  std::unique_ptr<ledger::Journal> journal;
+  std::unique_ptr<journal::Journal> journal;
 
   JournalBench() {
-    auto opened = ledger::Journal::open({.dir = dir, .boot_id = 1}, clock, nullptr);
+    auto opened = journal::Journal::open({.dir = dir, .boot_id = 1}, clock, nullptr);
     if (opened.ok()) journal = *std::move(opened);
   }
   ~JournalBench() {
@@ -114,7 +114,7 @@ void BM_JournalAppend(benchmark::State& state) {
   std::uint64_t number = 0, waited = 0;
   for (auto _ : state) {
     const auto admission = bench.journal->admit({.number = ++number, .prompt_estimate = 25, .model = "llama3.1:8b"});
-    if (admission.outcome != ledger::Journal::Admission::Outcome::kJournalled) {
+    if (admission.outcome != journal::Journal::Admission::Outcome::kJournalled) {
       // Faster than segments can be made: nobody serves a million calls a second on a core. Wait outside the count.
       state.PauseTiming();
       while (bench.journal->full()) ::usleep(1'000);
@@ -123,7 +123,7 @@ void BM_JournalAppend(benchmark::State& state) {
       state.ResumeTiming();
       continue;
     }
-    ledger::AuditRecord record;
+    journal::AuditRecord record;
     record.boot_id = 1;
     record.number = number;
     record.admit_segment = admission.segment;

@@ -55,7 +55,7 @@ class Line final {
   bool first_ = true;
 };
 
-json::value labels_of(const ledger::AuditRecord& record) {
+json::value labels_of(const journal::AuditRecord& record) {
   if (auto labels = parse_object(record.labels.view(), 4096)) return std::move(*labels);
   return json::object();
 }
@@ -88,7 +88,7 @@ void append_csv_field(std::string& into, std::string_view field) {
 
 void append_csv_head(std::string& into) { into.append(kColumns).append("\r\n"); }
 
-void append_csv(std::string& into, const ledger::AuditRecord& r) {
+void append_csv(std::string& into, const journal::AuditRecord& r) {
   Line(into)
       .text(format_time(r.began))
       .text(r.request_id)
@@ -123,7 +123,7 @@ void append_csv(std::string& into, const ledger::AuditRecord& r) {
   into += "\r\n";
 }
 
-void append_jsonl(std::string& into, const ledger::AuditRecord& r) {
+void append_jsonl(std::string& into, const journal::AuditRecord& r) {
   const json::object line{{"time", format_time(r.began)},
                           {"request_id", view(r.request_id)},
                           {"boot_id", hex(r.boot_id)},
@@ -164,7 +164,7 @@ absl::StatusOr<std::string> AuditExport::next() {
   if (state_ == State::kStart && format_ == ExportFormat::kCsv) append_csv_head(text);
   const auto page = store_.audit(filter_, place_, kPage);
   if (!page.ok()) return page.status();
-  for (const ledger::AuditRecord& record : page->records)
+  for (const journal::AuditRecord& record : page->records)
     format_ == ExportFormat::kCsv ? append_csv(text, record) : append_jsonl(text, record);
   place_ = page->end;
   state_ = page->records.size() < kPage ? State::kEnd : State::kRunning;

@@ -20,8 +20,8 @@ enum class ExportFormat : std::uint8_t { kCsv, kJsonl };
 void append_csv_field(std::string& into, std::string_view field);
 
 void append_csv_head(std::string& into);
-void append_csv(std::string& into, const ledger::AuditRecord& record);
-void append_jsonl(std::string& into, const ledger::AuditRecord& record);
+void append_csv(std::string& into, const journal::AuditRecord& record);
+void append_jsonl(std::string& into, const journal::AuditRecord& record);
 
 // Thread: the store's. Each next() is one short read, so that a slow receiver holds no transaction open.
 class AuditExport final {

@@ -27,7 +27,7 @@
 #include "ledger/price.h"
 #include "ledger/refusal.h"
 #include "ledger/ticket.h"
-#include "ledger/usage_store.h"
+#include "ledger/usage_sum.h"
 
 namespace sluice::ledger {
 

@@ -73,8 +73,6 @@ struct Ticket {
   Epoch settled_in = 0;
   std::uint64_t counted_output = 0;   // completion tokens that the limits have been charged
   std::int64_t day_us = 0;            // when the budgets' day began that the call is charged to
-  std::uint32_t journal_segment = 0;  // where the journal holds its admit; 0: nowhere
-  std::int64_t next_progress_ns = 0;  // when the journal is told again how far the stream is
   std::uint64_t reserved_prompt = 0;  // tokens
   std::uint64_t reserved_output = 0;  // tokens
   Price price;  // as it was at admission: what is reserved and what is settled are told in one price

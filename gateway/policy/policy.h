@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/usage.h"
+#include "journal/entry.h"
 #include "ledger/refusal.h"
 #include "ledger/ticket.h"
 
@@ -56,6 +57,8 @@ struct Call {
 
   // The ledger's holds for this call; settled and freed exactly once, by the policies that took them.
   ledger::Ticket ticket;
+  // Where the journal holds it: the journal policy's.
+  journal::Entry entry;
 
   static constexpr std::uint32_t kNoModel = 0xffffffff;
 };

@@ -22,7 +22,7 @@ void BudgetLog::threshold_passed(const ledger::ThresholdEvent& event) noexcept {
 }
 
 // What the journal has to say, as lines of the log.
-class Accounting::Told final : public ledger::JournalEvents {
+class Accounting::Told final : public journal::JournalEvents {
  public:
   explicit Told(observe::Log& log) : log_(log) {}
   void journal_full(std::string_view why) noexcept override {
@@ -45,7 +45,7 @@ class Accounting::Told final : public ledger::JournalEvents {
 Accounting::Accounting(std::uint64_t boot_id) : boot_id_(boot_id) {}
 Accounting::~Accounting() = default;
 
-ledger::AuditSink& Accounting::sink() noexcept {
+journal::AuditSink& Accounting::sink() noexcept {
   if (journal_) return *journal_;
   return *queue_;
 }
@@ -54,7 +54,7 @@ std::unique_lock<std::mutex> Accounting::hold_delivery() {
   return journal_ ? journal_->hold_delivery() : queue_->hold_delivery();
 }
 
-void Accounting::each_undelivered(const std::function<void(const ledger::AuditRecord&)>& visit) {
+void Accounting::each_undelivered(const std::function<void(const journal::AuditRecord&)>& visit) {
   if (journal_) return journal_->each_undelivered(visit);
   queue_->each_queued(visit);
 }
@@ -80,13 +80,13 @@ absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Setti
   }
   accounting->store_ = *std::move(store);
   accounting->told_ = std::make_unique<Told>(log);
-  auto journal = ledger::Journal::open(
+  auto journal = journal::Journal::open(
       {.dir = settings.journal_dir(),
        .boot_id = boot_id,
        .segment_bytes = settings.journal.segment,
        .sync = settings.journal.sync,
-       .on_full = settings.journal.on_full == config::OnFull::kRefuse ? ledger::Journal::OnFull::kRefuse
-                                                                      : ledger::Journal::OnFull::kContinue,
+       .on_full = settings.journal.on_full == config::OnFull::kRefuse ? journal::Journal::OnFull::kRefuse
+                                                                      : journal::Journal::OnFull::kContinue,
        .deliver_interval = settings.journal.sink_interval,
        .deliver_batch = settings.journal.sink_batch,
        .keep = std::chrono::duration_cast<std::chrono::hours>(settings.audit.keep)},
@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Setti
   if (!journal.ok()) return journal.status();
   accounting->journal_ = *std::move(journal);
   if (absl::Status delivered = accounting->journal_->deliver(); !delivered.ok()) return delivered;
-  if (const ledger::Recovery& found = accounting->journal_->recovery(); found.segments != 0) {
+  if (const journal::Recovery& found = accounting->journal_->recovery(); found.segments != 0) {
     log.info("journal replayed", {{"segments", found.segments},
                                   {"records", found.records},
                                   {"settled", found.settled},

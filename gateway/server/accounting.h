@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "config/settings.h"
-#include "ledger/journal.h"
+#include "journal/journal.h"
 #include "ledger/ledger.h"
 #include "observe/log.h"
 #include "store/audit_sink.h"
@@ -54,14 +54,14 @@ class Accounting final {
                                                                         observe::Log& log);
   ~Accounting();
 
-  [[nodiscard]] ledger::AuditSink& sink() noexcept;
-  [[nodiscard]] ledger::Journal* journal() noexcept { return journal_.get(); }  // null: the conf turned it off
-  [[nodiscard]] const ledger::Journal* journal() const noexcept { return journal_.get(); }
+  [[nodiscard]] journal::AuditSink& sink() noexcept;
+  [[nodiscard]] journal::Journal* journal() noexcept { return journal_.get(); }  // null: the conf turned it off
+  [[nodiscard]] const journal::Journal* journal() const noexcept { return journal_.get(); }
 
   // While the lock is held no record moves to the store.
   [[nodiscard]] std::unique_lock<std::mutex> hold_delivery();
   // Every end that the store has not taken. REQUIRES: hold_delivery().
-  void each_undelivered(const std::function<void(const ledger::AuditRecord&)>& visit);
+  void each_undelivered(const std::function<void(const journal::AuditRecord&)>& visit);
   [[nodiscard]] std::uint64_t boot_id() const noexcept { return boot_id_; }
 
   // Ends of calls: handed over, in the store, lost for want of room.
@@ -76,7 +76,7 @@ class Accounting final {
   const std::uint64_t boot_id_;
   std::unique_ptr<Told> told_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<ledger::Journal> journal_;
+  std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<store::QueuedAuditSink> queue_;
 };
 

@@ -7,7 +7,7 @@
 #include "base/background.h"
 #include "base/files.h"
 #include "base/version.h"
-#include "ledger/journal.h"
+#include "journal/journal.h"
 
 namespace sluice::server {
 namespace {
@@ -33,10 +33,10 @@ absl::StatusOr<store::BackupParts> backup_parts(const config::Settings& settings
   const std::string& state = settings.server.state_dir;
   if (absl::Status read = add_file(parts, part::kCaKey, state + "/ca-key.pem"); !read.ok()) return read;
   if (absl::Status read = add_file(parts, part::kCaCertificate, state + "/ca-certificate.pem"); !read.ok()) return read;
-  if (ledger::Journal* journal = accounting.journal()) {
-    const std::string key = ledger::Journal::key_path(settings.journal_dir());
+  if (journal::Journal* journal = accounting.journal()) {
+    const std::string key = journal::Journal::key_path(settings.journal_dir());
     if (absl::Status read = add_file(parts, part::kSealKey, key); !read.ok()) return read;
-    const ledger::JournalPosition stored = journal->stored_up_to();
+    const journal::JournalPosition stored = journal->stored_up_to();
     parts[part::kJournalSegment] = std::to_string(stored.segment);
     parts[part::kJournalRecords] = std::to_string(stored.records);
   }

@@ -24,7 +24,7 @@ absl::Status append_past(store::Store& store, Accounting& accounting, ledger::Ep
   const auto sums = store.sums(past.query);
   if (!sums.ok()) return sums.status();
   for (const ledger::UsageSum& sum : *sums) append_states(sum, past.period, past.query.when, into);
-  accounting.each_undelivered([&](const ledger::AuditRecord& record) {
+  accounting.each_undelivered([&](const journal::AuditRecord& record) {
     // A call that was settled in this epoch is charged already.
     if (record.boot_id == accounting.boot_id() && record.settled_in >= epoch) return;
     if (const auto share = share_of(past.query, record)) append_states(*share, past.period, past.query.when, into);

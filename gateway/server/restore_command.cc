@@ -17,8 +17,8 @@
 
 #include "base/files.h"
 #include "config/loader.h"
-#include "ledger/deliver_again.h"
-#include "ledger/verify.h"
+#include "journal/deliver_again.h"
+#include "journal/verify.h"
 #include "server/backup.h"
 #include "server/state_folder.h"
 
@@ -136,18 +136,18 @@ absl::Status Restore::restore_journal() {
   if (key == parts_.end() || !journal_on_) return absl::OkStatus();
   std::error_code ec;
   const bool there = fs::exists(journal_, ec) && !fs::is_empty(journal_, ec);
-  const auto own = there ? ledger::read_seal_key(journal_) : absl::StatusOr<std::string>(absl::NotFoundError(""));
+  const auto own = there ? journal::read_seal_key(journal_) : absl::StatusOr<std::string>(absl::NotFoundError(""));
   if (there && own.ok() && *own != key->second)
     if (absl::Status moved = put_aside(journal_); !moved.ok()) return moved;
   fs::create_directories(journal_, ec);
   if (ec) return absl::UnavailableError("cannot make " + journal_ + ": " + ec.message());
   if (absl::Status given = give_to_owner(journal_); !given.ok()) return given;
   if (!own.ok() || *own != key->second)
-    if (absl::Status written = put(ledger::Journal::key_path(journal_), key->second); !written.ok()) return written;
+    if (absl::Status written = put(journal::Journal::key_path(journal_), key->second); !written.ok()) return written;
   const auto segment = number(part::kJournalSegment), records = number(part::kJournalRecords);
   if (!segment.ok()) return segment.status();
   if (!records.ok()) return records.status();
-  const auto seen = ledger::deliver_again(journal_, {.segment = *segment, .records = *records});
+  const auto seen = journal::deliver_again(journal_, {.segment = *segment, .records = *records});
   if (!seen.ok()) return seen.status();
   given_.raise_to({.tenant = seen->tenant, .user = seen->user, .key = seen->key});
   return absl::OkStatus();

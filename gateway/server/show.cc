@@ -126,7 +126,7 @@ json::array show_models(Workers& workers) {
 }
 
 void show(const Accounting& accounting, json::object& into) {
-  if (const ledger::Journal* journal = accounting.journal())
+  if (const journal::Journal* journal = accounting.journal())
     into["journal"] = {
         {"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
   into["audit"] = {

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "config/loader.h"
-#include "ledger/verify.h"
+#include "journal/verify.h"
 #include "store/sqlite_store.h"
 
 namespace sluice::server {
@@ -45,7 +45,7 @@ int verify_audit(const std::string& conf_path, VerifyOutput output) {
   }
   const auto seals = store::read_seals(loaded.settings.store_path());
   if (!seals.ok()) return fail(seals.status());
-  const auto verified = ledger::verify_journal(loaded.settings.journal_dir(), *seals);
+  const auto verified = journal::verify_journal(loaded.settings.journal_dir(), *seals);
   if (!verified.ok()) return fail(verified.status());
   show(*verified, output);
   return verified->faults.empty() ? 0 : 1;

@@ -34,7 +34,7 @@ QueuedAuditSink::~QueuedAuditSink() {
   ::close(wake_fd_);
 }
 
-void QueuedAuditSink::record(ledger::AuditRecord&& record) noexcept {
+void QueuedAuditSink::record(journal::AuditRecord&& record) noexcept {
   std::uint64_t at = head_.load(std::memory_order_relaxed);
   for (;;) {
     Slot& slot = slots_[at & mask_];
@@ -102,8 +102,8 @@ QueuedAuditSink::Moved QueuedAuditSink::move_batch() noexcept {
   return {.some = had, .stored = !had || store_batch()};
 }
 
-void QueuedAuditSink::each_queued(const std::function<void(const ledger::AuditRecord&)>& visit) const {
-  for (const ledger::AuditRecord& record : batch_) visit(record);
+void QueuedAuditSink::each_queued(const std::function<void(const journal::AuditRecord&)>& visit) const {
+  for (const journal::AuditRecord& record : batch_) visit(record);
   for (std::uint64_t at = tail_.load(std::memory_order_relaxed);; ++at) {
     const Slot& slot = slots_[at & mask_];
     if (slot.turn.load(std::memory_order_acquire) != at + 1) return;

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "ledger/audit_record.h"
+#include "journal/audit_record.h"
 #include "observe/log.h"
 #include "store/store.h"
 
@@ -24,7 +24,7 @@ namespace sluice::store {
 // Thread:   record() from any worker, lock-free, without waiting; counts from any thread; flush() from the control
 //           thread.
 // Lifetime: outlives every worker; the destructor stores what it can within Options::last_try.
-class QueuedAuditSink final : public ledger::AuditSink {
+class QueuedAuditSink final : public journal::AuditSink {
  public:
   struct Options {
     std::size_t capacity = 16'384;  // records; a power of two
@@ -37,7 +37,7 @@ class QueuedAuditSink final : public ledger::AuditSink {
   QueuedAuditSink(std::unique_ptr<Store> store, Options options, observe::Log* log);
   ~QueuedAuditSink() override;
 
-  void record(ledger::AuditRecord&& record) noexcept override;
+  void record(journal::AuditRecord&& record) noexcept override;
 
   enum class Flushed : std::uint8_t { kAll, kNotInTime };
   // Waits until what was recorded before the call has been stored.
@@ -46,7 +46,7 @@ class QueuedAuditSink final : public ledger::AuditSink {
   // While the lock is held no record moves to the store: what is there and what each_queued() shows stays apart.
   [[nodiscard]] std::unique_lock<std::mutex> hold_delivery() { return std::unique_lock(deliver_mutex_); }
   // Every record that the store has not taken. REQUIRES: hold_delivery().
-  void each_queued(const std::function<void(const ledger::AuditRecord&)>& visit) const;
+  void each_queued(const std::function<void(const journal::AuditRecord&)>& visit) const;
 
   [[nodiscard]] std::uint64_t recorded() const noexcept { return accepted_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t stored() const noexcept { return stored_.load(std::memory_order_relaxed); }
@@ -57,7 +57,7 @@ class QueuedAuditSink final : public ledger::AuditSink {
   // A slot is free for position p when turn == p, filled when turn == p + 1.
   struct Slot {
     std::atomic<std::uint64_t> turn{0};
-    ledger::AuditRecord record;
+    journal::AuditRecord record;
   };
   void run() noexcept;
   void take_batch();
@@ -80,7 +80,7 @@ class QueuedAuditSink final : public ledger::AuditSink {
 
   std::mutex deliver_mutex_;  // of the next two, and of slots between tail_ and head_
   std::unique_ptr<Store> store_;
-  std::vector<ledger::AuditRecord> batch_;
+  std::vector<journal::AuditRecord> batch_;
   int wake_fd_;
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -10,7 +10,7 @@
 #include "base/limits.h"
 #include "identity/binding.h"
 #include "identity/sha256.h"
-#include "ledger/audit_record.h"
+#include "journal/audit_record.h"
 
 namespace sluice::store {
 
@@ -105,7 +105,7 @@ struct AuditPlace {
   std::uint64_t number = 0;
 };
 struct AuditPage {
-  std::vector<ledger::AuditRecord> records;  // oldest first
+  std::vector<journal::AuditRecord> records;  // oldest first
   AuditPlace end;
 };
 

@@ -16,7 +16,7 @@ namespace {
   "reasoning_tokens,"                                                                                            \
   " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels, client_request_id"
 
-void bind_record(Statement& add, const ledger::AuditRecord& r) {
+void bind_record(Statement& add, const journal::AuditRecord& r) {
   add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id,
            r.user.view(), r.key_id, r.channel.view(), r.endpoint.view(), r.model.view(), r.model_served.view(),
            r.upstream.view(), r.status, static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source),
@@ -25,9 +25,9 @@ void bind_record(Statement& add, const ledger::AuditRecord& r) {
            r.labels.view(), r.client_request_id.view());
 }
 
-ledger::AuditRecord read_record(const Statement& row) {
+journal::AuditRecord read_record(const Statement& row) {
   using std::chrono::microseconds;
-  ledger::AuditRecord r;
+  journal::AuditRecord r;
   r.boot_id = row.count(0);
   r.number = row.count(1);
   r.request_id = row.text(2);
@@ -64,7 +64,7 @@ ledger::AuditRecord read_record(const Statement& row) {
 
 }  // namespace
 
-absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
+absl::Status SqliteStore::add(std::span<const journal::AuditRecord> records) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
   // A record whose texts were lost (its call was cut off by a crash, or the journal had no room for them) still has the
@@ -85,7 +85,7 @@ absl::Status SqliteStore::add(std::span<const ledger::AuditRecord> records) {
     std::uint64_t tokens = 0, cost_micros = 0;
   };
   std::map<std::tuple<std::int64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::string_view>, Used> used;
-  for (const ledger::AuditRecord& record : records) {
+  for (const journal::AuditRecord& record : records) {
     give_way();
     bind_record(insert, record);
     if (absl::Status done = insert.run(); !done.ok()) return done;
@@ -154,7 +154,7 @@ absl::StatusOr<AuditPage> SqliteStore::audit(const AuditFilter& filter, const Au
   AuditPage page{.records = {}, .end = after};
   while (rows.next()) {
     page.records.push_back(read_record(rows));
-    const ledger::AuditRecord& last = page.records.back();
+    const journal::AuditRecord& last = page.records.back();
     page.end = {.began = last.began, .boot_id = last.boot_id, .number = last.number};
   }
   if (!rows.status().ok()) return rows.status();
@@ -169,7 +169,7 @@ absl::StatusOr<std::size_t> SqliteStore::prune_audit(WallTime before, std::size_
   return database_.changes();
 }
 
-absl::Status SqliteStore::add_seal(const ledger::Seal& seal) {
+absl::Status SqliteStore::add_seal(const journal::Seal& seal) {
   Statement add(database_,
                 "INSERT INTO seals (sequence, records, tokens, cost_micros, mac) VALUES (?,?,?,?,?)"
                 " ON CONFLICT DO NOTHING");
@@ -177,13 +177,13 @@ absl::Status SqliteStore::add_seal(const ledger::Seal& seal) {
       .run();
 }
 
-absl::StatusOr<std::vector<ledger::Seal>> SqliteStore::seals() { return seals_of(database_); }
+absl::StatusOr<std::vector<journal::Seal>> SqliteStore::seals() { return seals_of(database_); }
 
-absl::StatusOr<std::vector<ledger::Seal>> seals_of(Database& database) {
+absl::StatusOr<std::vector<journal::Seal>> seals_of(Database& database) {
   Statement all(database, "SELECT sequence, records, tokens, cost_micros, mac FROM seals ORDER BY sequence");
-  std::vector<ledger::Seal> seals;
+  std::vector<journal::Seal> seals;
   while (all.next()) {
-    ledger::Seal& seal = seals.emplace_back();
+    journal::Seal& seal = seals.emplace_back();
     seal.sequence = all.count(0);
     seal.records = all.count(1);
     seal.tokens = all.count(2);

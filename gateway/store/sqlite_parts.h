@@ -52,12 +52,12 @@ class SqliteStore final : public Store {
   absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) override;
   absl::StatusOr<std::vector<KnownModel>> known_models() override;
 
-  absl::Status add(std::span<const ledger::AuditRecord> records) override;
+  absl::Status add(std::span<const journal::AuditRecord> records) override;
   absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) override;
   absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) override;
   absl::StatusOr<std::size_t> prune_audit(WallTime before, std::size_t limit) override;
-  absl::Status add_seal(const ledger::Seal& seal) override;
-  absl::StatusOr<std::vector<ledger::Seal>> seals() override;
+  absl::Status add_seal(const journal::Seal& seal) override;
+  absl::StatusOr<std::vector<journal::Seal>> seals() override;
 
  private:
   absl::Status fill_models(KeyRecord& key);
@@ -73,7 +73,7 @@ class SqliteStore final : public Store {
 inline constexpr std::string_view kSuspendedByRestore = "suspended_by_restore_us";
 
 // Reads the seals of a database, whose tables may be of any version.
-[[nodiscard]] absl::StatusOr<std::vector<ledger::Seal>> seals_of(Database& database);
+[[nodiscard]] absl::StatusOr<std::vector<journal::Seal>> seals_of(Database& database);
 
 // kNotFound with `message` unless the last statement changed a row.
 [[nodiscard]] inline absl::Status expect_change(const Database& database, const char* message) {

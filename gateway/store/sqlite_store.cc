@@ -44,12 +44,12 @@ absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path, Dura
   return store;
 }
 
-absl::StatusOr<std::vector<ledger::Seal>> read_seals(const std::string& path) {
+absl::StatusOr<std::vector<journal::Seal>> read_seals(const std::string& path) {
   auto database = Database::open(path, kBusyTime, Database::Access::kRead);
   if (!database.ok()) return database.status();
   const auto version = read_version(*database, path);
   if (!version.ok()) return version.status();
-  return *version == 0 ? std::vector<ledger::Seal>() : seals_of(*database);
+  return *version == 0 ? std::vector<journal::Seal>() : seals_of(*database);
 }
 
 }  // namespace sluice::store

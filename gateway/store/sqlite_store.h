@@ -27,6 +27,6 @@ enum class Durability : std::uint8_t {
 // The seals that the file keeps, for who looks at it from outside: a gateway may have it open, and nothing is made,
 // migrated or changed. kUnavailable: it cannot be read; kFailedPrecondition: a newer version wrote it, or it is another
 // program's.
-[[nodiscard]] absl::StatusOr<std::vector<ledger::Seal>> read_seals(const std::string& path);
+[[nodiscard]] absl::StatusOr<std::vector<journal::Seal>> read_seals(const std::string& path);
 
 }  // namespace sluice::store

@@ -16,14 +16,14 @@
 #include <string_view>
 #include <vector>
 
-#include "ledger/usage_store.h"
+#include "journal/usage_store.h"
 #include "store/records.h"
 
 namespace sluice::store {
 
 // Thread:   one at a time: the control thread has a store of its own, the audit sink another. Calls block.
 // Lifetime: views that are passed in are used during the call only.
-class Store : public ledger::UsageStore {
+class Store : public journal::UsageStore {
  public:
   // Opens what the store lies in, and makes or migrates its tables. Before it gave OK, everything else gives
   // kUnavailable; behind it, it does nothing. kUnavailable, kDataLoss: it may be tried again, once the store is back or

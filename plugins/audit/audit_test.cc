@@ -26,7 +26,7 @@ TEST_F(AuditPolicy, WritesWhatIsKnownOfACall) {
   outcome.bytes_out = 99;
   finish(call, outcome);
   ASSERT_EQ(records.all.size(), 1u);
-  const ledger::AuditRecord& record = records.all[0];
+  const journal::AuditRecord& record = records.all[0];
   EXPECT_EQ(record.boot_id, 5u);
   EXPECT_EQ(record.number, 7u);
   EXPECT_EQ(record.request_id, "req_1");

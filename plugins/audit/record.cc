@@ -19,7 +19,7 @@ class LabelWriter final {
   }
 
  private:
-  static constexpr std::size_t kRoom = decltype(ledger::AuditRecord::labels)::capacity();
+  static constexpr std::size_t kRoom = decltype(journal::AuditRecord::labels)::capacity();
 
   bool put(char c) noexcept {
     if (size_ == kRoom) return false;
@@ -50,14 +50,14 @@ class LabelWriter final {
 
 }  // namespace
 
-ledger::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome,
-                                std::uint64_t boot_id) noexcept {
-  ledger::AuditRecord record;
+journal::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome,
+                                 std::uint64_t boot_id) noexcept {
+  journal::AuditRecord record;
   record.boot_id = boot_id;
   record.number = call.number;
   record.began = call.began;
   record.day_us = call.ticket.day_us;
-  record.admit_segment = call.ticket.journal_segment;
+  record.admit_segment = call.entry.admit_segment;
   record.settled_in = call.ticket.settled_in;
   record.tenant_id = call.caller.tenant_id;
   record.user_id = call.caller.user_id;

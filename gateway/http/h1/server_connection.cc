@@ -106,7 +106,7 @@ bool ServerConnection::gone() noexcept {
     }
     s.in.append({scratch().data(), *read});
     wipe(scratch().data(), *read);
-    if (!s.count_held()) break;  // no more is read ahead; the end of the client is then seen by the next write
+    if (!s.count_held()) break;  // [http] buffered_limit is reached: no more in this look
   }
   return s.gone;
 }

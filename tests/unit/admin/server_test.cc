@@ -218,7 +218,7 @@ TEST_F(AdminTest, APairingKeyEndsAfterAQuarterOfAnHour) {
 
 TEST_F(AdminTest, AuditIsStreamedWholeAndFiltered) {
   gateway.good("POST", "/tenants", {{"name", "acme"}});
-  std::vector<ledger::AuditRecord> records(1300);
+  std::vector<journal::AuditRecord> records(1300);
   for (std::size_t i = 0; i < records.size(); ++i) {
     records[i].boot_id = 1;
     records[i].number = i + 1;

@@ -17,8 +17,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct QueuedAuditSinkTest : testing::Test {
-  static ledger::AuditRecord record(std::uint64_t boot, std::uint64_t number) {
-    ledger::AuditRecord r;
+  static journal::AuditRecord record(std::uint64_t boot, std::uint64_t number) {
+    journal::AuditRecord r;
     r.boot_id = boot;
     r.number = number;
     r.tenant = "acme";
@@ -77,8 +77,8 @@ TEST_F(QueuedAuditSinkTest, WhatTheStoreHasAndWhatIsQueuedAreTogetherEveryRecord
     const auto held = sink.hold_delivery();
     std::multiset<std::uint64_t> seen;
     const auto page = *store->audit({}, {}, 1'000);
-    for (const ledger::AuditRecord& stored : page.records) seen.insert(stored.number);
-    sink.each_queued([&](const ledger::AuditRecord& queued) { seen.insert(queued.number); });
+    for (const journal::AuditRecord& stored : page.records) seen.insert(stored.number);
+    sink.each_queued([&](const journal::AuditRecord& queued) { seen.insert(queued.number); });
     ASSERT_EQ(seen.size(), i);
     ASSERT_EQ(std::set<std::uint64_t>(seen.begin(), seen.end()).size(), i);
   }

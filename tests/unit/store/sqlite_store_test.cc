@@ -249,8 +249,8 @@ TEST_F(SqliteStoreTest, ARevokedAgentsModelsAreNotKnownAndItGetsNoCertificate) {
   }
 }
 
-ledger::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_view tenant, std::string_view model) {
-  ledger::AuditRecord r;
+journal::AuditRecord record_of(std::uint64_t number, WallTime began, std::string_view tenant, std::string_view model) {
+  journal::AuditRecord r;
   r.boot_id = 0xfedcba9876543210;
   r.number = number;
   r.began = began;
@@ -285,7 +285,7 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
   ASSERT_TRUE(store->add(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
   const auto page = *store->audit({}, {}, 10);
   ASSERT_EQ(page.records.size(), 1u);
-  const ledger::AuditRecord& r = page.records[0];
+  const journal::AuditRecord& r = page.records[0];
   EXPECT_EQ(r.boot_id, 0xfedcba9876543210u);
   EXPECT_EQ(r.number, 1u);
   EXPECT_EQ(r.began, kNow);
@@ -379,7 +379,7 @@ TEST_F(SqliteStoreTest, UseIsAskedForOneScopeAndPeriod) {
 }
 
 TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {
-  std::vector<ledger::AuditRecord> batch;
+  std::vector<journal::AuditRecord> batch;
   for (std::uint64_t i = 1; i <= 20; ++i)
     batch.push_back(record_of(i, kNow + minutes((i * 7) % 20 / 2), i % 2 ? "acme" : "other", i % 5 ? "qwen" : "llama"));
   ASSERT_TRUE(store->add(batch).ok());
@@ -413,7 +413,7 @@ TEST_F(SqliteStoreTest, AuditIsPagedInOrderOfTimeAndFiltered) {
 
 TEST_F(SqliteStoreTest, ARecordThatLostItsNamesGetsThoseOfItsIds) {
   const auto tenant = add_tenant("acme"), user = add_user(tenant, "ada");
-  std::vector<ledger::AuditRecord> records(3);
+  std::vector<journal::AuditRecord> records(3);
   for (std::size_t i = 0; i < records.size(); ++i) {
     records[i].boot_id = 1;
     records[i].number = i + 1;
@@ -432,7 +432,7 @@ TEST_F(SqliteStoreTest, ARecordThatLostItsNamesGetsThoseOfItsIds) {
 }
 
 TEST_F(SqliteStoreTest, SealsAreKept) {
-  const ledger::Seal seal{.sequence = 7, .records = 10, .tokens = 100, .cost_micros = 1, .mac = hash_of(1)};
+  const journal::Seal seal{.sequence = 7, .records = 10, .tokens = 100, .cost_micros = 1, .mac = hash_of(1)};
   ASSERT_TRUE(store->add_seal(seal).ok());
   ASSERT_TRUE(store->add_seal(seal).ok());
   EXPECT_EQ(*store->seals(), std::vector{seal});

@@ -63,8 +63,8 @@ class FaultyFiles final {
 
 const WallTime kNow{std::chrono::microseconds(1'800'000'000'000'000)};
 
-std::vector<ledger::AuditRecord> batch() {
-  std::vector<ledger::AuditRecord> records(30);
+std::vector<journal::AuditRecord> batch() {
+  std::vector<journal::AuditRecord> records(30);
   for (std::size_t i = 0; i < records.size(); ++i) {
     records[i].boot_id = 1;
     records[i].number = i + 1;

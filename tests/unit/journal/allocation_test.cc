@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <new>
 
-#include "ledger/journal.h"
+#include "journal/journal.h"
 #include "unit/ledger/fixture.h"
 
 namespace {
@@ -54,8 +54,8 @@ TEST_F(Allocations, ACallAllocatesNothingOnceWarm) {
       (std::filesystem::temp_directory_path() / ("sluice_allocations_" + std::to_string(::getpid()))).string();
   std::filesystem::remove_all(dir);
   {
-    auto journal = Journal::open({.dir = dir, .boot_id = 1, .segment_bytes = 8 << 20}, clock, nullptr);
-    ASSERT_TRUE(journal.ok()) << journal.status();
+    auto opened = journal::Journal::open({.dir = dir, .boot_id = 1, .segment_bytes = 8 << 20}, clock, nullptr);
+    ASSERT_TRUE(opened.ok()) << opened.status();
     std::uint64_t before = 0;
     for (std::uint64_t n = 1; n <= 3'000; ++n) {
       if (n == 2) before = allocations;
@@ -64,15 +64,15 @@ TEST_F(Allocations, ACallAllocatesNothingOnceWarm) {
       ASSERT_FALSE(
           ledger.reserve(ticket, kCall, {.prompt = 10, .output_cap = 10'000, .streamed = true}).refusal.refused());
       ASSERT_EQ(ticket.budget_count, 8u);
-      const auto admission = (*journal)->admit(
-          {.number = n, .day_us = ticket.day_us, .price = ticket.price, .stream = true, .model = "m"});
+      const auto admission =
+          (*opened)->admit({.number = n, .day_us = ticket.day_us, .price = ticket.price, .stream = true, .model = "m"});
       for (std::uint64_t counted = 0; counted < 5'000; counted += 500) {
         ledger.count_output(ticket, counted);
         ASSERT_EQ(ledger.extend(ticket, counted), Extended::kGranted);
       }
-      (*journal)->progress(n, admission.segment, 5'000);
+      (*opened)->progress(n, admission.segment, 5'000);
       const Usage usage = measured(10, 5'000);
-      AuditRecord record;
+      journal::AuditRecord record;
       record.boot_id = 1;
       record.number = n;
       record.admit_segment = admission.segment;
@@ -80,7 +80,7 @@ TEST_F(Allocations, ACallAllocatesNothingOnceWarm) {
       record.model = "m";
       ledger.settle(ticket, usage);
       ledger.release_limits(ticket, usage);
-      (*journal)->record(std::move(record));
+      (*opened)->record(std::move(record));
     }
     EXPECT_EQ(allocations - before, 0u);
   }

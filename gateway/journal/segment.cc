@@ -1,4 +1,4 @@
-#include "ledger/segment.h"
+#include "journal/segment.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -14,7 +14,7 @@
 #include "base/background.h"
 #include "base/ids.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 class Fd final {
@@ -305,4 +305,4 @@ bool Segment::published(std::uint64_t end) const noexcept {
   return true;
 }
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -10,12 +10,12 @@
 #include <string>
 
 #include "base/manual_clock.h"
-#include "ledger/deliver_again.h"
-#include "ledger/journal.h"
-#include "ledger/verify.h"
-#include "unit/ledger/memory_store.h"
+#include "journal/deliver_again.h"
+#include "journal/journal.h"
+#include "journal/verify.h"
+#include "unit/journal/memory_store.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace fs = std::filesystem;
 
 // A disk that can be full.
@@ -103,7 +103,7 @@ class JournalTest : public ::testing::Test {
                     .completion_tokens = completion,
                     .reasoning_tokens = 2};
     record.cost_micros = 7;
-    record.settled_in = static_cast<Epoch>(number);
+    record.settled_in = static_cast<ledger::Epoch>(number);
     record.model = "m";
     record.tenant = "acme";
     record.labels = labels;
@@ -127,4 +127,4 @@ class JournalTest : public ::testing::Test {
   std::unique_ptr<Journal> journal;
 };
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -13,11 +13,11 @@
 #include <fstream>
 #include <map>
 
-#include "ledger/journal.h"
+#include "journal/journal.h"
+#include "journal/verify.h"
 #include "ledger/price.h"
-#include "ledger/verify.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -54,7 +54,7 @@ AuditRecord crashed(const OpenCall& call) {
   record.usage.source = UsageSource::kEstimated;
   record.usage.prompt_tokens = call.admit.admit.prompt_estimate;
   record.usage.completion_tokens = stream ? call.completion_tokens : call.admit.admit.reserved_output;
-  record.cost_micros = cost(price_of(call.admit.admit), record.usage);
+  record.cost_micros = ledger::cost(price_of(call.admit.admit), record.usage);
   read_admit_text(call.text, record);
   return record;
 }
@@ -191,4 +191,4 @@ void Journal::remove_old() {
   }
 }
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

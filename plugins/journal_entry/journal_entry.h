@@ -13,6 +13,6 @@ namespace sluice::plugins {
 enum class Ends : std::uint8_t { kByAudit, kByJournal };
 
 // REQUIRES: services.journal.
-[[nodiscard]] std::unique_ptr<policy::Policy> make_journal(const PluginServices& services, Ends ends);
+[[nodiscard]] std::unique_ptr<policy::Policy> make_journal_entry(const PluginServices& services, Ends ends);
 
 }  // namespace sluice::plugins

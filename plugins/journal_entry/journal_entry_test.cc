@@ -7,20 +7,20 @@
 namespace sluice::plugins {
 namespace {
 
-struct Store final : ledger::UsageStore {
-  absl::Status add(std::span<const ledger::AuditRecord> batch) override {
+struct Store final : journal::UsageStore {
+  absl::Status add(std::span<const journal::AuditRecord> batch) override {
     all.insert(all.end(), batch.begin(), batch.end());
     return absl::OkStatus();
   }
   absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery&) override {
     return std::vector<ledger::UsageSum>{};
   }
-  absl::Status add_seal(const ledger::Seal&) override { return absl::OkStatus(); }
-  absl::StatusOr<std::vector<ledger::Seal>> seals() override { return std::vector<ledger::Seal>{}; }
-  std::vector<ledger::AuditRecord> all;
+  absl::Status add_seal(const journal::Seal&) override { return absl::OkStatus(); }
+  absl::StatusOr<std::vector<journal::Seal>> seals() override { return std::vector<journal::Seal>{}; }
+  std::vector<journal::AuditRecord> all;
 };
 
-struct FullDisk final : ledger::JournalDisk {
+struct FullDisk final : journal::JournalDisk {
   int allocate(int fd, std::size_t size_bytes) noexcept override {
     return ++calls > 1 ? ENOSPC : JournalDisk::allocate(fd, size_bytes);
   }
@@ -38,8 +38,8 @@ class JournalPolicy : public PolicyTest {
     journal.reset();
     std::filesystem::remove_all(dir);
   }
-  void open(std::vector<std::string> names, ledger::JournalDisk* disk = nullptr) {
-    auto opened = ledger::Journal::open(
+  void open(std::vector<std::string> names, journal::JournalDisk* disk = nullptr) {
+    auto opened = journal::Journal::open(
         {.dir = dir, .boot_id = 5, .segment_bytes = 64 << 10, .deliver_interval = std::chrono::hours(1)}, clock, &store,
         nullptr, disk);
     ASSERT_TRUE(opened.ok()) << opened.status();
@@ -53,7 +53,7 @@ class JournalPolicy : public PolicyTest {
   std::string dir;
   Store store;
   FullDisk full_disk;
-  std::unique_ptr<ledger::Journal> journal;
+  std::unique_ptr<journal::Journal> journal;
 };
 
 TEST_F(JournalPolicy, EveryAdmittedCallHasItsAdmitAndItsEnd) {
@@ -86,12 +86,12 @@ TEST_F(JournalPolicy, AStreamTellsOnceASecondHowFarItIs) {
   }
   finish(call, completed(10, 100));
   journal.reset();
-  const auto segment = ledger::Segment::open(ledger::Journal::segment_path(dir, 1));
+  const auto segment = journal::Segment::open(journal::Journal::segment_path(dir, 1));
   ASSERT_TRUE(segment.ok());
   int told = 0;
-  ledger::SlotBytes slot;
+  journal::SlotBytes slot;
   for (std::uint64_t i = 0; i < (*segment)->header().records; ++i) {
-    told += (*segment)->read(i, slot) == ledger::Segment::Read::kRecord && slot.kind == ledger::RecordKind::kProgress;
+    told += (*segment)->read(i, slot) == journal::Segment::Read::kRecord && slot.kind == journal::RecordKind::kProgress;
   }
   EXPECT_EQ(told, 4);
 }

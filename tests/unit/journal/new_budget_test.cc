@@ -1,10 +1,13 @@
 // Budgets that are made while calls run: each ended call is in them once, whether it ended before, across or after.
 #include <thread>
 
+#include "journal/usage_store.h"
 #include "unit/ledger/fixture.h"
 
 namespace sluice::ledger {
 namespace {
+
+using journal::AuditRecord;
 
 // What journal and store keep of ended calls, and the way from there to a new budget, as server/restore.cc goes it.
 class NewBudgets : public LedgerTest {

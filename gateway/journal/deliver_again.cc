@@ -1,14 +1,14 @@
-#include "ledger/deliver_again.h"
+#include "journal/deliver_again.h"
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
 
-#include "ledger/segment.h"
-#include "ledger/verify.h"
+#include "journal/segment.h"
+#include "journal/verify.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 void note_ids(const Segment& segment, SeenIds& seen) {
@@ -45,4 +45,4 @@ absl::StatusOr<SeenIds> deliver_again(const std::string& dir, const JournalPosit
   return seen;
 }
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -1,7 +1,7 @@
 // A journal whose disk is full or fails.
-#include "unit/ledger/journal_fixture.h"
+#include "unit/journal/journal_fixture.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 TEST_F(JournalTest, AFullDiskRefusesCallsKeepsRoomForTheirEndsAndRecovers) {
@@ -69,4 +69,4 @@ TEST_F(JournalTest, AFailingSyncIsToldOnce) {
 }
 
 }  // namespace
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -1,10 +1,10 @@
-#include "ledger/journal_record.h"
+#include "journal/journal_record.h"
 
 #include <xxhash.h>
 
 #include <algorithm>
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 // The numbers first, then each text behind its length.
@@ -94,4 +94,4 @@ bool read_text(std::string_view text, AuditRecord& record) noexcept {
   return whole;
 }
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

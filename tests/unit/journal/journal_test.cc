@@ -6,9 +6,9 @@
 #include <random>
 #include <thread>
 
-#include "unit/ledger/journal_fixture.h"
+#include "unit/journal/journal_fixture.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 TEST_F(JournalTest, AnEndReachesTheStoreWithAllItsFields) {
@@ -372,4 +372,4 @@ TEST_F(JournalTest, KillNineLosesNoAppendedRecordAndCountsNoneTwice) {
 }
 
 }  // namespace
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

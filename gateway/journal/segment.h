@@ -14,10 +14,10 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "ledger/journal_record.h"
-#include "ledger/usage_store.h"
+#include "journal/journal_record.h"
+#include "journal/usage_store.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 // What touches the disk, so that a test can fill it.
 // Thread: any.
@@ -118,4 +118,4 @@ class Segment final {
   std::atomic<std::uint64_t> text_tail_{0};           // bytes behind text_begin_
 };
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

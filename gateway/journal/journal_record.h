@@ -53,9 +53,9 @@
 #include <string_view>
 
 #include "base/limits.h"
-#include "ledger/audit_record.h"
+#include "journal/audit_record.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -105,7 +105,7 @@ struct ProgressPart {
 struct [[gnu::packed]] SettlePart {
   Tokens40 prompt, cached, completion, reasoning;
   std::uint64_t cost_micros;
-  Epoch settled_in;
+  ledger::Epoch settled_in;
 };
 
 inline constexpr std::uint8_t kFlagStream = 1;
@@ -149,4 +149,4 @@ inline constexpr std::size_t kMaxTextBytes = 48 + sizeof(AuditRecord);
 // False: not such a text; `record` may be half filled.
 [[nodiscard]] bool read_text(std::string_view text, AuditRecord& record) noexcept;
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -1,4 +1,4 @@
-#include "plugins/journal/journal.h"
+#include "plugins/journal_entry/journal_entry.h"
 
 #include "plugins/audit/record.h"
 
@@ -7,9 +7,9 @@ namespace {
 
 constexpr std::int64_t kProgressNs = 1'000'000'000;  // how far a stream is, once a second
 
-class Journal final : public policy::Policy {
+class JournalEntry final : public policy::Policy {
  public:
-  Journal(const PluginServices& services, Ends ends)
+  JournalEntry(const PluginServices& services, Ends ends)
       : ledger_(services.ledger), journal_(*services.journal), boot_id_(services.boot_id), ends_(ends) {}
   [[nodiscard]] std::string_view name() const noexcept override { return "journal"; }
 
@@ -28,9 +28,9 @@ class Journal final : public policy::Policy {
                                            .stream = call.stream,
                                            .model = call.model,
                                            .request_id = call.request_id});
-    ticket.journal_segment = admission.segment;
-    if (call.stream) ticket.next_progress_ns = ledger::to_ns(ledger_.clock().mono()) + kProgressNs;
-    if (admission.outcome != ledger::Journal::Admission::Outcome::kNoRoom) return policy::Decision::go_on();
+    call.entry.admit_segment = admission.segment;
+    if (call.stream) call.entry.next_progress_ns = ledger::to_ns(ledger_.clock().mono()) + kProgressNs;
+    if (admission.outcome != journal::Journal::Admission::Outcome::kNoRoom) return policy::Decision::go_on();
     policy::Decision decision;
     decision.verdict = policy::Verdict::kRefuse;
     decision.error = self_error(ErrorKind::kUnavailable, "the usage journal has no room");
@@ -41,32 +41,32 @@ class Journal final : public policy::Policy {
   }
 
   [[nodiscard]] policy::Extension progress(policy::Call& call, std::uint64_t completion_tokens) noexcept override {
-    ledger::Ticket& ticket = call.ticket;
-    if (ticket.journal_segment == 0) return policy::Extension::kGranted;
+    journal::Entry& entry = call.entry;
+    if (entry.admit_segment == 0) return policy::Extension::kGranted;
     const std::int64_t now = ledger::to_ns(ledger_.clock().mono());
-    if (now >= ticket.next_progress_ns) {
-      ticket.next_progress_ns = now + kProgressNs;
-      journal_.progress(call.number, ticket.journal_segment, completion_tokens);
+    if (now >= entry.next_progress_ns) {
+      entry.next_progress_ns = now + kProgressNs;
+      journal_.progress(call.number, entry.admit_segment, completion_tokens);
     }
     return policy::Extension::kGranted;
   }
 
   void record(const policy::Call& call, const policy::Outcome& outcome) noexcept override {
-    if (ends_ == Ends::kByJournal && call.ticket.journal_segment != 0)
+    if (ends_ == Ends::kByJournal && call.entry.admit_segment != 0)
       journal_.record(make_record(call, outcome, boot_id_));
   }
 
  private:
   ledger::Ledger& ledger_;
-  ledger::Journal& journal_;
+  journal::Journal& journal_;
   const std::uint64_t boot_id_;
   const Ends ends_;
 };
 
 }  // namespace
 
-std::unique_ptr<policy::Policy> make_journal(const PluginServices& services, Ends ends) {
-  return std::make_unique<Journal>(services, ends);
+std::unique_ptr<policy::Policy> make_journal_entry(const PluginServices& services, Ends ends) {
+  return std::make_unique<JournalEntry>(services, ends);
 }
 
 }  // namespace sluice::plugins

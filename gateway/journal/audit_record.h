@@ -14,7 +14,7 @@
 #include "base/usage.h"
 #include "ledger/ticket.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 struct AuditRecord {
   std::uint64_t boot_id = 0;  // random at each start of the gateway
@@ -24,7 +24,7 @@ struct AuditRecord {
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;  // opaque; 0: none
 
   std::uint32_t admit_segment = 0;  // where the journal holds the admit; 0: it was refused, or there is no journal
-  Epoch settled_in = 0;             // the budgets' epoch in which the call was settled
+  ledger::Epoch settled_in = 0;     // the budgets' epoch in which the call was settled
 
   EndReason end_reason = EndReason::kFault;
   std::uint16_t status = 0;  // as the client saw it; 0: no head was sent
@@ -55,4 +55,4 @@ class AuditSink {
   virtual void record(AuditRecord&& record) noexcept = 0;
 };
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

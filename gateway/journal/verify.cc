@@ -1,4 +1,4 @@
-#include "ledger/verify.h"
+#include "journal/verify.h"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,9 @@
 #include <map>
 #include <optional>
 
-#include "ledger/journal.h"
+#include "journal/journal.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 namespace fs = std::filesystem;
 
@@ -92,4 +92,4 @@ absl::StatusOr<Verified> verify_journal(const std::string& dir, const std::vecto
   return verified;
 }
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

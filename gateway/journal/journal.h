@@ -24,11 +24,12 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "ledger/audit_record.h"
-#include "ledger/segment.h"
-#include "ledger/usage_store.h"
+#include "base/limits.h"
+#include "journal/audit_record.h"
+#include "journal/segment.h"
+#include "journal/usage_store.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 // What the journal has to say to an operator.
 // Thread: the journal's own threads. Views are valid during the call.
@@ -147,6 +148,7 @@ class Journal final : public AuditSink {
   absl::Status lock_and_key();
   void remove_old();
 
+  // The three threads' turns; of delivery and of what it needs: journal_delivery.cc.
   void run(const char* name, std::chrono::milliseconds interval, void (Journal::*turn)());
   void sync_turn();
   void keep_turn();
@@ -211,4 +213,4 @@ class Journal final : public AuditSink {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -1,5 +1,5 @@
 // Journal: what workers do, and the three threads.
-#include "ledger/journal.h"
+#include "journal/journal.h"
 
 #include <unistd.h>
 
@@ -10,9 +10,8 @@
 #include <limits>
 
 #include "base/background.h"
-#include "ledger/price.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 namespace {
 
 // Beside one slot for the end of every call that is open: threads that looked at the same time must all fit.
@@ -271,153 +270,4 @@ void Journal::seal_closed() {
   }
 }
 
-// --- to the store ---
-
-void Journal::deliver_turn() {
-  const absl::Status status = deliver();
-  if (!status.ok() && !std::exchange(store_down_, true) && events_ != nullptr)
-    events_->store_failed(std::string(status.message()));
-  if (status.ok() && std::exchange(store_down_, false) && events_ != nullptr) events_->store_recovered();
-}
-
-AuditRecord Journal::read_end(const Segment& segment, const SlotBytes& slot) {
-  AuditRecord record;
-  (void)read_text(segment.text(slot), record);
-  record.boot_id = slot.boot_id;
-  record.number = slot.number;
-  record.began = WallTime(std::chrono::microseconds(slot.began_us));
-  record.day_us = slot.day_us;
-  record.tenant_id = slot.tenant_id;
-  record.user_id = slot.user_id;
-  record.key_id = slot.key_id;
-  record.admit_segment = slot.admit_segment;
-  record.end_reason = slot.end_reason;
-  record.status = slot.status;
-  record.stream = (slot.flags & kFlagStream) != 0;
-  record.usage = {.source = slot.source,
-                  .prompt_tokens = slot.settle.prompt.value(),
-                  .cached_tokens = slot.settle.cached.value(),
-                  .completion_tokens = slot.settle.completion.value(),
-                  .reasoning_tokens = slot.settle.reasoning.value()};
-  record.cost_micros = slot.settle.cost_micros;
-  record.settled_in = slot.settle.settled_in;
-  return record;
-}
-
-// Reads on from `position` in `kept`: ends into batch_, and which segments' calls were admitted or have ended into
-// `counts_`. Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
-std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed) {
-  SlotBytes slot;
-  constexpr std::uint64_t kSlotsInARow = 256;
-  for (; position < limit && batch_.size() < options_.deliver_batch; ++position) {
-    if (position % kSlotsInARow == 0) give_way();
-    const Segment::Read read = kept.segment->read(position, slot);
-    if (read != Segment::Read::kRecord) {
-      if (!closed) break;
-      continue;  // cut after a crash
-    }
-    if (slot.kind == RecordKind::kAdmit) counts_.push_back({slot.admit_segment, +1});
-    if (slot.kind != RecordKind::kSettle) continue;
-    if (slot.admit_segment != 0) counts_.push_back({slot.admit_segment, -1});
-    if (position >= kept.already) batch_.push_back(read_end(*kept.segment, slot));
-  }
-  return position;
-}
-
-absl::Status Journal::deliver() {
-  const std::lock_guard lock(deliver_mutex_);
-  if (store_ == nullptr) return absl::FailedPreconditionError("no store");
-  for (std::size_t i = first_undelivered_;; ++i) {
-    Kept* kept = nullptr;
-    std::uint64_t limit = 0;
-    bool closed = false;
-    const auto look = [&] {
-      const std::lock_guard inner(segments_mutex_);
-      if (i >= segments_.size()) return false;
-      kept = &segments_[i];
-      closed = kept->age == Kept::Age::kSealed;
-      limit = closed ? kept->records : kept->segment->claimed();
-      return true;
-    };
-    if (!look()) break;
-    while (kept->read < limit) {
-      batch_.clear();
-      counts_.clear();
-      const std::uint64_t read = collect(*kept, kept->read, limit, closed);
-      if (read == kept->read) break;
-      if (!batch_.empty()) {
-        if (absl::Status status = store_->add(batch_); !status.ok()) return status;
-        delivered_.fetch_add(batch_.size(), std::memory_order_relaxed);
-      }
-      kept->read = read;
-      kept->segment->header().delivered_slots = std::max(kept->already, read);
-      count_calls();
-    }
-    if (closed && !kept->seal_stored) {
-      if (absl::Status status = store_->add_seal(kept->seal); !status.ok()) return status;
-      kept->seal_stored = true;
-    }
-  }
-  return retire();
-}
-
-JournalPosition Journal::stored_up_to() {
-  const std::lock_guard lock(deliver_mutex_);
-  const std::lock_guard inner(segments_mutex_);
-  for (std::size_t i = first_undelivered_; i < segments_.size(); ++i) {
-    const Kept& kept = segments_[i];
-    if (kept.age != Kept::Age::kSealed || !kept.seal_stored || kept.read < kept.records)
-      return {.segment = kept.segment->sequence(), .records = std::max(kept.read, kept.already)};
-  }
-  return {.segment = segments_.empty() ? 1 : segments_.back().segment->sequence() + 1, .records = 0};
-}
-
-void Journal::each_undelivered(const std::function<void(const AuditRecord&)>& visit) {
-  for (std::size_t i = first_undelivered_;; ++i) {
-    const Kept* kept = nullptr;
-    std::uint64_t limit = 0;
-    {
-      const std::lock_guard lock(segments_mutex_);
-      if (i >= segments_.size()) return;
-      kept = &segments_[i];
-      limit = kept->age == Kept::Age::kSealed ? kept->records : kept->segment->claimed();
-    }
-    SlotBytes slot;
-    for (std::uint64_t position = std::max(kept->read, kept->already); position < limit; ++position) {
-      if (kept->segment->read(position, slot) == Segment::Read::kRecord && slot.kind == RecordKind::kSettle)
-        visit(read_end(*kept->segment, slot));
-    }
-  }
-}
-
-void Journal::count_calls() {
-  const std::lock_guard lock(segments_mutex_);
-  for (const auto& [sequence, change] : counts_) {
-    const std::uint64_t first = segments_.front().segment->sequence();
-    if (sequence >= first && sequence - first < segments_.size()) segments_[sequence - first].open += change;
-  }
-}
-
-// Marks segments whose every call has ended and is in the store. In order: what a later segment settles must not go
-// before what it settles was read.
-absl::Status Journal::retire() {
-  for (;;) {
-    Kept* kept = nullptr;
-    {
-      const std::lock_guard lock(segments_mutex_);
-      if (first_undelivered_ == segments_.size()) return absl::OkStatus();
-      kept = &segments_[first_undelivered_];
-      if (kept->age != Kept::Age::kSealed || !kept->seal_stored || kept->read < kept->records || kept->open != 0)
-        return absl::OkStatus();
-    }
-    kept->segment->header().state = SegmentState::kDelivered;
-    {
-      const std::lock_guard unmap(unmap_mutex_);
-      kept->segment->unmap();
-    }
-    ++first_undelivered_;
-    remove_old();
-  }
-}
-
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

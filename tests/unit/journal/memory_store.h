@@ -4,9 +4,9 @@
 #include <map>
 #include <mutex>
 
-#include "ledger/usage_store.h"
+#include "journal/usage_store.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 class MemoryStore final : public UsageStore {
  public:
@@ -18,24 +18,25 @@ class MemoryStore final : public UsageStore {
     if (forget_answer) return absl::UnavailableError("the answer was lost");
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<UsageSum>> sums(const UsageQuery& query) override {
+  absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) override {
     const std::lock_guard lock(mutex);
     if (down) return absl::UnavailableError("the store is down");
-    std::map<std::tuple<Scope, std::uint64_t, std::string>, UsageSum> by;
+    std::map<std::tuple<Scope, std::uint64_t, std::string>, ledger::UsageSum> by;
     for (const Scope scope : {Scope::kKey, Scope::kUser, Scope::kTenant, Scope::kModel, Scope::kUserModel}) {
       if (query.scope && *query.scope != scope) continue;
-      UsageQuery of_scope = query;
+      ledger::UsageQuery of_scope = query;
       of_scope.scope = scope;
       for (const auto& [id, record] : records) {
-        const std::optional<UsageSum> share = share_of(of_scope, record);
+        const std::optional<ledger::UsageSum> share = share_of(of_scope, record);
         if (!share) continue;
-        UsageSum& sum = by.try_emplace({scope, share->id, share->model}, UsageSum{scope, share->id, share->model, 0, 0})
-                            .first->second;
+        ledger::UsageSum& sum =
+            by.try_emplace({scope, share->id, share->model}, ledger::UsageSum{scope, share->id, share->model, 0, 0})
+                .first->second;
         sum.tokens += share->tokens;
         sum.cost_micros += share->cost_micros;
       }
     }
-    std::vector<UsageSum> all;
+    std::vector<ledger::UsageSum> all;
     for (auto& [key, sum] : by) all.push_back(sum);
     return all;
   }
@@ -65,4 +66,4 @@ class MemoryStore final : public UsageStore {
   std::atomic<bool> down{false}, forget_answer{false};
 };
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "ledger/journal.h"
+#include "journal/journal.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 // The highest ids that records name.
 struct SeenIds {
@@ -19,4 +19,4 @@ struct SeenIds {
 // Says whose ids stand there. REQUIRES: no gateway uses the directory. Errors: what the disk says, a damaged segment.
 [[nodiscard]] absl::StatusOr<SeenIds> deliver_again(const std::string& dir, const JournalPosition& stored);
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

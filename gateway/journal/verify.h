@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "ledger/usage_store.h"
+#include "journal/usage_store.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
 // Paths of the segments in a journal directory, in order.
 [[nodiscard]] absl::StatusOr<std::vector<std::string>> list_segments(const std::string& dir);
@@ -30,4 +30,4 @@ struct Verified {
 // Errors: what the disk says.
 [[nodiscard]] absl::StatusOr<Verified> verify_journal(const std::string& dir, const std::vector<Seal>& stored);
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -1,9 +1,9 @@
-#include "ledger/usage_store.h"
+#include "journal/usage_store.h"
 
-namespace sluice::ledger {
+namespace sluice::journal {
 
-std::optional<UsageSum> share_of(const UsageQuery& query, const AuditRecord& record) {
-  UsageSum share;
+std::optional<ledger::UsageSum> share_of(const ledger::UsageQuery& query, const AuditRecord& record) {
+  ledger::UsageSum share;
   share.scope = *query.scope;
   share.tokens = record.usage.total();
   share.cost_micros = record.cost_micros;
@@ -27,4 +27,4 @@ std::optional<UsageSum> share_of(const UsageQuery& query, const AuditRecord& rec
   return covered ? std::optional(std::move(share)) : std::nullopt;
 }
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal

@@ -1,5 +1,5 @@
-// What the ledger asks of a store: it takes ended calls in batches, each once, and gives back the sums that budgets
-// start from.
+// What the journal asks of a store: it takes ended calls in batches, each once, and gives back the sums that budgets
+// start from, and the seals.
 #pragma once
 
 #include <absl/status/status.h>
@@ -9,35 +9,16 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "base/limits.h"
-#include "ledger/audit_record.h"
-#include "ledger/period.h"
+#include "journal/audit_record.h"
+#include "ledger/usage_sum.h"
 
-namespace sluice::ledger {
-
-// What one scope has used since a day. Of kModel and kUserModel `model` is set; of kUserModel `id` is the user's.
-struct UsageSum {
-  Scope scope = Scope::kKey;
-  std::uint64_t id = 0;
-  std::string model;
-  std::uint64_t tokens = 0;  // prompt + completion
-  std::uint64_t cost_micros = 0;
-};
-
-// Whose use in which days is asked for.
-struct UsageQuery {
-  Period when{};                 // [begin, end) of the days to which calls were charged
-  std::optional<Scope> scope{};  // nothing: all five, of everybody
-  std::uint64_t id = 0;          // of kKey, kUser, kTenant; of kUserModel the user's, 0: every user
-  std::string model{};           // of kModel, kUserModel
-};
+namespace sluice::journal {
 
 // What an ended call adds to the sums that `query` asks for; nothing: the query does not cover it. REQUIRES:
 // query.scope.
-[[nodiscard]] std::optional<UsageSum> share_of(const UsageQuery& query, const AuditRecord& record);
+[[nodiscard]] std::optional<ledger::UsageSum> share_of(const ledger::UsageQuery& query, const AuditRecord& record);
 
 // The end of one journal segment, in a chain of HMACs.
 struct Seal {
@@ -56,10 +37,10 @@ class UsageStore {
   // tokens and cost to the sums of (day_us, tenant, user, key, model). A batch that comes twice changes nothing.
   [[nodiscard]] virtual absl::Status add(std::span<const AuditRecord> records) = 0;
   // One sum for each scope, id and model that the query covers and that has used something.
-  [[nodiscard]] virtual absl::StatusOr<std::vector<UsageSum>> sums(const UsageQuery& query) = 0;
+  [[nodiscard]] virtual absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) = 0;
   // Idempotent on the sequence.
   [[nodiscard]] virtual absl::Status add_seal(const Seal& seal) = 0;
   [[nodiscard]] virtual absl::StatusOr<std::vector<Seal>> seals() = 0;  // by sequence
 };
 
-}  // namespace sluice::ledger
+}  // namespace sluice::journal
