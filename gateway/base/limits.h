@@ -29,12 +29,20 @@ struct BudgetSpec {
 
 enum class Scope : std::uint8_t { kKey, kUser, kTenant, kModel, kUserModel };
 
-// Micro-dollars per million tokens, for one model.
+// Micro-dollars per million of what a meter of Usage counts, for one model. A price of a part stands in place of the
+// whole's.
 struct Price {
   std::uint64_t prompt = 0;
-  std::uint64_t cached = 0;
+  std::uint64_t cached = 0;  // for the cached part of prompt tokens
   std::uint64_t completion = 0;
-  std::uint64_t reasoning = 0;  // for the reasoning part of completion tokens
+  std::uint64_t reasoning = 0;     // for the reasoning part of completion tokens
+  std::uint64_t cache_write = 0;   // for the part of prompt tokens that was written to a cache
+  std::uint64_t audio_input = 0;   // for the audio part of prompt tokens
+  std::uint64_t audio_output = 0;  // for the audio part of completion tokens
+  std::uint64_t images = 0;
+  std::uint64_t seconds = 0;
+  std::uint64_t characters = 0;
+  std::uint64_t searches = 0;
   bool operator==(const Price&) const = default;
 };
 

@@ -229,9 +229,15 @@ void describe_model(Model& s, Keys& k) {
   k.price("price_prompt", s.price.prompt, "USD per million prompt tokens");
   k.price_like(s.price.prompt, "price_cached", s.price.cached,
                "USD per million cached prompt tokens; left out: price_prompt");
+  k.price_like(s.price.prompt, "price_cache_write", s.price.cache_write,
+               "USD per million prompt tokens that were written to a cache; left out: price_prompt");
+  k.price_like(s.price.prompt, "price_audio_input", s.price.audio_input,
+               "USD per million audio tokens of a prompt; left out: price_prompt");
   k.price("price_completion", s.price.completion, "USD per million completion tokens");
   k.price_like(s.price.completion, "price_reasoning", s.price.reasoning,
                "USD per million reasoning tokens; left out: price_completion");
+  k.price_like(s.price.completion, "price_audio_output", s.price.audio_output,
+               "USD per million audio tokens of an answer; left out: price_completion");
   k.optional_number("rpm", s.limits.requests_per_minute, "requests per minute, of all callers together");
   k.optional_number("tpm", s.limits.tokens_per_minute, "tokens per minute");
   k.optional_number("concurrency", s.limits.concurrency, "calls at once");

@@ -44,7 +44,7 @@ std::optional<UsageReading> AnswerWalk::told() const noexcept {
   if (told && endpoint_.dialect == Dialect::kEmbedding) {
     Usage& usage = told->usage;
     if (usage.prompt_tokens == 0) usage.prompt_tokens = usage.completion_tokens;
-    usage.completion_tokens = usage.reasoning_tokens = 0;
+    usage.completion_tokens = usage.reasoning_tokens = usage.audio_output_tokens = 0;
   }
   return told;
 }

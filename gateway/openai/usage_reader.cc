@@ -24,6 +24,8 @@ enum class Meter : std::uint8_t {
   kBesideRead,     // cache_read_…: beside input_tokens
   kBesideCreated,  // cache_creation_…: beside input_tokens
   kReasoning,
+  kAudioInput,
+  kAudioOutput,
   kCount,
 };
 
@@ -59,6 +61,13 @@ constexpr MeterName kDetailNames[] = {
     {"reasoning", Meter::kReasoning},         {"thinking", Meter::kReasoning},
 };
 
+// Which side details are of, as their name says.
+Meter audio_of(std::string_view details) noexcept {
+  if (details.starts_with("prompt_") || details.starts_with("input_")) return Meter::kAudioInput;
+  if (details.starts_with("completion_") || details.starts_with("output_")) return Meter::kAudioOutput;
+  return Meter::kCount;
+}
+
 // The number in a value of any spelling; none: it is not a count. A fraction is cut off.
 std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
   if (wire::is_string(value)) {
@@ -83,7 +92,7 @@ class Counts final {
   void read_member(const wire::SkimMember& member) noexcept {
     std::array<char, 64> scratch;
     const std::string_view name = wire::plain_name(member.name, scratch);
-    if (name.ends_with("_details")) return read_details(member.value);
+    if (name.ends_with("_details")) return read_details(member.value, audio_of(name));
     if (name.starts_with("cache_read_")) return note(Meter::kBesideRead, member.value);
     if (name.starts_with("cache_creation_")) return note(Meter::kBesideCreated, member.value);
     note(meter_of(name, kMeterNames), member.value);
@@ -96,17 +105,24 @@ class Counts final {
     usage.completion_tokens = of(Meter::kCompletion);
     usage.prompt_tokens = std::max(of(Meter::kPrompt), whole_input());
     usage.cached_tokens = std::max(of(Meter::kCached), of(Meter::kBesideRead));
+    usage.cache_write_tokens = written();
     usage.reasoning_tokens = of(Meter::kReasoning);
     if (total > usage.total()) reading.doubt = place(total - usage.total(), usage);
     if (usage.total() == 0) return std::nullopt;
     usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
+    usage.cache_write_tokens = std::min(usage.cache_write_tokens, usage.prompt_tokens);
+    usage.audio_input_tokens = std::min(of(Meter::kAudioInput), usage.prompt_tokens);
     usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
+    usage.audio_output_tokens = std::min(of(Meter::kAudioOutput), usage.completion_tokens);
     usage.source = UsageSource::kMeasured;
     return reading;
   }
 
  private:
   [[nodiscard]] std::uint64_t of(Meter meter) const noexcept { return counts_[static_cast<std::size_t>(meter)]; }
+  [[nodiscard]] std::uint64_t written() const noexcept {
+    return std::max(of(Meter::kCacheWritten), of(Meter::kBesideCreated));
+  }
   [[nodiscard]] bool said(Meter meter) const noexcept { return said_[static_cast<std::size_t>(meter)]; }
 
   void note(Meter meter, std::string_view value) noexcept {
@@ -118,13 +134,17 @@ class Counts final {
   }
 
   // What details tell is inside of what they are details of; of their own sums nothing is taken.
-  void read_details(std::string_view object) noexcept {
+  void read_details(std::string_view object, Meter audio) noexcept {
     wire::Skimmer skimmer(object);
     if (skimmer.open('{') != wire::Skim::kMember) return;
     std::array<char, 64> scratch;
     wire::SkimMember member;
     while (skimmer.member(member) == wire::Skim::kMember) {
       const std::string_view name = wire::plain_name(member.name, scratch);
+      if (name == "audio_tokens" || name == "audio") {  // OpenAI, LangChain
+        note(audio, member.value);
+        continue;
+      }
       const Meter meter = name.starts_with("cache_read_")       ? Meter::kCached
                           : name.starts_with("cache_creation_") ? Meter::kCacheWritten
                                                                 : meter_of(name, kMeterNames);
@@ -162,7 +182,7 @@ class Counts final {
       return UsageDoubt::kNone;
     }
     const std::uint64_t cached = usage.cached_tokens;
-    const std::uint64_t written = std::max(of(Meter::kCacheWritten), of(Meter::kBesideCreated));
+    const std::uint64_t written = usage.cache_write_tokens;
     for (const std::uint64_t reasoning : {std::uint64_t{0}, usage.reasoning_tokens}) {
       for (const std::uint64_t prompt : {cached, cached + written, written, std::uint64_t{0}}) {
         if (prompt + reasoning != gap) continue;

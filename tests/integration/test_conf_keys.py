@@ -128,6 +128,9 @@ PROOFS = {
     "model.max_output": "test_conf_keys.py::test_a_model_is_called_and_limited_as_the_conf_says",
     "model.price_prompt": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_cached": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_cache_write": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_audio_input": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_audio_output": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_completion": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_reasoning": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.rpm": "test_conf_keys.py::test_a_limit_of_a_model_holds_for_all_callers",
@@ -578,16 +581,21 @@ def test_a_model_is_called_and_limited_as_the_conf_says(gateway_of, fake, mark):
     assert "max_tokens" not in sent and "max_completion_tokens" not in sent, "77 is less than what is left"
 
 
-@pytest.mark.parametrize("key, cost", [("price_prompt", 60), ("price_cached", 40), ("price_completion", 30), ("price_reasoning", 20)])
+PRICES = {"price_prompt": 45, "price_cached": 40, "price_cache_write": 10, "price_audio_input": 5,
+          "price_completion": 22, "price_reasoning": 20, "price_audio_output": 8}
+
+
+@pytest.mark.parametrize("key, cost", PRICES.items())
 def test_each_price_counts_for_its_tokens(gateway_of, fake, mark, key, cost):
-    """100 prompt tokens, 40 of them cached; 50 completion tokens, 20 of them reasoning."""
+    """100 prompt tokens: 40 from a cache, 10 into one, 5 of audio; 50 completion tokens: 20 of reasoning, 8 of audio."""
     def answer(connection):
         connection.answer(200, {"object": "chat.completion", "choices": [], "usage": {
-            "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, "prompt_tokens_details": {"cached_tokens": 40},
-            "completion_tokens_details": {"reasoning_tokens": 20}}})
+            "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+            "prompt_tokens_details": {"cached_tokens": 40, "cache_write_tokens": 10, "audio_tokens": 5},
+            "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 8}}})
 
     fake.on(mark, answer)
-    prices = {"price_prompt": 0, "price_cached": 0, "price_completion": 0, "price_reasoning": 0, key: 1}
+    prices = dict.fromkeys(PRICES, 0) | {key: 1}
     gateway = gateway_of('[[model]]\nname = "fake-model"\n' + "".join(f"{name} = {value}\n" for name, value in prices.items()))
     gateway.wait_models(gateway.ready_key, "fake-model")
     with Client(gateway, gateway.ready_key) as client:

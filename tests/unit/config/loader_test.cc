@@ -68,15 +68,26 @@ budgets = ["tokens:1000000/month", "usd:25.50/day soft"]
   EXPECT_EQ(model.budgets[1], (BudgetSpec{BudgetUnit::kMicroUsd, BudgetPeriod::kDay, 25'500'000, true}));
 }
 
-TEST(Loader, WhatIsCachedOrReasonedCostsAsMuchAsTheRestUnlessAPriceSaysOtherwise) {
+TEST(Loader, APartOfTheTokensCostsAsMuchAsTheRestUnlessAPriceSaysOtherwise) {
   const LoadResult result = load_text(
       "[[model]]\nname = \"plain\"\nprice_prompt = 2.5\nprice_completion = 10\n"
-      "[[model]]\nname = \"own\"\nprice_cached = 1\nprice_prompt = 2.5\nprice_reasoning = 0\nprice_completion = 10\n",
+      "[[model]]\nname = \"own\"\nprice_cached = 1\nprice_prompt = 2.5\nprice_reasoning = 0\nprice_completion = 10\n"
+      "price_cache_write = 3\nprice_audio_input = 40\nprice_audio_output = 80\n",
       "f.toml", {.files = Files::kTrust});
-  EXPECT_EQ(result.settings.models.at(0).price,
-            (Price{.prompt = 2'500'000, .cached = 2'500'000, .completion = 10'000'000, .reasoning = 10'000'000}));
-  EXPECT_EQ(result.settings.models.at(1).price,
-            (Price{.prompt = 2'500'000, .cached = 1'000'000, .completion = 10'000'000, .reasoning = 0}))
+  EXPECT_EQ(result.settings.models.at(0).price, (Price{.prompt = 2'500'000,
+                                                       .cached = 2'500'000,
+                                                       .completion = 10'000'000,
+                                                       .reasoning = 10'000'000,
+                                                       .cache_write = 2'500'000,
+                                                       .audio_input = 2'500'000,
+                                                       .audio_output = 10'000'000}));
+  EXPECT_EQ(result.settings.models.at(1).price, (Price{.prompt = 2'500'000,
+                                                       .cached = 1'000'000,
+                                                       .completion = 10'000'000,
+                                                       .reasoning = 0,
+                                                       .cache_write = 3'000'000,
+                                                       .audio_input = 40'000'000,
+                                                       .audio_output = 80'000'000}))
       << "also in another order, and a zero that is written is free";
 }
 

@@ -114,7 +114,7 @@ TEST_F(Budgets, AllOrNothingOverEveryScope) {
   }
 }
 
-TEST_F(Budgets, MoneyIsChargedByTheFourPrices) {
+TEST_F(Budgets, MoneyIsChargedByThePriceOfEachPart) {
   key_budget({micro_usd(1'000'000)});
   ledger.set_model(
       0, "m",
@@ -132,6 +132,36 @@ TEST_F(Budgets, MoneyIsChargedByTheFourPrices) {
                          .completion_tokens = 100,
                          .reasoning_tokens = 50});
   EXPECT_EQ(key_state().used, 1'500u + 500u + 500u + 600u);
+}
+
+TEST_F(Budgets, EveryMeterHasItsPriceAndNoTokenIsPaidTwice) {
+  constexpr Price kPrice{.prompt = 1'000'000,
+                         .cached = 10'000'000,
+                         .completion = 100'000'000,
+                         .reasoning = 1'000'000'000,
+                         .cache_write = 10'000'000'000,
+                         .audio_input = 100'000'000'000,
+                         .audio_output = 1'000'000'000'000};
+  EXPECT_EQ(cost(kPrice, {.prompt_tokens = 10,
+                          .cached_tokens = 2,
+                          .completion_tokens = 20,
+                          .reasoning_tokens = 3,
+                          .cache_write_tokens = 4,
+                          .audio_input_tokens = 1,
+                          .audio_output_tokens = 5}),
+            3u + 20u + 1'200u + 3'000u + 40'000u + 100'000u + 5'000'000u);
+  EXPECT_EQ(cost(kPrice, {.prompt_tokens = 10, .cached_tokens = 8, .cache_write_tokens = 8, .audio_input_tokens = 8}),
+            80u + 20'000u)
+      << "the parts never come to more than the whole";
+  constexpr Price kCounted{
+      .images = 40'000'000'000, .seconds = 100'000'000, .characters = 15'000'000, .searches = 10'000'000'000};
+  EXPECT_EQ(cost(kCounted, {.images = 2, .seconds = 61, .characters = 7, .searches = 3}),
+            80'000u + 6'100u + 105u + 30'000u);
+  constexpr std::uint64_t kHuge = std::uint64_t{1} << 63;
+  EXPECT_EQ(cost({.prompt = kHuge, .images = kHuge, .seconds = kHuge},
+                 {.prompt_tokens = kHuge, .images = kHuge, .seconds = kHuge}),
+            per_million(kMaxAmount))
+      << "sums stand at the most";
 }
 
 TEST_F(Budgets, AModelWithoutAPriceCostsNoMoney) {

@@ -14,6 +14,11 @@
 namespace sluice::openai {
 namespace {
 
+constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {
+    {"cache_write", &Usage::cache_write_tokens},
+    {"audio_input", &Usage::audio_input_tokens},
+    {"audio_output", &Usage::audio_output_tokens}};
+
 // One line of cases/usage.jsonl.
 struct UsageCase {
   std::string usage;
@@ -35,6 +40,7 @@ std::vector<UsageCase> cases() {
     c.right.cached_tokens = row["cached"];
     c.right.completion_tokens = row["completion"];
     c.right.reasoning_tokens = row["reasoning"];
+    for (const auto& [name, meter] : kRareMeters) (void)row[name].get(c.right.*meter);  // left out: 0
     if (row["doubt"].error() == simdjson::SUCCESS) c.doubt = UsageDoubt::kTotal;
     all.push_back(c);
   }
@@ -49,6 +55,8 @@ void expect_reads(const std::string& usage, const UsageCase& c) {
   EXPECT_EQ(read->usage.cached_tokens, c.right.cached_tokens) << c.why << ": " << usage;
   EXPECT_EQ(read->usage.completion_tokens, c.right.completion_tokens) << c.why << ": " << usage;
   EXPECT_EQ(read->usage.reasoning_tokens, c.right.reasoning_tokens) << c.why << ": " << usage;
+  for (const auto& [name, meter] : kRareMeters)
+    EXPECT_EQ(read->usage.*meter, c.right.*meter) << name << ": " << c.why << ": " << usage;
   EXPECT_EQ(read->doubt, c.doubt) << c.why << ": " << usage;
 }
 
