@@ -22,12 +22,15 @@
 namespace {
 
 sluice::server::PolicyMaker policy_maker() {
-  return {.available = sluice::plugins::available(),
-          .make = [](std::span<const std::string> names, sluice::ledger::Ledger& ledger,
-                     sluice::server::Accounting& accounting, std::uint64_t boot_id) {
-            return sluice::plugins::make_chain(
-                names,
-                {.ledger = ledger, .audit = accounting.sink(), .boot_id = boot_id, .journal = accounting.journal()});
+  return {.known = sluice::plugins::known(),
+          .make = [](const sluice::config::Settings& settings, sluice::ledger::Ledger& ledger,
+                     sluice::server::Accounting& accounting, std::uint64_t boot_id, sluice::policy::KeptState& kept) {
+            return sluice::plugins::make_chain(settings.policies.order, {.ledger = ledger,
+                                                                         .audit = accounting.sink(),
+                                                                         .boot_id = boot_id,
+                                                                         .journal = accounting.journal(),
+                                                                         .kept = &kept,
+                                                                         .tables = settings.policy});
           }};
 }
 

@@ -13,42 +13,39 @@
 namespace sluice::plugins {
 namespace {
 
-struct Entry {
-  std::string_view name;
-  std::unique_ptr<policy::Policy> (*make)(const PluginServices& services);
-};
-
 constexpr std::array kPolicies{
-    Entry{"model_access", make_model_access},
-    Entry{"rate_limit", make_rate_limit},
-    Entry{"budget", make_budget},
-    Entry{"audit", make_audit},
+    PolicyRow{"model_access", make_model_access},
+    PolicyRow{"rate_limit", make_rate_limit},
+    PolicyRow{"budget", make_budget},
+    PolicyRow{"audit", make_audit},
 };
 
-std::string allowed() {
+std::string allowed(std::span<const PolicyRow> table) {
   std::string text;
-  for (const Entry& entry : kPolicies) text.append(text.empty() ? "" : ", ").append(entry.name);
+  for (const PolicyRow& row : table) text.append(text.empty() ? "" : ", ").append(row.name);
   return text;
 }
 
 }  // namespace
 
-std::vector<std::string_view> available() {
-  std::vector<std::string_view> names;
-  for (const Entry& entry : kPolicies) names.push_back(entry.name);
-  return names;
+std::span<const PolicyRow> rows() noexcept { return kPolicies; }
+
+std::vector<config::KnownPolicy> known(std::span<const PolicyRow> table) {
+  std::vector<config::KnownPolicy> known;
+  for (const PolicyRow& row : table) known.push_back({row.name, row.settings_help, row.settings_defaults});
+  return known;
 }
 
 absl::StatusOr<std::unique_ptr<policy::Chain>> make_chain(std::span<const std::string> names,
-                                                          const PluginServices& services) {
+                                                          const PluginServices& services,
+                                                          std::span<const PolicyRow> table) {
   std::vector<std::unique_ptr<policy::Policy>> policies;
   std::set<std::string_view> seen;
   for (const std::string& name : names) {
-    const auto* entry =
-        std::find_if(kPolicies.begin(), kPolicies.end(), [&](const Entry& e) { return e.name == name; });
-    if (entry == kPolicies.end()) return absl::InvalidArgumentError("no policy '" + name + "'; there are " + allowed());
+    const auto row = std::ranges::find(table, name, &PolicyRow::name);
+    if (row == table.end()) return absl::InvalidArgumentError("no policy '" + name + "'; there are " + allowed(table));
     if (!seen.insert(name).second) return absl::InvalidArgumentError("policy '" + name + "' is listed twice");
-    policies.push_back(entry->make(services));
+    policies.push_back(row->make(services));
   }
   // Last, so that it journals what all others have admitted, with what they have reserved.
   if (services.journal != nullptr)

@@ -256,7 +256,8 @@ class Checker final {
       const std::string& name = s_.policies.order[i];
       const std::string at = cat("policies.order[", i, "]");
       if (!seen.insert(name).second) findings_.add(at, cat("policy ", name, " stands here twice"));
-      const std::vector<std::string_view> known(options_.known_policies.begin(), options_.known_policies.end());
+      std::vector<std::string_view> known;
+      for (const KnownPolicy& policy : options_.known_policies) known.push_back(policy.name);
       if (known.empty() || std::find(known.begin(), known.end(), name) != known.end()) continue;
       const std::string_view near = nearest(name, known);
       findings_.add(at,

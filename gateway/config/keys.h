@@ -79,6 +79,16 @@ class Keys {
     value = static_cast<E>(index);
   }
 
+  // The tables [policy.NAME].
+  void policies(std::vector<PolicyTable>& tables) {
+    if (!begin_group("policy")) return;
+    for (PolicyTable& each : tables) {
+      if (!begin_table(each.name().c_str(), each.help())) continue;
+      each.values().describe(*this);
+      end_table();
+    }
+    end_group();
+  }
   template <class T>
   void table(const char* name, T& value, void (*describe)(T&, Keys&), const char* help) {
     if (!begin_table(name, help)) return;
@@ -102,6 +112,9 @@ class Keys {
   // Of the key that is visited now; once for each.
   [[nodiscard]] ReadAt take_read_at() noexcept { return std::exchange(read_at_, ReadAt::kReload); }
 
+  // Tables whose names begin alike: those of the group "policy" are [policy.NAME].
+  virtual bool begin_group(const char* name) = 0;
+  virtual void end_group() = 0;
   virtual bool begin_table(const char* name, const char* help) = 0;
   virtual std::size_t begin_rows(const char* name, std::size_t have, const char* help) = 0;
   virtual bool begin_row(std::size_t index) = 0;

@@ -39,6 +39,9 @@ LoadResult load_text(std::string_view text, const std::string& file_name, const 
   LoadResult result;
   Findings findings(file_name);
   const std::string folder = folder_of(file_name);
+  for (const KnownPolicy& policy : options.known_policies) {
+    if (policy.defaults != nullptr) result.settings.policy.emplace_back(policy);
+  }
   const Syntax syntax = read_toml(text, file_name, folder, result.settings, findings);
   if (result.settings.listeners.empty()) result.settings.listeners.emplace_back();
   // Where the file cannot be parsed, what hangs together is not known either.

@@ -41,7 +41,7 @@ enum class Files : std::uint8_t { kCheck, kTrust };
 
 struct LoadOptions {
   Files files = Files::kCheck;  // whether the files named in it must be readable, and secrets are read
-  std::span<const std::string_view> known_policies{};  // names that [policies] order may hold; empty: not checked
+  std::span<const KnownPolicy> known_policies{};  // that [policies] order may name; none: not checked
 };
 
 struct LoadResult {

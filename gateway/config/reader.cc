@@ -145,15 +145,33 @@ class Reader final : public Keys {
   void finish() { report_unknown(root_, tables_, "table"); }
 
  protected:
-  bool begin_table(const char* name, const char*) override {
+  // Where nothing in the file begins so, there is nothing to read.
+  bool begin_group(const char* name) override {
     tables_.emplace_back(name);
     const toml::node* node = root_.get(name);
     if (node == nullptr) return false;
+    group_ = node->as_table();
+    group_name_ = cat(name, ".");
+    if (group_ == nullptr) findings_.add(position_of(node->source()), cat(name, " holds tables: [", name, ".NAME]"));
+    return group_ != nullptr;
+  }
+  void end_group() override {
+    report_unknown(*group_, group_tables_, "policy with settings");
+    group_ = nullptr;
+    group_name_.clear();
+    group_tables_.clear();
+  }
+
+  bool begin_table(const char* name, const char*) override {
+    (group_ == nullptr ? tables_ : group_tables_).emplace_back(name);
+    const toml::node* node = group_ == nullptr ? root_.get(name) : group_->get(name);
+    if (node == nullptr) return false;
+    const std::string path = cat(group_name_, name);
     if (node->as_table() == nullptr) {
-      findings_.add(position_of(node->source()), cat(name, " is one table: [", name, "]"));
+      findings_.add(position_of(node->source()), cat(path, " is one table: [", path, "]"));
       return false;
     }
-    enter(*node->as_table(), name);
+    enter(*node->as_table(), path);
     return true;
   }
 
@@ -230,7 +248,9 @@ class Reader final : public Keys {
     for (const auto& [key, node] : table) {
       if (std::find(known.begin(), known.end(), key.str()) != known.end()) continue;
       const std::string_view near = nearest(key.str(), known);
-      const std::string hint = near.empty() ? cat("known are: ", join(known, ", ")) : cat("did you mean ", near, "?");
+      const std::string hint = !near.empty()   ? cat("did you mean ", near, "?")
+                               : known.empty() ? "there is none here"
+                                               : cat("known are: ", join(known, ", "));
       const Position at = position_of(key.source().begin ? key.source() : node.source());
       findings_.add(at, cat("unknown ", what, " ", std::string_view(key.str()), "; ", hint));
     }
@@ -239,6 +259,9 @@ class Reader final : public Keys {
   const toml::table& root_;
   const std::string& folder_;
   Findings& findings_;
+  const toml::table* group_ = nullptr;  // null: outside of one
+  std::string group_name_;              // "policy."
+  std::vector<std::string_view> group_tables_;
   const toml::table* table_ = nullptr;
   const toml::array* rows_ = nullptr;
   std::string rows_name_;

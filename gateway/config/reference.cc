@@ -56,8 +56,13 @@ class Writer final : public Keys {
   }
 
  protected:
+  bool begin_group(const char* name) override {
+    group_ = cat(name, ".");
+    return true;
+  }
+  void end_group() override { group_.clear(); }
   bool begin_table(const char* name, const char* help) override {
-    out_ += cat("\n# ", help, "\n", "[", name, "]\n");
+    out_ += cat("\n# ", help, "\n", "[", group_, name, "]\n");
     return true;
   }
   std::size_t begin_rows(const char* name, std::size_t have, const char* help) override {
@@ -80,7 +85,7 @@ class Writer final : public Keys {
     line(key, cat("[", join(shown, ", "), "]"), help);
   }
 
-  std::string out_ = kOpening;
+  std::string out_ = kOpening, group_;
   const char* prefix_ = "";
 };
 

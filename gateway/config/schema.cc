@@ -268,6 +268,7 @@ void describe(Settings& s, Keys& k) {
   k.rows("upstream", s.upstreams, describe_upstream,
          "A model server that the gateway calls itself. Repeat the table for more.");
   k.rows("model", s.models, describe_model, "What is known of a model beyond its name. Repeat the table for more.");
+  k.policies(s.policy);
 }
 
 }  // namespace sluice::config

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "config/policy_table.h"
 
 namespace sluice::config {
 
@@ -259,6 +260,7 @@ struct Settings {
   Policies policies;
   std::vector<Upstream> upstreams;  // [[upstream]]
   std::vector<Model> models;        // [[model]]
+  std::vector<PolicyTable> policy;  // [policy.NAME]: one for each policy that has settings
   bool operator==(const Settings&) const = default;
 
   // Where things are, with the defaults that hang on state_dir filled in.

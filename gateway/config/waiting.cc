@@ -43,8 +43,13 @@ class StartValues final : public Keys {
   }
 
  protected:
+  bool begin_group(const char* name) override {
+    group_ = cat(name, ".");
+    return true;
+  }
+  void end_group() override { group_.clear(); }
   bool begin_table(const char* name, const char*) override {
-    table_ = name;
+    table_ = cat(group_, name);
     return true;
   }
   std::size_t begin_rows(const char* name, std::size_t have, const char*) override {
@@ -60,7 +65,7 @@ class StartValues final : public Keys {
     if (take_read_at() == ReadAt::kStart) values_.emplace_back(cat(table_, ".", key), std::move(value));
   }
 
-  const char* table_ = "";
+  std::string group_, table_;
   std::vector<Value> values_;
 };
 

@@ -4,8 +4,20 @@
 
 namespace sluice::policy {
 
-Chain::Chain(std::vector<std::unique_ptr<Policy>> policies) : policies_(std::move(policies)) {}
+Chain::Chain(std::vector<std::unique_ptr<Policy>> policies) : policies_(std::move(policies)) {
+  for (const auto& policy : policies_) {
+    if (policy->asks_at_arrival()) at_arrival_.push_back(policy.get());
+  }
+}
 Chain::~Chain() = default;
+
+Decision Chain::arrive(const Peer& peer) const noexcept {
+  for (Policy* policy : at_arrival_) {
+    Decision decision = policy->arrive(peer);
+    if (decision.verdict == Verdict::kRefuse) return decision;
+  }
+  return Decision::go_on();
+}
 
 Decision Chain::admit(Call& call, std::size_t& admitted) const noexcept {
   for (admitted = 0; admitted < policies_.size();) {
@@ -33,8 +45,8 @@ void Chain::record(const Call& call, const Outcome& outcome) const noexcept {
   for (const auto& policy : policies_) policy->record(call, outcome);
 }
 
-void Chain::authentication_failed(std::string_view client_ip) const noexcept {
-  for (const auto& policy : policies_) policy->authentication_failed(client_ip);
+void Chain::authentication_failed(const Peer& peer, CredentialFailure failure) const noexcept {
+  for (const auto& policy : policies_) policy->authentication_failed(peer, failure);
 }
 
 }  // namespace sluice::policy

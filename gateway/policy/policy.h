@@ -1,9 +1,11 @@
-// What a policy is: it sees what a call is, never what it says, and decides whether it may go on.
+// What a policy is: it sees where a request comes from and what a call is, never what it says, and decides whether it
+// may go on.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,6 +21,21 @@
 #include "ledger/ticket.h"
 
 namespace sluice::policy {
+
+// Where a request comes from, before anybody knows who sends it.
+// Lifetime: of the request. In memory alone: records and logs hold Call::client_ip.
+struct Peer {
+  std::string_view address;   // the client's, whole: "203.0.113.7", "2001:db8::7"
+  std::string_view listener;  // as the conf has it: "0.0.0.0:8443"
+};
+
+// What was wrong with a credential, or with the lack of one.
+enum class CredentialFailure : std::uint8_t {
+  kMissing,    // the request carries no key
+  kMalformed,  // two keys that differ, or a scheme other than Bearer
+  kWrong,      // a key that is unknown, mistyped, expired or revoked
+  kPairing,    // an agent's pairing key that is unknown, used or expired
+};
 
 // Who calls, by opaque ids and by dense indexes for the ledger's counters. Names are for people who read audit records.
 struct Caller {
@@ -98,6 +115,13 @@ class Policy {
  public:
   virtual ~Policy() = default;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  // Whether arrive() is to be asked; once, when the chain is made.
+  [[nodiscard]] virtual bool asks_at_arrival() const noexcept { return false; }
+  // A request has come, or an agent that asks to be paired; who it is has not been looked at.
+  [[nodiscard]] virtual Decision arrive(const Peer& peer) noexcept {
+    (void)peer;
+    return Decision::go_on();
+  }
   [[nodiscard]] virtual Decision admit(Call& call) noexcept = 0;
   // `completion_tokens` have been counted so far in a running stream.
   [[nodiscard]] virtual Extension progress(Call& call, std::uint64_t completion_tokens) noexcept {
@@ -108,8 +132,27 @@ class Policy {
   // One record per call of a known caller, also of one that was refused or at fault: after finish(), in the chain's
   // order, once.
   virtual void record(const Call& call, const Outcome& outcome) noexcept { (void)call, (void)outcome; }
-  // Somebody showed a credential that was refused. `client_ip` is truncated.
-  virtual void authentication_failed(std::string_view client_ip) noexcept { (void)client_ip; }
+  // A request that had arrived was refused for its credential.
+  virtual void authentication_failed(const Peer& peer, CredentialFailure failure) noexcept {
+    (void)peer, (void)failure;
+  }
+};
+
+// What policies keep beyond the conf that made them: a reload makes new policies, and each finds its state again.
+// Thread:   control thread. What it holds is used by any worker: immutable or atomic, like a policy.
+// Lifetime: outlives every chain.
+class KeptState final {
+ public:
+  // The state of the policy `name`, made at the first call. REQUIRES: one type for each name.
+  template <class T>
+  [[nodiscard]] std::shared_ptr<T> of(const std::string& name) {
+    std::shared_ptr<void>& kept = kept_[name];
+    if (kept == nullptr) kept = std::make_shared<T>();
+    return std::static_pointer_cast<T>(kept);
+  }
+
+ private:
+  std::map<std::string, std::shared_ptr<void>> kept_;  // shared: with chains that running calls keep
 };
 
 // The policies of one conf, in order.
@@ -118,15 +161,18 @@ class Chain final {
  public:
   explicit Chain(std::vector<std::unique_ptr<Policy>> policies);
   ~Chain();
+  // Runs arrive() until one refuses.
+  [[nodiscard]] Decision arrive(const Peer& peer) const noexcept;
   // Runs admit() until one refuses. `admitted` tells finish() how far it came.
   [[nodiscard]] Decision admit(Call& call, std::size_t& admitted) const noexcept;
   [[nodiscard]] Extension progress(Call& call, std::uint64_t completion_tokens) const noexcept;
   void finish(Call& call, const Outcome& outcome, std::size_t admitted) const noexcept;
   void record(const Call& call, const Outcome& outcome) const noexcept;
-  void authentication_failed(std::string_view client_ip) const noexcept;
+  void authentication_failed(const Peer& peer, CredentialFailure failure) const noexcept;
 
  private:
   std::vector<std::unique_ptr<Policy>> policies_;
+  std::vector<Policy*> at_arrival_;  // those of them that ask there: normally none, and it costs nothing
 };
 
 }  // namespace sluice::policy

@@ -26,6 +26,7 @@ Exchange::Exchange(Worker& worker, http::Incoming& client, const Arrival& arriva
       client_(client),
       head_(client.head()),
       cors_(arrival.cors),
+      peer_(arrival.peer),
       conf_(worker.conf),
       wake_(worker.loop),
       holding_(&worker.held) {
@@ -56,6 +57,7 @@ Task<void> Exchange::run() {
 }
 
 Task<Status> Exchange::phases() {
+  SLUICE_CO_TRY(arrive());
   SLUICE_CO_TRY(match());
   SLUICE_CO_TRY(identify());
   if (route_.endpoint->dialect == openai::Dialect::kNone) co_return co_await answer_models();
@@ -65,6 +67,14 @@ Task<Status> Exchange::phases() {
   SLUICE_CO_TRY(admit());
   SLUICE_CO_TRY(co_await send());
   co_return co_await relay();
+}
+
+// May it come in? Before anything is read of it.
+Status Exchange::arrive() {
+  decision_ = conf_->chain->arrive(peer_);
+  if (decision_.verdict == policy::Verdict::kGoOn) return ok();
+  worker_.metrics.refused(decision_.error.kind);
+  return decision_.error;
 }
 
 // Which endpoint is it?
@@ -78,16 +88,8 @@ Status Exchange::match() {
 
 // Who is it? Before the body, so that a stranger cannot make us read one.
 Status Exchange::identify() {
-  const Result<std::string_view> credential = find_credential(head_.fields);
-  if (!credential) return credential.error();
-  const Result<const identity::Key*> key = worker_.directory.find(*credential, call_.began);
-  if (!key) {
-    if (key.error().kind == ErrorKind::kInvalidKey) {
-      worker_.metrics.unauthorized();
-      conf_->chain->authentication_failed(call_.client_ip);
-    }
-    return key.error();
-  }
+  const Result<const identity::Key*> key = find_key();
+  if (!key) return key.error();
   key_ = running_.key = *key;
   const identity::User& user = *key_->user;
   call_.caller = {.tenant_id = user.tenant->id,
@@ -102,6 +104,23 @@ Status Exchange::identify() {
   read_labels();
   read_trace();
   return ok();
+}
+
+Result<const identity::Key*> Exchange::find_key() {
+  const auto failed = [this](const Error& error, policy::CredentialFailure failure) {
+    conf_->chain->authentication_failed(peer_, failure);
+    return error;
+  };
+  const Result<std::string_view> credential = find_credential(head_.fields);
+  if (!credential) {
+    const bool none = credential.error().kind == ErrorKind::kNoKey;
+    return failed(credential.error(),
+                  none ? policy::CredentialFailure::kMissing : policy::CredentialFailure::kMalformed);
+  }
+  const Result<const identity::Key*> key = worker_.directory.find(*credential, call_.began);
+  if (key || key.error().kind != ErrorKind::kInvalidKey) return key;
+  worker_.metrics.unauthorized();
+  return failed(key.error(), policy::CredentialFailure::kWrong);
 }
 
 // What the client calls this request, for its logs and ours. A header may hold any byte, an id visible ones.

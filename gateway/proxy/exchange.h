@@ -22,7 +22,8 @@ namespace sluice::proxy {
 // Lifetime: what it points to outlives the exchange.
 struct Arrival {
   std::string_view address;  // truncated: "203.0.113.0" (/24) or "2001:db8:1::" (/48)
-  const Cors& cors;          // of the listener
+  policy::Peer peer{};
+  const Cors& cors;  // of the listener
 };
 
 // How long a call waits: for any place that serves its model, and for a slot where all are taken.
@@ -76,8 +77,10 @@ class Exchange final {
  private:
   // The phases, in order. An Error ends the exchange; run() gives it to the client.
   Task<Status> phases();
+  Status arrive();
   Status match();
   Status identify();
+  Result<const identity::Key*> find_key();
   void read_client_id();
   void read_labels();
   void read_trace();
@@ -172,6 +175,7 @@ class Exchange final {
   http::Incoming& client_;
   const http::RequestHead& head_;
   const Cors& cors_;
+  const policy::Peer peer_;
   std::shared_ptr<const Conf> conf_;
   net::Signal wake_;
   RunningCall running_;

@@ -102,7 +102,7 @@ struct Worker {
   std::list<RunningCall*> running;
   Doubts* doubts = nullptr;  // shared by all workers; null: nobody hears of them. Set by server/
   // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
-  std::function<Task<Status>(http::Incoming&)> own_paths;
+  std::function<Task<Status>(http::Incoming&, const policy::Peer&)> own_paths;
 };
 
 }  // namespace sluice::proxy

@@ -186,7 +186,7 @@ class Checker final {
 
 config::LoadResult load_checked(const std::string& conf_path, const PolicyMaker& policies, CheckFor who) {
   config::LoadResult found =
-      config::load_file(conf_path, {.files = config::Files::kCheck, .known_policies = policies.available});
+      config::load_file(conf_path, {.files = config::Files::kCheck, .known_policies = policies.known});
   if (found.good()) Checker(found, who).run();
   return found;
 }

@@ -35,6 +35,7 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
                                                                          const config::Listener& listener,
                                                                          const net::ServerTls* tls) {
   auto front = std::make_shared<FrontSettings>();
+  front->listener = listener.address;
   front->tls = listener.transport == config::Transport::kTls;
   front->tunnels = listener.tunnels && front->tls;
   front->handshake_time = settings.tls.handshake_time;

@@ -78,7 +78,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
   http::h1::ServerConnection client(std::move(stream), limits);
   Connection connection{.http = &client};
   const auto position = connections_.insert(connections_.end(), &connection);
-  std::string address = net::truncated(peer);
+  std::string address = net::truncated(peer), whole_address = peer.to_string();
   worker_.log.debug("connection opened", {{"client", address}, {"worker", worker_.loop.index()}});
   const bool forwarded = settings.trust_forwarded_for.contain(peer);
   for (;;) {
@@ -90,9 +90,11 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
     if (forwarded) {
       const auto origin = net::forwarded_for((*head)->fields["x-forwarded-for"], settings.trust_forwarded_for);
       address = net::truncated(origin.value_or(peer));
+      whole_address = origin.value_or(peer).to_string();
     }
     connection.busy = true;
-    const proxy::Arrival arrival{.address = address, .cors = settings.cors};
+    const proxy::Arrival arrival{
+        .address = address, .peer = {.address = whole_address, .listener = settings.listener}, .cors = settings.cors};
     co_await serve_request(client, arrival);
     connection.busy = false;
     if (draining_ || !client.keeps_alive()) break;
@@ -105,7 +107,7 @@ Task<void> Front::serve_requests(std::unique_ptr<net::Stream> stream, const Fron
 // Of its own, so that an idle connection does not hold an exchange's memory.
 Task<void> Front::serve_request(http::Incoming& client, const proxy::Arrival& arrival) {
   if (client.head().path.starts_with(kOwnPaths) && worker_.own_paths) {
-    (void)co_await worker_.own_paths(client);
+    (void)co_await worker_.own_paths(client, arrival.peer);
     co_return;
   }
   proxy::Exchange exchange(worker_, client, arrival);

@@ -17,6 +17,7 @@ namespace sluice::server {
 
 // How connections of one listener are treated. Immutable; a reload makes a new one.
 struct FrontSettings {
+  std::string listener;  // its address, as the conf has it
   bool tls = true;
   bool tunnels = true;                // agents may dial here
   net::Networks proxy_protocol;       // peers whose connections begin with a PROXY header

@@ -207,7 +207,9 @@ void Gateway::start_tunnels() {
       if (!directory_.is_loaded()) return stream->close();  // it will dial again; refused, it would seem revoked
       registry_->accept(i, std::move(stream));
     });
-    worker.worker().own_paths = [this, &worker](http::Incoming& client) { return desk_->serve(worker.loop(), client); };
+    worker.worker().own_paths = [this, &worker](http::Incoming& client, const policy::Peer& peer) {
+      return desk_->serve(worker.worker(), client, peer);
+    };
     worker.set_closing([this, i] { return registry_->close(i); });
   }
 }

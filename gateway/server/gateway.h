@@ -84,6 +84,7 @@ class Gateway final : private admin::GatewayControl {
 
   const std::string conf_path_;
   const PolicyMaker& policies_;
+  policy::KeptState kept_;
   const config::Settings started_with_;
   config::Settings settings_;                // of the last reload
   std::vector<std::string> waiting_;         // keys whose change waits for a restart

@@ -16,7 +16,7 @@ namespace sluice::server {
 // Without the store no call is admitted, so there is nothing for policies to do.
 absl::StatusOr<std::shared_ptr<const policy::Chain>> Gateway::make_chain() {
   if (!accounting_) return std::make_shared<const policy::Chain>(std::vector<std::unique_ptr<policy::Policy>>());
-  return policies_.make(settings_.policies.order, ledger_, *accounting_, boot_id_);
+  return policies_.make(settings_, ledger_, *accounting_, boot_id_, kept_);
 }
 
 // What is to be installed for connections to come; nothing where it serves already, or where no listener speaks TLS.

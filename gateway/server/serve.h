@@ -5,11 +5,10 @@
 
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "config/settings.h"
 #include "ledger/ledger.h"
 #include "policy/policy.h"
 #include "server/accounting.h"
@@ -18,9 +17,11 @@ namespace sluice::server {
 
 // What main gives: the policies that exist, which nobody else sees.
 struct PolicyMaker {
-  std::vector<std::string_view> available;
-  std::function<absl::StatusOr<std::unique_ptr<policy::Chain>>(
-      std::span<const std::string> names, ledger::Ledger& ledger, Accounting& accounting, std::uint64_t boot_id)>
+  std::vector<config::KnownPolicy> known;
+  // Of those that [policies] order names, with their settings, and what each has kept since the start.
+  std::function<absl::StatusOr<std::unique_ptr<policy::Chain>>(const config::Settings& settings, ledger::Ledger& ledger,
+                                                               Accounting& accounting, std::uint64_t boot_id,
+                                                               policy::KeptState& kept)>
       make;
 };
 

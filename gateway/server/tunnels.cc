@@ -79,11 +79,15 @@ struct PairingDesk::Errand {
   bool waiting = true;  // on the worker; nobody listens any more once it is false
 };
 
-Task<Status> PairingDesk::serve(net::Loop& loop, http::Incoming& client) {
+Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer) {
+  net::Loop& loop = worker.loop;
+  const std::shared_ptr<const policy::Chain> chain = worker.conf->chain;  // shared: a reload may replace it meanwhile
   const http::RequestHead& head = client.head();
   if (head.path != kPairPath || head.method != http::Verb::post)
     co_return co_await proxy::answer_error(
         client, client_error(ErrorKind::kNotFound, "there is nothing here but POST /.sluice/v1/pair"));
+  if (const policy::Decision decision = chain->arrive(peer); decision.verdict == policy::Verdict::kRefuse)
+    co_return co_await proxy::answer_error(client, decision.error, decision.message);
   Buffer body;
   PairingBody reserve(held_);
   const net::Deadline until = net::Deadline::after(client.head_time());
@@ -112,6 +116,8 @@ Task<Status> PairingDesk::serve(net::Loop& loop, http::Incoming& client) {
   });
   (void)co_await errand->done.wait(net::Deadline::after(kPairTime));
   errand->waiting = false;
+  if (absl::IsPermissionDenied(errand->paired.status()))
+    chain->authentication_failed(peer, policy::CredentialFailure::kPairing);
   if (!errand->paired.ok())
     co_return co_await proxy::answer_error(client, error_of(errand->paired.status()), text_of(errand->paired.status()));
   log_paired(errand->paired->agent_id);

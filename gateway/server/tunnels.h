@@ -47,7 +47,7 @@ class PairingDesk final {
  public:
   PairingDesk(net::Loop& control, admin::Agents& agents, HeldBytes& held, observe::Log& log) noexcept
       : control_(control), agents_(agents), held_(held), log_(log) {}
-  Task<Status> serve(net::Loop& loop, http::Incoming& client);
+  Task<Status> serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer);
 
  private:
   struct Errand;

@@ -83,7 +83,7 @@ TEST(Registry, NamesWhatIsWrong) {
   EXPECT_NE(make_chain(unknown, services).status().message().find("there are model_access, rate_limit, budget, audit"),
             absl::string_view::npos);
   EXPECT_EQ(make_chain(twice, services).status().message(), "policy 'audit' is listed twice");
-  EXPECT_EQ(available().size(), 4u);
+  EXPECT_EQ(rows().size(), 4u);
 }
 
 }  // namespace

@@ -215,7 +215,7 @@ TEST(Loader, AnInlineSecretIsRefusedAndNotRepeated) {
 }
 
 TEST(Loader, UnknownPoliciesAreNamedWithTheNearestKnownOne) {
-  const std::string_view known[] = {"audit", "budget"};
+  const KnownPolicy known[] = {{.name = "audit"}, {.name = "budget"}};
   const std::string said =
       complaints("[policies]\norder = [\"bugdet\"]\n", {.files = Files::kTrust, .known_policies = known});
   EXPECT_NE(said.find("f.toml:2:10: unknown policy bugdet; did you mean budget?"), std::string::npos) << said;
