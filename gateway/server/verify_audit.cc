@@ -16,7 +16,7 @@ int fail(const absl::Status& status) {
   return 1;
 }
 
-void show(const ledger::Verified& verified, VerifyOutput output) {
+void show(const journal::Verified& verified, VerifyOutput output) {
   const bool whole = verified.faults.empty();
   if (output == VerifyOutput::kJson) {
     const json::object shown{{"whole", whole},
