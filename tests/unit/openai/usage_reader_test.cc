@@ -40,7 +40,8 @@ std::vector<UsageCase> cases() {
     c.right.cached_tokens = row["cached"];
     c.right.completion_tokens = row["completion"];
     c.right.reasoning_tokens = row["reasoning"];
-    for (const auto& [name, meter] : kRareMeters) (void)row[name].get(c.right.*meter);  // left out: 0
+    for (const auto& [name, meter] : kRareMeters)
+      if (row[name].error() == simdjson::SUCCESS) c.right.*meter = row[name];
     if (row["doubt"].error() == simdjson::SUCCESS) c.doubt = UsageDoubt::kTotal;
     all.push_back(c);
   }
