@@ -158,11 +158,11 @@ void append_jsonl(std::string& into, const journal::AuditRecord& r) {
   into += '\n';
 }
 
-absl::StatusOr<std::string> AuditExport::next() {
+absl::StatusOr<std::string> AuditExport::next(store::Store& store) {
   std::string text;
   if (state_ == State::kEnd) return text;
   if (state_ == State::kStart && format_ == ExportFormat::kCsv) append_csv_head(text);
-  const auto page = store_.audit(filter_, place_, kPage);
+  const auto page = store.audit(filter_, place_, kPage);
   if (!page.ok()) return page.status();
   for (const journal::AuditRecord& record : page->records)
     format_ == ExportFormat::kCsv ? append_csv(text, record) : append_jsonl(text, record);

@@ -23,19 +23,17 @@ void append_csv_head(std::string& into);
 void append_csv(std::string& into, const journal::AuditRecord& record);
 void append_jsonl(std::string& into, const journal::AuditRecord& record);
 
-// Thread: the store's. Each next() is one short read, so that a slow receiver holds no transaction open.
+// Thread: whichever holds the store. Each next() is one short read, so that a slow receiver holds no transaction open.
 class AuditExport final {
  public:
-  AuditExport(store::Store& store, store::AuditFilter filter, ExportFormat format)
-      : store_(store), filter_(std::move(filter)), format_(format) {}
+  AuditExport(store::AuditFilter filter, ExportFormat format) : filter_(std::move(filter)), format_(format) {}
   // The next part of the text; empty: it is complete.
-  absl::StatusOr<std::string> next();
+  absl::StatusOr<std::string> next(store::Store& store);
 
  private:
   static constexpr std::size_t kPage = 500;
-  store::Store& store_;
-  const store::AuditFilter filter_;
-  const ExportFormat format_;
+  store::AuditFilter filter_;
+  ExportFormat format_;
   store::AuditPlace place_;
   enum class State : std::uint8_t { kStart, kRunning, kEnd } state_ = State::kStart;
 };

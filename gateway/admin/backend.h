@@ -9,6 +9,7 @@
 
 #include "admin/accounts.h"
 #include "admin/agents.h"
+#include "admin/store_thread.h"
 #include "base/json.h"
 #include "base/task.h"
 
@@ -47,6 +48,7 @@ struct AdminBackend {
   identity::AgentBook& book;
   GatewayControl& gateway;
   const Clock& clock;
+  StoreThread& store_thread;  // for what takes long
 };
 
 }  // namespace sluice::admin

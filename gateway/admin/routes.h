@@ -1,4 +1,5 @@
-// The admin API: what each method and path does. No sockets here.
+// The admin API: what each method and path does. No sockets here. A new route is a row of the table in routes.cc and a
+// handler in the routes_….cc of its subject.
 //
 //   GET    /status | /models | /metrics            POST   /reload | /drain | /resume
 //   GET    /tenants        POST /tenants           GET | PATCH | DELETE /tenants/{name or id}
@@ -13,76 +14,70 @@
 // Bodies are JSON objects; an unknown member is an error. An error is {"error": "one line that says what to do"}.
 #pragma once
 
-#include <functional>
-#include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "admin/audit_export.h"
 #include "admin/backend.h"
+#include "admin/principal.h"
+#include "admin/request.h"
+#include "net/signal.h"
 
 namespace sluice::admin {
 
-struct Request {
-  std::string method;
-  std::vector<std::string> path;             // decoded segments
-  std::map<std::string, std::string> query;  // decoded
-  json::object body;
-};
-
-struct Answer {
-  unsigned status = 200;
-  std::string content_type = "application/json";
-  std::string body;
-  // A new key: goes out as the first member "key" of the object in `body`. Apart from it, since JSON's own buffers are
-  // not wiped.
-  identity::SecretText secret;
-  std::optional<AuditExport> more;  // goes on behind `body`, part by part
-  // Work that takes long: its result is the body.
-  std::optional<Task<absl::StatusOr<json::object>>> later{};
-};
-
-// "/users/ada?tenant=acme" → path and query. Nothing: malformed.
-[[nodiscard]] std::optional<Request> parse_target(std::string_view method, std::string_view target);
-// {"error": …} with the HTTP status that fits.
-[[nodiscard]] Answer error_answer(const absl::Status& status);
-
-// Thread: control thread.
+// Thread:   control thread.
+// Lifetime: the loop outlives it; no handle() is under way at destruction.
 class Routes final {
  public:
-  explicit Routes(AdminBackend backend) : backend_(backend) {}
-  [[nodiscard]] Answer handle(const Request& request);
-  // The answer of what was done later.
-  [[nodiscard]] static Answer finished(const absl::StatusOr<json::object>& result);
+  Routes(AdminBackend backend, net::Loop& loop) : backend_(backend), loop_(loop) {}
+  // What `who` gets for `request`. Both outlive the call.
+  [[nodiscard]] Task<Answer> handle(const Principal& who, const Request& request);
 
  private:
+  struct Route;
+  // What of the store a route needs: kChange waits until no other program holds it locked, without holding up the thread.
+  enum class Needs : std::uint8_t { kNothing, kStore, kChange };
   using Made = absl::StatusOr<json::value>;
-  using Shown = absl::StatusOr<Answer>;  // with a secret
-  [[nodiscard]] Shown audit(const Request& request);
-  [[nodiscard]] absl::Status need_store() const;
-  Made dispatch(const Request& request);
+  using Shown = absl::StatusOr<Answer>;  // with a secret, or of another type
 
-  Made tenants(const Request& request);
-  Made tenant(const Request& request);
-  Made users(const Request& request);
-  Made user(const Request& request);
-  Made key(const Request& request);
-  Shown create_key(const Request& request);
-  absl::Status update_key(const Request& request, const store::KeyRecord& now);
-  Shown rotate_key(const Request& request);
-  Made list_keys(const Request& request);
-  Made budgets(const Request& request);
-  Made explain(const Request& request);
-  Made resume();
-  Shown backup(const Request& request);
-  Shown create_pairing_key(const Request& request);
+  [[nodiscard]] static const Route* find(const Request& request) noexcept;
+  [[nodiscard]] Answer answer_of(const Route& route, const Principal& who, const Request& request);
+  Task<absl::Status> await_change();
+
+  // routes_gateway.cc
+  Made status(const Principal& who, const Request& request);
+  Made models(const Principal& who, const Request& request);
+  Shown metrics(const Principal& who, const Request& request);
+  Made reload(const Principal& who, const Request& request);
+  Made drain(const Principal& who, const Request& request);
+  Made resume(const Principal& who, const Request& request);
+  Shown backup(const Principal& who, const Request& request);
+  Shown audit(const Principal& who, const Request& request);
   absl::Status check_named(const std::string& tenant, const std::string& user);
+  // routes_callers.cc
+  Made create_tenant(const Principal& who, const Request& request);
+  Made list_tenants(const Principal& who, const Request& request);
+  Made tenant(const Principal& who, const Request& request);
+  Made create_user(const Principal& who, const Request& request);
+  Made list_users(const Principal& who, const Request& request);
+  Made user(const Principal& who, const Request& request);
+  absl::Status update_limits(const Request& request, Scope scope, std::uint64_t id, const LimitSpec& now);
+  // routes_keys.cc
+  Shown create_key(const Principal& who, const Request& request);
+  Shown rotate_key(const Principal& who, const Request& request);
+  Made list_keys(const Principal& who, const Request& request);
+  Made key(const Principal& who, const Request& request);
+  absl::Status update_key(const Request& request, const store::KeyRecord& now);
+  // routes_budgets.cc
+  Made list_budgets(const Principal& who, const Request& request);
+  Made budget(const Principal& who, const Request& request);
+  Made explain(const Principal& who, const Request& request);
+  // routes_agents.cc
+  Shown create_pairing_key(const Principal& who, const Request& request);
+  Made list_agents(const Principal& who, const Request& request);
+  Made revoke_agent(const Principal& who, const Request& request);
   absl::StatusOr<identity::Binding> read_binding(const Request& request);
-  void add_binding(json::object& into, const identity::Binding& binding);
-  Made agents(const Request& request);
 
+  // routes_show.cc
   [[nodiscard]] json::object show(const store::TenantRecord& tenant);
   [[nodiscard]] json::object show(const store::UserRecord& user);
   [[nodiscard]] json::object show(const store::KeyRecord& key);
@@ -90,9 +85,10 @@ class Routes final {
   [[nodiscard]] static json::object show(const ledger::Explanation& line, WallTime now);
   void add_owner(json::object& into, const store::BudgetRecord& budget);
   void add_allowance(json::object& into, Scope scope, std::uint64_t id, const LimitSpec& limits);
-  absl::Status update_limits(const Request& request, Scope scope, std::uint64_t id, const LimitSpec& now);
+  void add_binding(json::object& into, const identity::Binding& binding);
 
   AdminBackend backend_;
+  net::Loop& loop_;
 };
 
 }  // namespace sluice::admin

@@ -1,88 +1,83 @@
 #include "admin/server.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "http/h1/server_connection.h"
 #include "net/listener.h"
 
 namespace sluice::admin {
 namespace {
 
-namespace http = boost::beast::http;
-
-constexpr std::size_t kHeadLimit = 16 * 1024;
 constexpr std::size_t kBodyLimit = 1024 * 1024;
 constexpr std::size_t kSecretFrame = std::string_view(R"("key":"",)").size();
-constexpr std::chrono::seconds kReadTime{10};
-constexpr std::chrono::seconds kWriteTime{60};
+constexpr std::chrono::seconds kBodyTime{10};
 
-// Closes the socket when time is up, which ends the operation under way.
-template <class Socket>
-class Cutoff final : private net::Alarm {
+http::ConnectionLimits connection_limits() noexcept {
+  http::ConnectionLimits limits;
+  limits.head_bytes = 16 * 1024;
+  limits.body_gap = kBodyTime;
+  return limits;
+}
+
+// kBodyLimit and the number of connections bound them.
+class SmallBody final : public http::Incoming::Reserve {
  public:
-  Cutoff(net::Loop& loop, Socket& socket, std::chrono::seconds time) : Alarm(loop.wheel()), socket_(socket) {
-    arm(net::Deadline::after(time));
-  }
-
- private:
-  void expired() noexcept override {
-    boost::system::error_code ignored;
-    socket_.close(ignored);
-  }
-  Socket& socket_;
+  bool grow(std::size_t) noexcept override { return true; }
 };
 
-const char* reason_of(unsigned status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 409:
-      return "Conflict";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "Internal Server Error";
-  }
+// The user at the other end of a Unix socket, if it is the one that the gateway runs as, or root.
+std::optional<Principal> owner_at(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  if (peer.uid != ::geteuid() && peer.uid != 0) return std::nullopt;
+  return Principal::socket_owner(peer.uid);
 }
 
-// The head and what is known of the body, in memory that is wiped.
-identity::SecretText first_part(const Answer& answer) {
-  const std::size_t size = answer.body.size() + (answer.secret.empty() ? 0 : answer.secret.size() + kSecretFrame);
-  std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " " + reason_of(answer.status) +
-                     "\r\nContent-Type: " + answer.content_type +
-                     "\r\nCache-Control: no-store\r\nConnection: close\r\n";
-  head += answer.more ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(size);
-  identity::SecretText part;
-  part.reserve(head.size() + 4 + size);
-  part.append(head).append("\r\n\r\n");
+// What is answered to a request that could not be read.
+Answer unreadable(const Error& error) {
+  Answer answer = error_answer(absl::InvalidArgumentError(error.what));
+  if (error.kind == ErrorKind::kHeadTooLarge) answer.status = 431;
+  if (error.kind == ErrorKind::kTooLarge) answer.status = 413;
+  if (error.kind == ErrorKind::kTimeout) answer.status = 408;
+  return answer;
+}
+
+// The body, in memory that is wiped.
+identity::SecretText whole_body(const Answer& answer) {
+  identity::SecretText body;
+  body.reserve(answer.body.size() + answer.secret.size() + kSecretFrame);
   if (answer.secret.empty()) {
-    part.append(answer.body);
+    body.append(answer.body);
   } else {
-    part.append("{\"key\":\"").append(answer.secret).append("\",").append(answer.body, 1);  // body: a filled object
+    body.append("{\"key\":\"").append(answer.secret).append("\",").append(answer.body, 1);  // body: a filled object
   }
-  return part;
+  return body;
 }
 
-identity::SecretText chunk_of(const std::string& text) {
-  char size[24];
-  std::snprintf(size, sizeof size, "%zx\r\n", text.size());
-  identity::SecretText chunk(size);
-  chunk.append(text).append("\r\n");
-  return chunk;
+std::array<http::Header, 2> headers_of(const Answer& answer) {
+  return {http::Header{"content-type", answer.content_type}, http::Header{"cache-control", "no-store"}};
+}
+
+// What is asked, once the body is there too. kInvalidArgument: it is no request of this API.
+absl::StatusOr<Request> read_request(const http::RequestHead& head, std::string_view body) {
+  const auto method = boost::beast::http::to_string(head.method);
+  auto request = parse_target(head.method == http::Verb::head ? "GET" : std::string_view(method.data(), method.size()),
+                              head.target);
+  if (!request) return absl::InvalidArgumentError("malformed path");
+  if (body.empty()) return *std::move(request);
+  auto object = parse_object(body, kBodyLimit);
+  if (!object) return absl::InvalidArgumentError("the body is not a JSON object");
+  request->body = *std::move(object);
+  return *std::move(request);
 }
 
 // A socket file that nobody listens on is what a killed gateway left.
@@ -104,10 +99,25 @@ absl::Status clear_path(const std::string& path) {
   return absl::OkStatus();
 }
 
+// What a socket that has been accepted goes on as.
+std::unique_ptr<net::Stream> stream_of(net::Loop& loop, net::Socket socket) {
+  return std::make_unique<net::Stream>(loop, std::move(socket));
+}
+std::unique_ptr<net::Stream> stream_of(net::Loop& loop, AdminServer::LocalSocket socket) {
+  boost::system::error_code ec;
+  net::Stream::Parts parts;
+  parts.fd = socket.release(ec);
+  return std::make_unique<net::Stream>(loop, std::move(parts));
+}
+
 }  // namespace
 
 AdminServer::AdminServer(net::Loop& loop, AdminBackend backend, observe::Log& log)
-    : loop_(loop), routes_(backend), log_(log), tasks_(loop, [&log](const char* what) {
+    : loop_(loop),
+      routes_(backend, loop),
+      store_thread_(backend.store_thread),
+      log_(log),
+      tasks_(loop, [&log](const char* what) {
         log.error("fault in the admin API", {{"what", what}});
       }) {}
 AdminServer::~AdminServer() {
@@ -187,98 +197,82 @@ Task<void> AdminServer::accept(std::shared_ptr<Acceptor> acceptor, Surface surfa
       co_await pause.async_wait(use_task);
       continue;
     }
-    if (open_.size() < kMaxConnections) tasks_.spawn(serve(Socket(std::move(socket)), surface));
+    std::optional<Principal> who = Principal("whoever reads the metrics", {Right::kWatch});
+    if (surface == Surface::kAdmin) who = owner_at(socket.native_handle());
+    if (!who) {
+      log_.warn("an admin connection of another user was not taken", {});
+    } else if (open_[static_cast<std::size_t>(surface)].size() < kMaxConnections) {
+      tasks_.spawn(serve(stream_of(loop_, std::move(socket)), surface, *std::move(who)));
+    }
   }
 }
 
-Task<void> AdminServer::serve(Socket socket, Surface surface) {
-  open_.insert(&socket);
-  auto request = co_await read(socket);
-  const Sends sends = request.ok() && request->method == "HEAD" ? Sends::kHead : Sends::kWhole;
-  if (sends == Sends::kHead) request->method = "GET";
-  if (request.ok()) {
-    Answer answer = answer_to(*request, surface);
-    if (answer.later)
-      co_await write_later(socket, *std::move(answer.later));
-    else
-      co_await write(socket, std::move(answer), sends);
-  } else if (!absl::IsCancelled(request.status()))
-    co_await write(socket, error_answer(request.status()), sends);
-  open_.erase(&socket);
-}
-
-Task<void> AdminServer::write_later(Socket& socket, Task<absl::StatusOr<json::object>> work) {
-  const absl::StatusOr<json::object> result = co_await std::move(work);
-  Answer answer = Routes::finished(result);
-  co_await write(socket, std::move(answer));
-}
-
-Answer AdminServer::answer_to(const Request& request, Surface surface) {
-  const bool metrics = request.method == "GET" && request.path.size() == 1 && request.path[0] == "metrics";
-  if (surface == Surface::kMetrics && !metrics) return error_answer(absl::NotFoundError("only GET /metrics is here"));
-  return routes_.handle(request);
-}
-
-// kCancelled: the peer left, there is nobody to answer.
-Task<absl::StatusOr<Request>> AdminServer::read(Socket& socket) {
-  const Cutoff<Socket> cutoff(loop_, socket, kReadTime);
-  http::request_parser<http::string_body> parser;
-  parser.header_limit(kHeadLimit);
-  parser.body_limit(kBodyLimit);
-  parser.eager(true);
-  std::string buffer;
-  while (!parser.is_done()) {
-    const std::size_t had = buffer.size();
-    if (had > kHeadLimit + kBodyLimit) co_return absl::InvalidArgumentError("the request is too large");
-    buffer.resize(had + 8192);
-    auto [ec, got] = co_await socket.async_read_some(asio::buffer(buffer.data() + had, 8192), use_task);
-    if (ec) co_return absl::CancelledError("");
-    buffer.resize(had + got);
-    boost::system::error_code bad;
-    const std::size_t used = parser.put(asio::buffer(buffer), bad);
-    if (bad && bad != http::error::need_more)
-      co_return absl::InvalidArgumentError("malformed request: " + bad.message());
-    buffer.erase(0, used);
+// One request after another, as many as the connection brings.
+Task<void> AdminServer::serve(std::unique_ptr<net::Stream> stream, Surface surface, Principal who) {
+  http::h1::ServerConnection client(std::move(stream), connection_limits());
+  OpenStreams& open = open_[static_cast<std::size_t>(surface)];
+  open.insert(&client.stream());
+  while (!stopping_) {
+    const Result<const http::RequestHead*> head = co_await client.read_head();
+    if (!head) {
+      co_await refuse_head(client, head.error());
+      break;
+    }
+    Answer answer = co_await answer_to(client, surface, who);
+    const Status sent = co_await send(client, std::move(answer));
+    if (!sent || !client.keeps_alive()) break;
   }
-  const auto& message = parser.get();
-  const auto method = message.method_string();
-  const auto target = message.target();
-  auto request = parse_target({method.data(), method.size()}, {target.data(), target.size()});
-  if (!request) co_return absl::InvalidArgumentError("malformed path");
-  if (!message.body().empty()) {
-    auto body = parse_object(message.body(), kBodyLimit);
-    if (!body) co_return absl::InvalidArgumentError("the body is not a JSON object");
-    request->body = std::move(*body);
-  }
-  co_return std::move(*request);
+  open.erase(&client.stream());
+  client.stream().close();
 }
 
-Task<void> AdminServer::write(Socket& socket, Answer answer, Sends sends) {
-  identity::SecretText part = first_part(answer);
-  if (sends == Sends::kHead) {
-    part.resize(part.find("\r\n\r\n") + 4);
-    answer.more.reset();
+Task<void> AdminServer::refuse_head(http::Incoming& client, Error error) {
+  if (error.kind == ErrorKind::kClosed) co_return;
+  client.close_after_answer();
+  Answer answer = unreadable(error);
+  (void)co_await send(client, std::move(answer));
+}
+
+Task<Answer> AdminServer::answer_to(http::Incoming& client, Surface surface, const Principal& who) {
+  Buffer body;
+  SmallBody reserve;
+  const Status read = co_await client.read_body(body, kBodyLimit, reserve, net::Deadline::after(kBodyTime));
+  if (!read) {
+    client.close_after_answer();
+    co_return unreadable(read.error());
   }
+  const absl::StatusOr<Request> request = read_request(client.head(), body.view());
+  if (!request.ok()) co_return error_answer(request.status());
+  const bool metrics = request->method == "GET" && request->path.size() == 1 && request->path[0] == "metrics";
+  if (surface == Surface::kMetrics && !metrics)
+    co_return error_answer(absl::NotFoundError("only GET /metrics is here"));
+  co_return co_await routes_.handle(who, *request);
+}
+
+Task<Status> AdminServer::send(http::Incoming& client, Answer answer) {
+  const std::array<http::Header, 2> headers = headers_of(answer);
+  if (!answer.more) {
+    const identity::SecretText body = whole_body(answer);
+    co_return co_await client.respond(answer.status, headers, body);
+  }
+  client.begin(answer.status, headers);
+  if (client.head().method == http::Verb::head) co_return co_await client.finish();
+  const std::function<absl::StatusOr<std::string>(store::Store&)> next = [&answer](store::Store& store) {
+    return answer.more->next(store);
+  };
   for (;;) {
-    const Cutoff<Socket> cutoff(loop_, socket, kWriteTime);
-    auto [ec, sent] = co_await asio::async_write(socket, asio::buffer(part), use_task);
-    if (ec || !answer.more) break;
-    const auto next = answer.more->next();
-    // An error in the middle can only be shown by an end that is none: no last chunk.
-    if (!next.ok()) {
+    const absl::StatusOr<std::string> part = co_await store_thread_.run(next);
+    if (!part.ok()) {
+      // An error in the middle can only be shown by an end that is none.
       log_.error("an audit export broke off",
-                 {{"why", std::string_view(next.status().message().data(), next.status().message().size())}});
-      co_return;
+                 {{"why", std::string_view(part.status().message().data(), part.status().message().size())}});
+      client.abort();
+      co_return client_error(ErrorKind::kClosed, "the export broke off");
     }
-    if (next->empty()) {
-      answer.more.reset();
-      part = "0\r\n\r\n";
-    } else {
-      part = chunk_of(*next);
-    }
+    if (part->empty()) co_return co_await client.finish();
+    client.append(*part);
+    SLUICE_CO_TRY(co_await client.flush());
   }
-  boost::system::error_code ignored;
-  socket.shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
 Task<void> AdminServer::stop() {
@@ -286,7 +280,9 @@ Task<void> AdminServer::stop() {
   boost::system::error_code ignored;
   if (local_) local_->close(ignored);
   if (metrics_) metrics_->close(ignored);
-  for (Socket* socket : open_) socket->close(ignored);
+  for (const OpenStreams& streams : open_) {
+    for (net::Stream* stream : streams) stream->close();
+  }
   co_await tasks_.join();
   if (!socket_path_.empty()) ::unlink(socket_path_.c_str());
   socket_path_.clear();

@@ -1,14 +1,15 @@
 // The admin API's sockets: a Unix socket that only its owner may open, and, if the conf says so, a TCP endpoint for
-// metrics alone.
+// metrics alone. Both are served by http/, as everything else is: requests one after another on a connection, heads, bodies
+// and times bounded. Each has connections of its own, so that neither keeps the other out.
 //
-// One request a connection. Blocking work (SQLite, waiting for workers) happens right here: nothing else runs on this
-// thread.
+// What a request does it does here, on the control thread, but for what may take long: a store that another program holds
+// locked is waited for between turns of the loop, and an export reads on a thread of its own (store_thread.h).
 #pragma once
 
 #include <absl/status/status.h>
 
+#include <array>
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <memory>
@@ -16,7 +17,9 @@
 #include <string>
 
 #include "admin/routes.h"
+#include "http/incoming.h"
 #include "net/loop.h"
+#include "net/stream.h"
 #include "net/task_group.h"
 #include "observe/log.h"
 
@@ -48,30 +51,30 @@ class AdminServer final {
   // Closes the sockets, ends what is running, removes the socket file.
   Task<void> stop();
 
- private:
-  using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
-  enum class Surface : std::uint8_t { kAdmin, kMetrics };
-  static constexpr std::size_t kMaxConnections = 64;
+  using LocalSocket = asio::basic_stream_socket<asio::local::stream_protocol, Executor>;
 
+ private:
+  enum class Surface : std::uint8_t { kAdmin, kMetrics };
+  static constexpr std::size_t kMaxConnections = 64;  // of each
+  using OpenStreams = std::set<net::Stream*>;
   using LocalAcceptor = asio::basic_socket_acceptor<asio::local::stream_protocol, Executor>;
 
   template <class Acceptor>
   Task<void> accept(std::shared_ptr<Acceptor> acceptor, Surface surface);
-  Task<void> serve(Socket socket, Surface surface);
-  Task<absl::StatusOr<Request>> read(Socket& socket);
-  enum class Sends : std::uint8_t { kWhole, kHead };  // kHead: the answer to a HEAD request
-  Task<void> write(Socket& socket, Answer answer, Sends sends = Sends::kWhole);
-  Task<void> write_later(Socket& socket, Task<absl::StatusOr<json::object>> work);
-  [[nodiscard]] Answer answer_to(const Request& request, Surface surface);
+  Task<void> serve(std::unique_ptr<net::Stream> stream, Surface surface, Principal who);
+  Task<void> refuse_head(http::Incoming& client, Error error);
+  Task<Answer> answer_to(http::Incoming& client, Surface surface, const Principal& who);
+  Task<Status> send(http::Incoming& client, Answer answer);
 
   net::Loop& loop_;
   Routes routes_;
+  StoreThread& store_thread_;
   observe::Log& log_;
   net::TaskGroup tasks_;
   std::string socket_path_;
   std::shared_ptr<LocalAcceptor> local_;  // shared with the task that accepts from it
   MetricsPtr metrics_;
-  std::set<Socket*> open_;
+  std::array<OpenStreams, 2> open_;  // by surface
   bool started_ = false;
   bool stopping_ = false;
 };

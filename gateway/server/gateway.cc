@@ -74,6 +74,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
       models_(control_, workers_, meters_, log_),
+      store_thread_(control_, store::make_sqlite(settings_.store_path())),
       accounts_(*store_, directory_, ledger_, clock_) {
   connections_.cap = settings_.http.max_connections;
   directory_.listen(&workers_);
@@ -216,7 +217,9 @@ void Gateway::start_tunnels() {
 
 absl::Status Gateway::open_admin() {
   add_metrics();
-  admin_.emplace(control_, admin::AdminBackend{accounts_, *agents_, *store_, directory_, book_, *this, clock_}, log_);
+  admin_.emplace(control_,
+                 admin::AdminBackend{accounts_, *agents_, *store_, directory_, book_, *this, clock_, store_thread_},
+                 log_);
   if (const absl::Status listening = admin_->listen(settings_.admin_socket()); !listening.ok()) return listening;
   if (settings_.admin.metrics.empty()) return absl::OkStatus();
   auto metrics = admin_->open_metrics(settings_.admin.metrics);

@@ -113,6 +113,7 @@ class Gateway final : private admin::GatewayControl {
   std::unique_ptr<net::ServerTls> tls_;
   Workers workers_;
   ModelBook models_;
+  admin::StoreThread store_thread_;
   // Callers and agents, for the admin API.
   admin::Accounts accounts_;
   identity::AgentBook book_;

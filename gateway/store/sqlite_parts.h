@@ -13,6 +13,7 @@ class SqliteStore final : public Store {
       : path_(std::move(path)), durability_(durability), database_(Database::closed(path_)) {}
 
   absl::Status connect() override;
+  absl::Status may_change() override;
   absl::StatusOr<std::string> id() override;
 
   absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) override;

@@ -25,6 +25,14 @@ absl::Status SqliteStore::connect() {
   return absl::OkStatus();
 }
 
+absl::Status SqliteStore::may_change() {
+  if (database_.handle() == nullptr) return database_.error(SQLITE_CANTOPEN);
+  database_.set_busy_time(std::chrono::milliseconds(0));
+  const absl::Status locked = Transaction(database_).status();  // rolled back at once
+  database_.set_busy_time(kBusyTime);
+  return locked;
+}
+
 absl::StatusOr<std::string> SqliteStore::id() { return about(database_, "store_id"); }
 
 absl::StatusOr<std::string> about(Database& database, std::string_view name) {

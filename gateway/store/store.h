@@ -30,6 +30,9 @@ class Store : public journal::UsageStore {
   // mended. kFailedPrecondition: no waiting helps (written by a newer version, a file of another program). One line
   // that says what to do.
   virtual absl::Status connect() = 0;
+  // Whether a change could be made now: kUnavailable: another program holds the store locked, or connect() is to come.
+  // Does not wait, as a change would.
+  virtual absl::Status may_change() = 0;
   // The store's own id, made with it: a restored store has that of the one which the backup was made of.
   virtual absl::StatusOr<std::string> id() = 0;
 

@@ -77,7 +77,7 @@ def test_contract_52_head_of_the_metrics(make_gateway):
 
     def ask(method):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
-            plain.sendall(f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            plain.sendall(f"{method} /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             answer = b""
             while more := plain.recv(65536):
                 answer += more

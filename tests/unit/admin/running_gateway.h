@@ -98,7 +98,8 @@ class RunningGateway {
  public:
   Agents agents{*store, book, ca_, clock, {}};
   FakeGateway gateway;
-  AdminServer server{loop, {accounts, agents, *store, directory, book, gateway, clock}, log};
+  StoreThread store_thread{loop, store::make_sqlite(scratch.file("sluice.db"))};
+  AdminServer server{loop, {accounts, agents, *store, directory, book, gateway, clock, store_thread}, log};
   net::TaskGroup tasks{loop, [](const char* what) { ADD_FAILURE() << what; }};
 
  private:

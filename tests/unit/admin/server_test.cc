@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "identity/secret_key.h"
+#include "store/sqlite.h"
 #include "unit/admin/running_gateway.h"
 
 namespace sluice::admin {
@@ -259,7 +260,7 @@ TEST_F(AdminTest, TheMetricsPortShowsMetricsAndNothingElse) {
     asio::io_context io;
     asio::ip::tcp::socket socket(io);
     socket.connect({asio::ip::make_address("127.0.0.1"), gateway.server.metrics_port()});
-    asio::write(socket, asio::buffer(line + " HTTP/1.1\r\nHost: x\r\n\r\n"));
+    asio::write(socket, asio::buffer(line + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
     std::string answer;
     boost::system::error_code ec;
     asio::read(socket, asio::dynamic_buffer(answer), ec);
@@ -271,27 +272,103 @@ TEST_F(AdminTest, TheMetricsPortShowsMetricsAndNothingElse) {
   EXPECT_FALSE(gateway.gateway.drained);
 }
 
+// What comes for `bytes` until the gateway ends the connection.
+std::string raw(const std::string& socket_path, const std::string& bytes) {
+  asio::io_context io;
+  asio::local::stream_protocol::socket socket(io);
+  socket.connect(asio::local::stream_protocol::endpoint(socket_path));
+  boost::system::error_code ec;
+  asio::write(socket, asio::buffer(bytes), ec);
+  std::string answer;
+  asio::read(socket, asio::dynamic_buffer(answer), ec);
+  return answer;
+}
+
 TEST_F(AdminTest, BytesThatAreNoRequestGetAClearAnswer) {
-  for (const std::string& bytes :
-       {std::string("nonsense\r\n\r\n"), "GET /a%zz HTTP/1.1\r\nHost: x\r\n\r\n" + std::string(),
-        std::string("POST /tenants HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n[1,]"),
-        "GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"}) {
-    asio::io_context io;
-    asio::local::stream_protocol::socket socket(io);
-    socket.connect(asio::local::stream_protocol::endpoint(gateway.socket));
-    boost::system::error_code ec;
-    asio::write(socket, asio::buffer(bytes), ec);
-    std::string answer;
-    asio::read(socket, asio::dynamic_buffer(answer), ec);
-    EXPECT_TRUE(answer.starts_with("HTTP/1.1 400")) << bytes.substr(0, 40) << " -> " << answer;
+  const std::string head = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+  const std::pair<std::string, int> cases[] = {
+      {"nonsense\r\n\r\n", 400},
+      {"GET /a%zz" + head + "\r\n", 400},
+      {"POST /tenants" + head + "Content-Length: 4\r\n\r\n[1,]", 400},
+      {"GET /" + head + "X: " + std::string(20'000, 'x') + "\r\n\r\n", 431},
+      {"POST /tenants" + head + "Content-Length: 1048577\r\n\r\n{", 413},
+  };
+  for (const auto& [bytes, status] : cases) {
+    const std::string answer = raw(gateway.socket, bytes);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + std::to_string(status))) << bytes.substr(0, 40) << " -> " << answer;
+    EXPECT_NE(answer.find("{\"error\":"), std::string::npos) << answer;
   }
   gateway.good("GET", "/status");
+}
+
+TEST_F(AdminTest, AConnectionServesOneRequestAfterAnother) {
+  const std::string answers = raw(gateway.socket,
+                                  "GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
+                                  "POST /tenants HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{\"name\":\"acme\"}"
+                                  "HEAD /status HTTP/1.1\r\nHost: x\r\n\r\n"
+                                  "GET /audit?format=csv HTTP/1.1\r\nHost: x\r\n\r\n"
+                                  "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  std::size_t good = 0;
+  for (std::size_t at = 0; (at = answers.find("HTTP/1.1 200", at)) != std::string::npos; ++at) ++good;
+  EXPECT_EQ(good, 4u) << answers;
+  EXPECT_NE(answers.find("HTTP/1.1 404"), std::string::npos) << answers;
+  EXPECT_NE(answers.find("time,request_id,"), std::string::npos) << answers;
+}
+
+TEST_F(AdminTest, NobodyDoesWhatTheyHaveNoRightTo) {
+  const auto status_for = [&](const Principal& who, std::string_view method, std::string_view target) {
+    std::promise<unsigned> status;
+    const Request request = *parse_target(method, target);
+    Routes routes({gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book, gateway.gateway,
+                   gateway.clock, gateway.store_thread},
+                  gateway.loop);
+    const auto ask = [](Routes& all, const Principal& by, const Request& what,
+                        std::promise<unsigned>& told) -> Task<void> {
+      const Answer answer = co_await all.handle(by, what);
+      told.set_value(answer.status);
+    };
+    gateway.loop.post([&] { gateway.tasks.spawn(ask(routes, who, request, status)); });
+    return status.get_future().get();
+  };
+  const Principal watcher("a watcher", {Right::kWatch, Right::kReadCallers});
+  EXPECT_EQ(status_for(watcher, "GET", "/status"), 200u);
+  EXPECT_EQ(status_for(watcher, "GET", "/tenants"), 200u);
+  const std::pair<const char*, const char*> forbidden[] = {{"POST", "/drain"},          {"POST", "/keys"},
+                                                           {"DELETE", "/tenants/acme"}, {"GET", "/agents"},
+                                                           {"POST", "/pairings"},       {"GET", "/audit?format=csv"}};
+  for (const auto& [method, target] : forbidden) {
+    EXPECT_EQ(status_for(watcher, method, target), 403u) << method << " " << target;
+  }
+  EXPECT_FALSE(gateway.gateway.drained);
+  EXPECT_EQ(status_for(Principal::socket_owner(0), "POST", "/drain"), 200u);
+}
+
+TEST_F(AdminTest, AStoreThatIsLockedHoldsUpNobodyElse) {
+  auto other = store::Database::open(gateway.scratch.file("sluice.db"), std::chrono::milliseconds(0));
+  ASSERT_TRUE(other.ok());
+  ASSERT_TRUE(other->exec("BEGIN EXCLUSIVE").ok());
+  auto waits = std::async(std::launch::async, [&] { return make_key(); });
+  for (int i = 0; i < 20; ++i) gateway.good("GET", "/status");
+  EXPECT_EQ(waits.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  gateway.good("GET", "/keys");
+  ASSERT_TRUE(other->exec("ROLLBACK").ok());
+  EXPECT_TRUE(admits(text(waits.get(), "key")));
+}
+
+TEST_F(AdminTest, AStoreThatStaysLockedIsSaidSoAndNothingHasChanged) {
+  auto other = store::Database::open(gateway.scratch.file("sluice.db"), std::chrono::milliseconds(0));
+  ASSERT_TRUE(other.ok());
+  ASSERT_TRUE(other->exec("BEGIN EXCLUSIVE").ok());
+  const std::string error = gateway.error(503, "POST", "/tenants", {{"name", "acme"}});
+  EXPECT_NE(error.find("another program holds the store locked"), std::string::npos) << error;
+  ASSERT_TRUE(other->exec("ROLLBACK").ok());
+  EXPECT_TRUE(gateway.good("GET", "/tenants").as_array().empty());
 }
 
 TEST_F(AdminTest, ASocketInUseIsNotTakenAndAnAbandonedOneIsReplaced) {
   AdminServer second(gateway.loop,
                      {gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book,
-                      gateway.gateway, gateway.clock},
+                      gateway.gateway, gateway.clock, gateway.store_thread},
                      gateway.log);
   EXPECT_NE(std::string(second.listen(gateway.socket).message()).find("another gateway answers"), std::string::npos);
   const std::string file = gateway.scratch.file("file");
@@ -344,8 +421,8 @@ TEST_F(AdminTest, ANewKeyIsNowhereInMemoryOnceItHasBeenSent) {
     address.sun_family = AF_UNIX;
     gateway.socket.copy(address.sun_path, sizeof address.sun_path - 1);
     ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    const std::string request =
-        "POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string request = "POST " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                                std::to_string(body.size()) + "\r\n\r\n" + body;
     ASSERT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     static std::array<char, 8192> answer;
     std::size_t size = 0;

@@ -314,7 +314,7 @@ TEST_F(RegistryTest, WhatARevokedAgentStillSaysIsNotRemembered) {
   ASSERT_TRUE(run_until([&] { return listener.models.size() == 1; }));
   // The line has arrived before the answer behind it; the control thread has not read it when the agent is revoked.
   const std::string late = encode(Health{2, {{"late", ModelState::kReady, 2, 0}}, {}, {}}) + "\n";
-  agent.health->write(late);
+  agent.health->append(late);
   net::Signal wake(loops[0]);
   const auto call = registry->start(0, *listener.agent, {"POST", "/v1/x", {}, {}}, wake);
   ASSERT_TRUE(run_until([&] { return call->state() == http::CallState::kEnded; }, std::array{&loops[0], &loops[1]}));

@@ -1,0 +1,61 @@
+// A thread of its own for what may take the store long, on a connection of its own: an export walks over every record
+// there is, and nothing else waits for it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/task.h"
+#include "net/loop.h"
+#include "net/signal.h"
+#include "store/store.h"
+
+namespace sluice::admin {
+
+// Thread:   made, used and destroyed on the loop's thread; the work runs on its own.
+// Lifetime: the loop outlives it; no run() is under way at destruction.
+class StoreThread final {
+ public:
+  // `store` is connected when it is first needed.
+  StoreThread(net::Loop& loop, std::unique_ptr<store::Store> store) : loop_(loop), store_(std::move(store)) {}
+  StoreThread(const StoreThread&) = delete;
+  StoreThread& operator=(const StoreThread&) = delete;
+  ~StoreThread();
+
+  // What `work` gives, once it is its turn. What it refers to outlives the call.
+  template <class Result>
+  Task<Result> run(std::function<Result(store::Store&)> work) {
+    net::Signal done(loop_);
+    std::optional<Result> result;
+    add([this, &work, &done, &result](store::Store& store) {
+      Result given = work(store);
+      loop_.post([&done, &result, given = std::move(given)]() mutable {
+        result.emplace(std::move(given));
+        done.notify();
+      });
+    });
+    while (!result) (void)co_await done.wait();
+    co_return *std::move(result);
+  }
+
+ private:
+  using Job = std::function<void(store::Store&)>;
+  void add(Job job);
+  void work_off();
+
+  net::Loop& loop_;
+  std::unique_ptr<store::Store> store_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;  // as many as there are exports under way
+  bool ends_ = false;
+  std::thread thread_;  // begins with the first job
+};
+
+}  // namespace sluice::admin
