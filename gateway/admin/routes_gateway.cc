@@ -1,4 +1,6 @@
 // The admin API of the gateway itself: how it is, what it does next, and its records.
+#include <set>
+
 #include "admin/fields.h"
 #include "admin/routes.h"
 #include "admin/text.h"
