@@ -1,6 +1,7 @@
 #include "openai/answer_walk.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "openai/chunk.h"
 #include "wire/json_text.h"
@@ -129,6 +130,7 @@ const char* AnswerWalk::through_string(const char* at, const char* end) noexcept
 void AnswerWalk::note_string(const char* begin, const char* end) noexcept {
   const auto size = static_cast<std::size_t>(end - begin);
   string_bytes_ += static_cast<std::int64_t>(size);
+  if (name_bytes_ == name_room_) return;
   const std::size_t kept = std::min<std::size_t>(size, name_room_ - name_bytes_);
   std::copy_n(begin, kept, name_.data() + name_bytes_);
   name_bytes_ += static_cast<std::uint32_t>(kept);
@@ -137,7 +139,9 @@ void AnswerWalk::note_string(const char* begin, const char* end) noexcept {
 void AnswerWalk::end_string() {
   const std::string_view kept(name_.data(), name_bytes_);
   if (at_name()) {
-    key_ = key_of(kept);
+    std::array<char, kMemberNameBytes> decoded;
+    const bool as_it_stands = static_cast<std::int64_t>(kept.size()) == string_bytes_;  // whole, and without an escape
+    key_ = key_of(as_it_stands ? kept : wire::unescape(kept, decoded));
     return;
   }
   const bool text =
@@ -157,35 +161,31 @@ void AnswerWalk::end_string() {
 }
 
 AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
-  struct Row {
-    std::string_view name;
-    Key key;
-  };
-  constexpr Row kRows[] = {
-      {"usage", Key::kUsage},
-      {"choices", Key::kChoices},
-      {"data", Key::kData},
-      {"output", Key::kOutput},
-      {"x_groq", Key::kGroq},
-      {"model", Key::kModel},
-      {"error", Key::kError},
-      {"object", Key::kObject},
-      {"status", Key::kStatus},
-      {"message", Key::kText},
-      {"delta", Key::kText},
-      {"text", Key::kText},
-      {"id", Key::kNoText},
-      {"type", Key::kNoText},
-      {"role", Key::kNoText},
-      {"call_id", Key::kNoText},
-      {"encrypted_content", Key::kNoText},
-  };
-  std::array<char, kMemberNameBytes> scratch;
-  const std::string_view plain = wire::plain_name(name, scratch);
-  for (const Row& row : kRows) {
-    if (row.name == plain) return row.key;
+  const auto is = [name]<std::size_t N>(const char(&other)[N]) { return std::memcmp(name.data(), other, N - 1) == 0; };
+  switch (name.size()) {  // first: most names of an answer mean nothing here
+    case 2:
+      return is("id") ? Key::kNoText : Key::kOther;
+    case 4:
+      return is("data") ? Key::kData : is("text") ? Key::kText : is("type") || is("role") ? Key::kNoText : Key::kOther;
+    case 5:
+      return is("usage")   ? Key::kUsage
+             : is("model") ? Key::kModel
+             : is("error") ? Key::kError
+             : is("delta") ? Key::kText
+                           : Key::kOther;
+    case 6:
+      return is("output")   ? Key::kOutput
+             : is("object") ? Key::kObject
+             : is("status") ? Key::kStatus
+             : is("x_groq") ? Key::kGroq
+                            : Key::kOther;
+    case 7:
+      return is("choices") ? Key::kChoices : is("message") ? Key::kText : is("call_id") ? Key::kNoText : Key::kOther;
+    case 17:
+      return is("encrypted_content") ? Key::kNoText : Key::kOther;
+    default:
+      return Key::kOther;
   }
-  return Key::kOther;
 }
 
 // --- containers

@@ -103,7 +103,7 @@ class AnswerWalk final {
   bool in_string_ = false;
   bool escaped_ = false;           // the string's next byte stands behind a backslash
   std::int64_t string_bytes_ = 0;  // of the string so far, escapes counted as what they mostly stand for
-  std::array<char, 320> name_{};   // the string's beginning, as it stands; of text nothing is kept
+  std::array<char, 320> name_;     // the string's beginning, as it stands; of text nothing is kept
   std::uint32_t name_bytes_ = 0, name_room_ = 0;
 
   Buffer captured_;                                 // of a usage object

@@ -68,6 +68,8 @@ Meter audio_of(std::string_view details) noexcept {
   return Meter::kCount;
 }
 
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
 // The number in a value of any spelling; none: it is not a count. A fraction is cut off.
 std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
   if (wire::is_string(value)) {
@@ -75,7 +77,13 @@ std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
     while (value.starts_with(' ')) value.remove_prefix(1);
     while (value.ends_with(' ')) value.remove_suffix(1);
   }
-  if (value.empty() || value.front() < '0' || value.front() > '9') return std::nullopt;
+  constexpr std::size_t kPlainDigits = 15;  // below kMostTokens
+  if (value.size() <= kPlainDigits && std::ranges::all_of(value, is_digit)) {
+    std::uint64_t number = 0;
+    for (const char c : value) number = 10 * number + static_cast<std::uint64_t>(c - '0');
+    return value.empty() ? std::nullopt : std::optional(number);
+  }
+  if (value.empty() || !is_digit(value.front())) return std::nullopt;
   const char* const end = value.data() + value.size();
   double number = 0;
   const auto [behind, error] = std::from_chars(value.data(), end, number);
