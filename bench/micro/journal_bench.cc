@@ -61,6 +61,6 @@ void BM_JournalCall(benchmark::State& state) {
   std::error_code ignored;
   std::filesystem::remove_all(dir, ignored);
 }
-BENCHMARK(BM_JournalCall)->Iterations(40'000);  // what one segment holds: beyond it the disk is measured
+BENCHMARK(BM_JournalCall)->Iterations(40'000);  // less than one segment holds: beyond it the disk is measured
 
 }  // namespace

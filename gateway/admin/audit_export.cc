@@ -14,7 +14,9 @@ constexpr std::string_view kColumns =
     "time,request_id,boot_id,number,tenant,user,tenant_id,user_id,key_id,channel,endpoint,stream,model,model_served,"
     "upstream,"
     "status,end_reason,prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,usage_source,cost_micros,ttft_us,"
-    "duration_us,bytes_in,bytes_out,client_ip,labels,client_request_id";
+    "duration_us,bytes_in,bytes_out,client_ip,labels,client_request_id,cache_write_tokens,audio_input_tokens,audio_"
+    "output_tokens,"
+    "images,seconds,characters,searches,attempts,refused_limit,refused_scope";
 
 std::string hex(std::uint64_t value) {
   std::array<char, 16> digits;
@@ -55,6 +57,15 @@ class Line final {
   bool first_ = true;
 };
 
+// The limit that refused, in the words of the x-sluice-limit-… headers; empty where none did.
+struct LimitText {
+  explicit LimitText(const ledger::RefusedBy& by)
+      : name(ledger::limit_name(by, room)), scope(name.empty() ? "" : ledger::to_string(by.scope)) {}
+  char room[32];
+  std::string_view name;
+  const char* scope;
+};
+
 json::value labels_of(const journal::AuditRecord& record) {
   if (auto labels = parse_object(record.labels.view(), 4096)) return std::move(*labels);
   return json::object();
@@ -89,6 +100,7 @@ void append_csv_field(std::string& into, std::string_view field) {
 void append_csv_head(std::string& into) { into.append(kColumns).append("\r\n"); }
 
 void append_csv(std::string& into, const journal::AuditRecord& r) {
+  const LimitText limit(r.refused_by);
   Line(into)
       .text(format_time(r.began))
       .text(r.request_id)
@@ -119,11 +131,22 @@ void append_csv(std::string& into, const journal::AuditRecord& r) {
       .number(r.bytes_out)
       .text(r.client_ip)
       .text(r.labels)
-      .text(r.client_request_id);
+      .text(r.client_request_id)
+      .number(r.usage.cache_write_tokens)
+      .number(r.usage.audio_input_tokens)
+      .number(r.usage.audio_output_tokens)
+      .number(r.usage.images)
+      .number(r.usage.seconds)
+      .number(r.usage.characters)
+      .number(r.usage.searches)
+      .number(r.attempts)
+      .text(limit.name)
+      .text(limit.scope);
   into += "\r\n";
 }
 
 void append_jsonl(std::string& into, const journal::AuditRecord& r) {
+  const LimitText limit(r.refused_by);
   const json::object line{{"time", format_time(r.began)},
                           {"request_id", view(r.request_id)},
                           {"boot_id", hex(r.boot_id)},
@@ -153,7 +176,17 @@ void append_jsonl(std::string& into, const journal::AuditRecord& r) {
                           {"bytes_out", r.bytes_out},
                           {"client_ip", view(r.client_ip)},
                           {"labels", labels_of(r)},
-                          {"client_request_id", view(r.client_request_id)}};
+                          {"client_request_id", view(r.client_request_id)},
+                          {"cache_write_tokens", r.usage.cache_write_tokens},
+                          {"audio_input_tokens", r.usage.audio_input_tokens},
+                          {"audio_output_tokens", r.usage.audio_output_tokens},
+                          {"images", r.usage.images},
+                          {"seconds", r.usage.seconds},
+                          {"characters", r.usage.characters},
+                          {"searches", r.usage.searches},
+                          {"attempts", r.attempts},
+                          {"refused_limit", view(limit.name)},
+                          {"refused_scope", limit.scope}};
   into += json::serialize(line);
   into += '\n';
 }

@@ -12,9 +12,12 @@
 #include "base/clock.h"
 #include "base/fixed_text.h"
 #include "base/usage.h"
+#include "ledger/refusal.h"
 #include "ledger/ticket.h"
 
 namespace sluice::journal {
+
+inline constexpr std::int64_t kCostUnknown = -1;
 
 struct AuditRecord {
   std::uint64_t boot_id = 0;  // random at each start of the gateway
@@ -29,9 +32,13 @@ struct AuditRecord {
   EndReason end_reason = EndReason::kFault;
   std::uint16_t status = 0;  // as the client saw it; 0: no head was sent
   bool stream = false;
-  Usage usage;                         // all three counts and where they come from
-  std::uint64_t cost_micros = 0;       // micro-dollars by the model's price; 0 where it has none
-  std::chrono::microseconds ttft{-1};  // -1: no byte of an answer came
+  Usage usage;                                       // every meter and where the numbers come from
+  std::uint64_t cost_micros = 0;                     // micro-dollars by the model's price; 0 where it has none
+  std::int64_t upstream_cost_micros = kCostUnknown;  // that the upstream takes for it; nothing fills it yet
+  std::uint8_t price_tier = 0;                       // of the model's prices; there is one yet
+  std::uint8_t attempts = 0;                         // how often a place was asked
+  ledger::RefusedBy refused_by;                      // the limit or budget that said no
+  std::chrono::microseconds ttft{-1};                // -1: no byte of an answer came
   std::chrono::microseconds duration{0};
   std::uint64_t bytes_in = 0, bytes_out = 0;
 

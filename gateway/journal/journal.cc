@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 
 #include "base/background.h"
 
@@ -19,10 +18,6 @@ std::uint64_t margin(const Segment& segment) noexcept { return std::min<std::uin
 
 // Kept for the text of an end. One that is longer than what is left is left out; its numbers never are.
 constexpr std::size_t kUsualTextBytes = 256;
-
-std::uint32_t price32(std::uint64_t micros) noexcept {
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(micros, std::numeric_limits<std::uint32_t>::max()));
-}
 
 }  // namespace
 
@@ -116,7 +111,8 @@ Journal::Admission Journal::admit(const JournalAdmit& call) noexcept {
   };
   // Counted first, so that the room for its end is kept from here on.
   open_.fetch_add(1, std::memory_order_acq_rel);
-  SlotBytes slot{};
+  SlotBytes slot;
+  clear(slot);
   slot.kind = RecordKind::kAdmit;
   slot.flags = call.stream ? kFlagStream : 0;
   slot.boot_id = options_.boot_id;
@@ -126,12 +122,12 @@ Journal::Admission Journal::admit(const JournalAdmit& call) noexcept {
   slot.tenant_id = call.tenant_id;
   slot.user_id = call.user_id;
   slot.key_id = call.key_id;
-  slot.admit.prompt_estimate = call.prompt_estimate;
-  slot.admit.reserved_output = call.reserved_output;
-  slot.admit.price_prompt = price32(call.price.prompt);
-  slot.admit.price_cached = price32(call.price.cached);
-  slot.admit.price_completion = price32(call.price.completion);
-  slot.admit.price_reasoning = price32(call.price.reasoning);
+  slot.admit = {.prompt_estimate = call.prompt_estimate,
+                .reserved_output = call.reserved_output,
+                .price_prompt = call.price.prompt,
+                .price_cached = call.price.cached,
+                .price_completion = call.price.completion,
+                .price_reasoning = call.price.reasoning};
   char text[kMaxAdmitText];
   const std::size_t size = write_admit_text(call.request_id, call.model, text);
   Admission admission{Admission::Outcome::kJournalled, 0};
@@ -141,7 +137,8 @@ Journal::Admission Journal::admit(const JournalAdmit& call) noexcept {
 }
 
 void Journal::progress(std::uint64_t number, std::uint32_t admit_segment, std::uint64_t completion_tokens) noexcept {
-  SlotBytes slot{};
+  SlotBytes slot;
+  clear(slot);
   slot.kind = RecordKind::kProgress;
   slot.boot_id = options_.boot_id;
   slot.number = number;
@@ -151,26 +148,7 @@ void Journal::progress(std::uint64_t number, std::uint32_t admit_segment, std::u
 }
 
 void Journal::record(AuditRecord&& record) noexcept {
-  SlotBytes slot{};
-  slot.kind = RecordKind::kSettle;
-  slot.flags = record.stream ? kFlagStream : 0;
-  slot.status = record.status;
-  slot.end_reason = record.end_reason;
-  slot.source = record.usage.source;
-  slot.boot_id = record.boot_id;
-  slot.number = record.number;
-  slot.day_us = record.day_us;
-  slot.began_us = record.began.time_since_epoch().count();
-  slot.tenant_id = record.tenant_id;
-  slot.user_id = record.user_id;
-  slot.key_id = record.key_id;
-  slot.admit_segment = record.admit_segment;
-  slot.settle.prompt = Tokens40::of(record.usage.prompt_tokens);
-  slot.settle.cached = Tokens40::of(record.usage.cached_tokens);
-  slot.settle.completion = Tokens40::of(record.usage.completion_tokens);
-  slot.settle.reasoning = Tokens40::of(record.usage.reasoning_tokens);
-  slot.settle.cost_micros = record.cost_micros;
-  slot.settle.settled_in = record.settled_in;
+  SlotBytes slot = settle_of(record);
   char text[kMaxTextBytes];
   const std::size_t size = write_text(record, text);
   const bool admitted = record.admit_segment != 0;

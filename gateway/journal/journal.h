@@ -158,7 +158,6 @@ class Journal final : public AuditSink {
   std::uint64_t collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed);
   void count_calls();
   absl::Status retire();
-  [[nodiscard]] static AuditRecord read_end(const Segment& segment, const SlotBytes& slot);
 
   const Options options_;
   const Clock& clock_;

@@ -16,30 +16,6 @@ void Journal::deliver_turn() {
   if (status.ok() && std::exchange(store_down_, false) && events_ != nullptr) events_->store_recovered();
 }
 
-AuditRecord Journal::read_end(const Segment& segment, const SlotBytes& slot) {
-  AuditRecord record;
-  (void)read_text(segment.text(slot), record);
-  record.boot_id = slot.boot_id;
-  record.number = slot.number;
-  record.began = WallTime(std::chrono::microseconds(slot.began_us));
-  record.day_us = slot.day_us;
-  record.tenant_id = slot.tenant_id;
-  record.user_id = slot.user_id;
-  record.key_id = slot.key_id;
-  record.admit_segment = slot.admit_segment;
-  record.end_reason = slot.end_reason;
-  record.status = slot.status;
-  record.stream = (slot.flags & kFlagStream) != 0;
-  record.usage = {.source = slot.source,
-                  .prompt_tokens = slot.settle.prompt.value(),
-                  .cached_tokens = slot.settle.cached.value(),
-                  .completion_tokens = slot.settle.completion.value(),
-                  .reasoning_tokens = slot.settle.reasoning.value()};
-  record.cost_micros = slot.settle.cost_micros;
-  record.settled_in = slot.settle.settled_in;
-  return record;
-}
-
 // Reads on from `position` in `kept`: ends into batch_, and which segments' calls were admitted or have ended into
 // `counts_`. Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
 std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed) {
@@ -55,7 +31,7 @@ std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::ui
     if (slot.kind == RecordKind::kAdmit) counts_.push_back({slot.admit_segment, +1});
     if (slot.kind != RecordKind::kSettle) continue;
     if (slot.admit_segment != 0) counts_.push_back({slot.admit_segment, -1});
-    if (position >= kept.already) batch_.push_back(read_end(*kept.segment, slot));
+    if (position >= kept.already) batch_.push_back(record_of(slot, kept.segment->text(slot)));
   }
   return position;
 }
@@ -121,7 +97,7 @@ void Journal::each_undelivered(const std::function<void(const AuditRecord&)>& vi
     SlotBytes slot;
     for (std::uint64_t position = std::max(kept->read, kept->already); position < limit; ++position) {
       if (kept->segment->read(position, slot) == Segment::Read::kRecord && slot.kind == RecordKind::kSettle)
-        visit(read_end(*kept->segment, slot));
+        visit(record_of(slot, kept->segment->text(slot)));
     }
   }
 }

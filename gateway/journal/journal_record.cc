@@ -3,15 +3,14 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace sluice::journal {
 namespace {
 
-// The numbers first, then each text behind its length.
-struct [[gnu::packed]] TextHead {
-  std::int64_t ttft_us, duration_us;
-  std::uint64_t bytes_in, bytes_out;
-};
+std::uint32_t count32(std::uint64_t count) noexcept {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max()));
+}
 
 template <class F>
 void for_each_text(F&& f, auto& r) {
@@ -19,11 +18,29 @@ void for_each_text(F&& f, auto& r) {
       f(r.client_ip), f(r.labels), f(r.client_request_id);
 }
 
+// Up to where `text` is whole: one that was written before there was a field ends before it.
+void read_texts(std::string_view text, AuditRecord& record) noexcept {
+  bool whole = true;
+  for_each_text(
+      [&](auto& field) {
+        std::uint16_t size = 0;
+        whole = whole && text.size() >= sizeof(size);
+        if (!whole) return;
+        std::memcpy(&size, text.data(), sizeof(size));
+        text.remove_prefix(sizeof(size));
+        whole = text.size() >= size;
+        if (!whole) return;
+        field = text.substr(0, size);
+        text.remove_prefix(size);
+      },
+      record);
+}
+
 }  // namespace
 
 std::uint64_t slot_checksum(const SlotBytes& slot, std::uint64_t salt, std::uint64_t index) noexcept {
   const char* bytes = reinterpret_cast<const char*>(&slot) + sizeof(slot.checksum);
-  const std::uint64_t sum = XXH3_64bits_withSeed(bytes, kSlotBytes - sizeof(slot.checksum), salt ^ index);
+  const std::uint64_t sum = XXH3_64bits_withSeed(bytes, kCheckedBytes - sizeof(slot.checksum), salt ^ index);
   return sum == 0 ? 1 : sum;  // 0 is an empty slot
 }
 
@@ -47,9 +64,7 @@ void read_admit_text(std::string_view text, AuditRecord& record) noexcept {
 }
 
 std::size_t write_text(const AuditRecord& record, char* into) noexcept {
-  const TextHead head{record.ttft.count(), record.duration.count(), record.bytes_in, record.bytes_out};
-  std::memcpy(into, &head, sizeof(head));
-  char* at = into + sizeof(head);
+  char* at = into;
   for_each_text(
       [&](const auto& text) {
         const auto size = static_cast<std::uint16_t>(text.view().size());
@@ -61,37 +76,87 @@ std::size_t write_text(const AuditRecord& record, char* into) noexcept {
   return static_cast<std::size_t>(at - into);
 }
 
-bool read_text(std::string_view text, AuditRecord& record) noexcept {
-  TextHead head;
-  if (text.size() < sizeof(head)) return false;
-  std::memcpy(&head, text.data(), sizeof(head));
-  text.remove_prefix(sizeof(head));
-  record.ttft = std::chrono::microseconds(head.ttft_us);
-  record.duration = std::chrono::microseconds(head.duration_us);
-  record.bytes_in = head.bytes_in;
-  record.bytes_out = head.bytes_out;
-  bool whole = true;
-  for_each_text(
-      [&](auto& field) {
-        std::uint16_t size = 0;
-        // A record that was written before there was this field ends before it.
-        const void* const last = &record.client_request_id;
-        if (whole && text.empty() && static_cast<const void*>(&field) == last) return;
-        if (!whole || text.size() < sizeof(size)) {
-          whole = false;
-          return;
-        }
-        std::memcpy(&size, text.data(), sizeof(size));
-        text.remove_prefix(sizeof(size));
-        if (text.size() < size) {
-          whole = false;
-          return;
-        }
-        field = text.substr(0, size);
-        text.remove_prefix(size);
-      },
-      record);
-  return whole;
+SlotBytes settle_of(const AuditRecord& r) noexcept {
+  SlotBytes slot;
+  clear(slot);
+  slot.kind = RecordKind::kSettle;
+  slot.flags = r.stream ? kFlagStream : 0;
+  slot.status = r.status;
+  slot.end_reason = r.end_reason;
+  slot.source = r.usage.source;
+  slot.boot_id = r.boot_id;
+  slot.number = r.number;
+  slot.day_us = r.day_us;
+  slot.began_us = r.began.time_since_epoch().count();
+  slot.tenant_id = r.tenant_id;
+  slot.user_id = r.user_id;
+  slot.key_id = r.key_id;
+  slot.admit_segment = r.admit_segment;
+  slot.settle = {.prompt = r.usage.prompt_tokens,
+                 .cached = r.usage.cached_tokens,
+                 .cache_write = r.usage.cache_write_tokens,
+                 .completion = r.usage.completion_tokens,
+                 .reasoning = r.usage.reasoning_tokens,
+                 .audio_input = r.usage.audio_input_tokens,
+                 .audio_output = r.usage.audio_output_tokens,
+                 .images = count32(r.usage.images),
+                 .seconds = count32(r.usage.seconds),
+                 .characters = count32(r.usage.characters),
+                 .searches = count32(r.usage.searches),
+                 .cost_micros = r.cost_micros,
+                 .upstream_cost_micros = r.upstream_cost_micros,
+                 .ttft_us = r.ttft.count(),
+                 .duration_us = r.duration.count(),
+                 .bytes_in = r.bytes_in,
+                 .bytes_out = r.bytes_out,
+                 .settled_in = r.settled_in,
+                 .attempts = r.attempts,
+                 .price_tier = r.price_tier,
+                 .refused_kind = r.refused_by.kind,
+                 .refused_scope = r.refused_by.scope,
+                 .refused_unit = r.refused_by.unit,
+                 .refused_period = r.refused_by.period};
+  return slot;
+}
+
+AuditRecord record_of(const SlotBytes& slot, std::string_view text) noexcept {
+  AuditRecord r;
+  r.boot_id = slot.boot_id;
+  r.number = slot.number;
+  r.began = WallTime(std::chrono::microseconds(slot.began_us));
+  r.day_us = slot.day_us;
+  r.tenant_id = slot.tenant_id;
+  r.user_id = slot.user_id;
+  r.key_id = slot.key_id;
+  r.admit_segment = slot.admit_segment;
+  r.end_reason = slot.end_reason;
+  r.status = slot.status;
+  r.stream = (slot.flags & kFlagStream) != 0;
+  const SettlePart& s = slot.settle;
+  r.settled_in = s.settled_in;
+  r.usage = {.source = slot.source,
+             .prompt_tokens = s.prompt,
+             .cached_tokens = s.cached,
+             .completion_tokens = s.completion,
+             .reasoning_tokens = s.reasoning,
+             .cache_write_tokens = s.cache_write,
+             .audio_input_tokens = s.audio_input,
+             .audio_output_tokens = s.audio_output,
+             .images = s.images,
+             .seconds = s.seconds,
+             .characters = s.characters,
+             .searches = s.searches};
+  r.cost_micros = s.cost_micros;
+  r.upstream_cost_micros = s.upstream_cost_micros;
+  r.ttft = std::chrono::microseconds(s.ttft_us);
+  r.duration = std::chrono::microseconds(s.duration_us);
+  r.bytes_in = s.bytes_in;
+  r.bytes_out = s.bytes_out;
+  r.attempts = s.attempts;
+  r.price_tier = s.price_tier;
+  r.refused_by = {s.refused_kind, s.refused_scope, s.refused_unit, s.refused_period};
+  read_texts(text, r);
+  return r;
 }
 
 }  // namespace sluice::journal

@@ -13,6 +13,7 @@
 
 #include "base/background.h"
 #include "base/ids.h"
+#include "journal/format1.h"
 
 namespace sluice::journal {
 namespace {
@@ -37,7 +38,7 @@ absl::Status disk_error(const char* what, const std::string& path, int error) {
 }
 
 constexpr std::size_t kPage = 4096;
-constexpr std::uint64_t kSlotsInARow = 512;  // 64 KiB, before a worker may have the core
+constexpr std::uint64_t kSlotsInARow = 256;  // 64 KiB, before a worker may have the core
 
 // Faults the pages in, so that no worker has to. Best effort: an older kernel faults them one by one.
 void populate(char* base, std::size_t size_bytes) noexcept {
@@ -85,7 +86,8 @@ absl::StatusOr<std::unique_ptr<Segment>> Segment::create(const std::string& path
   segment->path_ = path;
   segment->base_ = static_cast<char*>(base);
   segment->size_bytes_ = size_bytes;
-  const std::size_t text_begin = (kHeaderBytes + (size_bytes - kHeaderBytes) / 2) / kPage * kPage;
+  // A call has two slots; so its texts have 256 bytes, and what is left of those of shorter ones.
+  const std::size_t text_begin = (kHeaderBytes + (size_bytes - kHeaderBytes) / 3 * 2) / kPage * kPage;
   SegmentHeader& header = segment->header();
   std::memcpy(header.magic, kMagic, sizeof(header.magic));
   header.version = kJournalVersion;
@@ -119,14 +121,17 @@ absl::StatusOr<std::unique_ptr<Segment>> Segment::open(const std::string& path) 
   segment->base_ = static_cast<char*>(base);
   segment->size_bytes_ = size;
   const SegmentHeader& header = segment->header();
-  if (std::memcmp(header.magic, kMagic, sizeof(header.magic)) != 0 || header.slot_bytes != kSlotBytes) {
-    return absl::DataLossError("not a journal segment: " + path);
-  }
-  if (header.version != kJournalVersion) {
+  const bool ours = std::memcmp(header.magic, kMagic, sizeof(header.magic)) == 0;
+  if (ours && header.version > kJournalVersion) {
     return absl::FailedPreconditionError("written by a newer version of this program: " + path);
   }
-  const bool fits = header.slots <= (size - kHeaderBytes) / kSlotBytes &&
-                    header.text_begin >= kHeaderBytes + header.slots * kSlotBytes && header.text_begin <= size &&
+  const std::size_t slot_bytes = header.version == format1::kVersion ? format1::kSlotBytes : kSlotBytes;
+  if (!ours || header.version < format1::kVersion || header.slot_bytes != slot_bytes) {
+    return absl::DataLossError("not a journal segment: " + path);
+  }
+  segment->slot_bytes_ = slot_bytes;
+  const bool fits = header.slots <= (size - kHeaderBytes) / slot_bytes &&
+                    header.text_begin >= kHeaderBytes + header.slots * slot_bytes && header.text_begin <= size &&
                     header.records <= header.slots;
   if (!fits) return absl::DataLossError("journal segment cut short: " + path);
   segment->sequence_ = header.sequence;
@@ -159,9 +164,9 @@ std::uint32_t Segment::put_text(std::string_view text) noexcept {
 void Segment::publish(std::uint64_t index, SlotBytes& bytes) noexcept {
   bytes.checksum = 0;
   const std::uint64_t checksum = slot_checksum(bytes, salt_, index);
-  SlotBytes* into = slot(index);
-  std::memcpy(reinterpret_cast<char*>(into) + sizeof(checksum),
-              reinterpret_cast<const char*>(&bytes) + sizeof(checksum), kSlotBytes - sizeof(checksum));
+  char* into = slot(index);
+  std::memcpy(into + sizeof(checksum), reinterpret_cast<const char*>(&bytes) + sizeof(checksum),
+              kSlotBytes - sizeof(checksum));
   // Last, and after all else is visible: a slot with a checksum is a whole record.
   __atomic_store_n(reinterpret_cast<std::uint64_t*>(into), checksum, __ATOMIC_RELEASE);
 }
@@ -172,15 +177,26 @@ std::uint64_t Segment::close() noexcept {
 }
 
 Segment::Read Segment::read(std::uint64_t index, SlotBytes& into) const noexcept {
-  const SlotBytes* from = slot(index);
-  const std::uint64_t checksum = __atomic_load_n(reinterpret_cast<const std::uint64_t*>(from), __ATOMIC_ACQUIRE);
+  const std::uint64_t checksum = this->checksum(index);
   if (checksum == 0) return Read::kEmpty;
-  std::memcpy(&into, from, kSlotBytes);
+  if (slot_bytes_ == format1::kSlotBytes) {
+    if (format1::read_slot(slot(index), salt_, index, into) == format1::Read::kTorn) return Read::kTorn;
+    if (into.kind == RecordKind::kSettle) format1::read_numbers(whole_text(into), into.settle);
+    return Read::kRecord;
+  }
+  std::memcpy(&into, slot(index), kSlotBytes);
   into.checksum = checksum;
   return slot_checksum(into, salt_, index) == checksum ? Read::kRecord : Read::kTorn;
 }
 
 std::string_view Segment::text(const SlotBytes& bytes) const noexcept {
+  std::string_view text = whole_text(bytes);
+  if (slot_bytes_ == format1::kSlotBytes && bytes.kind == RecordKind::kSettle)
+    text.remove_prefix(std::min(text.size(), format1::kTextNumbers));
+  return text;
+}
+
+std::string_view Segment::whole_text(const SlotBytes& bytes) const noexcept {
   if (bytes.text_bytes == 0 || bytes.text_at == kNoText) return {};
   const std::size_t room = size_bytes_ - text_begin_;
   const std::size_t at = std::size_t{bytes.text_at} * 8;
@@ -194,18 +210,21 @@ std::string_view Segment::text(const SlotBytes& bytes) const noexcept {
 
 std::uint64_t Segment::find_end() const noexcept {
   std::uint64_t end = slots_;
-  static constexpr SlotBytes kEmpty{};
-  while (end > 0 && std::memcmp(slot(end - 1), &kEmpty, kSlotBytes) == 0) --end;
+  while (end > 0 && empty(end - 1)) --end;
   return end;
+}
+
+bool Segment::empty(std::uint64_t index) const noexcept {
+  static constexpr char kZeros[kSlotBytes] = {};
+  return std::memcmp(slot(index), kZeros, slot_bytes_) == 0;
 }
 
 std::uint64_t Segment::cut_torn(std::uint64_t end) noexcept {
   std::uint64_t torn = 0;
   SlotBytes bytes;
-  static constexpr SlotBytes kEmpty{};
   for (std::uint64_t i = 0; i < end; ++i) {
-    if (read(i, bytes) == Read::kRecord || std::memcmp(slot(i), &kEmpty, kSlotBytes) == 0) continue;
-    std::memset(static_cast<void*>(slot(i)), 0, kSlotBytes);
+    if (read(i, bytes) == Read::kRecord || empty(i)) continue;
+    std::memset(slot(i), 0, slot_bytes_);
     ++torn;
   }
   return torn;
@@ -214,9 +233,7 @@ std::uint64_t Segment::cut_torn(std::uint64_t end) noexcept {
 int Segment::sync(JournalDisk& disk) noexcept {
   std::uint64_t published = synced_slots_;
   const std::uint64_t claimed = this->claimed();
-  while (published < claimed &&
-         __atomic_load_n(reinterpret_cast<std::uint64_t*>(slot(published)), __ATOMIC_ACQUIRE) != 0)
-    ++published;
+  while (published < claimed && checksum(published) != 0) ++published;
   const std::uint64_t text_end =
       std::min<std::uint64_t>(text_tail_.load(std::memory_order_acquire), size_bytes_ - text_begin_);
   if (published == synced_slots_) return 0;
@@ -226,7 +243,7 @@ int Segment::sync(JournalDisk& disk) noexcept {
   };
   // Texts first: a record that is there has its text.
   if (const int error = flush(text_begin_ + synced_text_, text_begin_ + text_end); error != 0) return error;
-  if (const int error = flush(kHeaderBytes + synced_slots_ * kSlotBytes, kHeaderBytes + published * kSlotBytes);
+  if (const int error = flush(kHeaderBytes + synced_slots_ * slot_bytes_, kHeaderBytes + published * slot_bytes_);
       error != 0)
     return error;
   synced_slots_ = published;
@@ -250,7 +267,7 @@ std::array<std::uint8_t, 32> Segment::compute_mac(std::string_view key) const {
   add(&h.records, sizeof(h.records));
   add(h.mac_before.data(), h.mac_before.size());
   for (std::uint64_t done = 0; done < h.records; done += kSlotsInARow) {
-    add(slot(done), std::min(kSlotsInARow, h.records - done) * kSlotBytes);
+    add(slot(done), std::min(kSlotsInARow, h.records - done) * slot_bytes_);
     give_way();
   }
   EVP_MAC_final(context, mac.data(), &size, mac.size());
@@ -273,7 +290,7 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
                                          std::uint64_t{bytes.text_at} * 8 + sizeof(std::uint64_t) + bytes.text_bytes);
     }
     if (bytes.kind != RecordKind::kSettle) continue;
-    seal.tokens += bytes.settle.prompt.value() + bytes.settle.completion.value();
+    seal.tokens += bytes.settle.prompt + bytes.settle.completion;
     seal.cost_micros += bytes.settle.cost_micros;
   }
   h.records = records;
@@ -292,7 +309,7 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
     (void)::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
                       static_cast<off_t>(end - begin));
   };
-  give_back(kHeaderBytes + records * kSlotBytes, text_begin_);
+  give_back(kHeaderBytes + records * slot_bytes_, text_begin_);
   give_back(text_begin_ + text_end, size_bytes_);
   return seal;
 }
@@ -300,7 +317,7 @@ Seal Segment::seal(std::string_view key, const std::array<std::uint8_t, 32>& mac
 bool Segment::published(std::uint64_t end) const noexcept {
   for (std::uint64_t i = end; i > 0; --i) {
     if (i % kSlotsInARow == 0) give_way();
-    if (__atomic_load_n(reinterpret_cast<const std::uint64_t*>(slot(i - 1)), __ATOMIC_ACQUIRE) == 0) return false;
+    if (checksum(i - 1) == 0) return false;
   }
   return true;
 }

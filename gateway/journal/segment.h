@@ -40,7 +40,8 @@ class Segment final {
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Segment>> create(const std::string& path, std::size_t size_bytes,
                                                                        std::uint64_t sequence, std::uint64_t boot_id,
                                                                        WallTime now, JournalDisk& disk);
-  // A file that is there. Errors: DataLoss where it is none of ours or cut short.
+  // A file that is there, of this format or of format 1, which is read and never appended to. Errors: DataLoss where it
+  // is none of ours or cut short; FailedPrecondition where a newer version wrote it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Segment>> open(const std::string& path);
   ~Segment();
   Segment(const Segment&) = delete;
@@ -105,13 +106,18 @@ class Segment final {
 
  private:
   Segment() = default;
-  [[nodiscard]] SlotBytes* slot(std::uint64_t index) const noexcept {
-    return reinterpret_cast<SlotBytes*>(base_ + kHeaderBytes + index * kSlotBytes);
+  [[nodiscard]] char* slot(std::uint64_t index) const noexcept { return base_ + kHeaderBytes + index * slot_bytes_; }
+  [[nodiscard]] bool empty(std::uint64_t index) const noexcept;
+  // 0: nothing has been written. What another thread wrote before it is visible.
+  [[nodiscard]] std::uint64_t checksum(std::uint64_t index) const noexcept {
+    return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(slot(index)), __ATOMIC_ACQUIRE);
   }
+  [[nodiscard]] std::string_view whole_text(const SlotBytes& slot) const noexcept;
 
   std::string path_;
   char* base_ = nullptr;
   std::size_t size_bytes_ = 0;
+  std::size_t slot_bytes_ = kSlotBytes;  // as the file's format has it
   std::uint64_t sequence_ = 0, salt_ = 0, slots_ = 0, text_begin_ = 0;
   std::uint64_t synced_slots_ = 0, synced_text_ = 0;  // sync thread
   alignas(64) std::atomic<std::uint64_t> tail_{0};    // slots claimed; beyond slots_: full

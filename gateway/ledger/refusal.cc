@@ -4,6 +4,8 @@
 #include <absl/time/time.h>
 #include <fmt/format.h>
 
+#include <cstdio>
+
 namespace sluice::ledger {
 namespace {
 
@@ -68,6 +70,28 @@ const char* to_string(BudgetPeriod period) noexcept {
 }
 
 const char* to_string(BudgetUnit unit) noexcept { return unit == BudgetUnit::kTokens ? "tokens" : "usd"; }
+
+std::string_view limit_name(const RefusedBy& by, std::span<char, 32> into) noexcept {
+  switch (by.kind) {
+    case RefusalKind::kNone:
+      return {};
+    case RefusalKind::kRequests:
+      return "requests_per_minute";
+    case RefusalKind::kTokens:
+      return "tokens_per_minute";
+    case RefusalKind::kConcurrency:
+      return "concurrency";
+    case RefusalKind::kSpent:
+    case RefusalKind::kReserved:
+    case RefusalKind::kTooLarge:
+      break;
+  }
+  const bool in_all = by.period == BudgetPeriod::kTotal;
+  const int length =
+      std::snprintf(into.data(), into.size(), "%s_%s%s", by.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd",
+                    in_all ? "in_all" : "per_", in_all ? "" : to_string(by.period));
+  return {into.data(), static_cast<std::size_t>(length)};
+}
 
 std::string amount_text(BudgetUnit unit, std::uint64_t amount) {
   if (unit == BudgetUnit::kTokens) return fmt::format("{} tokens", amount);

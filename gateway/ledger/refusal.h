@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,15 @@ enum class RefusalKind : std::uint8_t {
   kTooLarge,     // what is left is less than this call's prompt needs, whoever else ends
 };
 
+// Which limit said no, as a record keeps it.
+struct RefusedBy {
+  RefusalKind kind = RefusalKind::kNone;
+  Scope scope = Scope::kKey;
+  BudgetUnit unit = BudgetUnit::kTokens;     // of a budget
+  BudgetPeriod period = BudgetPeriod::kDay;  // of a budget
+  bool operator==(const RefusedBy&) const = default;
+};
+
 struct Refusal {
   RefusalKind kind = RefusalKind::kNone;
   Scope scope = Scope::kKey;
@@ -36,10 +46,15 @@ struct Refusal {
   std::string_view model;                    // of a model or user-on-model
 
   [[nodiscard]] bool refused() const noexcept { return kind != RefusalKind::kNone; }
+  [[nodiscard]] RefusedBy by() const noexcept { return refused() ? RefusedBy{kind, scope, unit, period} : RefusedBy{}; }
 };
 
 // "Budget of 1000000 tokens a month of user alice is used up: 0 left, it resets at 2026-12-01T00:00:00Z." Allocates.
 [[nodiscard]] std::string describe(const Refusal& refusal);
+
+// The limit's name for programs: "requests_per_minute", "concurrency", "tokens_per_month", "micro_usd_in_all"; empty
+// for kNone. The view is valid as long as `into`.
+[[nodiscard]] std::string_view limit_name(const RefusedBy& by, std::span<char, 32> into) noexcept;
 
 // "12.50 USD", "4000 tokens"
 [[nodiscard]] std::string amount_text(BudgetUnit unit, std::uint64_t amount);

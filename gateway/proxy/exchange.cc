@@ -245,6 +245,7 @@ void Exchange::finish() noexcept {
   outcome_.bytes_out += client_.bytes_out() + client_.pending_bytes();
   outcome_.model_served = model_served_;
   outcome_.upstream = place_name_;
+  outcome_.refused_by = decision_.refusal.by();
   conf_->chain->finish(call_, outcome_, admitted_);
   if (!call_.model.empty()) conf_->chain->record(call_, outcome_);
   const auto* tokens = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;

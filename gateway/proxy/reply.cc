@@ -10,29 +10,6 @@
 #include "base/ids.h"
 
 namespace sluice::proxy {
-namespace {
-
-// "requests_per_minute", "concurrency", "tokens_per_month", "micro_usd_in_all"
-std::string_view name_limit(const ledger::Refusal& refusal, std::span<char> into) noexcept {
-  switch (refusal.kind) {
-    case ledger::RefusalKind::kRequests:
-      return "requests_per_minute";
-    case ledger::RefusalKind::kTokens:
-      return "tokens_per_minute";
-    case ledger::RefusalKind::kConcurrency:
-      return "concurrency";
-    default:
-      break;
-  }
-  const int length =
-      std::snprintf(into.data(), into.size(), "%s_%s%s", refusal.unit == BudgetUnit::kTokens ? "tokens" : "micro_usd",
-                    refusal.period == BudgetPeriod::kTotal ? "in_all" : "per_",
-                    refusal.period == BudgetPeriod::kTotal ? "" : ledger::to_string(refusal.period));
-  return {into.data(), static_cast<std::size_t>(length)};
-}
-
-}  // namespace
-
 void ReplyHeaders::add(std::string_view name, std::string_view value) noexcept {
   if (count_ < kMost) headers_[count_++] = {name, value};
 }
@@ -119,7 +96,7 @@ void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
 void add_limit_headers(ReplyHeaders& headers, const ledger::Refusal& refusal, WallTime now) noexcept {
   if (!refusal.refused()) return;
   char name[32];
-  headers.add_copy("x-sluice-limit-name", name_limit(refusal, name));
+  headers.add_copy("x-sluice-limit-name", ledger::limit_name(refusal.by(), name));
   headers.add("x-sluice-limit-scope", ledger::to_string(refusal.scope));
   headers.add_number("x-sluice-limit-amount", refusal.limit);
   headers.add_number("x-sluice-limit-remaining", refusal.left);

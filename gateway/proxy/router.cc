@@ -1,6 +1,7 @@
 // From the name of a model to the head of an answer. Finds a place with a free slot, sends, and tries another place
 // only where nothing can have been generated.
 #include <algorithm>
+#include <limits>
 
 #include "base/ids.h"
 #include "identity/sha256.h"
@@ -101,6 +102,7 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
 
 Task<Status> Exchange::ask() {
   prepare(*lease_);
+  if (outcome_.attempts != std::numeric_limits<std::uint8_t>::max()) ++outcome_.attempts;
   upstream_ = lease_->start(request_->outgoing, wake_);
   co_return co_await await_head();
 }

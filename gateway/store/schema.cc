@@ -166,6 +166,24 @@ DELETE FROM pairing_keys;
 ALTER TABLE pairing_keys ADD COLUMN bound INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pairing_keys ADD COLUMN models TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE pairing_keys ADD COLUMN tenants TEXT NOT NULL DEFAULT '[]';
+)sql",
+                                                            R"sql(
+-- The rest of what is metered, what the upstream takes (-1: not known), how often a place was asked, the tier of the
+-- price, and the limit that refused: kind (0: none did), scope, unit, period.
+ALTER TABLE audit ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN audio_input_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN audio_output_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN seconds INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN searches INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN upstream_cost_micros INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE audit ADD COLUMN price_tier INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN refused_kind INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN refused_scope INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN refused_unit INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN refused_period INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

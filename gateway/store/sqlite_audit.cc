@@ -14,7 +14,9 @@ namespace {
   "model, model_served,"                                                                                         \
   " upstream, status, end_reason, stream, usage_source, prompt_tokens, cached_tokens, completion_tokens, "       \
   "reasoning_tokens,"                                                                                            \
-  " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels, client_request_id"
+  " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels, client_request_id,"               \
+  " cache_write_tokens, audio_input_tokens, audio_output_tokens, images, seconds, characters, searches,"         \
+  " upstream_cost_micros, price_tier, attempts, refused_kind, refused_scope, refused_unit, refused_period"
 
 void bind_record(Statement& add, const journal::AuditRecord& r) {
   add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id,
@@ -22,7 +24,11 @@ void bind_record(Statement& add, const journal::AuditRecord& r) {
            r.upstream.view(), r.status, static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source),
            r.usage.prompt_tokens, r.usage.cached_tokens, r.usage.completion_tokens, r.usage.reasoning_tokens,
            r.cost_micros, r.ttft.count(), r.duration.count(), r.bytes_in, r.bytes_out, r.client_ip.view(),
-           r.labels.view(), r.client_request_id.view());
+           r.labels.view(), r.client_request_id.view(), r.usage.cache_write_tokens, r.usage.audio_input_tokens,
+           r.usage.audio_output_tokens, r.usage.images, r.usage.seconds, r.usage.characters, r.usage.searches,
+           r.upstream_cost_micros, r.price_tier, r.attempts, static_cast<int>(r.refused_by.kind),
+           static_cast<int>(r.refused_by.scope), static_cast<int>(r.refused_by.unit),
+           static_cast<int>(r.refused_by.period));
 }
 
 journal::AuditRecord read_record(const Statement& row) {
@@ -50,7 +56,14 @@ journal::AuditRecord read_record(const Statement& row) {
              .prompt_tokens = row.count(19),
              .cached_tokens = row.count(20),
              .completion_tokens = row.count(21),
-             .reasoning_tokens = row.count(22)};
+             .reasoning_tokens = row.count(22),
+             .cache_write_tokens = row.count(31),
+             .audio_input_tokens = row.count(32),
+             .audio_output_tokens = row.count(33),
+             .images = row.count(34),
+             .seconds = row.count(35),
+             .characters = row.count(36),
+             .searches = row.count(37)};
   r.cost_micros = row.count(23);
   r.ttft = microseconds(row.number(24));
   r.duration = microseconds(row.number(25));
@@ -59,6 +72,15 @@ journal::AuditRecord read_record(const Statement& row) {
   r.client_ip = row.text(28);
   r.labels = row.text(29);
   r.client_request_id = row.text(30);
+  r.upstream_cost_micros = row.number(38);
+  r.price_tier = static_cast<std::uint8_t>(row.number(39));
+  r.attempts = static_cast<std::uint8_t>(row.number(40));
+  r.refused_by = {
+      .kind = static_cast<ledger::RefusalKind>(row.number(41)),
+      .scope = static_cast<Scope>(row.number(42)),
+      .unit = static_cast<BudgetUnit>(row.number(43)),
+      .period = static_cast<BudgetPeriod>(row.number(44)),
+  };
   return r;
 }
 
@@ -74,7 +96,8 @@ absl::Status SqliteStore::add(std::span<const journal::AuditRecord> records) {
                    ") VALUES (?1,?2,?3,?4,?5,"
                    "?6,CASE ?7 WHEN '' THEN coalesce((SELECT name FROM tenants WHERE id = ?6), '') ELSE ?7 END,"
                    "?8,CASE ?9 WHEN '' THEN coalesce((SELECT name FROM users WHERE id = ?8), '') ELSE ?9 END,"
-                   "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31)"
+                   "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,"
+                   "?32,?33,?34,?35,?36,?37,?38,?39,?40,?41,?42,?43,?44,?45)"
                    " ON CONFLICT DO NOTHING");
   Statement count(database_,
                   "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"

@@ -67,6 +67,8 @@ journal::AuditRecord make_record(const policy::Call& call, const policy::Outcome
   record.stream = call.stream;
   record.usage = outcome.usage;
   record.cost_micros = ledger::cost(call.ticket.price, outcome.usage);
+  record.attempts = outcome.attempts;
+  record.refused_by = outcome.refused_by;
   record.ttft = outcome.ttft;
   record.duration = outcome.duration;
   record.bytes_in = outcome.bytes_in;

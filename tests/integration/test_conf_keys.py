@@ -515,6 +515,7 @@ def test_as_many_upstreams_are_tried_as_the_conf_says(gateway_of, attempts):
     if attempts == 3:
         until(lambda: "another upstream is tried" in gateway.process.log, what="the line of debug")
     assert ("another upstream is tried" in gateway.process.log) is (attempts == 3)
+    until(lambda: max((r["attempts"] for r in gateway.audit()), default=0) == min(attempts, 2), what="records of so many attempts")
 
 
 def test_an_upstream_is_called_as_the_conf_says(gateway_of, fake, mark, tmp_path):

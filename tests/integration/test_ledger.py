@@ -21,7 +21,7 @@ def budget_of(gateway, user):
 
 
 # Where a journal's file says how it stands, and where its records begin: journal_record.h draws it.
-STATE, FIRST_SLOT, SLOT, TEXT_BEGIN = 80, 4096, 128, 48
+STATE, FIRST_SLOT, SLOT, TEXT_BEGIN = 80, 4096, 256, 48
 
 
 def tear_last_write(gateway, dice):
@@ -222,7 +222,7 @@ def test_audit_verify_proves_a_whole_journal_and_finds_a_changed_record(make_gat
     assert whole.stdout.startswith("whole: ")
     segment = next(path for path in sorted((gateway.state / "journal").iterdir()) if path.stat().st_size > 1_000_000)
     with open(segment, "r+b") as file:
-        file.seek(4096 + 128 * 2 + 40)
+        file.seek(FIRST_SLOT + SLOT * 2 + 40)
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))

@@ -121,6 +121,8 @@ def test_every_429_names_its_limit_whose_it_is_what_is_left_and_when_it_is_back(
     assert ("retry-after" in headers) == limit.retry
     if limit.retry:
         assert 1 <= int(headers["retry-after"]) <= 60 and 0 < int(headers["retry-after-ms"]) <= 60_000
+    record = limited.audit_of(headers["x-request-id"])
+    assert (record["refused_limit"], record["refused_scope"], record["attempts"]) == (limit.name, limit.scope, 0)
 
 
 def test_a_passed_threshold_is_logged_counted_and_shown(limited, fake, mark):

@@ -101,7 +101,20 @@ class JournalTest : public ::testing::Test {
                     .prompt_tokens = prompt,
                     .cached_tokens = 1,
                     .completion_tokens = completion,
-                    .reasoning_tokens = 2};
+                    .reasoning_tokens = 2,
+                    .cache_write_tokens = 3,
+                    .audio_input_tokens = 4,
+                    .audio_output_tokens = 5,
+                    .images = 6,
+                    .seconds = 7,
+                    .characters = 8,
+                    .searches = 9};
+    record.upstream_cost_micros = 6;
+    record.price_tier = 1;
+    record.attempts = 2;
+    record.refused_by = {ledger::RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
+    record.duration = std::chrono::microseconds(456);
+    record.bytes_in = 78, record.bytes_out = 90;
     record.cost_micros = 7;
     record.settled_in = static_cast<ledger::Epoch>(number);
     record.model = "m";

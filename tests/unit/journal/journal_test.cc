@@ -27,6 +27,21 @@ TEST_F(JournalTest, AnEndReachesTheStoreWithAllItsFields) {
   EXPECT_EQ(record.tenant, "acme");
   EXPECT_EQ(record.labels, R"({"team":"a"})");
   EXPECT_EQ(record.ttft.count(), 123);
+  EXPECT_EQ(record.usage.cache_write_tokens, 3u);
+  EXPECT_EQ(record.usage.audio_input_tokens, 4u);
+  EXPECT_EQ(record.usage.audio_output_tokens, 5u);
+  EXPECT_EQ(record.usage.images, 6u);
+  EXPECT_EQ(record.usage.seconds, 7u);
+  EXPECT_EQ(record.usage.characters, 8u);
+  EXPECT_EQ(record.usage.searches, 9u);
+  EXPECT_EQ(record.upstream_cost_micros, 6);
+  EXPECT_EQ(record.price_tier, 1);
+  EXPECT_EQ(record.attempts, 2);
+  EXPECT_EQ(record.refused_by, (ledger::RefusedBy{ledger::RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd,
+                                                  BudgetPeriod::kMonth}));
+  EXPECT_EQ(record.duration.count(), 456);
+  EXPECT_EQ(record.bytes_in, 78u);
+  EXPECT_EQ(record.bytes_out, 90u);
   EXPECT_EQ(journal->open_calls(), 0u);
 }
 

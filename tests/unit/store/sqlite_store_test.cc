@@ -24,6 +24,15 @@ using std::chrono::minutes;
 const WallTime kNow{microseconds{1'800'000'000'000'000}};
 
 identity::Sha256 hash_of(int n) { return identity::sha256("secret " + std::to_string(n)); }
+// Makes a store of version 6 out of one of today, but for its version.
+absl::Status forget_meters(Database& database) {
+  for (const std::string column : {"cache_write_tokens", "audio_input_tokens", "audio_output_tokens", "images",
+                                   "seconds", "characters", "searches", "upstream_cost_micros", "price_tier",
+                                   "attempts", "refused_kind", "refused_scope", "refused_unit", "refused_period"}) {
+    if (absl::Status done = database.exec(("ALTER TABLE audit DROP COLUMN " + column).c_str()); !done.ok()) return done;
+  }
+  return absl::OkStatus();
+}
 std::string text(const absl::Status& status) { return std::string(status.message()); }
 
 struct SqliteStoreTest : testing::Test {
@@ -221,6 +230,7 @@ TEST_F(SqliteStoreTest, AnAgentThatWasPairedBeforeBindingsIsBoundToWhatItServedL
       for (const std::string column : {"bound", "models", "tenants"})
         ASSERT_TRUE(database.exec(("ALTER TABLE " + table + " DROP COLUMN " + column).c_str()).ok());
     }
+    ASSERT_TRUE(forget_meters(database).ok());
     ASSERT_TRUE(database.exec("PRAGMA user_version = 5").ok());
   }
   reopen();
@@ -270,7 +280,18 @@ journal::AuditRecord record_of(std::uint64_t number, WallTime began, std::string
              .prompt_tokens = 11,
              .cached_tokens = 2,
              .completion_tokens = 7,
-             .reasoning_tokens = 3};
+             .reasoning_tokens = 3,
+             .cache_write_tokens = 4,
+             .audio_input_tokens = 5,
+             .audio_output_tokens = 6,
+             .images = 8,
+             .seconds = 9,
+             .characters = 10,
+             .searches = 12};
+  r.upstream_cost_micros = 77;
+  r.price_tier = 2;
+  r.attempts = 3;
+  r.refused_by = {ledger::RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
   r.cost_micros = 99;
   r.ttft = microseconds(1500);
   r.duration = microseconds(9000);
@@ -304,6 +325,17 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
   EXPECT_EQ(r.usage.cached_tokens, 2u);
   EXPECT_EQ(r.usage.completion_tokens, 7u);
   EXPECT_EQ(r.usage.reasoning_tokens, 3u);
+  EXPECT_EQ(r.usage.cache_write_tokens, 4u);
+  EXPECT_EQ(r.usage.audio_input_tokens, 5u);
+  EXPECT_EQ(r.usage.audio_output_tokens, 6u);
+  EXPECT_EQ(r.usage.images, 8u);
+  EXPECT_EQ(r.usage.seconds, 9u);
+  EXPECT_EQ(r.usage.characters, 10u);
+  EXPECT_EQ(r.usage.searches, 12u);
+  EXPECT_EQ(r.upstream_cost_micros, 77);
+  EXPECT_EQ(r.price_tier, 2);
+  EXPECT_EQ(r.attempts, 3);
+  EXPECT_EQ(r.refused_by, record_of(1, kNow, "acme", "qwen").refused_by);
   EXPECT_EQ(r.cost_micros, 99u);
   EXPECT_EQ(r.ttft, microseconds(1500));
   EXPECT_EQ(r.duration, microseconds(9000));
@@ -312,6 +344,25 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
   EXPECT_EQ(r.client_ip, "10.1.2.0/24");
   EXPECT_EQ(r.labels, R"({"team":"a"})");
   EXPECT_EQ(r.client_request_id, "mine-1");
+}
+
+TEST_F(SqliteStoreTest, ARecordOfBeforeTheMetersIsStillThereAndHasNoneOfThem) {
+  ASSERT_TRUE(store->add(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
+  store.reset();
+  {
+    auto database = *Database::open(path, std::chrono::seconds(1));
+    ASSERT_TRUE(forget_meters(database).ok());
+    ASSERT_TRUE(database.exec("PRAGMA user_version = 6").ok());
+  }
+  reopen();
+  const auto page = *store->audit({}, {}, 10);
+  ASSERT_EQ(page.records.size(), 1u);
+  EXPECT_EQ(page.records[0].usage.total(), 18u);
+  EXPECT_EQ(page.records[0].client_request_id, "mine-1");
+  EXPECT_EQ(page.records[0].usage.cache_write_tokens, 0u);
+  EXPECT_EQ(page.records[0].attempts, 0);
+  EXPECT_EQ(page.records[0].upstream_cost_micros, journal::kCostUnknown);
+  EXPECT_EQ(page.records[0].refused_by, ledger::RefusedBy{});
 }
 
 TEST_F(SqliteStoreTest, AuditIsIdempotentOnTheCallsNumber) {
