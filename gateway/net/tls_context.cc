@@ -88,6 +88,18 @@ absl::Status trust_tunnel_ca(SSL_CTX* context, const std::string& pem) {
 
 // --- the server's callbacks ------------------------------------------------------------------------------------------
 
+// What a server may speak behind TLS, preferred first; a listener may take less (server/front.h). Whoever must show a
+// certificate is asked for it, and is served nowhere where no CA is known.
+struct Protocol {
+  enum class Peer : std::uint8_t { kAnyone, kCertified };
+  std::string_view alpn;
+  Peer peer;
+};
+constexpr Protocol kProtocols[] = {
+    {kTunnelAlpn, Protocol::Peer::kCertified},
+    {kHttp11Alpn, Protocol::Peer::kAnyone},
+};
+
 // A list of length-prefixed names (RFC 7301, 3.1).
 bool list_has(std::span<const unsigned char> list, std::string_view name) noexcept {
   while (!list.empty()) {
@@ -99,22 +111,26 @@ bool list_has(std::span<const unsigned char> list, std::string_view name) noexce
   return false;
 }
 
-bool offers_tunnel(SSL* ssl) noexcept {
+// Whether the client offers a protocol whose peers show a certificate.
+bool wants_certified(SSL* ssl) noexcept {
   const unsigned char* extension = nullptr;
   std::size_t size = 0;
   if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &extension, &size) != 1)
     return false;
   if (size < 2) return false;
   const std::size_t listed = std::size_t{extension[0]} << 8 | extension[1];
-  return listed == size - 2 && list_has({extension + 2, listed}, kTunnelAlpn);
+  if (listed != size - 2) return false;
+  return std::ranges::any_of(kProtocols, [&](const Protocol& protocol) {
+    return protocol.peer == Protocol::Peer::kCertified && list_has({extension + 2, listed}, protocol.alpn);
+  });
 }
 
-bool takes_tunnels(const SSL* ssl) noexcept {
+bool knows_a_ca(const SSL* ssl) noexcept {
   return sk_X509_NAME_num(SSL_CTX_get_client_CA_list(SSL_get_SSL_CTX(ssl))) > 0;
 }
 
 int on_client_hello(SSL* ssl, int*, void*) noexcept {
-  if (takes_tunnels(ssl) && offers_tunnel(ssl)) {
+  if (knows_a_ca(ssl) && wants_certified(ssl)) {
     SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     SSL_set_num_tickets(ssl, 0);
     SSL_set_options(ssl, SSL_OP_NO_TICKET);  // and with no session cache nothing can be resumed
@@ -130,9 +146,11 @@ int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, co
     return SSL_TLSEXT_ERR_OK;
   };
   const std::span<const unsigned char> offered(in, in_size);
-  // Chosen wherever it was offered: the certificate has been asked for by then.
-  if (takes_tunnels(ssl) && list_has(offered, kTunnelAlpn)) return choose(kTunnelAlpn);
-  if (list_has(offered, kHttp11Alpn)) return choose(kHttp11Alpn);
+  for (const Protocol& protocol : kProtocols) {
+    // Chosen wherever it was offered: the certificate has been asked for by then.
+    const bool served = protocol.peer == Protocol::Peer::kAnyone || knows_a_ca(ssl);
+    if (served && list_has(offered, protocol.alpn)) return choose(protocol.alpn);
+  }
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

@@ -37,7 +37,8 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   auto front = std::make_shared<FrontSettings>();
   front->listener = listener.address;
   front->tls = listener.transport == config::Transport::kTls;
-  front->tunnels = listener.tunnels && front->tls;
+  front->protocols = {net::kHttp11Alpn};
+  if (listener.tunnels && front->tls) front->protocols.push_back(net::kTunnelAlpn);
   front->handshake_time = settings.tls.handshake_time;
   front->handshakes = {.running = settings.tls.handshakes, .waiting = settings.tls.handshake_queue};
   if (front->tls) front->context = tls->context();

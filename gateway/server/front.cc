@@ -1,5 +1,7 @@
 #include "server/front.h"
 
+#include <algorithm>
+
 #include "net/proxy_protocol.h"
 #include "net/tls_context.h"
 
@@ -51,11 +53,27 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
   if (!secured && secured.error().kind == ErrorKind::kBadRequest && !draining_)
     co_return co_await answer_in_plain(std::move(stream), *settings);
   if (!secured || draining_) co_return stream->close();
-  if (stream->alpn() == net::kTunnelAlpn) {
-    if (!settings->tunnels || !tunnels_) co_return stream->close();
-    co_return tunnels_(std::move(stream));
-  }
-  co_await serve_requests(std::move(stream), *settings, peer);
+  const Protocol* const protocol = protocol_of(*stream, *settings);
+  if (protocol == nullptr) co_return stream->close();
+  co_await (this->*protocol->serve)(std::move(stream), *settings, peer);
+}
+
+constexpr std::array<Front::Protocol, 2> Front::kProtocols{{
+    {net::kHttp11Alpn, &Front::serve_requests},
+    {net::kTunnelAlpn, &Front::serve_tunnel},
+}};
+
+// Where nothing was chosen, for want of TLS or because the client named nothing, it is the first row.
+const Front::Protocol* Front::protocol_of(const net::Stream& stream, const FrontSettings& settings) noexcept {
+  const std::string_view chosen = stream.alpn().empty() ? kProtocols.front().alpn : std::string_view(stream.alpn());
+  if (std::ranges::find(settings.protocols, chosen) == settings.protocols.end()) return nullptr;
+  const auto found = std::ranges::find(kProtocols, chosen, &Protocol::alpn);
+  return found == kProtocols.end() ? nullptr : &*found;
+}
+
+Task<void> Front::serve_tunnel(std::unique_ptr<net::Stream> stream, const FrontSettings&, net::Address) {
+  if (!tunnels_) co_return stream->close();
+  tunnels_(std::move(stream));
 }
 
 // PROXY header, then TLS, as the listener asks for them. `peer` becomes the client's own address.

@@ -1,16 +1,20 @@
 // Serves the connections that one worker accepted: TLS, then requests one after another, or a tunnel.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <list>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "http/h1/server_connection.h"
 #include "net/address.h"
 #include "net/stream.h"
 #include "net/task_group.h"
+#include "net/tls_context.h"
 #include "proxy/exchange.h"
 
 namespace sluice::server {
@@ -19,7 +23,7 @@ namespace sluice::server {
 struct FrontSettings {
   std::string listener;  // its address, as the conf has it
   bool tls = true;
-  bool tunnels = true;                // agents may dial here
+  std::vector<std::string_view> protocols{net::kHttp11Alpn, net::kTunnelAlpn};  // what is spoken here, by ALPN name
   net::Networks proxy_protocol;       // peers whose connections begin with a PROXY header
   net::Networks trust_forwarded_for;  // peers whose X-Forwarded-For is believed
   std::chrono::milliseconds handshake_time{10'000};
@@ -61,9 +65,19 @@ class Front final {
     bool busy = false;
   };
 
+  // Who serves a connection, by the name that its handshake chose. One row for each protocol.
+  struct Protocol {
+    std::string_view alpn;
+    Task<void> (Front::*serve)(std::unique_ptr<net::Stream>, const FrontSettings&, net::Address);
+  };
+  static const std::array<Protocol, 2> kProtocols;
+  // Null: nobody, or not on this listener.
+  [[nodiscard]] static const Protocol* protocol_of(const net::Stream& stream, const FrontSettings& settings) noexcept;
+
   Task<void> serve(net::Socket socket, std::shared_ptr<const FrontSettings> settings);
   Task<Status> secure(net::Stream& stream, const FrontSettings& settings, net::Address& peer);
   Task<void> serve_requests(std::unique_ptr<net::Stream> stream, const FrontSettings& settings, net::Address peer);
+  Task<void> serve_tunnel(std::unique_ptr<net::Stream> stream, const FrontSettings& settings, net::Address peer);
   Task<void> serve_request(http::Incoming& client, const proxy::Arrival& arrival);
   Task<void> answer_bad_head(http::Incoming& client, Error error);
   Task<void> answer_in_plain(std::unique_ptr<net::Stream> stream, const FrontSettings& settings);

@@ -20,7 +20,7 @@ TEST(FrontSettings, OfAPlainListenerTakeNoTunnels) {
   const auto front = make_front_settings(settings, listener, nullptr);
   ASSERT_TRUE(front.ok()) << front.status();
   EXPECT_FALSE((*front)->tls);
-  EXPECT_FALSE((*front)->tunnels);
+  EXPECT_EQ((*front)->protocols, std::vector<std::string_view>{net::kHttp11Alpn});
   EXPECT_EQ((*front)->limits.head_bytes, 4096u);
   EXPECT_EQ((*front)->limits.idle_time, seconds(7));
 }
