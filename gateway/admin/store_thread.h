@@ -22,7 +22,7 @@ namespace sluice::admin {
 // Lifetime: the loop outlives it; no run() is under way at destruction.
 class StoreThread final {
  public:
-  // `store` is connected when it is first needed.
+  // `store` is connected when it is first needed; it is only read.
   StoreThread(net::Loop& loop, std::unique_ptr<store::Store> store) : loop_(loop), store_(std::move(store)) {}
   StoreThread(const StoreThread&) = delete;
   StoreThread& operator=(const StoreThread&) = delete;

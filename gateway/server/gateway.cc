@@ -74,7 +74,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
       models_(control_, workers_, meters_, log_),
-      store_thread_(control_, store::make_sqlite(settings_.store_path())),
+      store_thread_(control_, store::make_sqlite_reader(settings_.store_path())),
       accounts_(*store_, directory_, ledger_, clock_) {
   connections_.cap = settings_.http.max_connections;
   directory_.listen(&workers_);

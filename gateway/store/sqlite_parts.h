@@ -9,8 +9,8 @@ namespace sluice::store {
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(std::string path, Durability durability)
-      : path_(std::move(path)), durability_(durability), database_(Database::closed(path_)) {}
+  SqliteStore(std::string path, Durability durability, Database::Access access = Database::Access::kWrite)
+      : path_(std::move(path)), durability_(durability), access_(access), database_(Database::closed(path_)) {}
 
   absl::Status connect() override;
   absl::Status may_change() override;
@@ -66,6 +66,7 @@ class SqliteStore final : public Store {
 
   const std::string path_;
   const Durability durability_;
+  const Database::Access access_;
   Database database_;
 };
 

@@ -14,8 +14,13 @@ constexpr std::chrono::milliseconds kBusyTime{5'000};
 
 absl::Status SqliteStore::connect() {
   if (database_.handle() != nullptr) return absl::OkStatus();
-  auto database = Database::open(path_, kConnectBusyTime);
+  auto database = Database::open(path_, kConnectBusyTime, access_);
   if (!database.ok()) return database.status();
+  if (access_ == Database::Access::kRead) {
+    database->set_busy_time(kBusyTime);
+    database_ = *std::move(database);
+    return absl::OkStatus();
+  }
   if (absl::Status set = database->exec("PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL"); !set.ok()) return set;
   const char* sync = durability_ == Durability::kCommit ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
   if (absl::Status set = database->exec(sync); !set.ok()) return set;
@@ -44,6 +49,10 @@ absl::StatusOr<std::string> about(Database& database, std::string_view name) {
 
 std::unique_ptr<Store> make_sqlite(std::string path, Durability durability) {
   return std::make_unique<SqliteStore>(std::move(path), durability);
+}
+
+std::unique_ptr<Store> make_sqlite_reader(std::string path) {
+  return std::make_unique<SqliteStore>(std::move(path), Durability::kCommit, Database::Access::kRead);
 }
 
 absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path, Durability durability) {

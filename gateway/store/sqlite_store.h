@@ -20,7 +20,10 @@ enum class Durability : std::uint8_t {
 
 // Nothing is opened before connect().
 [[nodiscard]] std::unique_ptr<Store> make_sqlite(std::string path, Durability durability = Durability::kCommit);
-// The same, connected. Errors: connect()'s.
+// One that can be read alone, also while another program holds the file locked. REQUIRES: somebody else of this process
+// has connected, which makes and migrates the tables.
+[[nodiscard]] std::unique_ptr<Store> make_sqlite_reader(std::string path);
+// The same as make_sqlite, connected. Errors: connect()'s.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Store>> open_sqlite(const std::string& path,
                                                                  Durability durability = Durability::kCommit);
 

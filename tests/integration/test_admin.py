@@ -56,6 +56,8 @@ def test_a_store_that_is_locked_makes_a_change_wait_and_nobody_else(locked):
     change.start()
     until(lambda: status_time(gateway) is not None, what="status answers beside a change that waits")
     assert max(status_time(gateway) for _ in range(5)) < 2 and not made
+    assert gateway.cli("audit", "export", "--format", "csv").stdout.startswith("time,")
+    assert gateway.cli("reload").returncode == 0 and gateway.cli("key", "list").returncode == 0
     other.execute("ROLLBACK")
     change.join()
     assert made and made[0]["key"]

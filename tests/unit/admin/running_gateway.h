@@ -98,7 +98,7 @@ class RunningGateway {
  public:
   Agents agents{*store, book, ca_, clock, {}};
   FakeGateway gateway;
-  StoreThread store_thread{loop, store::make_sqlite(scratch.file("sluice.db"))};
+  StoreThread store_thread{loop, store::make_sqlite_reader(scratch.file("sluice.db"))};
   AdminServer server{loop, {accounts, agents, *store, directory, book, gateway, clock, store_thread}, log};
   net::TaskGroup tasks{loop, [](const char* what) { ADD_FAILURE() << what; }};
 

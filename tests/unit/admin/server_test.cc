@@ -351,6 +351,7 @@ TEST_F(AdminTest, AStoreThatIsLockedHoldsUpNobodyElse) {
   for (int i = 0; i < 20; ++i) gateway.good("GET", "/status");
   EXPECT_EQ(waits.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
   gateway.good("GET", "/keys");
+  EXPECT_TRUE(gateway.call("GET", "/audit?format=csv").body.starts_with("time,")) << "an export, the first of all";
   ASSERT_TRUE(other->exec("ROLLBACK").ok());
   EXPECT_TRUE(admits(text(waits.get(), "key")));
 }
