@@ -43,6 +43,9 @@ class Agents final {
   // The agent that uses it will be bound so.
   absl::StatusOr<PairingKey> create_pairing_key(const identity::Binding& binding);
 
+  // Whether it is one that was made and not used, for all that memory knows.
+  [[nodiscard]] bool knows(std::string_view pairing_key) const;
+
   struct Paired {
     std::string agent_id;
     std::string certificate;  // PEM

@@ -2,12 +2,10 @@
 
 #include <type_traits>
 
+#include "admin/store_lock.h"
+
 namespace sluice::admin {
 namespace {
-
-// For a lock that another program holds on the store: as long as SQLite itself would wait.
-constexpr std::chrono::seconds kLockTime{5};
-constexpr std::chrono::milliseconds kLockPause{20};
 
 // "/keys/{}/rotate" fits /keys/key_12/rotate.
 bool fits(std::string_view pattern, const std::vector<std::string>& path) noexcept {
@@ -98,7 +96,7 @@ Task<Answer> Routes::handle(const Principal& who, const Request& request) {
     co_return error_answer(
         absl::UnavailableError("the store is not loaded yet; see the gateway's log, and try again soon"));
   if (route->needs == Needs::kChange) {
-    const absl::Status changeable = co_await await_change();
+    const absl::Status changeable = co_await await_change(backend_.store, loop_);
     if (!changeable.ok()) co_return error_answer(changeable);
   }
   Answer answer = answer_of(*route, who, request);
@@ -115,21 +113,6 @@ Answer Routes::answer_of(const Route& route, const Principal& who, const Request
   }
   const Made made = (this->*route.makes)(who, request);
   return made.ok() ? json_answer(*made) : error_answer(made.status());
-}
-
-// SQLite would wait for a lock right where it is asked, and with it everything else on this thread.
-Task<absl::Status> Routes::await_change() {
-  net::Signal pause(loop_);
-  const net::Deadline until = net::Deadline::after(kLockTime);
-  for (;;) {
-    const absl::Status now = backend_.store.may_change();
-    if (!absl::IsUnavailable(now)) co_return now;
-    if (until.passed())
-      co_return absl::UnavailableError(
-          "nothing was changed: another program holds the store locked; end it, or try again later (" +
-          std::string(now.message()) + ")");
-    (void)co_await pause.wait(net::Deadline::after(kLockPause));
-  }
 }
 
 }  // namespace sluice::admin

@@ -20,7 +20,7 @@
 #include "admin/backend.h"
 #include "admin/principal.h"
 #include "admin/request.h"
-#include "net/signal.h"
+#include "net/loop.h"
 
 namespace sluice::admin {
 
@@ -41,7 +41,6 @@ class Routes final {
 
   [[nodiscard]] static const Route* find(const Request& request) noexcept;
   [[nodiscard]] Answer answer_of(const Route& route, const Principal& who, const Request& request);
-  Task<absl::Status> await_change();
 
   // routes_gateway.cc
   Made status(const Principal& who, const Request& request);

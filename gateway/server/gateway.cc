@@ -153,8 +153,9 @@ absl::Status Gateway::open_agents() {
   if (!scope.ok()) return scope.status();
   for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i].worker().scope = *scope;
   agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
-  booked_.emplace(control_, book_, *agents_, log_);
-  desk_.emplace(control_, *agents_, held_, log_);
+  const ControlThread control{control_, control_tasks_, *store_};
+  booked_.emplace(control, book_, *agents_, log_);
+  desk_.emplace(control, *agents_, held_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
   tunnel::RegistryOptions options = make_registry_options(settings_, boot_id_);

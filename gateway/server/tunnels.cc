@@ -1,5 +1,6 @@
 #include "server/tunnels.h"
 
+#include "admin/store_lock.h"
 #include "base/json.h"
 #include "proxy/reply.h"
 #include "server/show.h"
@@ -60,19 +61,36 @@ std::optional<tunnel::KnownAgent> BookedAgents::find(X509& certificate) const no
 }
 
 void BookedAgents::renew(const std::string& agent_id, std::string csr, Signed done) noexcept {
-  control_.post([this, agent_id, csr = std::move(csr), done = std::move(done)] { done(agents_.renew(agent_id, csr)); });
+  control_.loop.post([this, agent_id, csr = std::move(csr), done = std::move(done)]() mutable {
+    control_.tasks.spawn(renew_when_free(agent_id, std::move(csr), std::move(done)));
+  });
+}
+
+Task<void> BookedAgents::renew_when_free(std::string agent_id, std::string csr, Signed done) {
+  const absl::Status changeable = co_await admin::await_change(control_.store, control_.loop);
+  if (!changeable.ok()) co_return done(changeable);
+  done(agents_.renew(agent_id, csr));
 }
 
 void BookedAgents::remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept {
-  control_.post([this, agent_id, models] {
-    if (const absl::Status kept = agents_.remember(agent_id, models); !kept.ok())
-      log_.warn("models of an agent not stored", {{"agent", agent_id}, {"why", text_of(kept)}});
-  });
+  control_.loop.post(
+      [this, agent_id, models]() mutable { control_.tasks.spawn(remember_when_free(agent_id, std::move(models))); });
+}
+
+Task<void> BookedAgents::remember_when_free(std::string agent_id, std::vector<std::string> models) {
+  absl::Status kept = co_await admin::await_change(control_.store, control_.loop);
+  if (kept.ok()) kept = agents_.remember(agent_id, models);
+  if (!kept.ok()) log_not_kept(agent_id, kept);
+}
+
+void BookedAgents::log_not_kept(const std::string& agent_id, const absl::Status& why) noexcept {
+  log_.warn("models of an agent not stored", {{"agent", agent_id}, {"why", text_of(why)}});
 }
 
 // Carried to the control thread and back; whichever end is last frees it.
 struct PairingDesk::Errand {
-  Errand(net::Loop& loop, json::object asked_) : done(loop), asked(std::move(asked_)) {}
+  Errand(net::Loop& loop_, json::object asked_) : loop(loop_), done(loop_), asked(std::move(asked_)) {}
+  net::Loop& loop;  // the worker's
   net::Signal done;
   json::object asked;
   absl::StatusOr<admin::Agents::Paired> paired = absl::UnavailableError("the gateway is busy; try again");
@@ -103,17 +121,7 @@ Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, c
         client, self_error(ErrorKind::kOverloaded, "too many agents ask to be paired now; retry shortly"));
   }
   const auto errand = std::make_shared<Errand>(loop, *std::move(asked));  // shared: the worker may stop waiting first
-  control_.post([this, errand, &loop] {
-    const json::object& o = errand->asked;
-    auto paired =
-        agents_.pair(sluice::text_of(o, "pairing_key"), sluice::text_of(o, "csr"), sluice::text_of(o, "name"));
-    pairings_.fetch_sub(1);
-    if (!paired.ok()) log_refusal(paired.status());
-    loop.post([errand, paired = std::move(paired)]() mutable {
-      errand->paired = std::move(paired);
-      if (errand->waiting) errand->done.notify();
-    });
-  });
+  control_.loop.post([this, errand] { control_.tasks.spawn(pair(errand)); });
   (void)co_await errand->done.wait(net::Deadline::after(kPairTime));
   errand->waiting = false;
   if (absl::IsPermissionDenied(errand->paired.status()))
@@ -123,6 +131,25 @@ Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, c
   log_paired(errand->paired->agent_id);
   const std::string text = paired_text(*errand->paired);
   co_return co_await client.respond(200, kHeaders, text);
+}
+
+// The store is not asked, nor waited for, for a stranger's guess.
+Task<void> PairingDesk::pair(std::shared_ptr<Errand> errand) {
+  const json::object& o = errand->asked;
+  const std::string_view key = sluice::text_of(o, "pairing_key");
+  absl::Status changeable;
+  if (agents_.knows(key)) changeable = co_await admin::await_change(control_.store, control_.loop);
+  absl::StatusOr<admin::Agents::Paired> paired;
+  if (!changeable.ok())
+    paired = changeable;
+  else
+    paired = agents_.pair(key, sluice::text_of(o, "csr"), sluice::text_of(o, "name"));
+  pairings_.fetch_sub(1);
+  if (!paired.ok()) log_refusal(paired.status());
+  errand->loop.post([errand, paired = std::move(paired)]() mutable {
+    errand->paired = std::move(paired);
+    if (errand->waiting) errand->done.notify();
+  });
 }
 
 void PairingDesk::log_refusal(const absl::Status& why) noexcept {

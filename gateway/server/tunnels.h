@@ -13,6 +13,7 @@
 #include "base/held_bytes.h"
 #include "http/incoming.h"
 #include "identity/agent_book.h"
+#include "net/task_group.h"
 #include "net/turn.h"
 #include "proxy/worker.h"
 #include "server/workers.h"
@@ -20,12 +21,20 @@
 
 namespace sluice::server {
 
+// Where agents' matters are done: one at a time, behind a store that may have to be waited for (admin/store_lock.h).
+struct ControlThread {
+  net::Loop& loop;
+  net::TaskGroup& tasks;
+  store::Store& store;
+};
+
 // The agents' book as the registry sees it. Signing and storing are the control thread's.
 // Thread:   any.
 // Lifetime: outlives the registry; the control loop runs until the registry is closed.
 class BookedAgents final : public tunnel::AgentDirectory {
  public:
-  BookedAgents(net::Loop& control, const identity::AgentBook& book, admin::Agents& agents, observe::Log& log) noexcept
+  BookedAgents(ControlThread control, const identity::AgentBook& book, admin::Agents& agents,
+               observe::Log& log) noexcept
       : control_(control), book_(book), agents_(agents), log_(log) {}
 
   [[nodiscard]] std::optional<tunnel::KnownAgent> find(X509& certificate) const noexcept override;
@@ -33,7 +42,11 @@ class BookedAgents final : public tunnel::AgentDirectory {
   void remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept override;
 
  private:
-  net::Loop& control_;
+  Task<void> renew_when_free(std::string agent_id, std::string csr, Signed done);
+  Task<void> remember_when_free(std::string agent_id, std::vector<std::string> models);
+  void log_not_kept(const std::string& agent_id, const absl::Status& why) noexcept;
+
+  ControlThread control_;
   const identity::AgentBook& book_;
   admin::Agents& agents_;
   observe::Log& log_;
@@ -45,16 +58,17 @@ class BookedAgents final : public tunnel::AgentDirectory {
 // Lifetime: outlives every connection.
 class PairingDesk final {
  public:
-  PairingDesk(net::Loop& control, admin::Agents& agents, HeldBytes& held, observe::Log& log) noexcept
+  PairingDesk(ControlThread control, admin::Agents& agents, HeldBytes& held, observe::Log& log) noexcept
       : control_(control), agents_(agents), held_(held), log_(log) {}
   Task<Status> serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer);
 
  private:
   struct Errand;
+  Task<void> pair(std::shared_ptr<Errand> errand);     // on the control thread
   void log_refusal(const absl::Status& why) noexcept;  // on the control thread
   void log_paired(const std::string& agent_id) noexcept;
 
-  net::Loop& control_;
+  ControlThread control_;
   admin::Agents& agents_;
   HeldBytes& held_;
   observe::Log& log_;

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from harness import free_port, until
+from harness import free_port, run, until
 
 
 def connect(gateway):
@@ -78,6 +78,26 @@ def test_a_store_that_stays_locked_ends_the_command_with_what_to_do(locked):
     assert failed.returncode == 1 and "another program holds the store locked" in failed.stderr
     assert len(failed.stderr.strip().splitlines()) == 1
     assert gateway.cli("status").returncode == 0
+
+
+def test_an_agent_that_pairs_waits_for_a_locked_store_and_nobody_else_does(make_gateway):
+    gateway = make_gateway(via=None)
+    other = sqlite3.connect(gateway.state / "sluice.db", isolation_level=None)
+    pairing_key = json.loads(gateway.cli("pair", "create", "--any-model", "--json").stdout)["key"]
+    other.execute("BEGIN EXCLUSIVE")
+    paired = []
+    folder = gateway.folder / "agent"
+    pairing = threading.Thread(target=lambda: paired.append(run(
+        "agent", "pair", "--gateway", f"https://127.0.0.1:{gateway.port}", "--pairing-key", pairing_key, "--dir", folder,
+        "--ca", gateway.ca, check=False)))
+    pairing.start()
+    slowest = max(status_time(gateway) for _ in range(20))
+    assert slowest < 2 and not paired
+    other.execute("ROLLBACK")
+    pairing.join()
+    other.close()
+    assert paired[0].returncode == 0, paired[0].stderr
+    assert len(json.loads(gateway.cli("agent", "list", "--json").stdout)) == 1
 
 
 def test_who_reads_metrics_does_not_keep_commands_out_nor_the_reverse(make_gateway):
