@@ -16,12 +16,11 @@ namespace sluice::plugins {
           .user_name = call.caller.user};
 }
 
-// A refusal that names its limit, what is left and when it resets. `type` is OpenAI's name of what ran out.
-[[nodiscard]] inline policy::Decision refuse(const ledger::Refusal& refusal, ErrorKind kind, const char* type) {
+// A refusal that names its limit, what is left and when it resets.
+[[nodiscard]] inline policy::Decision refuse(const ledger::Refusal& refusal, ErrorKind kind) {
   policy::Decision decision;
   decision.verdict = policy::Verdict::kRefuse;
   decision.error = client_error(kind, "a limit or budget is reached");
-  decision.type = type;
   decision.message = ledger::describe(refusal);
   decision.retry_after = refusal.retry_after;
   decision.refusal = refusal;

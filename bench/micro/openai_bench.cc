@@ -4,9 +4,9 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "openai/answer.h"
 #include "openai/answer_walk.h"
 #include "openai/call_reader.h"
+#include "openai/stream_filter.h"
 
 namespace {
 
@@ -34,10 +34,10 @@ void BM_ReadCall(benchmark::State& state) {
   Buffer body;
   static_cast<void>(body.prepare(text.size() + 128));  // room for simdjson's padding behind the body
   body.append(text);
-  openai::CallReader reader;
+  wire::Parser parser;
   const openai::Endpoint& endpoint = openai::endpoint_of(EndpointId::kChatCompletions);
   for (auto _ : state) {
-    auto call = reader.read(endpoint, body.view());
+    auto call = openai::read_call(endpoint, body.view(), parser);
     if (!call.has_value()) return state.SkipWithError("the call was refused");
     benchmark::DoNotOptimize(call);
   }
@@ -50,11 +50,11 @@ void BM_EditCall(benchmark::State& state) {
   Buffer body;
   static_cast<void>(body.prepare(text.size() + 128));
   body.append(text);
-  openai::CallReader reader;
+  wire::Parser parser;
   const openai::Endpoint& endpoint = openai::endpoint_of(EndpointId::kChatCompletions);
-  const auto call = reader.read(endpoint, body.view());
+  const auto call = openai::read_call(endpoint, body.view(), parser);
   openai::Edits edits;
-  edits.add_include_usage = true;
+  edits.ask_for_usage = true;
   edits.clamp_output_to = 128;
   for (auto _ : state) {
     openai::EditedBody edited;

@@ -46,7 +46,7 @@ Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, c
   const auto* const cap = std::ranges::find(tunnel::kCapMemberNames, options.cap_member);
   const bool known = cap != std::end(tunnel::kCapMemberNames);
   reporter_.set_hello(options.usage_in_stream,
-                      known ? static_cast<tunnel::CapMember>(cap - tunnel::kCapMemberNames) : tunnel::CapMember::kAuto);
+                      known ? static_cast<CapMember>(cap - tunnel::kCapMemberNames) : CapMember::kAuto);
 }
 
 Task<void> Backend::watch() {

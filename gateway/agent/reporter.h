@@ -33,7 +33,7 @@ class Reporter final {
   };
 
   // What the agent says of its model server in a hello.
-  void set_hello(bool usage_in_stream, tunnel::CapMember cap_member) noexcept {
+  void set_hello(bool usage_in_stream, CapMember cap_member) noexcept {
     usage_in_stream_ = usage_in_stream;
     cap_member_ = cap_member;
   }
@@ -71,7 +71,7 @@ class Reporter final {
 
   std::string boot_;
   bool usage_in_stream_ = true;
-  tunnel::CapMember cap_member_ = tunnel::CapMember::kAuto;
+  CapMember cap_member_ = CapMember::kAuto;
   std::uint64_t version_ = 1;
   std::uint64_t sequence_ = 0;
   std::vector<tunnel::ModelHealth> models_;

@@ -6,7 +6,7 @@
 
 namespace sluice {
 
-// What kind of thing failed. `openai::error_body` turns a kind into status, type and code, once, in one place.
+// What kind of thing failed. A dialect turns a kind into status and words, once, in one place.
 enum class ErrorKind : std::uint8_t {
   kBadRequest,     // malformed HTTP or JSON, wrong type, unsupported value
   kNoKey,          // no credential at all

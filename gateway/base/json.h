@@ -1,4 +1,4 @@
-// JSON of the control plane (boost::json, compiled once in json.cc). Bodies of calls are read by simdjson in openai/.
+// JSON of the control plane (boost::json, compiled once in json.cc). Bodies of calls are read by simdjson, by their dialects.
 #pragma once
 
 #include <boost/json.hpp>

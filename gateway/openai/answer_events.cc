@@ -201,11 +201,11 @@ class ChatEvents final {
 }  // namespace
 
 Converted append_as_events(Buffer& out, const Endpoint& endpoint, std::string_view answer) {
-  switch (endpoint.dialect) {
-    case Dialect::kChat:
+  switch (api_of(endpoint)) {
+    case Api::kChat:
       if (ChatEvents(out, answer).write() == Converted::kNot) return Converted::kNot;
       break;
-    case Dialect::kCompletion: {
+    case Api::kCompletion: {
       Buffer chunk;
       chunk.append(answer);
       append_line_event(out, chunk);

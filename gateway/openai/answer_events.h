@@ -4,15 +4,12 @@
 #include <cstdint>
 #include <string_view>
 
-#include "base/bytes.h"
+#include "dialect/answer.h"
 #include "openai/endpoint.h"
 
 namespace sluice::openai {
 
-enum class Converted : std::uint8_t {
-  kDone,
-  kNot,  // nothing of this kind can be made of it; the output is of no use
-};
+using dialect::Converted;
 
 // Appends the events of a stream that says what `answer` says, as an upstream would have sent them: for chat each
 // choice's role, what is in its message (tool calls with their index) and its finish, then the usage; for completions

@@ -42,7 +42,7 @@ void AnswerWalk::take(std::string_view bytes) {
 
 std::optional<UsageReading> AnswerWalk::told() const noexcept {
   std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_;
-  if (told && endpoint_.dialect == Dialect::kEmbedding) {
+  if (told && api_of(endpoint_) == Api::kEmbedding) {
     Usage& usage = told->usage;
     if (usage.prompt_tokens == 0) usage.prompt_tokens = usage.completion_tokens;
     usage.completion_tokens = usage.reasoning_tokens = usage.audio_output_tokens = 0;
@@ -249,7 +249,7 @@ AnswerWalk::Node AnswerWalk::child(const char* bracket) {
 
 AnswerWalk::Node AnswerWalk::child_of_root(const char* bracket) {
   const bool object = *bracket == '{';
-  const Dialect dialect = endpoint_.dialect;
+  const Api api = api_of(endpoint_);
   switch (key_) {
     case Key::kUsage:
       return object ? capture(own_, bracket) : Node::kSkipped;
@@ -259,13 +259,13 @@ AnswerWalk::Node AnswerWalk::child_of_root(const char* bracket) {
       says_error_ = says_error_ || object;
       return Node::kSkipped;
     case Key::kChoices:
-      has_own_ = has_own_ || (!object && (dialect == Dialect::kChat || dialect == Dialect::kCompletion));
+      has_own_ = has_own_ || (!object && (api == Api::kChat || api == Api::kCompletion));
       return object ? Node::kSkipped : Node::kChoices;
     case Key::kData:
-      has_own_ = has_own_ || (!object && dialect == Dialect::kEmbedding);
+      has_own_ = has_own_ || (!object && api == Api::kEmbedding);
       return Node::kSkipped;
     case Key::kOutput:
-      has_own_ = has_own_ || (!object && dialect == Dialect::kResponse);
+      has_own_ = has_own_ || (!object && api == Api::kResponse);
       return Node::kText;
     default:
       return Node::kSkipped;
@@ -302,7 +302,7 @@ AnswerWalk::Node AnswerWalk::capture(std::optional<UsageReading>& into, const ch
 // One that says nothing, as null and zeros do, takes nothing back.
 void AnswerWalk::end_capture(const char* behind) {
   captured_.append({capture_from_, static_cast<std::size_t>(behind - capture_from_)});
-  if (const std::optional<UsageReading> reading = read_usage(captured_.view())) *capture_ = reading;
+  if (const std::optional<UsageReading> reading = dialect::read_usage(captured_.view())) *capture_ = reading;
   captured_.clear();
   capture_ = nullptr;
 }

@@ -13,41 +13,39 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "openai/answer.h"
+#include "dialect/answer.h"
 #include "openai/endpoint.h"
-#include "openai/usage_reader.h"
 
 namespace sluice::openai {
 
+using dialect::Ending;
+using dialect::UsageReading;
+
 // Thread:   one.
 // Lifetime: the endpoint outlives it. Holds no more of the answer than a name and a usage object; wiped.
-class AnswerWalk final {
+class AnswerWalk final : public dialect::WholeAnswer {
  public:
   explicit AnswerWalk(const Endpoint& endpoint) noexcept : endpoint_(endpoint) {}
-  ~AnswerWalk();
+  ~AnswerWalk() override;
   AnswerWalk(const AnswerWalk&) = delete;
   AnswerWalk& operator=(const AnswerWalk&) = delete;
 
-  // The next bytes. What it says below is the same however they were split.
-  void take(std::string_view bytes);
+  void take(std::string_view bytes) override;
 
-  enum class Form : std::uint8_t {
-    kOpen,    // more has to come
-    kWhole,   // one object, and white space at most around it
-    kBroken,  // not an object, or something stands behind it
-  };
-  [[nodiscard]] Form form() const noexcept { return form_; }
+  [[nodiscard]] Form form() const noexcept override { return form_; }
   // It has what an answer of the dialect has: "choices", "data" or "output", as an array.
-  [[nodiscard]] bool is_answer() const noexcept { return has_own_; }
+  [[nodiscard]] bool is_answer() const noexcept override { return has_own_; }
   // It has an "error" that is none of null and "", or is the flat form of one.
-  [[nodiscard]] bool says_error() const noexcept { return says_error_; }
+  [[nodiscard]] bool says_error() const noexcept override { return says_error_; }
 
-  [[nodiscard]] Ending ending() const noexcept { return ending_; }  // as Responses say it of themselves
+  [[nodiscard]] Ending ending() const noexcept override {  // as Responses say it of themselves
+    return api_of(endpoint_) == Api::kResponse ? ending_ : Ending::kComplete;
+  }
 
   // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's.
-  [[nodiscard]] std::optional<UsageReading> told() const noexcept;
-  [[nodiscard]] const std::string& model() const noexcept { return model_; }       // unescaped; empty: it does not say
-  [[nodiscard]] std::uint64_t text_bytes() const noexcept { return text_bytes_; }  // of what was generated
+  [[nodiscard]] std::optional<UsageReading> told() const noexcept override;
+  [[nodiscard]] std::string_view model() const noexcept override { return model_; }
+  [[nodiscard]] std::uint64_t text_bytes() const noexcept override { return text_bytes_; }
 
  private:
   // What a container is on the way to.

@@ -44,7 +44,7 @@ void AssembledAnswer::take_data(std::string_view data) {
       for (std::string_view choice; list.element(choice) == wire::Skim::kMember;) take_choice(choice);
     } else if (member.name == "usage") {
       if (member.value.front() == '{') usage_.assign(member.value);
-    } else if (endpoint_.dialect == Dialect::kResponse) {
+    } else if (api_of(endpoint_) == Api::kResponse) {
       if (member.name == "response") response_.assign(member.value);
     } else if (first && member.name != "object") {
       take_member(head_, member.name, member.value);
@@ -142,13 +142,12 @@ void AssembledAnswer::take_member(std::vector<Part>& parts, std::string_view nam
 }
 
 Converted AssembledAnswer::append_to(Buffer& out) const {
-  if (endpoint_.dialect == Dialect::kResponse) {
+  if (api_of(endpoint_) == Api::kResponse) {
     out.append(response_);
     return response_.empty() ? Converted::kNot : Converted::kDone;
   }
   if (odd_ || choices_.empty()) return Converted::kNot;
-  out.append(endpoint_.dialect == Dialect::kChat ? "{\"object\":\"chat.completion\""
-                                                 : "{\"object\":\"text_completion\"");
+  out.append(api_of(endpoint_) == Api::kChat ? "{\"object\":\"chat.completion\"" : "{\"object\":\"text_completion\"");
   for (const Part& part : head_) {
     out.append(",");
     append_name(out, part.name);
@@ -184,7 +183,7 @@ void AssembledAnswer::append_choice(Buffer& out, const Choice& choice) const {
     return std::any_of(choice.message.begin(), choice.message.end(),
                        [&](const Part& part) { return part.name == name; });
   };
-  const bool chat = endpoint_.dialect == Dialect::kChat;
+  const bool chat = api_of(endpoint_) == Api::kChat;
   out.append("{\"index\":");
   const std::string index = std::to_string(choice.index);
   out.append(index);

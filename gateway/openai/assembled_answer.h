@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/bytes.h"
+#include "base/wiped_string.h"
 #include "openai/answer_events.h"
 #include "openai/call_reader.h"
 #include "openai/endpoint.h"
@@ -16,20 +16,18 @@ namespace sluice::openai {
 
 // Thread:   one.
 // Lifetime: the endpoint outlives it.
-class AssembledAnswer final {
+class AssembledAnswer final : public dialect::Assembly {
  public:
   explicit AssembledAnswer(const Endpoint& endpoint) noexcept : endpoint_(endpoint) {}
 
-  // Takes whole events as a StreamFilter lets them leave, its usage chunk among them, and keeps what they say.
-  void take(Buffer& events);
-  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }  // of what is kept
-  // The error that the stream ended with, as JSON; empty: none.
-  [[nodiscard]] std::string_view error() const noexcept { return error_; }
+  void take(Buffer& events) override;
+  [[nodiscard]] std::size_t size_bytes() const noexcept override { return size_bytes_; }
+  [[nodiscard]] std::string_view error() const noexcept override { return error_; }
 
   // Appends the answer: of chat and completions each choice with its strings joined and its calls, of Responses what
   // their last event holds. Not: a stream that said nothing, or log probabilities, which cannot be joined without
   // knowing their form.
-  [[nodiscard]] Converted append_to(Buffer& out) const;
+  [[nodiscard]] Converted append_to(Buffer& out) const override;
 
  private:
   // A member that grows: the inside of a string, or the last value of another kind.

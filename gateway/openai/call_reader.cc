@@ -30,7 +30,6 @@ constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
 constexpr std::uint64_t kMostPrompts = 2048;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
 constexpr double kLeastCap = -2;  // llama.cpp's "to the end of the context"; -1 and 0 are "no bound" to several servers
-constexpr std::size_t kKeptParserBytes = 4 * 1024 * 1024;  // a parser that grew beyond is not kept
 
 // What is said of a cap that is none.
 struct CapRefusals {
@@ -46,19 +45,11 @@ struct CapRefusals {
         "'" name "' must be a whole number of at most 9007199254740992 (2^53); leave it out for no bound."    \
   }
 
-}  // namespace
-
-struct CallReader::Parser {
-  ondemand::parser parser;
-};
-
-namespace {
-
 // One walk over one body.
 class Walk final {
  public:
   Walk(ondemand::parser& parser, const Endpoint& endpoint, std::string_view body) noexcept
-      : parser_(parser), endpoint_(endpoint), body_(body), members_(members_of(endpoint.dialect)) {}
+      : parser_(parser), endpoint_(endpoint), body_(body), members_(members_of(api_of(endpoint))) {}
 
   ~Walk() {
     if (unescaped_begin_ == nullptr) return;
@@ -80,7 +71,7 @@ class Walk final {
       return std::string_view(read.error().what) == kNotJson ? bad(why_not_json()) : read.error();
     if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return bad(kBytesFollow);
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
-    call_.choices = std::max(choices_, best_of_) * (endpoint_.dialect == Dialect::kEmbedding ? 1 : call_.prompts);
+    call_.choices = std::max(choices_, best_of_) * (api_of(endpoint_) == Api::kEmbedding ? 1 : call_.prompts);
     call_.prompt_estimate = (text_.bytes() + 3) / 4;
     return std::move(call_);
   }
@@ -150,9 +141,9 @@ class Walk final {
 
   // A member that is not read, but for what it may refer to.
   Status read_other(std::string_view name, ondemand::value& value) {
-    const StateRow* const row = find_state(Spot::kTop, name, endpoint_.dialect);
+    const StateRow* const row = find_state(Spot::kTop, name, api_of(endpoint_));
     if (row != nullptr && refers(value.raw_json_token())) return bad(row->refusal);
-    const bool generates = endpoint_.dialect != Dialect::kEmbedding;
+    const bool generates = api_of(endpoint_) != Api::kEmbedding;
     return text_.walk(value, 2, Count::kNothing, generates ? spot_inside(Spot::kTop, name) : Spot::kNowhere);
   }
 
@@ -173,14 +164,13 @@ class Walk final {
       case Name::kPredict:
         return read_cap(which, value, SLUICE_CAP("n_predict"));
       case Name::kChoices:
-        call_.n_present = true;
         return read_choices(value, choices_, "'n' must be a whole number from 1 to 128.");
       case Name::kBestOf:
         return read_choices(value, best_of_, "'best_of' must be a whole number from 1 to 128.");
       case Name::kMessages:
         return read_list(value, "'messages' must be an array.");
       case Name::kPrompt:
-        return endpoint_.dialect == Dialect::kResponse ? read_stored_prompt(value) : read_prompt(which, value);
+        return api_of(endpoint_) == Api::kResponse ? read_stored_prompt(value) : read_prompt(which, value);
       case Name::kInput:
         return read_prompt(which, value);
       case Name::kSuffix:
@@ -273,34 +263,34 @@ class Walk final {
     const Result<bool> null = is_null(value);
     if (!null) return null.error();
     if (*null) {
-      call_.stream_options = member_of(token);
-      call_.stream_options_null = true;
+      call_.own[kStreamOptions] = member_of(token);
+      call_.own_marks |= kStreamOptionsNull;
       return ok();
     }
     ondemand::object object;
     if (value.get_object().get(object)) return bad(kWrong);
-    call_.stream_options = member_of(token);
-    call_.stream_options_empty = true;
+    call_.own[kStreamOptions] = member_of(token);
+    call_.own_marks |= kStreamOptionsEmpty;
     for (auto step : object) {
       ondemand::field field;
       std::string_view name;
       if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
       note_unescaped(name);
-      call_.stream_options_empty = false;
+      call_.own_marks &= static_cast<std::uint8_t>(~kStreamOptionsEmpty);
       SLUICE_TRY(read_stream_option(name, field.value()));
     }
     return ok();
   }
 
   Status read_stream_option(std::string_view name, ondemand::value& value) {
-    constexpr std::string_view kIncludeUsage = "include_usage";
-    if (!equals_folded(name, kIncludeUsage)) return text_.walk(value, 3, Count::kNothing, Spot::kNowhere);
-    if (call_.include_usage_member.present())
+    constexpr std::string_view kName = "include_usage";
+    if (!equals_folded(name, kName)) return text_.walk(value, 3, Count::kNothing, Spot::kNowhere);
+    if (call_.own[kIncludeUsage].present())
       return bad("'stream_options.include_usage' occurs twice in the request body; give it once.");
-    if (name != kIncludeUsage)
+    if (name != kName)
       return bad("A member of 'stream_options' differs from 'include_usage' in case alone; use 'include_usage'.");
-    call_.include_usage_member = member_of(token_of(value));
-    return read_flag(value, call_.include_usage, "'stream_options.include_usage' must be true or false.");
+    call_.own[kIncludeUsage] = member_of(token_of(value));
+    return read_flag(value, call_.wants_usage, "'stream_options.include_usage' must be true or false.");
   }
 
   Status read_list(ondemand::value& value, const char* wrong) {
@@ -314,7 +304,7 @@ class Walk final {
   Status read_prompt(Name which, ondemand::value& value) {
     const Result<ondemand::json_type> type = type_of(value);
     if (!type) return type.error();
-    if (endpoint_.dialect == Dialect::kResponse) return text_.walk(value, 2, Count::kText, Spot::kItems);
+    if (api_of(endpoint_) == Api::kResponse) return text_.walk(value, 2, Count::kText, Spot::kItems);
     if (*type != ondemand::json_type::array) return text_.walk(value, 2, Count::kText, Spot::kNowhere);
     ondemand::array array;
     if (value.get_array().get(array)) return bad(kNotJson);
@@ -391,13 +381,9 @@ class Walk final {
 
 }  // namespace
 
-CallReader::CallReader() : parser_(std::make_unique<Parser>()) {}
-CallReader::~CallReader() = default;
-
-Result<CallBody> CallReader::read(const Endpoint& endpoint, std::string_view body) noexcept {
-  Result<CallBody> call = Walk(parser_->parser, endpoint, body).run();
-  // The parser's index is several times as large as the body: what one large call needed is given back.
-  if (parser_->parser.capacity() > kKeptParserBytes) parser_->parser = ondemand::parser();
+Result<CallBody> read_call(const Endpoint& endpoint, std::string_view body, wire::Parser& parser) noexcept {
+  Result<CallBody> call = Walk(parser.memory().parser, endpoint, body).run();
+  parser.trim();
   return call;
 }
 

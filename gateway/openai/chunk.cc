@@ -128,7 +128,7 @@ void append_without_choices(Buffer& out, const Chunk& chunk) {
 
 std::size_t ChoiceTable::size() const noexcept { return std::max<std::size_t>(expected_, ended_.size()); }
 
-void add_choice(std::optional<UsageReading>& sum, const UsageReading& choice) noexcept {
+void add_choice(std::optional<dialect::UsageReading>& sum, const dialect::UsageReading& choice) noexcept {
   if (!sum) {
     sum = choice;
     return;
@@ -144,15 +144,15 @@ void add_choice(std::optional<UsageReading>& sum, const UsageReading& choice) no
   sum->doubt = std::max(sum->doubt, choice.doubt);
 }
 
-std::optional<UsageReading> ChoiceTable::used() const noexcept {
-  std::optional<UsageReading> sum;
-  for (const std::optional<UsageReading>& told : used_) {
+std::optional<dialect::UsageReading> ChoiceTable::used() const noexcept {
+  std::optional<dialect::UsageReading> sum;
+  for (const std::optional<dialect::UsageReading>& told : used_) {
     if (told) add_choice(sum, *told);
   }
   return sum;
 }
 
-void ChoiceTable::note_usage(std::uint64_t index, const UsageReading& told) {
+void ChoiceTable::note_usage(std::uint64_t index, const dialect::UsageReading& told) {
   constexpr std::uint64_t kMostTelling = 1024;
   if (index >= kMostTelling) return;
   if (index >= used_.size()) used_.resize(index + 1);
@@ -178,7 +178,7 @@ ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
     wire::SkimMember member;
     std::uint64_t index = 0;
     bool ended = false;
-    std::optional<UsageReading> told;
+    std::optional<dialect::UsageReading> told;
     while (members.member(member) == wire::Skim::kMember) {
       if (member.name == "index") {
         index = wire::skim_count(member.value);
@@ -187,7 +187,7 @@ ChoiceTable::Seen ChoiceTable::read(std::string_view choices) {
       } else if (member.name == "delta" || member.name == "text") {
         add_text(member.value, seen.text);
       } else if (member.name == "usage") {
-        told = read_usage(member.value);
+        told = dialect::read_usage(member.value);
       }
     }
     if (told) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "openai/usage_reader.h"
+#include "dialect/usage_reader.h"
 #include "wire/skim.h"
 
 namespace sluice::openai {
@@ -65,7 +65,7 @@ struct DeltaText {
 void add_text(std::string_view value, DeltaText& into, unsigned depth = 0) noexcept;
 
 // Adds what one choice used to what others did: they read one prompt.
-void add_choice(std::optional<UsageReading>& sum, const UsageReading& choice) noexcept;
+void add_choice(std::optional<dialect::UsageReading>& sum, const dialect::UsageReading& choice) noexcept;
 
 // Bytes between quotes, with an escape counted as the one or two bytes that it mostly stands for.
 [[nodiscard]] std::uint64_t string_bytes(std::string_view inside) noexcept;
@@ -88,16 +88,16 @@ class ChoiceTable final {
   [[nodiscard]] bool ended(std::size_t index) const noexcept { return index < ended_.size() && ended_[index] != 0; }
   [[nodiscard]] std::size_t size() const noexcept;
   // What the choices told that they used, all together; each counts with the last that it told.
-  [[nodiscard]] std::optional<UsageReading> used() const noexcept;
+  [[nodiscard]] std::optional<dialect::UsageReading> used() const noexcept;
 
  private:
-  void note_usage(std::uint64_t index, const UsageReading& told);
+  void note_usage(std::uint64_t index, const dialect::UsageReading& told);
   void mark(std::uint64_t index, bool ended);
 
   std::uint64_t expected_;
   std::vector<std::uint8_t> ended_;  // by index; 0: seen or not, and open
   std::size_t ended_count_ = 0;
-  std::vector<std::optional<UsageReading>> used_;  // by index; empty with nearly every server
+  std::vector<std::optional<dialect::UsageReading>> used_;  // by index; empty with nearly every server
 };
 
 }  // namespace sluice::openai

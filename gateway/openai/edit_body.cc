@@ -40,7 +40,7 @@ class Splicer final {
       wire::append_json_string(scratch_, edits_.prompt_cache_key);
       add(call_.cache_key_member, begin);
     }
-    if (edits_.add_include_usage && endpoint.asks_for_usage) edit_stream_options();
+    if (edits_.ask_for_usage && endpoint.asks_for_usage) edit_stream_options();
     if (edits_.clamp_output_to) clamp_caps(*edits_.clamp_output_to);
     sort_by_offset();
   }
@@ -86,11 +86,11 @@ class Splicer final {
   // What is absent goes in behind the opening brace.
   void insert_members(const Endpoint& endpoint) {
     const std::size_t begin = scratch_.size();
-    if (edits_.add_include_usage && endpoint.asks_for_usage && !call_.stream_options.present())
+    if (edits_.ask_for_usage && endpoint.asks_for_usage && !call_.own[kStreamOptions].present())
       scratch_ += "\"stream_options\":{\"include_usage\":true},";
     if (edits_.clamp_output_to && call_.cap_count == 0) {
       scratch_ += '"';
-      scratch_ += cap_member(endpoint.dialect, edits_.cap_member);
+      scratch_ += cap_member(api_of(endpoint), edits_.cap_member);
       scratch_ += "\":";
       append_number(*edits_.clamp_output_to);
       scratch_ += ',';
@@ -102,16 +102,16 @@ class Splicer final {
 
   void edit_stream_options() {
     const std::size_t begin = scratch_.size();
-    if (call_.include_usage_member.present()) {
-      if (call_.include_usage) return;
+    if (call_.own[kIncludeUsage].present()) {
+      if (call_.wants_usage) return;
       scratch_ += "true";
-      add(call_.include_usage_member, begin);
-    } else if (call_.stream_options_null) {
+      add(call_.own[kIncludeUsage], begin);
+    } else if ((call_.own_marks & kStreamOptionsNull) != 0) {
       scratch_ += "{\"include_usage\":true}";
-      add(call_.stream_options, begin);
-    } else if (call_.stream_options.present()) {
-      scratch_ += call_.stream_options_empty ? "\"include_usage\":true" : "\"include_usage\":true,";
-      add({call_.stream_options.offset + 1, 0}, begin);
+      add(call_.own[kStreamOptions], begin);
+    } else if (call_.own[kStreamOptions].present()) {
+      scratch_ += (call_.own_marks & kStreamOptionsEmpty) != 0 ? "\"include_usage\":true" : "\"include_usage\":true,";
+      add({call_.own[kStreamOptions].offset + 1, 0}, begin);
     }
   }
 
@@ -134,23 +134,11 @@ class Splicer final {
 
 }  // namespace
 
-std::optional<std::uint64_t> cap_sent(const CallBody& call, std::optional<std::uint64_t> clamp_output_to) noexcept {
-  if (call.cap_count == 0) return clamp_output_to;
-  std::uint64_t most = 0;
-  for (std::size_t i = 0; i < call.cap_count; ++i) {
-    const std::optional<std::uint64_t>& given = call.caps[i].value;
-    if (!given && !clamp_output_to) return std::nullopt;
-    constexpr std::uint64_t kNone = ~std::uint64_t{0};
-    most = std::max(most, std::min(given.value_or(kNone), clamp_output_to.value_or(kNone)));
-  }
-  return most;
-}
-
-std::string_view cap_member(Dialect dialect, std::string_view of_chats) noexcept {
-  switch (dialect) {
-    case Dialect::kChat:
+std::string_view cap_member(Api api, std::string_view of_chats) noexcept {
+  switch (api) {
+    case Api::kChat:
       return of_chats.empty() ? kMaxCompletionTokens : of_chats;
-    case Dialect::kResponse:
+    case Api::kResponse:
       return "max_output_tokens";
     default:
       return kMaxTokens;

@@ -6,22 +6,31 @@
 namespace sluice::openai {
 namespace {
 
+using dialect::Agents;
+using dialect::BodyKind;
+using dialect::Work;
+
+constexpr std::uint8_t mark(Api api) noexcept { return static_cast<std::uint8_t>(api); }
+
+// In the order of EndpointId.
 constexpr std::array<Endpoint, 6> kEndpoints{{
-    {EndpointId::kChatCompletions, "chat.completions", "POST", "/v1/chat/completions", Dialect::kChat, true},
-    {EndpointId::kCompletions, "completions", "POST", "/v1/completions", Dialect::kCompletion, true},
-    {EndpointId::kEmbeddings, "embeddings", "POST", "/v1/embeddings", Dialect::kEmbedding, false},
-    {EndpointId::kResponses, "responses", "POST", "/v1/responses", Dialect::kResponse, false},
-    {EndpointId::kModels, "models", "GET", "/v1/models", Dialect::kNone, false},
-    {EndpointId::kModel, "model", "GET", "/v1/models/", Dialect::kNone, false},
+    {"chat.completions", "POST", "/v1/chat/completions", BodyKind::kJson, Work::kGenerate, Agents::kEvery, true,
+     mark(Api::kChat)},
+    {"completions", "POST", "/v1/completions", BodyKind::kJson, Work::kGenerate, Agents::kEvery, true,
+     mark(Api::kCompletion)},
+    {"embeddings", "POST", "/v1/embeddings", BodyKind::kJson, Work::kEmbed, Agents::kEvery, false,
+     mark(Api::kEmbedding)},
+    {"responses", "POST", "/v1/responses", BodyKind::kJson, Work::kGenerate, Agents::kEvery, false,
+     mark(Api::kResponse)},
+    {"models", "GET", "/v1/models", BodyKind::kNone, Work::kListModels, Agents::kEvery, false, mark(Api::kNone)},
+    {"model", "GET", "/v1/models/", BodyKind::kNone, Work::kShowModel, Agents::kNone, false, mark(Api::kNone)},
 }};
 
-bool matches(const Endpoint& endpoint, std::string_view path) noexcept {
-  if (endpoint.id != EndpointId::kModel) return path == endpoint.path;
-  return path.size() > endpoint.path.size() && path.starts_with(endpoint.path);
-}
-
 bool is_endpoint(std::string_view path) noexcept {
-  return std::ranges::any_of(kEndpoints, [path](const Endpoint& endpoint) { return matches(endpoint, path); });
+  return std::ranges::any_of(kEndpoints, [path](const Endpoint& endpoint) {
+    const bool whole = endpoint.work != Work::kShowModel;
+    return path == endpoint.path || (!whole && path.starts_with(endpoint.path));
+  });
 }
 
 bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || path.starts_with("/v1/"); }
@@ -59,7 +68,8 @@ constexpr std::array<Unserved, 13> kUnserved{{
     {"/v1/realtime", "Realtime sessions are not served by this gateway."},
 }};
 
-// What is wrong with a path that matches nothing.
+}  // namespace
+
 const char* advice_for(std::string_view path) noexcept {
   if (path == "/" || path == "/v1" || path == "/v1/")
     return "This is the gateway's base URL and no path of its API; clients take it, ending in /v1, as base_url. GET "
@@ -83,29 +93,8 @@ const char* advice_for(std::string_view path) noexcept {
   return kUnknown;
 }
 
-}  // namespace
+std::span<const Endpoint> endpoints() noexcept { return kEndpoints; }
 
 const Endpoint& endpoint_of(EndpointId id) noexcept { return kEndpoints[static_cast<std::size_t>(id)]; }
-
-Result<Route> find_endpoint(std::string_view path) noexcept {
-  for (const Endpoint& endpoint : kEndpoints) {
-    if (!matches(endpoint, path)) continue;
-    Route route{&endpoint, {}};
-    if (endpoint.id == EndpointId::kModel) route.rest = path.substr(endpoint.path.size());
-    return route;
-  }
-  return client_error(ErrorKind::kNotFound, advice_for(path));
-}
-
-Status check_method(const Endpoint& endpoint, std::string_view method) noexcept {
-  const bool get = endpoint.method == "GET";
-  if (method == endpoint.method || (get && method == "HEAD")) return ok();
-  return client_error(ErrorKind::kMethodNotAllowed, get ? "This path takes GET requests only; send GET (or HEAD)."
-                                                        : "This path takes POST requests only; send POST.");
-}
-
-std::string_view allowed_methods(const Endpoint& endpoint) noexcept {
-  return endpoint.method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
-}
 
 }  // namespace sluice::openai

@@ -1,44 +1,27 @@
 // The endpoints of the OpenAI dialect that this gateway serves: one row each, and nothing else is forwarded.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "base/result.h"
+#include "dialect/endpoint.h"
 
 namespace sluice::openai {
 
+using dialect::Endpoint;
+
 enum class EndpointId : std::uint8_t { kChatCompletions, kCompletions, kEmbeddings, kResponses, kModels, kModel };
 
-// How an answer counts and streams.
-enum class Dialect : std::uint8_t { kChat, kCompletion, kEmbedding, kResponse, kNone };
+// The API that an endpoint belongs to: how its calls are read and its answers count and stream.
+enum class Api : std::uint8_t { kChat, kCompletion, kEmbedding, kResponse, kNone };
 
-struct Endpoint {
-  EndpointId id;
-  std::string_view name;    // "chat.completions": in audit records and metrics
-  std::string_view method;  // "POST"
-  std::string_view path;    // "/v1/chat/completions"; of kModel the prefix "/v1/models/"
-  Dialect dialect;
-  bool asks_for_usage;  // stream_options.include_usage exists here
-};
+[[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }
 
-struct Route {
-  const Endpoint* endpoint = nullptr;
-  std::string_view rest;  // of kModel: the id behind the prefix, still percent-encoded
-};
-
+[[nodiscard]] std::span<const Endpoint> endpoints() noexcept;
 [[nodiscard]] const Endpoint& endpoint_of(EndpointId id) noexcept;
 
-// Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
-// Error kNotFound: its message says what is wrong with a path that is nearly one of ours.
-[[nodiscard]] Result<Route> find_endpoint(std::string_view path) noexcept;
-
-// Whether the endpoint takes `method`; HEAD where it takes GET. Error: kMethodNotAllowed.
-[[nodiscard]] Status check_method(const Endpoint& endpoint, std::string_view method) noexcept;
-
-// For the Allow field: "GET, HEAD, OPTIONS" or "POST, OPTIONS".
-[[nodiscard]] std::string_view allowed_methods(const Endpoint& endpoint) noexcept;
+// What is wrong with a path that is none of them; never null.
+[[nodiscard]] const char* advice_for(std::string_view path) noexcept;
 
 }  // namespace sluice::openai

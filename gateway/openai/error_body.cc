@@ -106,9 +106,21 @@ Row row_of(const Error& error) noexcept {
           "The gateway failed to handle the request. It has been counted; try again."};
 }
 
+// The API's name of what ran out, where it is not the kind's own.
+const char* type_of(RefusalKind why, const char* otherwise) noexcept {
+  switch (why) {
+    case RefusalKind::kTokens:
+    case RefusalKind::kReserved:
+    case RefusalKind::kTooLarge:
+      return "tokens";
+    default:
+      return otherwise;
+  }
+}
+
 }  // namespace
 
-ErrorAnswer error_answer(const Error& error, std::string_view message, const char* type) {
+ErrorAnswer error_answer(const Error& error, std::string_view message, RefusalKind why) {
   const Row row = row_of(error);
   ErrorAnswer answer;
   answer.status = row.status;
@@ -117,10 +129,8 @@ ErrorAnswer error_answer(const Error& error, std::string_view message, const cha
   if (message.empty()) message = error.what;
   if (message.empty()) message = row.message;
   const auto text = [](const char* value) { return value == nullptr ? std::string_view() : std::string_view(value); };
-  answer.body = error_object({.message = message,
-                              .type = type != nullptr ? type : row.type,
-                              .param = text(row.param),
-                              .code = text(row.code)});
+  answer.body = error_object(
+      {.message = message, .type = type_of(why, row.type), .param = text(row.param), .code = text(row.code)});
   return answer;
 }
 

@@ -7,26 +7,23 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "openai/call_reader.h"
+#include "base/refusal_kind.h"
+#include "dialect/error_answer.h"
 
 namespace sluice::openai {
 
-// What the client gets. {"error":{"message":…,"type":…,"param":null,"code":…}}
-struct ErrorAnswer {
-  std::uint16_t status = 500;
-  WipedString body;  // an upstream's words may quote the prompt
-  enum class ShouldRetry : std::uint8_t { kUnsaid, kYes, kNo } should_retry = ShouldRetry::kUnsaid;
-  enum class Fault : std::uint8_t { kOther, kCredentials } fault = Fault::kOther;  // kCredentials: an operator's matter
-};
+using dialect::ErrorAnswer;
 
-// `message` empty: error.what. `type` null: the kind's own.
-[[nodiscard]] ErrorAnswer error_answer(const Error& error, std::string_view message = {}, const char* type = nullptr);
+// {"error":{"message":…,"type":…,"param":null,"code":…}}. `message` empty: error.what. `why` chooses the type of what
+// a limit or a budget refused.
+[[nodiscard]] ErrorAnswer error_answer(const Error& error, std::string_view message = {},
+                                       RefusalKind why = RefusalKind::kNone);
 
 // The error that an upstream answered with, in any form (nested, flat, a list, a string, HTML, empty, integer code), as
 // the nested form with four keys; code a string or null. Knows context overflows (400 context_length_exceeded). The
 // upstream's words are kept for the client where they are JSON text, bounded, and never logged. 401, 402 and 403 of an
 // upstream become 502: the caller's key is not at fault; a 403 that speaks of moderation stays one.
-// REQUIRES: padding as CallReader::read.
+// REQUIRES: padding as read_call.
 [[nodiscard]] ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type, std::string_view body);
 
 // The error in a whole answer that came under a 2xx status, as some servers do; none: it has no error. Its integer code

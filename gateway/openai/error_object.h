@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "openai/call_reader.h"
+#include "base/wiped_string.h"
 
 namespace sluice::openai {
 

@@ -40,22 +40,22 @@ constexpr std::uint32_t bits(Names... names) noexcept {
 
 const NameRow& row_of(Name name) noexcept { return kNames[static_cast<std::size_t>(name)]; }
 
-// What each dialect reads. n_predict is llama.cpp's own, which it prefers to max_tokens: a clamp that passed it by
+// What each API reads. n_predict is llama.cpp's own, which it prefers to max_tokens: a clamp that passed it by
 // would bound nothing.
-std::uint32_t members_of(Dialect dialect) noexcept {
-  switch (dialect) {
-    case Dialect::kChat:
+std::uint32_t members_of(Api api) noexcept {
+  switch (api) {
+    case Api::kChat:
       return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxCompletionTokens, Name::kMaxTokens,
                   Name::kPredict, Name::kChoices, Name::kMessages, Name::kTools, Name::kCacheKey);
-    case Dialect::kCompletion:
+    case Api::kCompletion:
       return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxTokens, Name::kPredict, Name::kChoices,
                   Name::kBestOf, Name::kPrompt, Name::kSuffix, Name::kCacheKey);
-    case Dialect::kEmbedding:
+    case Api::kEmbedding:
       return bits(Name::kModel, Name::kInput);
-    case Dialect::kResponse:
+    case Api::kResponse:
       return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kPrompt, Name::kInput,
                   Name::kInstructions, Name::kTools, Name::kBackground, Name::kCacheKey);
-    case Dialect::kNone:
+    case Api::kNone:
       break;
   }
   return bit(Name::kModel);

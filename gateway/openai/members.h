@@ -43,7 +43,7 @@ struct NameRow {
 
 [[nodiscard]] constexpr std::uint32_t bit(Name name) noexcept { return 1U << static_cast<unsigned>(name); }
 
-// The bits of the members that calls of this dialect read.
-[[nodiscard]] std::uint32_t members_of(Dialect dialect) noexcept;
+// The bits of the members that calls of this API read.
+[[nodiscard]] std::uint32_t members_of(Api api) noexcept;
 
 }  // namespace sluice::openai

@@ -103,24 +103,6 @@ AddedMember added_cap(std::string_view name) noexcept {
   return row == kAddedNames.end() ? AddedMember::kMaxTokens : row->member;
 }
 
-bool is_refusal(std::uint16_t status) noexcept {
-  switch (status) {
-    case 401:
-    case 402:
-    case 403:
-    case 408:
-    case 409:
-    case 413:
-    case 429:
-    case 451:
-    case 498:
-    case 499:
-      return false;
-    default:
-      return status >= 400 && status < 500;
-  }
-}
-
 bool refuses_member(std::string_view body, AddedMember member) {
   const UpstreamError error = read_error(body);
   const bool plain = error.message.empty() && error.code.empty();

@@ -8,10 +8,8 @@ namespace sluice::openai {
 // What we may have added to a body.
 enum class AddedMember : std::uint8_t { kUsageInStream, kMaxTokens, kMaxCompletionTokens, kMaxOutputTokens };
 
+// By its name.
 [[nodiscard]] AddedMember added_cap(std::string_view name) noexcept;
-
-// Whether a status says that the request itself was refused before any work, so that another one may be made of it.
-[[nodiscard]] bool is_refusal(std::uint16_t status) noexcept;
 
 // Whether the error `body`, in the words of any server, says that it does not know or does not support `member`. Not
 // where it speaks of another member first, and of a cap not where it minds its value: a server that has a bound for it

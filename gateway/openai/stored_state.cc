@@ -10,9 +10,8 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::uint8_t kResponses = dialect_bit(Dialect::kResponse);
-constexpr std::uint8_t kGenerating =
-    dialect_bit(Dialect::kChat) | dialect_bit(Dialect::kCompletion) | dialect_bit(Dialect::kResponse);
+constexpr std::uint8_t kResponses = api_bit(Api::kResponse);
+constexpr std::uint8_t kGenerating = api_bit(Api::kChat) | api_bit(Api::kCompletion) | api_bit(Api::kResponse);
 
 #define SLUICE_STORED ", which the model server stores and this gateway cannot keep apart by tenant; "
 constexpr std::string_view kItemReference = "item_reference";
@@ -185,10 +184,10 @@ bool says(std::string_view token, std::string_view lower_case) noexcept {
 
 std::span<const StateRow> stored_state() noexcept { return kRows; }
 
-const StateRow* find_state(Spot spot, std::string_view name, Dialect dialect) noexcept {
+const StateRow* find_state(Spot spot, std::string_view name, Api api) noexcept {
   for (const StateRow& row : kRows) {
     if (row.spot != spot || !row.value.empty()) continue;
-    if (spot == Spot::kTop && (row.dialects & dialect_bit(dialect)) == 0) continue;
+    if (spot == Spot::kTop && (row.apis & api_bit(api)) == 0) continue;
     if (wire::equals_folded(name, row.name)) return &row;
   }
   return nullptr;

@@ -31,13 +31,13 @@ enum class Spot : std::uint8_t {
 struct StateRow {
   Spot spot;
   std::string_view name;   // in lower case
-  std::uint8_t dialects;   // of kTop: the bits of those that read it
+  std::uint8_t apis;       // of kTop: the bits of those that read it
   const char* refusal;     // what the client is told
   std::string_view value;  // of a row that hangs on a value, such as a type: that value
 };
 
-[[nodiscard]] constexpr std::uint8_t dialect_bit(Dialect dialect) noexcept {
-  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(dialect));
+[[nodiscard]] constexpr std::uint8_t api_bit(Api api) noexcept {
+  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(api));
 }
 
 // The whole table.
@@ -45,7 +45,7 @@ struct StateRow {
 
 // The row of the member `name`, unescaped, at `spot`; null: it refers to nothing. ASCII case does not matter: some
 // servers fold it.
-[[nodiscard]] const StateRow* find_state(Spot spot, std::string_view name, Dialect dialect = Dialect::kNone) noexcept;
+[[nodiscard]] const StateRow* find_state(Spot spot, std::string_view name, Api api = Api::kNone) noexcept;
 
 // Where the value of the member `name` is, which stands at `spot`.
 [[nodiscard]] Spot spot_inside(Spot spot, std::string_view name) noexcept;

@@ -1,8 +1,7 @@
 // How a stream ends: as the upstream ended it, or cleanly by our own hand.
-
 #include <charconv>
 
-#include "openai/stream_state.h"
+#include "openai/stream_filter.h"
 
 namespace sluice::openai {
 namespace {
@@ -34,9 +33,9 @@ void append_counts(Buffer& out, const Usage& usage, std::string_view prompt, std
 }  // namespace
 
 StreamState StreamFilter::finish(Buffer& out) noexcept {
-  State& state = *state_;
+  StreamProgress& state = progress_;
   if (state.state == StreamState::kError || state.state == StreamState::kBroken) return state.state;
-  if (state.endpoint.dialect == Dialect::kResponse)
+  if (api_of(state.endpoint) == Api::kResponse)
     return state.state = state.terminal_seen ? StreamState::kDone : StreamState::kBroken;
   if (!state.done_seen && !state.choices.all_ended()) return state.state = StreamState::kBroken;
   // Told, but not in a chunk that could be handed on.
@@ -47,10 +46,10 @@ StreamState StreamFilter::finish(Buffer& out) noexcept {
 }
 
 void StreamFilter::cut(Buffer& out) noexcept {
-  State& state = *state_;
+  StreamProgress& state = progress_;
   if (state.state != StreamState::kOpen) return;
   state.state = StreamState::kDone;
-  if (state.endpoint.dialect == Dialect::kResponse) {
+  if (api_of(state.endpoint) == Api::kResponse) {
     state.append_incomplete_response(out);
     state.terminal_seen = true;
     return;
@@ -65,15 +64,15 @@ void StreamFilter::cut(Buffer& out) noexcept {
   out.append("data: [DONE]\n\n");
 }
 
-void StreamFilter::State::append_held_usage(Buffer& out) {
+void StreamProgress::append_held_usage(Buffer& out) {
   if (held_usage.empty()) return;
   wire::append_event(out, {}, held_usage.view());
   ++events;
   held_usage.clear();
 }
 
-void StreamFilter::State::append_choice_end(std::size_t index, Buffer& out) {
-  const bool chat = endpoint.dialect == Dialect::kChat;
+void StreamProgress::append_choice_end(std::size_t index, Buffer& out) {
+  const bool chat = api_of(endpoint) == Api::kChat;
   edited.clear();
   edited.append("{\"id\":");
   append_or(edited, id, "\"cut\"");
@@ -90,11 +89,11 @@ void StreamFilter::State::append_choice_end(std::size_t index, Buffer& out) {
   pass({}, edited.view(), out);
 }
 
-void StreamFilter::State::make_own_usage() {
+void StreamProgress::make_own_usage() {
   held_usage.append("{\"id\":");
   append_or(held_usage, id, "\"cut\"");
-  held_usage.append(endpoint.dialect == Dialect::kChat ? ",\"object\":\"chat.completion.chunk\",\"created\":"
-                                                       : ",\"object\":\"text_completion\",\"created\":");
+  held_usage.append(api_of(endpoint) == Api::kChat ? ",\"object\":\"chat.completion.chunk\",\"created\":"
+                                                   : ",\"object\":\"text_completion\",\"created\":");
   append_or(held_usage, created, "0");
   held_usage.append(",\"model\":");
   append_or(held_usage, model_value, "\"\"");
@@ -109,7 +108,7 @@ void StreamFilter::State::make_own_usage() {
   held_usage.append("}}");
 }
 
-void StreamFilter::State::append_incomplete_response(Buffer& out) {
+void StreamProgress::append_incomplete_response(Buffer& out) {
   edited.clear();
   edited.append("{\"type\":\"response.incomplete\",\"sequence_number\":");
   append_number(edited, sequence_number);

@@ -1,4 +1,5 @@
 // StreamFilter: bytes in, whole events out. Most events are looked at once (Skimmer) and copied once.
+#include "openai/stream_filter.h"
 
 #include <simdjson.h>
 
@@ -6,8 +7,6 @@
 
 #include "openai/error_body.h"
 #include "openai/error_object.h"
-#include "openai/stream_state.h"
-#include "openai/usage_reader.h"
 #include "wire/json_text.h"
 
 namespace sluice::openai {
@@ -29,12 +28,8 @@ std::string_view without_space(std::string_view text) noexcept {
 
 }  // namespace
 
-StreamFilter::StreamFilter(const Endpoint& endpoint, Options options)
-    : state_(std::make_unique<State>(endpoint, options)) {}
-StreamFilter::~StreamFilter() = default;
-
 StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
-  State& state = *state_;
+  StreamProgress& state = progress_;
   std::string_view rest = in.view();
   wire::RawEvent raw;
   unsigned taken = 0;
@@ -60,7 +55,7 @@ StreamState StreamFilter::filter(Buffer& in, Buffer& out) noexcept {
   return state.state;
 }
 
-void StreamFilter::State::take(const wire::SseEvent& event, Buffer& out) {
+void StreamProgress::take(const wire::SseEvent& event, Buffer& out) {
   if (event.stray_json) return take_error(event.data, out);
   if (event.name.empty()) {
     if (const std::optional<std::uint64_t> bytes = repeated.pass(event.data, out)) {
@@ -95,21 +90,21 @@ void StreamFilter::State::take(const wire::SseEvent& event, Buffer& out) {
   take_data(name, repaired.view(), out);
 }
 
-void StreamFilter::State::take_data(std::string_view name, std::string_view data, Buffer& out) {
+void StreamProgress::take_data(std::string_view name, std::string_view data, Buffer& out) {
   Chunk chunk;
   if (read_chunk(data, chunk) == ChunkForm::kMalformed) {
     state = StreamState::kBroken;
     return;
   }
   const bool flat = chunk.object == "\"error\"" || chunk.type == "\"error\"" ||
-                    (chunk.tells && chunk.choices.empty() && endpoint.dialect != Dialect::kResponse);
+                    (chunk.tells && chunk.choices.empty() && api_of(endpoint) != Api::kResponse);
   if (flat || !chunk.error.says_nothing()) return take_error(data, out);
-  if (endpoint.dialect == Dialect::kResponse) return take_response_event(name, chunk, out);
+  if (api_of(endpoint) == Api::kResponse) return take_response_event(name, chunk, out);
   take_chunk(name, chunk, out);
 }
 
 // What is left over may be an end without its blank line, or an error in no form of an event at all.
-void StreamFilter::State::take_rest(std::string_view rest, Buffer& out) {
+void StreamProgress::take_rest(std::string_view rest, Buffer& out) {
   if (rest.starts_with("data:")) {
     if (without_space(rest.substr(5)).starts_with(kDone)) {
       done_seen = true;
@@ -124,24 +119,24 @@ void StreamFilter::State::take_rest(std::string_view rest, Buffer& out) {
   if (state == StreamState::kOpen && rest.size() > options.event_limit_bytes) state = StreamState::kBroken;
 }
 
-void StreamFilter::State::take_error(std::string_view data, Buffer& out) {
+void StreamProgress::take_error(std::string_view data, Buffer& out) {
   out.append(error_event(upstream_answer(error_status(data, 500), {}, data)));
   ++events;
   state = StreamState::kError;
 }
 
-void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, Buffer& out) {
+void StreamProgress::take_chunk(std::string_view name, const Chunk& chunk, Buffer& out) {
   note_head(chunk);
   const bool has_usage = chunk.usage.present() && chunk.usage.member.value.front() == '{';
   const Choices has_choices = chunk.has_choices();
   if (has_choices != Choices::kSome && has_usage) return take_usage_chunk(chunk);
-  if (!chunk.groq.empty()) (void)note_usage(read_usage(wire::skim_find(chunk.groq, "usage")), Told::kByGroq);
+  if (!chunk.groq.empty()) (void)note_usage(dialect::read_usage(wire::skim_find(chunk.groq, "usage")), Told::kByGroq);
   if (has_choices == Choices::kEmpty) return;  // SDK users index into choices
   const ChoiceTable::Seen seen = choices.read(chunk.choices);
   note_text(seen.text.bytes);
   if (seen.usage) (void)note_usage(choices.used(), Told::kByChoices);
   if (has_usage) {
-    const bool counted_now = note_usage(read_usage(chunk.usage.member.value), Told::kAlong);
+    const bool counted_now = note_usage(dialect::read_usage(chunk.usage.member.value), Told::kAlong);
     if (options.client_wants_usage && (counted_now || held_usage.empty())) {
       held_usage.clear();
       append_without_choices(held_usage, chunk);
@@ -161,8 +156,7 @@ void StreamFilter::State::take_chunk(std::string_view name, const Chunk& chunk, 
 }
 
 // Only where nothing but the one text can be told from the chunk: no end, no usage, no second string.
-void StreamFilter::State::learn(const Chunk& chunk, const ChoiceTable::Seen& seen, std::string_view event,
-                                std::size_t at) {
+void StreamProgress::learn(const Chunk& chunk, const ChoiceTable::Seen& seen, std::string_view event, std::size_t at) {
   constexpr unsigned kMostFruitless = 16;
   if (seen.choices != 1 || seen.ended || seen.text.strings != 1 || fruitless == kMostFruitless) return;
   if (chunk.text.find('\n') != std::string_view::npos) return;
@@ -171,8 +165,8 @@ void StreamFilter::State::learn(const Chunk& chunk, const ChoiceTable::Seen& see
 }
 
 // Held back until [DONE], so that the client gets exactly one whatever the upstream sends.
-void StreamFilter::State::take_usage_chunk(const Chunk& chunk) {
-  const bool counted_now = note_usage(read_usage(chunk.usage.member.value), Told::kAlone);
+void StreamProgress::take_usage_chunk(const Chunk& chunk) {
+  const bool counted_now = note_usage(dialect::read_usage(chunk.usage.member.value), Told::kAlone);
   if (!options.client_wants_usage || (!counted_now && !held_usage.empty())) return;
   held_usage.clear();
   edited.clear();
@@ -190,7 +184,7 @@ void StreamFilter::State::take_usage_chunk(const Chunk& chunk) {
     append_edited(held_usage, again, {}, {.removed = &again.error});
 }
 
-void StreamFilter::State::take_response_event(std::string_view name, const Chunk& chunk, Buffer& out) {
+void StreamProgress::take_response_event(std::string_view name, const Chunk& chunk, Buffer& out) {
   const std::string_view type = wire::is_string(chunk.type) ? wire::unquoted(chunk.type) : name;
   if (const std::string_view number = wire::skim_find(chunk.text, "sequence_number"); !number.empty())
     sequence_number = wire::skim_count(number) + 1;
@@ -203,7 +197,7 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
     if (read_chunk(wire::skim_find(chunk.text, "response"), response) == ChunkForm::kObject) {
       response.created = wire::skim_find(response.text, "created_at");
       note_head(response);
-      if (is_terminal(type)) (void)note_usage(read_usage(response.usage.member.value), Told::kAlone);
+      if (is_terminal(type)) (void)note_usage(dialect::read_usage(response.usage.member.value), Told::kAlone);
     }
   }
   if (chunk.error.present()) {
@@ -217,7 +211,7 @@ void StreamFilter::State::take_response_event(std::string_view name, const Chunk
   state = StreamState::kDone;
 }
 
-void StreamFilter::State::note_head(const Chunk& chunk) {
+void StreamProgress::note_head(const Chunk& chunk) {
   if (!model_value.empty() || !wire::is_string(chunk.model) || chunk.model.size() <= 2) return;
   if (chunk.model.size() > kHeadFieldBytes) return;
   model_value.assign(chunk.model);
@@ -227,13 +221,13 @@ void StreamFilter::State::note_head(const Chunk& chunk) {
   model.assign(wire::unescape(wire::unquoted(chunk.model), decoded));
 }
 
-void StreamFilter::State::note_text(std::uint64_t bytes) noexcept {
+void StreamProgress::note_text(std::uint64_t bytes) noexcept {
   if (bytes == 0) return;
   ++text_deltas;
   text_total_bytes += bytes;
 }
 
-bool StreamFilter::State::note_usage(std::optional<UsageReading> said, Told where) noexcept {
+bool StreamProgress::note_usage(std::optional<UsageReading> said, Told where) noexcept {
   if (!said || (usage && where < told)) return false;
   // Whoever once told what cannot be is not believed in this answer any more.
   const bool believed = options.claim_limit.allows(said->usage) && (!usage || usage->doubt != UsageDoubt::kClaim);
@@ -243,15 +237,15 @@ bool StreamFilter::State::note_usage(std::optional<UsageReading> said, Told wher
   return true;
 }
 
-void StreamFilter::State::pass(std::string_view name, std::string_view data, Buffer& out) {
+void StreamProgress::pass(std::string_view name, std::string_view data, Buffer& out) {
   wire::append_event(out, name, data);
   ++events;
 }
 
-std::size_t StreamFilter::State::pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out,
-                                             const char* mark) {
+std::size_t StreamProgress::pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out,
+                                        const char* mark) {
   const bool remove_usage =
-      chunk.usage.present() && endpoint.dialect != Dialect::kResponse && (usage_to_null || !options.client_wants_usage);
+      chunk.usage.present() && api_of(endpoint) != Api::kResponse && (usage_to_null || !options.client_wants_usage);
   edited.clear();
   const std::size_t at =
       append_edited(edited, chunk, {.removed = remove_usage ? &chunk.usage : nullptr, .to_null = usage_to_null},
@@ -260,13 +254,13 @@ std::size_t StreamFilter::State::pass_edited(std::string_view name, const Chunk&
   return kDataField.size() + at;
 }
 
-std::uint64_t StreamFilter::State::counted() const noexcept {
+std::uint64_t StreamProgress::counted() const noexcept {
   // A delta is a token with most servers; one that packs several into a delta is known by its length.
   constexpr std::uint64_t kBytesPerToken = 4;
   return std::max(text_deltas, text_total_bytes / kBytesPerToken);
 }
 
-Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcept {
+Usage StreamProgress::estimate(std::uint64_t prompt_estimate) const noexcept {
   if (usage && usage->doubt != UsageDoubt::kClaim) {
     Usage said = usage->usage;
     // Usage that rides along counts one choice alone with some servers.
@@ -279,14 +273,5 @@ Usage StreamFilter::State::estimate(std::uint64_t prompt_estimate) const noexcep
           .prompt_tokens = prompt_estimate,
           .completion_tokens = std::min(counted(), options.claim_limit.completion)};
 }
-
-bool StreamFilter::has_more() const noexcept { return state_->has_more; }
-std::size_t StreamFilter::held_bytes() const noexcept { return state_->held_usage.size(); }
-std::uint64_t StreamFilter::events() const noexcept { return state_->events; }
-std::uint64_t StreamFilter::completion_tokens() const noexcept { return state_->counted(); }
-Usage StreamFilter::usage(std::uint64_t prompt_estimate) const noexcept { return state_->estimate(prompt_estimate); }
-Ending StreamFilter::ending() const noexcept { return state_->ending; }
-const std::optional<UsageReading>& StreamFilter::told() const noexcept { return state_->usage; }
-std::string_view StreamFilter::model() const noexcept { return state_->model; }
 
 }  // namespace sluice::openai

@@ -100,10 +100,9 @@ enum class Verdict : std::uint8_t { kGoOn, kRefuse };
 struct Decision {
   Verdict verdict = Verdict::kGoOn;
   Error error;                               // with kRefuse
-  const char* type = nullptr;                // OpenAI error type, e.g. "tokens"; null: the kind's own
   std::string message;                       // with kRefuse; empty: error.what
   std::chrono::milliseconds retry_after{0};  // 0: not to be retried, x-should-retry: false
-  ledger::Refusal refusal;                   // the limit or budget that said no, for headers; or none
+  ledger::Refusal refusal;                   // the limit or budget that said no, for headers and words; or none
   [[nodiscard]] static Decision go_on() noexcept { return {}; }
 };
 

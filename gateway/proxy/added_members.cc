@@ -1,15 +1,10 @@
 // Members that the gateway puts into a call's body (an output cap, the wish for usage in a stream) and that the model
 // server may not know. Where it refuses the call for one of them, nothing was generated: it is asked again without the
 // wish, or with the cap under its other name, and what helped is remembered for this place and model.
-#include "openai/refused_member.h"
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
 namespace {
-
-using openai::kMaxCompletionTokens;
-using openai::kMaxTokens;
-using upstream::CapMember;
 
 constexpr std::size_t kRefusalBytes = 64u << 10;
 
@@ -22,21 +17,12 @@ constexpr Error kTakesNoCap = {
     "the model server refuses the output cap that a metered call is sent with; the operator can choose its name: "
     "cap_member of the [[upstream]], or --cap-member of the agent"};
 
-std::string_view name_of(CapMember member) noexcept {
-  if (member == CapMember::kMaxTokens) return kMaxTokens;
-  return member == CapMember::kMaxCompletionTokens ? kMaxCompletionTokens : std::string_view();
-}
-
-std::string_view other_name_of(std::string_view cap) noexcept {
-  return cap == kMaxTokens ? kMaxCompletionTokens : kMaxTokens;
-}
-
 }  // namespace
 
 // What is added for this place: as its settings say, else as it was learnt.
 void Exchange::choose_members(upstream::Place& place) {
   added_ = {};
-  const bool usage = call_.stream && route_.endpoint->asks_for_usage && !asked_.include_usage && place.asks_for_usage();
+  const bool usage = call_.stream && endpoint().asks_for_usage && !asked_.wants_usage && place.asks_for_usage();
   const bool cap = call_.clamp_output_to != 0 && asked_.cap_count == 0;
   if (!usage && !cap) return;
   const upstream::RefusedMembers::Known known =
@@ -44,7 +30,7 @@ void Exchange::choose_members(upstream::Place& place) {
   added_.usage = usage && !known.usage_refused;
   if (!cap) return;
   const CapMember set = place.cap_member();
-  added_.cap = openai::cap_member(route_.endpoint->dialect, name_of(set == CapMember::kAuto ? known.cap : set));
+  added_.cap = dialect().cap_member(endpoint(), set == CapMember::kAuto ? known.cap : set);
 }
 
 // The head of an answer is there. Where it refuses a member of ours, the next ask() goes without it, or with the cap's
@@ -52,26 +38,27 @@ void Exchange::choose_members(upstream::Place& place) {
 Task<Result<Again>> Exchange::take_back() {
   const http::AnswerHead& head = *upstream_->head();
   const bool added = (added_.usage && !added_.usage_refused) || !added_.cap.empty();
-  if (!added || !openai::is_refusal(head.status) || begun_ != Begun::kNothing) co_return Again::kNo;
+  if (!added || !dialect::is_refusal(head.status) || begun_ != Begun::kNothing) co_return Again::kNo;
   (void)co_await gather(kRefusalBytes);
   if (const Status now = interrupted(); !now) co_return now.error();
   const std::string_view body = upstream_->body().view();
-  if (added_.usage && openai::refuses_member(body, openai::AddedMember::kUsageInStream)) {
+  if (added_.usage && dialect().refuses_member(body, dialect().usage_member())) {
     added_.usage = false;
     added_.usage_refused = true;
     upstream_.reset();
     co_return Again::kYes;
   }
-  if (!added_.cap.empty() && openai::refuses_member(body, openai::added_cap(added_.cap))) co_return take_back_cap();
+  if (!added_.cap.empty() && dialect().refuses_member(body, added_.cap)) co_return take_back_cap();
   co_return Again::kNo;
 }
 
 Result<Again> Exchange::take_back_cap() {
   upstream_.reset();  // it refused: nothing was generated, and nothing is charged
-  const bool renamable = route_.endpoint->dialect == openai::Dialect::kChat && lease_->cap_member() == CapMember::kAuto;
+  const std::string_view other = dialect().other_cap_member(endpoint(), added_.cap);
+  const bool renamable = !other.empty() && lease_->cap_member() == CapMember::kAuto;
   if (!renamable || added_.cap_refused) return kTakesNoCap;
   added_.cap_refused = true;
-  added_.cap = other_name_of(added_.cap);
+  added_.cap = other;
   return Again::kYes;
 }
 
@@ -85,9 +72,12 @@ void Exchange::remember_refused() {
   const unsigned status = upstream_->head()->status;
   if (status < 200 || status >= 300) return;
   upstream::RefusedMembers::Known known;
-  known.usage_refused = added_.usage_refused && !client_names("stream_options");
-  if (added_.cap_refused && !client_names(kMaxTokens) && !client_names(kMaxCompletionTokens))
-    known.cap = added_.cap == kMaxTokens ? CapMember::kMaxTokens : CapMember::kMaxCompletionTokens;
+  known.usage_refused = added_.usage_refused && !client_names(dialect().usage_member());
+  if (added_.cap_refused && !client_names(added_.cap) &&
+      !client_names(dialect().other_cap_member(endpoint(), added_.cap))) {
+    const bool old_name = added_.cap == dialect().cap_member(endpoint(), CapMember::kMaxTokens);
+    known.cap = old_name ? CapMember::kMaxTokens : CapMember::kMaxCompletionTokens;
+  }
   if (!known.usage_refused && known.cap == CapMember::kAuto) return;
   const MonoTime now = worker_.clock.mono();
   const MonoTime until = now + conf_->settings.refused_members;

@@ -7,32 +7,32 @@ namespace sluice::proxy {
 
 // The most that the call can have used: a prompt no longer than the model's context, an output within the cap that was
 // sent. Bytes bound no prompt, because images, files and stored context cost tokens without any.
-openai::ClaimLimit Exchange::claim_limit() const noexcept {
+dialect::ClaimLimit Exchange::claim_limit() const noexcept {
   const std::string_view model = model_->upstream_name.empty() ? std::string_view(call_.model) : model_->upstream_name;
   const std::uint64_t context = lease_->context_length(model);
   const std::uint64_t most = conf_->settings.max_claim;
   const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
-  openai::ClaimLimit limit{.prompt = most, .completion = most};
+  dialect::ClaimLimit limit{.prompt = most, .completion = most};
   if (context != 0) limit = {.prompt = times(context, asked_.prompts), .completion = times(context, asked_.choices)};
-  if (const std::optional<std::uint64_t> cap = openai::cap_sent(asked_, clamp()))
+  if (const std::optional<std::uint64_t> cap = dialect::cap_sent(asked_, clamp()))
     limit.completion = times(*cap, asked_.choices);
   return limit;
 }
 
 // What outcome_ holds until now is our own count: it stays where the upstream is not believed.
-void Exchange::take_usage(openai::UsageReading told) noexcept {
-  if (!claim_limit().allows(told.usage)) told.doubt = openai::UsageDoubt::kClaim;
-  if (told.doubt != openai::UsageDoubt::kClaim) outcome_.usage = told.usage;
+void Exchange::take_usage(dialect::UsageReading told) noexcept {
+  if (!claim_limit().allows(told.usage)) told.doubt = dialect::UsageDoubt::kClaim;
+  if (told.doubt != dialect::UsageDoubt::kClaim) outcome_.usage = told.usage;
   tell_doubt(told);
 }
 
-void Exchange::take_usage(const openai::StreamFilter& filter) noexcept {
+void Exchange::take_usage(const dialect::EventFilter& filter) noexcept {
   outcome_.usage = filter.usage(call_.prompt_estimate);
   if (filter.told()) tell_doubt(*filter.told());
 }
 
-void Exchange::tell_doubt(const openai::UsageReading& told) const noexcept {
-  if (told.doubt == openai::UsageDoubt::kNone || worker_.doubts == nullptr) return;
+void Exchange::tell_doubt(const dialect::UsageReading& told) const noexcept {
+  if (told.doubt == dialect::UsageDoubt::kNone || worker_.doubts == nullptr) return;
   worker_.doubts->tell(told.doubt, place_name_, call_.model, told.usage, claim_limit());
 }
 
@@ -49,12 +49,12 @@ Usage Exchange::own_count() const noexcept {
 void Exchange::take_walked_usage() noexcept {
   outcome_.usage = own_count();
   if (!walk_) return;
-  if (const std::optional<openai::UsageReading> told = walk_->told()) take_usage(*told);
+  if (const std::optional<dialect::UsageReading> told = walk_->told()) take_usage(*told);
 }
 
 // Looks at what has arrived of an answer and was not looked at before.
 void Exchange::walk_arrived() {
-  if (!walk_) walk_ = std::make_unique<openai::AnswerWalk>(*route_.endpoint);
+  if (!walk_) walk_ = dialect().walk(endpoint());
   walk_->take(upstream_->body().view().substr(walked_bytes_));
   walked_bytes_ = upstream_->body().size();
 }

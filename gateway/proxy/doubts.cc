@@ -4,12 +4,12 @@
 
 namespace sluice::proxy {
 
-void Doubts::tell(openai::UsageDoubt doubt, std::string_view place, std::string_view model, const Usage& told,
-                  const openai::ClaimLimit& limit) noexcept {
-  if (doubt == openai::UsageDoubt::kNone) return;
+void Doubts::tell(dialect::UsageDoubt doubt, std::string_view place, std::string_view model, const Usage& told,
+                  const dialect::ClaimLimit& limit) noexcept {
+  if (doubt == dialect::UsageDoubt::kNone) return;
   const std::uint64_t seed = XXH3_64bits_withSeed(place.data(), place.size(), static_cast<std::uint64_t>(doubt));
   if (remember(XXH3_64bits_withSeed(model.data(), model.size(), seed)) == Told::kAgain) return;
-  if (doubt == openai::UsageDoubt::kTotal) {
+  if (doubt == dialect::UsageDoubt::kTotal) {
     log_.warn("usage of a model server adds up to less than its total_tokens; its parts are charged",
               {{"upstream", place},
                {"model", model},

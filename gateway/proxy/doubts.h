@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "base/usage.h"
+#include "dialect/usage_reader.h"
 #include "observe/log.h"
-#include "openai/usage_reader.h"
 
 namespace sluice::proxy {
 
@@ -21,8 +21,8 @@ class Doubts final {
 
   // `told` by the model server; the call can have used at most `limit`. Of what one place tells of one model, each kind
   // of doubt is logged once.
-  void tell(openai::UsageDoubt doubt, std::string_view place, std::string_view model, const Usage& told,
-            const openai::ClaimLimit& limit) noexcept;
+  void tell(dialect::UsageDoubt doubt, std::string_view place, std::string_view model, const Usage& told,
+            const dialect::ClaimLimit& limit) noexcept;
   // A call had more than `most` headers that [route] forward_headers and scoped_headers name. Logged for the first alone.
   void tell_left_out(std::string_view request_id, std::size_t most) noexcept;
 

@@ -29,6 +29,7 @@ Exchange::Exchange(Worker& worker, http::Incoming& client, const Arrival& arriva
       peer_(arrival.peer),
       conf_(worker.conf),
       wake_(worker.loop),
+      match_{.dialect = &worker.dialects.first()},
       holding_(&worker.held) {
   call_.request_id = make_request_id(request_id_);
   call_.number = ++worker_.next_call << 8 | worker_.loop.index();
@@ -60,7 +61,7 @@ Task<Status> Exchange::phases() {
   SLUICE_CO_TRY(arrive());
   SLUICE_CO_TRY(match());
   SLUICE_CO_TRY(identify());
-  if (route_.endpoint->dialect == openai::Dialect::kNone) co_return co_await answer_models();
+  if (is_answered_here(endpoint())) co_return co_await answer_models();
   SLUICE_CO_TRY(co_await read_body());
   SLUICE_CO_TRY(understand());
   if (!find_model()) SLUICE_CO_TRY(co_await await_model());
@@ -79,11 +80,10 @@ Status Exchange::arrive() {
 
 // Which endpoint is it?
 Status Exchange::match() {
-  const Result<openai::Route> route = openai::find_endpoint(head_.path);
-  if (!route) return route.error();
-  route_ = *route;
-  call_.endpoint = route_.endpoint->name;
-  return openai::check_method(*route_.endpoint, boost::beast::http::to_string(head_.method));
+  match_ = worker_.dialects.find(head_.path);
+  if (match_.endpoint == nullptr) return client_error(ErrorKind::kNotFound, match_.advice);
+  call_.endpoint = endpoint().name;
+  return dialect::check_method(endpoint(), boost::beast::http::to_string(head_.method));
 }
 
 // Who is it? Before the body, so that a stranger cannot make us read one.
@@ -186,7 +186,7 @@ Task<Status> Exchange::read_body() {
 
 // What does it ask for?
 Status Exchange::understand() {
-  Result<openai::CallBody> asked = worker_.reader.read(*route_.endpoint, request_->body.view());
+  Result<dialect::CallBody> asked = dialect().read_call(endpoint(), request_->body.view(), worker_.parser);
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
   if (!asked_.stored_prompt.empty() && !may_name_prompt()) {
@@ -219,7 +219,7 @@ bool Exchange::find_model() {
   call_.model = found->first;
   model_ = &found->second;
   call_.model_index = model_->index;
-  const bool generates = route_.endpoint->dialect != openai::Dialect::kEmbedding;
+  const bool generates = endpoint().work == dialect::Work::kGenerate;
   const std::uint64_t cap = std::min(asked_.output_cap.value_or(model_->max_output), std::uint64_t{1} << 40);
   call_.output_cap = generates ? cap * call_.choices : 0;
   call_.output_cap_given = asked_.output_cap.has_value();
@@ -249,7 +249,7 @@ void Exchange::finish() noexcept {
   conf_->chain->finish(call_, outcome_, admitted_);
   if (!call_.model.empty()) conf_->chain->record(call_, outcome_);
   const auto* tokens = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;
-  if (route_.endpoint != nullptr) worker_.metrics.call_ended(route_.endpoint->id, outcome_, tokens);
+  if (match_.endpoint != nullptr) worker_.metrics.call_ended(match_.number, outcome_, tokens);
   if (worker_.log.access_enabled()) write_access_line();
 }
 

@@ -8,11 +8,8 @@
 #include <vector>
 
 #include "base/held_bytes.h"
+#include "dialect/table.h"
 #include "observe/trace.h"
-#include "openai/answer.h"
-#include "openai/answer_walk.h"
-#include "openai/assembled_answer.h"
-#include "openai/error_body.h"
 #include "proxy/reply.h"
 #include "proxy/worker.h"
 
@@ -37,14 +34,14 @@ struct UpstreamRequest final : Pooled {
   Buffer body;                                              // as the client sent it
   std::array<char, identity::ScopeKey::kDigits> cache_key;  // what prompt_cache_key leaves as
   std::size_t body_held_bytes = 0;                          // of what the whole process may hold
-  openai::EditedBody edited;
+  dialect::EditedBody edited;
   ReplyHeaders headers;
   http::OutgoingRequest outgoing;
 };
 
 // The members that we add to a call for the place that it goes to, and which of them this place has refused of this call.
 struct AddedMembers {
-  bool usage = false;    // stream_options.include_usage
+  bool usage = false;    // the wish to be told the usage of a stream
   std::string_view cap;  // the name of the output cap that was put in; empty: none was
   bool usage_refused = false;
   bool cap_refused = false;
@@ -88,6 +85,10 @@ class Exchange final {
   Status understand();
   [[nodiscard]] bool may_name_prompt() const noexcept;
   bool find_model();
+  // Of the call, once it was matched; before that the one that strangers are answered in.
+  [[nodiscard]] const dialect::Dialect& dialect() const noexcept { return *match_.dialect; }
+  // REQUIRES: match().
+  [[nodiscard]] const dialect::Endpoint& endpoint() const noexcept { return *match_.endpoint; }
   // For this call's tenant. REQUIRES: identify().
   [[nodiscard]] upstream::Wanted wanted(std::string_view model) const noexcept {
     return {model, call_.caller.tenant_id};
@@ -114,16 +115,16 @@ class Exchange final {
   [[nodiscard]] bool client_names(std::string_view member) const noexcept;
 
   // Parts of relay(), in relay.cc.
-  Task<Result<openai::AnswerKind>> await_kind();
+  Task<Result<dialect::AnswerKind>> await_kind();
   Task<Status> await_more(net::Deadline& ping, net::Deadline silence);
   Task<Status> relay_stream();
-  Task<Status> pass_events(openai::StreamFilter& filter);
-  openai::StreamState filter_arrived(openai::StreamFilter& filter);
+  Task<Status> pass_events(dialect::EventFilter& filter);
+  dialect::StreamState filter_arrived(dialect::EventFilter& filter);
   Task<void> let_upstream_end();
   Task<Status> relay_error();
   void begin_stream();
   void add_answer_headers(ReplyHeaders& headers) const noexcept;
-  [[nodiscard]] openai::StreamFilter::Options filter_options() const noexcept;
+  [[nodiscard]] dialect::FilterOptions filter_options() const noexcept;
   void note_first_byte() noexcept;
 
   // In relay_whole.cc and relay_converted.cc.
@@ -135,14 +136,14 @@ class Exchange final {
   Task<Status> answer_nothing(const char* why);
   Task<Status> relay_whole_as_stream();
   Task<Status> relay_stream_as_whole();
-  Task<Status> assemble(openai::StreamFilter& filter, openai::AssembledAnswer& into);
+  Task<Status> assemble(dialect::EventFilter& filter, dialect::Assembly& into);
 
   // What was used, in believe.cc.
-  [[nodiscard]] openai::ClaimLimit claim_limit() const noexcept;
+  [[nodiscard]] dialect::ClaimLimit claim_limit() const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;
-  void take_usage(openai::UsageReading told) noexcept;
-  void take_usage(const openai::StreamFilter& filter) noexcept;
-  void tell_doubt(const openai::UsageReading& told) const noexcept;
+  void take_usage(dialect::UsageReading told) noexcept;
+  void take_usage(const dialect::EventFilter& filter) noexcept;
+  void tell_doubt(const dialect::UsageReading& told) const noexcept;
   [[nodiscard]] Usage own_count() const noexcept;
   void take_walked_usage() noexcept;
   void walk_arrived();
@@ -155,12 +156,12 @@ class Exchange final {
 
   // Parts of the answer to a failed exchange, in refuse.cc.
   Task<void> refuse(Error error);
-  void tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept;
-  Task<void> answer_error(const openai::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
+  void tell_operator(const dialect::ErrorAnswer& answer, unsigned status) noexcept;
+  Task<void> answer_error(const dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
 
   // Answers that need no upstream, in models.cc.
   Task<Status> answer_models();
-  [[nodiscard]] upstream::ModelFacts facts_of(std::string_view model) const noexcept;
+  [[nodiscard]] dialect::ListedModel listed(std::string_view model) const noexcept;
   [[nodiscard]] static bool is_probe(std::string_view path) noexcept;
   Task<void> answer_probe();
   Task<void> answer_options();
@@ -181,10 +182,10 @@ class Exchange final {
   RunningCall running_;
   std::list<RunningCall*>::iterator running_position_;
 
-  openai::Route route_;
+  dialect::Match match_;
   const identity::Key* key_ = nullptr;
   std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
-  openai::CallBody asked_;
+  dialect::CallBody asked_;
   const ModelSettings* model_ = nullptr;
 
   policy::Call call_;
@@ -195,10 +196,10 @@ class Exchange final {
   AddedMembers added_;
   upstream::Lease lease_;
   std::unique_ptr<http::OutgoingCall> upstream_;
-  std::optional<openai::StreamFilter> filter_;  // of a streamed answer
-  std::unique_ptr<openai::AnswerWalk> walk_;    // of a whole one
-  std::size_t walked_bytes_ = 0;                // of what stands in the upstream's body
-  Holding holding_;                             // of what is on its way to the client
+  std::unique_ptr<dialect::EventFilter> filter_;  // of a streamed answer
+  std::unique_ptr<dialect::WholeAnswer> walk_;    // of a whole one
+  std::size_t walked_bytes_ = 0;                  // of what stands in the upstream's body
+  Holding holding_;                               // of what is on its way to the client
 
   std::array<char, 40> request_id_{};
   std::string client_request_id_;

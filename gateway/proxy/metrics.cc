@@ -2,9 +2,9 @@
 
 namespace sluice::proxy {
 
-void WorkerMetrics::call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome,
+void WorkerMetrics::call_ended(std::size_t endpoint, const policy::Outcome& outcome,
                                const observe::ModelMeters* tokens) noexcept {
-  shard_.add(meters_.requests(static_cast<std::size_t>(endpoint), outcome.status));
+  shard_.add(meters_.requests(endpoint, outcome.status));
   shard_.add(meters_.end(outcome.reason));
   shard_.record(meters_.duration, outcome.duration);
   if (outcome.ttft.count() >= 0) shard_.record(meters_.ttft, outcome.ttft);

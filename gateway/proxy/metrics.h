@@ -2,7 +2,6 @@
 #pragma once
 
 #include "observe/meters.h"
-#include "openai/endpoint.h"
 #include "policy/policy.h"
 
 namespace sluice::proxy {
@@ -13,9 +12,8 @@ class WorkerMetrics final {
  public:
   WorkerMetrics(const observe::Meters& meters, observe::Shard& shard) noexcept : meters_(meters), shard_(shard) {}
 
-  // A request was answered, with what status and after how long; `tokens` null: the model has no series.
-  void call_ended(openai::EndpointId endpoint, const policy::Outcome& outcome,
-                  const observe::ModelMeters* tokens) noexcept;
+  // A request to the endpoint of this number was answered, with what status and after how long; `tokens` null: the model has no series.
+  void call_ended(std::size_t endpoint, const policy::Outcome& outcome, const observe::ModelMeters* tokens) noexcept;
   // A limit or a budget said no.
   void refused(ErrorKind kind) noexcept {
     if (kind == ErrorKind::kRateLimited) shard_.add(meters_.limited);

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "dialect/sdk_headers.h"
 #include "http/field_text.h"
 #include "proxy/exchange.h"
-#include "wire/json_text.h"
 
 namespace sluice::proxy {
 namespace {
@@ -13,38 +13,23 @@ constexpr std::string_view kAlivePath = "/healthz";
 constexpr std::string_view kReadyPath = "/readyz";
 constexpr std::string_view kReadMethods = "GET, HEAD, OPTIONS";
 
-// The context's length under both names that clients look for (vLLM's, OpenRouter's), where a server says it.
-void append_model(std::string& into, std::string_view name, const upstream::ModelFacts& facts) {
-  into.append(R"({"id":)");
-  wire::append_json_string(into, name);
-  into.append(R"(,"object":"model","created":)").append(std::to_string(facts.created));
-  into.append(R"(,"owned_by":"sluice")");
-  if (facts.context_tokens != 0) {
-    const std::string tokens = std::to_string(facts.context_tokens);
-    into.append(R"(,"max_model_len":)").append(tokens).append(R"(,"context_length":)").append(tokens);
-  }
-  into.push_back('}');
-}
-
 }  // namespace
 
 Task<Status> Exchange::answer_models() {
   std::string body;
-  if (route_.endpoint->id == openai::EndpointId::kModel) {
+  if (endpoint().work == dialect::Work::kShowModel) {
     std::array<char, 512> decoded;
-    const std::optional<std::string_view> name = percent_decode(route_.rest, decoded);
+    const std::optional<std::string_view> name = percent_decode(match_.rest, decoded);
     if (!name || !worker_.pool.knows(wanted(*name)) || !key_->may_use(*name))
       co_return client_error(ErrorKind::kModelNotFound, "");
-    append_model(body, *name, facts_of(*name));
+    dialect().append_model(body, listed(*name));
   } else {
-    body = R"({"object":"list","data":[)";
+    std::vector<dialect::ListedModel> models;
     for (const upstream::Models::Entry* entry : worker_.pool.models()) {
       const auto& [name, known] = *entry;
-      if (!known.known_to(call_.caller.tenant_id) || !key_->may_use(name)) continue;
-      if (body.back() == '}') body.push_back(',');
-      append_model(body, name, facts_of(name));
+      if (known.known_to(call_.caller.tenant_id) && key_->may_use(name)) models.push_back(listed(name));
     }
-    body.append("]}");
+    dialect().append_models(body, models);
   }
   ReplyHeaders headers;
   headers.add("content-type", "application/json");
@@ -54,10 +39,12 @@ Task<Status> Exchange::answer_models() {
   co_return co_await client_.respond(200, headers.span(), body);
 }
 
-upstream::ModelFacts Exchange::facts_of(std::string_view model) const noexcept {
+dialect::ListedModel Exchange::listed(std::string_view model) const noexcept {
   const auto settings = conf_->models->find(model);
   const bool renamed = settings != conf_->models->end() && !settings->second.upstream_name.empty();
-  return worker_.pool.facts(wanted(model), renamed ? std::string_view(settings->second.upstream_name) : model);
+  const upstream::ModelFacts facts =
+      worker_.pool.facts(wanted(model), renamed ? std::string_view(settings->second.upstream_name) : model);
+  return {.name = model, .created = facts.created, .context_tokens = facts.context_tokens};
 }
 
 bool Exchange::is_probe(std::string_view path) noexcept { return path == kAlivePath || path == kReadyPath; }
@@ -71,7 +58,7 @@ Task<void> Exchange::answer_probe() {
   add_answer_headers(headers);
   if (head_.method != http::Verb::get && head_.method != http::Verb::head) {
     headers.add("allow", kReadMethods);
-    const openai::ErrorAnswer answer = openai::error_answer(
+    const dialect::ErrorAnswer answer = dialect().error_answer(
         client_error(ErrorKind::kMethodNotAllowed, "This path takes GET requests only; send GET."));
     (void)co_await client_.respond(answer.status, headers.span(), answer.body);
     co_return;
@@ -85,18 +72,19 @@ Task<void> Exchange::answer_probe() {
 Task<void> Exchange::answer_options() {
   finished_ = true;  // not a call: nothing to settle, nothing to record
   ReplyHeaders headers;
-  const Result<openai::Route> route = openai::find_endpoint(head_.path);
+  match_ = worker_.dialects.find(head_.path);
+  const bool served = match_.endpoint != nullptr;
   const bool preflight = !cors_.origins.empty() && !head_.fields["access-control-request-method"].empty();
-  if (!route && !is_probe(head_.path) && head_.path != "*" && !preflight) {
+  if (!served && !is_probe(head_.path) && head_.path != "*" && !preflight) {
     headers.add("content-type", "application/json");
     add_answer_headers(headers);
-    const openai::ErrorAnswer answer = openai::error_answer(route.error());
+    const dialect::ErrorAnswer answer = dialect().error_answer(client_error(ErrorKind::kNotFound, match_.advice));
     (void)co_await client_.respond(answer.status, headers.span(), answer.body);
     co_return;
   }
   add_answer_headers(headers);
-  if (route) {
-    headers.add("allow", openai::allowed_methods(*route->endpoint));
+  if (served) {
+    headers.add("allow", dialect::allowed_methods(endpoint()));
   } else if (is_probe(head_.path)) {
     headers.add("allow", kReadMethods);
   } else if (head_.path == "*") {
@@ -106,27 +94,18 @@ Task<void> Exchange::answer_options() {
   (void)co_await client_.respond(204, headers.span(), {});
 }
 
-// "*" does not cover Authorization (Fetch standard, section 3.2.4): what SDKs send is named, and of what the browser
-// asks for beside it, what goes on to upstreams.
+// What SDKs send is named, and of what the browser asks for beside it, what goes on to upstreams.
 void Exchange::add_preflight_headers(ReplyHeaders& headers) const noexcept {
-  constexpr std::string_view kAlways =
-      "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, "
-      "anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, "
-      "x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, "
-      "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
-      "x-stainless-helper, x-stainless-helper-method, x-stainless-poll-helper, x-stainless-custom-poll-interval, "
-      "user-agent, idempotency-key, x-request-id, x-client-request-id, traceparent, tracestate, baggage, session-id, "
-      "x-session-id, x-session-affinity";
   constexpr std::size_t kMostBytes = 512;  // of what is added
-  std::string allowed(kAlways);
+  std::string allowed(dialect::kSentBySdks);
   std::string_view asked = head_.fields["access-control-request-headers"];
   while (!asked.empty()) {
     const std::size_t comma = std::min(asked.find(','), asked.size());
     const std::string_view name = trimmed(asked.substr(0, comma));
     asked.remove_prefix(std::min(comma + 1, asked.size()));
     const bool wanted = conf_->forward.way_of(name) != ForwardRules::Way::kDrop || name.starts_with("x-stainless-");
-    if (!wanted || !http::is_token(name) || http::list_has(kAlways, name)) continue;
-    if (allowed.size() - kAlways.size() + name.size() + 2 > kMostBytes) break;
+    if (!wanted || !http::is_token(name) || http::list_has(dialect::kSentBySdks, name)) continue;
+    if (allowed.size() - dialect::kSentBySdks.size() + name.size() + 2 > kMostBytes) break;
     allowed.append(", ").append(name);
   }
   headers.add("access-control-allow-methods", "GET, HEAD, POST, OPTIONS");

@@ -12,19 +12,19 @@ Task<void> Exchange::read_on() {
     if (!more) co_return;
   }
   if (upstream_->head()->status != 200) co_return;
-  openai::AnswerKind kind = openai::AnswerKind::kUndecided;
-  if (filter_) kind = openai::AnswerKind::kEvents;
-  if (walk_) kind = openai::AnswerKind::kObject;
-  while (kind == openai::AnswerKind::kUndecided) {
-    kind = openai::kind_of(upstream_->body().view());
-    if (kind != openai::AnswerKind::kUndecided) break;
+  dialect::AnswerKind kind = dialect::AnswerKind::kUndecided;
+  if (filter_) kind = dialect::AnswerKind::kEvents;
+  if (walk_) kind = dialect::AnswerKind::kObject;
+  while (kind == dialect::AnswerKind::kUndecided) {
+    kind = dialect::kind_of(upstream_->body().view());
+    if (kind != dialect::AnswerKind::kUndecided) break;
     const bool more = co_await more_of_upstream(until);
     if (!more) co_return;
   }
-  if (kind == openai::AnswerKind::kEvents) {
-    if (!filter_) filter_.emplace(*route_.endpoint, filter_options());
+  if (kind == dialect::AnswerKind::kEvents) {
+    if (!filter_) filter_ = dialect().filter(endpoint(), filter_options());
     co_await count_rest(until);
-  } else if (kind == openai::AnswerKind::kObject) {
+  } else if (kind == dialect::AnswerKind::kObject) {
     co_await gather_rest(until);
   }
 }
@@ -34,10 +34,10 @@ Task<void> Exchange::count_rest(net::Deadline until) {
   std::size_t credited = upstream_->body().size();
   for (;;) {
     upstream_->taken(upstream_->body().size() - credited);
-    const openai::StreamState state = filter_->filter(upstream_->body(), dropped);
+    const dialect::StreamState state = filter_->filter(upstream_->body(), dropped);
     dropped.clear();
     credited = upstream_->body().size();
-    const bool open = state == openai::StreamState::kOpen &&
+    const bool open = state == dialect::StreamState::kOpen &&
                       conf_->chain->progress(call_, filter_->completion_tokens()) == policy::Extension::kGranted;
     if (!open) break;
     if (filter_->has_more() && !until.passed()) {
@@ -58,7 +58,7 @@ Task<void> Exchange::gather_rest(net::Deadline until) {
     body.consume(arrived);
     walked_bytes_ = 0;
     upstream_->taken(arrived);
-    if (walk_->form() != openai::AnswerWalk::Form::kOpen) break;
+    if (walk_->form() != dialect::WholeAnswer::Form::kOpen) break;
     more = co_await more_of_upstream(until);
   }
   take_walked_usage();

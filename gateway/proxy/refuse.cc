@@ -74,8 +74,8 @@ std::chrono::milliseconds retry_after_of(const http::AnswerHead& head, unsigned 
 }
 
 // The operator's matter, not the caller's: whose key it is, the caller does not know. Once a minute at most.
-void Exchange::tell_operator(const openai::ErrorAnswer& answer, unsigned status) noexcept {
-  if (answer.fault != openai::ErrorAnswer::Fault::kCredentials) return;
+void Exchange::tell_operator(const dialect::ErrorAnswer& answer, unsigned status) noexcept {
+  if (answer.fault != dialect::ErrorAnswer::Fault::kCredentials) return;
   const MonoTime now = worker_.clock.mono();
   if (now < worker_.next_credentials_line) return;
   worker_.next_credentials_line = now + std::chrono::minutes(1);
@@ -106,19 +106,19 @@ Task<void> Exchange::refuse(Error error) {
   if (error.kind == ErrorKind::kInvalidKey && outcome_.reason == EndReason::kRevoked) client_.close_after_answer();
   const std::string_view text =
       error.kind == ErrorKind::kModelNotFound ? kModelNotFound : std::string_view(decision_.message);
-  openai::ErrorAnswer answer = openai::error_answer(error, text, decision_.type);
+  dialect::ErrorAnswer answer = dialect().error_answer(error, text, decision_.refusal.kind);
   // A policy that names no time says that no retry helps: a prompt above what its budget has left.
   if (by_policy && decision_.retry_after.count() == 0 && answer.status == 429)
-    answer.should_retry = openai::ErrorAnswer::ShouldRetry::kNo;
+    answer.should_retry = dialect::ErrorAnswer::ShouldRetry::kNo;
   const bool soon = decision_.retry_after.count() == 0 && answer.status == 503;
   co_await answer_error(answer, soon ? kRetrySoon : decision_.retry_after);
 }
 
-Task<void> Exchange::answer_error(const openai::ErrorAnswer& answer, std::chrono::milliseconds retry_after) {
+Task<void> Exchange::answer_error(const dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after) {
   if (begun_ == Begun::kStream) {
     // The status has gone: the error goes as the stream's last event.
     client_.close_after_answer();
-    client_.append(openai::error_event(answer));
+    client_.append(dialect().error_event(answer));
     finish();
     (void)co_await client_.finish();
     co_return;
@@ -128,8 +128,7 @@ Task<void> Exchange::answer_error(const openai::ErrorAnswer& answer, std::chrono
   add_answer_headers(headers);
   add_retry_headers(headers, answer, retry_after);
   add_limit_headers(headers, decision_.refusal, worker_.clock.wall());
-  if (answer.status == 405 && route_.endpoint != nullptr)
-    headers.add("allow", openai::allowed_methods(*route_.endpoint));
+  if (answer.status == 405 && match_.endpoint != nullptr) headers.add("allow", dialect::allowed_methods(endpoint()));
   outcome_.status = answer.status;
   outcome_.bytes_out += answer.body.size();
   finish();

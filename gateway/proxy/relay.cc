@@ -28,13 +28,13 @@ Task<Status> Exchange::relay() {
   if (!is_plain(head.content_encoding))
     co_return upstream_error(ErrorKind::kProtocol,
                              "the model server compressed an answer that was asked for as identity");
-  const Result<openai::AnswerKind> kind = co_await await_kind();
+  const Result<dialect::AnswerKind> kind = co_await await_kind();
   if (!kind) co_return kind.error();
-  if (*kind == openai::AnswerKind::kEvents) {
+  if (*kind == dialect::AnswerKind::kEvents) {
     if (call_.stream) co_return co_await relay_stream();
     co_return co_await relay_stream_as_whole();
   }
-  if (*kind == openai::AnswerKind::kObject) {
+  if (*kind == dialect::AnswerKind::kObject) {
     if (call_.stream) co_return co_await relay_whole_as_stream();
     co_return co_await relay_whole();
   }
@@ -42,15 +42,15 @@ Task<Status> Exchange::relay() {
 }
 
 // Until the first bytes of the answer say what it is. kUndecided: it ended before they did.
-Task<Result<openai::AnswerKind>> Exchange::await_kind() {
+Task<Result<dialect::AnswerKind>> Exchange::await_kind() {
   const net::Deadline silence = net::Deadline::after(lease_->times().gap);
   const std::chrono::milliseconds first =
       begun_ == Begun::kNothing ? conf_->settings.first_ping : conf_->settings.ping_interval;
   net::Deadline ping = call_.stream ? net::Deadline::after(first) : net::Deadline::never();
   for (;;) {
     Buffer& body = upstream_->body();
-    const openai::AnswerKind kind = openai::kind_of(body.view());
-    if (kind != openai::AnswerKind::kUndecided) co_return kind;
+    const dialect::AnswerKind kind = dialect::kind_of(body.view());
+    if (kind != dialect::AnswerKind::kUndecided) co_return kind;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     if (upstream_->state() == http::CallState::kEnded) co_return kind;
     // Some servers send white space to show that they are alive.
@@ -70,7 +70,7 @@ Task<Status> Exchange::await_more(net::Deadline& ping, net::Deadline silence) {
   if (silence.passed()) co_return kSilent;
   if (!ping.passed()) co_return ok();
   begin_stream();
-  client_.append(": ping\n\n");
+  client_.append(dialect().ping());
   ping = net::Deadline::after(conf_->settings.ping_interval);
   co_return co_await client_.flush();
 }
@@ -99,8 +99,8 @@ void Exchange::note_first_byte() noexcept {
   outcome_.ttft = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);
 }
 
-openai::StreamFilter::Options Exchange::filter_options() const noexcept {
-  return {.client_wants_usage = asked_.include_usage,
+dialect::FilterOptions Exchange::filter_options() const noexcept {
+  return {.client_wants_usage = asked_.wants_usage,
           .choices = asked_.choices,
           .prompt_estimate = call_.prompt_estimate,
           .event_limit_bytes = conf_->settings.event_bytes,
@@ -110,7 +110,8 @@ openai::StreamFilter::Options Exchange::filter_options() const noexcept {
 Task<Status> Exchange::relay_stream() {
   begin_stream();
   if (!upstream_->holds_request()) drop_request();
-  openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
+  filter_ = dialect().filter(endpoint(), filter_options());
+  dialect::EventFilter& filter = *filter_;
   const Status passed = co_await pass_events(filter);
   take_usage(filter);
   model_served_.assign(filter.model());
@@ -123,7 +124,7 @@ Task<Status> Exchange::relay_stream() {
 }
 
 // Until the stream's own end, whose bytes are left pending. Error: it broke off.
-Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
+Task<Status> Exchange::pass_events(dialect::EventFilter& filter) {
   const ExchangeSettings& settings = conf_->settings;
   net::Deadline ping = net::Deadline::after(settings.ping_interval);
   const std::chrono::milliseconds gap = lease_->times().gap;
@@ -132,10 +133,10 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
   std::size_t held = 0;
   for (;;) {
     const std::size_t arrived = upstream_->body().size();
-    const openai::StreamState state = filter_arrived(filter);
+    const dialect::StreamState state = filter_arrived(filter);
     const std::size_t rest = upstream_->body().size();
-    if (state == openai::StreamState::kBroken) co_return kEndedEarly;
-    if (state != openai::StreamState::kOpen) co_return ok();
+    if (state == dialect::StreamState::kBroken) co_return kEndedEarly;
+    if (state != dialect::StreamState::kOpen) co_return ok();
     if (!holding_.set(client_.pending_bytes() + filter.held_bytes())) co_return kHoldsTooMuch;
     if (client_.pending_bytes() != 0) {
       note_first_byte();
@@ -161,28 +162,28 @@ Task<Status> Exchange::pass_events(openai::StreamFilter& filter) {
     if (!woken) co_return woken.error();
     if (*woken == net::Wake::kNotified) continue;
     if (silence.passed()) co_return kSilent;
-    client_.append(": ping\n\n");
+    client_.append(dialect().ping());
     SLUICE_CO_TRY(co_await client_.flush());
     ping = net::Deadline::after(settings.ping_interval);
   }
 }
 
 // Moves what has arrived, filtered, to the client's pending bytes.
-openai::StreamState Exchange::filter_arrived(openai::StreamFilter& filter) {
+dialect::StreamState Exchange::filter_arrived(dialect::EventFilter& filter) {
   Buffer& out = client_.chunk();
-  openai::StreamState state = filter.filter(upstream_->body(), out);
+  dialect::StreamState state = filter.filter(upstream_->body(), out);
   const bool ended = upstream_->state() == http::CallState::kEnded && !filter.has_more();
-  if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended)) {
+  if (state == dialect::StreamState::kDone || (state == dialect::StreamState::kOpen && ended)) {
     state = filter.finish(out);
     outcome_.reason = end_reason_of(filter.ending());
-  } else if (state == openai::StreamState::kError) {
+  } else if (state == dialect::StreamState::kError) {
     outcome_.reason = EndReason::kUpstreamFailed;
     client_.close_after_answer();
-  } else if (state == openai::StreamState::kOpen &&
+  } else if (state == dialect::StreamState::kOpen &&
              conf_->chain->progress(call_, filter.completion_tokens()) == policy::Extension::kCut) {
     filter.cut(out);
     outcome_.reason = EndReason::kBudgetCut;
-    state = openai::StreamState::kDone;
+    state = dialect::StreamState::kDone;
   }
   return state;
 }
@@ -209,7 +210,7 @@ Task<Status> Exchange::relay_error() {
   Buffer body = std::move(upstream_->body());
   if (body.size() > kErrorBodyBytes) body.truncate(kErrorBodyBytes);
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  const openai::ErrorAnswer answer = openai::upstream_answer(head.status, head.content_type, body.view());
+  const dialect::ErrorAnswer answer = dialect().upstream_answer(head.status, head.content_type, body.view());
   outcome_.reason = EndReason::kUpstreamError;
   tell_operator(answer, head.status);
   co_await answer_error(answer, retry_after_of(head, answer.status, worker_.clock.wall()));

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include "openai/answer_events.h"
-#include "openai/assembled_answer.h"
-#include "openai/error_object.h"
 #include "proxy/exchange.h"
 #include "proxy/relay_errors.h"
 
@@ -29,23 +26,24 @@ Task<Status> Exchange::relay_whole_as_stream() {
   if (upstream_->body().size() > limit) co_return kTooLong;
   walk_arrived();
   if (walk_->says_error()) co_return co_await answer_said_error();
-  if (walk_->form() != openai::AnswerWalk::Form::kWhole || !walk_->is_answer())
+  if (walk_->form() != dialect::WholeAnswer::Form::kWhole || !walk_->is_answer())
     co_return co_await answer_nothing(kNoAnswer);
   Buffer events;
-  if (openai::append_as_events(events, *route_.endpoint, upstream_->body().view()) == openai::Converted::kNot)
+  if (dialect().append_as_events(events, endpoint(), upstream_->body().view()) == dialect::Converted::kNot)
     co_return co_await answer_nothing(kNotStreamed);
   if (!holding_.set(events.size())) co_return kHoldsTooMuch;
   upstream_->body().release();
   walked_bytes_ = 0;
   begin_stream();
   note_first_byte();
-  openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, filter_options());
-  openai::StreamState state = filter.filter(events, client_.chunk());
+  filter_ = dialect().filter(endpoint(), filter_options());
+  dialect::EventFilter& filter = *filter_;
+  dialect::StreamState state = filter.filter(events, client_.chunk());
   while (filter.has_more()) state = filter.filter(events, client_.chunk());
-  if (state == openai::StreamState::kDone) state = filter.finish(client_.chunk());
+  if (state == dialect::StreamState::kDone) state = filter.finish(client_.chunk());
   take_usage(filter);
   model_served_.assign(filter.model());
-  if (state != openai::StreamState::kDone) co_return kEndedEarly;
+  if (state != dialect::StreamState::kDone) co_return kEndedEarly;
   outcome_.reason = EndReason::kCompleted;
   finish();
   (void)co_await client_.finish();
@@ -53,22 +51,23 @@ Task<Status> Exchange::relay_whole_as_stream() {
 }
 
 Task<Status> Exchange::relay_stream_as_whole() {
-  openai::StreamFilter::Options options = filter_options();
+  dialect::FilterOptions options = filter_options();
   options.client_wants_usage = true;
-  openai::StreamFilter& filter = filter_.emplace(*route_.endpoint, options);
-  openai::AssembledAnswer assembled(*route_.endpoint);
-  const Status gathered = co_await assemble(filter, assembled);
+  filter_ = dialect().filter(endpoint(), options);
+  dialect::EventFilter& filter = *filter_;
+  const std::unique_ptr<dialect::Assembly> assembled = dialect().assembly(endpoint());
+  const Status gathered = co_await assemble(filter, *assembled);
   take_usage(filter);
   model_served_.assign(filter.model());
   if (!gathered) co_return gathered.error();
   Buffer answer;
-  if (!assembled.error().empty()) {
-    answer.append(assembled.error());
-  } else if (assembled.append_to(answer) == openai::Converted::kNot) {
+  if (!assembled->error().empty()) {
+    answer.append(assembled->error());
+  } else if (assembled->append_to(answer) == dialect::Converted::kNot) {
     co_return co_await answer_nothing(kNotWhole);
   }
   (void)answer.prepare(simdjson::SIMDJSON_PADDING);
-  if (const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(answer.view())) {
+  if (const std::optional<dialect::ErrorAnswer> error = dialect().error_in_answer(answer.view())) {
     if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
     outcome_.reason = EndReason::kUpstreamError;
     co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
@@ -87,21 +86,21 @@ Task<Status> Exchange::relay_stream_as_whole() {
 }
 
 // Until the stream's own end. Error: it broke off, or says more than [route] answer_limit.
-Task<Status> Exchange::assemble(openai::StreamFilter& filter, openai::AssembledAnswer& into) {
+Task<Status> Exchange::assemble(dialect::EventFilter& filter, dialect::Assembly& into) {
   net::Deadline ping = net::Deadline::never();
   Buffer events;
   std::size_t held = 0;  // of an unfinished event; has its credit already
   for (;;) {
     const net::Deadline silence = net::Deadline::after(lease_->times().gap);
     const std::size_t arrived = upstream_->body().size();
-    openai::StreamState state = filter.filter(upstream_->body(), events);
+    dialect::StreamState state = filter.filter(upstream_->body(), events);
     const bool ended = upstream_->state() == http::CallState::kEnded && !filter.has_more();
-    if (state == openai::StreamState::kDone || (state == openai::StreamState::kOpen && ended))
+    if (state == dialect::StreamState::kDone || (state == dialect::StreamState::kOpen && ended))
       state = filter.finish(events);
     into.take(events);
-    if (state == openai::StreamState::kBroken) co_return kEndedEarly;
+    if (state == dialect::StreamState::kBroken) co_return kEndedEarly;
     if (into.size_bytes() > conf_->settings.answer_bytes) co_return kTooLong;
-    if (state != openai::StreamState::kOpen) co_return ok();
+    if (state != dialect::StreamState::kOpen) co_return ok();
     if (!holding_.set(into.size_bytes() + filter.held_bytes())) co_return kHoldsTooMuch;
     const std::size_t rest = upstream_->body().size();
     const std::size_t done = filter.has_more() ? arrived - rest : arrived;

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "base/usage.h"
-#include "openai/answer.h"
+#include "dialect/answer.h"
 
 namespace sluice::proxy {
 
@@ -21,13 +21,13 @@ inline constexpr const char* kNoAnswer =
     "The model server said that all is well, and sent something that is no answer of this endpoint.";
 
 // How an answer ended that is whole.
-[[nodiscard]] constexpr EndReason end_reason_of(openai::Ending ending) noexcept {
+[[nodiscard]] constexpr EndReason end_reason_of(dialect::Ending ending) noexcept {
   switch (ending) {
-    case openai::Ending::kIncomplete:
+    case dialect::Ending::kIncomplete:
       return EndReason::kIncomplete;
-    case openai::Ending::kFailed:
+    case dialect::Ending::kFailed:
       return EndReason::kUpstreamFailed;
-    case openai::Ending::kComplete:
+    case dialect::Ending::kComplete:
       break;
   }
   return EndReason::kCompleted;

@@ -37,9 +37,9 @@ Task<Status> Exchange::relay_whole() {
   headers.add("content-type", "application/json");
   add_answer_headers(headers);
   if (upstream_->state() != http::CallState::kEnded) co_return co_await pass_through(headers);
-  const openai::AnswerWalk& walk = *walk_;
+  const dialect::WholeAnswer& walk = *walk_;
   if (walk.says_error()) co_return co_await answer_said_error();
-  if (walk.form() != openai::AnswerWalk::Form::kWhole || !walk.is_answer())
+  if (walk.form() != dialect::WholeAnswer::Form::kWhole || !walk.is_answer())
     co_return co_await answer_nothing(kNoAnswer);
   const Buffer answer = std::move(upstream_->body());
   if (!holding_.set(answer.size())) co_return kHoldsTooMuch;
@@ -75,7 +75,7 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
     if (!woken) co_return woken.error();
     if (*woken == net::Wake::kDeadline) co_return kSilent;
   }
-  if (walk_->form() != openai::AnswerWalk::Form::kWhole || !walk_->is_answer()) co_return kEndedEarly;
+  if (walk_->form() != dialect::WholeAnswer::Form::kWhole || !walk_->is_answer()) co_return kEndedEarly;
   complete();
   (void)co_await client_.finish();
   co_return ok();
@@ -84,8 +84,7 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
 // The answer is whole: settle before its last bytes leave.
 void Exchange::complete() noexcept {
   model_served_ = walk_->model();
-  const bool says_how = route_.endpoint->dialect == openai::Dialect::kResponse;
-  outcome_.reason = says_how ? end_reason_of(walk_->ending()) : EndReason::kCompleted;
+  outcome_.reason = end_reason_of(walk_->ending());
   take_walked_usage();
   finish();
 }
@@ -94,7 +93,7 @@ void Exchange::complete() noexcept {
 Task<Status> Exchange::answer_said_error() {
   Buffer body = std::move(upstream_->body());
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  const std::optional<openai::ErrorAnswer> error = openai::error_in_answer(body.view());
+  const std::optional<dialect::ErrorAnswer> error = dialect().error_in_answer(body.view());
   if (!error) co_return co_await answer_nothing(kNoAnswer);
   take_walked_usage();
   if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
@@ -108,7 +107,7 @@ Task<Status> Exchange::answer_nothing(const char* why) {
   if (walk_) take_walked_usage();
   if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
   outcome_.reason = EndReason::kUpstreamFailed;
-  co_await answer_error(openai::error_answer(upstream_error(ErrorKind::kProtocol, why)), {});
+  co_await answer_error(dialect().error_answer(upstream_error(ErrorKind::kProtocol, why)), {});
   co_return ok();
 }
 

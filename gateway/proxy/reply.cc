@@ -8,6 +8,8 @@
 #include <iterator>
 
 #include "base/ids.h"
+#include "dialect/sdk_headers.h"
+#include "http/kept_headers.h"
 
 namespace sluice::proxy {
 void ReplyHeaders::add(std::string_view name, std::string_view value) noexcept {
@@ -74,15 +76,15 @@ void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept 
 void add_upstream_headers(ReplyHeaders& headers, const http::AnswerHead& head) noexcept {
   constexpr std::size_t kMostBytes = 64;
   for (const auto& [name, value] : head.others) {
-    for (const std::string_view passed : {"openai-processing-ms", "openai-version"}) {
+    for (const std::string_view passed : http::kPassedHeaders) {
       if (name == passed && value.size() <= kMostBytes) headers.add_copy(passed, value);
     }
   }
 }
 
-void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
+void add_retry_headers(ReplyHeaders& headers, const dialect::ErrorAnswer& answer,
                        std::chrono::milliseconds retry_after) noexcept {
-  using ShouldRetry = openai::ErrorAnswer::ShouldRetry;
+  using ShouldRetry = dialect::ErrorAnswer::ShouldRetry;
   if (answer.should_retry != ShouldRetry::kUnsaid)
     headers.add("x-should-retry", answer.should_retry == ShouldRetry::kYes ? "true" : "false");
   if (answer.should_retry == ShouldRetry::kNo || retry_after.count() <= 0) return;
@@ -117,16 +119,12 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
     headers.add_copy("access-control-allow-origin", origin);
     headers.add("vary", "Origin");
   }
-  headers.add("access-control-expose-headers",
-              "x-request-id, x-client-request-id, openai-processing-ms, openai-version, retry-after, retry-after-ms, "
-              "x-should-retry, x-ratelimit-limit-requests, "
-              "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-              "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-sluice-limit-name, x-sluice-limit-scope, "
-              "x-sluice-limit-amount, x-sluice-limit-remaining, x-sluice-limit-reset");
+  headers.add("access-control-expose-headers", dialect::kReadBySdks);
 }
 
-Task<Status> answer_error(http::Incoming& client, Error error, std::string_view message) {
-  const openai::ErrorAnswer answer = openai::error_answer(error, message);
+Task<Status> answer_error(http::Incoming& client, const dialect::Dialect& dialect, Error error,
+                          std::string_view message) {
+  const dialect::ErrorAnswer answer = dialect.error_answer(error, message);
   ReplyHeaders headers;
   std::array<char, 40> id{};
   headers.add("content-type", "application/json");

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "dialect/dialect.h"
 #include "http/call.h"
 #include "http/incoming.h"
-#include "openai/error_body.h"
 #include "policy/policy.h"
 
 namespace sluice::proxy {
@@ -30,7 +30,7 @@ class ReplyHeaders final {
   void add_named(std::string_view name, std::string_view value) noexcept;
   void add_named_copy(std::string_view name, std::string_view value) noexcept;
   void add_number(std::string_view name, std::uint64_t value) noexcept;
-  // A Go-style duration, as OpenAI writes it: "174ms", "6.596s", "6m0s".
+  // A Go-style duration, as SDKs read it: "174ms", "6.596s", "6m0s".
   void add_duration(std::string_view name, std::chrono::milliseconds value) noexcept;
   void clear() noexcept { count_ = used_ = 0; }
   [[nodiscard]] std::span<const http::Header> span() const noexcept { return {headers_.data(), count_}; }
@@ -53,10 +53,10 @@ struct Cors {
 
 // x-request-id, the client's own id of the call, and the six x-ratelimit headers where limits apply.
 void add_call_headers(ReplyHeaders& headers, const policy::Call& call) noexcept;
-// What an upstream says of its own work and SDKs' users read: openai-processing-ms, openai-version. Copied.
+// What an upstream says of its own work and SDKs' users read: http::kPassedHeaders. Copied.
 void add_upstream_headers(ReplyHeaders& headers, const http::AnswerHead& head) noexcept;
 // Retry-After and retry-after-ms (agreeing, at most 60 s), x-should-retry.
-void add_retry_headers(ReplyHeaders& headers, const openai::ErrorAnswer& answer,
+void add_retry_headers(ReplyHeaders& headers, const dialect::ErrorAnswer& answer,
                        std::chrono::milliseconds retry_after) noexcept;
 // x-sluice-limit-…: which limit or budget said no, of whom, its amount, what is left of it and when it is back.
 void add_limit_headers(ReplyHeaders& headers, const ledger::Refusal& refusal, WallTime now) noexcept;
@@ -65,7 +65,8 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
 
 // Answers a request that is no exchange: a head that could not be read, a path of the gateway's own. `message` empty:
 // the error's own.
-Task<Status> answer_error(http::Incoming& client, Error error, std::string_view message = {});
+Task<Status> answer_error(http::Incoming& client, const dialect::Dialect& dialect, Error error,
+                          std::string_view message = {});
 
 // Writes "req_" and 32 hexadecimal digits.
 std::string_view make_request_id(std::span<char, 40> into) noexcept;

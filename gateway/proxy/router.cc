@@ -109,8 +109,8 @@ Task<Status> Exchange::ask() {
 
 // The request as this place wants it: edits are splices, everything else goes byte for byte.
 void Exchange::prepare(upstream::Place& place) {
-  openai::Edits edits;
-  edits.add_include_usage = added_.usage;
+  dialect::Edits edits;
+  edits.ask_for_usage = added_.usage;
   edits.cap_member = added_.cap;
   edits.clamp_output_to = clamp();
   edits.model = model_->upstream_name;
@@ -119,7 +119,7 @@ void Exchange::prepare(upstream::Place& place) {
   if (!asked_.prompt_cache_key.empty())
     edits.prompt_cache_key =
         worker_.scope.scoped(caller.tenant_id, caller.user_id, asked_.prompt_cache_key, request.cache_key);
-  openai::edit_body(*route_.endpoint, asked_, request.body.view(), edits, request.edited);
+  dialect().edit_body(endpoint(), asked_, request.body.view(), edits, request.edited);
   request.headers.clear();
   request.headers.add("content-type", "application/json");
   request.headers.add("accept", call_.stream ? "text/event-stream" : "application/json");
@@ -134,8 +134,8 @@ void Exchange::prepare(upstream::Place& place) {
   if (forwarded == Forwarded::kSome && worker_.doubts != nullptr)
     worker_.doubts->tell_left_out(call_.request_id, kMostForwarded);
   for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
-  request.outgoing = {.method = route_.endpoint->method,
-                      .path = route_.endpoint->path,
+  request.outgoing = {.method = endpoint().method,
+                      .path = endpoint().path,
                       .headers = request.headers.span(),
                       .body = {request.edited.parts.data(), request.edited.count}};
   place_name_.assign(place.name());
@@ -162,7 +162,7 @@ Task<Status> Exchange::await_head() {
     if (silence.passed()) co_return upstream_error(ErrorKind::kTimeout, "the model did not begin to answer in time");
     if (!ping.passed()) continue;
     begin_stream();
-    client_.append(": ping\n\n");
+    client_.append(dialect().ping());
     SLUICE_CO_TRY(co_await client_.flush());
     ping = net::Deadline::after(conf_->settings.ping_interval);
   }

@@ -12,17 +12,18 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "dialect/table.h"
 #include "http/incoming.h"
 #include "identity/directory.h"
 #include "net/loop.h"
 #include "observe/log.h"
-#include "openai/call_reader.h"
 #include "policy/policy.h"
 #include "proxy/doubts.h"
 #include "proxy/forward.h"
 #include "proxy/metrics.h"
 #include "upstream/pool.h"
 #include "upstream/refused_members.h"
+#include "wire/parser.h"
 
 namespace sluice::proxy {
 
@@ -73,9 +74,10 @@ struct RunningCall {
 // Thread:   owning worker only, but for what says otherwise.
 // Lifetime: outlives every exchange on it.
 struct Worker {
-  Worker(net::Loop& loop_, const identity::Directory& directory_, const Clock& clock_, HeldBytes& held_,
-         WorkerMetrics& metrics_, observe::Log& log_, std::uint64_t boot_id_)
+  Worker(net::Loop& loop_, const dialect::Table& dialects_, const identity::Directory& directory_, const Clock& clock_,
+         HeldBytes& held_, WorkerMetrics& metrics_, observe::Log& log_, std::uint64_t boot_id_)
       : loop(loop_),
+        dialects(dialects_),
         directory(directory_),
         clock(clock_),
         held(held_),
@@ -85,6 +87,7 @@ struct Worker {
         pool(loop_) {}
 
   net::Loop& loop;
+  const dialect::Table& dialects;
   const identity::Directory& directory;
   const Clock& clock;
   HeldBytes& held;
@@ -93,7 +96,7 @@ struct Worker {
   std::uint64_t boot_id;
   std::uint64_t next_call = 0;  // call numbers are (counter << 8 | worker): unique within the boot
   identity::ScopeKey scope;     // set before the worker runs
-  openai::CallReader reader;
+  wire::Parser parser;
   upstream::Pool pool;
   upstream::RefusedMembers refused_members;
   std::vector<Worker*> siblings;   // all workers, this one too: what one has learnt, the others need not

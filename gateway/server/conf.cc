@@ -59,16 +59,16 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   return front;
 }
 
-static upstream::CapMember cap_member_of(config::CapMember member) noexcept {
+static sluice::CapMember cap_member_of(config::CapMember member) noexcept {
   switch (member) {
     case config::CapMember::kMaxTokens:
-      return upstream::CapMember::kMaxTokens;
+      return CapMember::kMaxTokens;
     case config::CapMember::kMaxCompletionTokens:
-      return upstream::CapMember::kMaxCompletionTokens;
+      return CapMember::kMaxCompletionTokens;
     case config::CapMember::kAuto:
       break;
   }
-  return upstream::CapMember::kAuto;
+  return CapMember::kAuto;
 }
 
 absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream) {

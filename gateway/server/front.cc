@@ -138,7 +138,7 @@ Task<void> Front::answer_in_plain(std::unique_ptr<net::Stream> stream, const Fro
   Connection connection{.http = &client, .busy = true};
   const auto position = connections_.insert(connections_.end(), &connection);
   client.close_after_answer();
-  (void)co_await proxy::answer_error(client, kPlainHttp);
+  (void)co_await proxy::answer_error(client, worker_.dialects.first(), kPlainHttp);
   // Its rest is read for a moment: closing on unread bytes would send a reset, which may overtake the answer.
   client.stream().end_writing();
   const net::Deadline deadline = net::Deadline::after(kLingerTime);
@@ -154,7 +154,7 @@ Task<void> Front::answer_in_plain(std::unique_ptr<net::Stream> stream, const Fro
 Task<void> Front::answer_bad_head(http::Incoming& client, Error error) {
   if (error.kind == ErrorKind::kClosed) co_return;
   client.close_after_answer();
-  (void)co_await proxy::answer_error(client, error);
+  (void)co_await proxy::answer_error(client, worker_.dialects.first(), error);
 }
 
 void Front::drain() noexcept {

@@ -16,12 +16,9 @@ namespace {
 
 constexpr std::chrono::seconds kStoreRetry{1};
 
-std::vector<std::string_view> endpoint_names() {
-  using openai::EndpointId;
+std::vector<std::string_view> endpoint_names(const dialect::Table& dialects) {
   std::vector<std::string_view> names;
-  for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kCompletions, EndpointId::kEmbeddings,
-                              EndpointId::kResponses, EndpointId::kModels, EndpointId::kModel})
-    names.push_back(openai::endpoint_of(id).name);
+  for (const dialect::Endpoint& endpoint : dialects.endpoints()) names.push_back(endpoint.name);
   return names;
 }
 
@@ -48,7 +45,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       settings_(started_with_),
       log_(make_log_options(settings_.log)),
       metrics_(worker_count(settings_)),
-      meters_(metrics_, endpoint_names()),
+      meters_(metrics_, endpoint_names(dialects_.table())),
       budget_log_(log_),
       ledger_(clock_, make_ledger_options(settings_), &budget_log_),
       store_(store::make_sqlite(settings_.store_path())),
@@ -63,7 +60,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       signals_(control_.executor(), SIGTERM, SIGINT, SIGHUP),
       sweep_timer_(control_.executor()),
       load_timer_(control_.executor()),
-      workers_(worker_count(settings_), {.directory = directory_,
+      workers_(worker_count(settings_), {.dialects = dialects_.table(),
+                                         .directory = directory_,
                                          .clock = clock_,
                                          .meters = meters_,
                                          .metrics = metrics_,
@@ -155,7 +153,7 @@ absl::Status Gateway::open_agents() {
   agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
   const ControlThread control{control_, control_tasks_, *store_};
   booked_.emplace(control, book_, *agents_, log_);
-  desk_.emplace(control, *agents_, held_, log_);
+  desk_.emplace(dialects_.table(), control, *agents_, held_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
   tunnel::RegistryOptions options = make_registry_options(settings_, boot_id_);

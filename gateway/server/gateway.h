@@ -22,6 +22,7 @@
 #include "ledger/ledger.h"
 #include "server/accounting.h"
 #include "server/backup.h"
+#include "server/dialects.h"
 #include "server/model_book.h"
 #include "server/serve.h"
 #include "server/state_folder.h"
@@ -82,6 +83,7 @@ class Gateway final : private admin::GatewayControl {
   Task<absl::StatusOr<json::object>> backup(std::string file) override;
   void cut_agent(const std::string& agent_id) override { registry_->revoke(agent_id); }
 
+  const Dialects dialects_;
   const std::string conf_path_;
   const PolicyMaker& policies_;
   policy::KeptState kept_;

@@ -97,27 +97,32 @@ struct PairingDesk::Errand {
   bool waiting = true;  // on the worker; nobody listens any more once it is false
 };
 
+// In the words of every other path.
+Task<Status> PairingDesk::refuse(http::Incoming& client, Error error, std::string_view message) const {
+  return proxy::answer_error(client, dialects_.first(), error, message);
+}
+
 Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer) {
   net::Loop& loop = worker.loop;
   const std::shared_ptr<const policy::Chain> chain = worker.conf->chain;  // shared: a reload may replace it meanwhile
   const http::RequestHead& head = client.head();
   if (head.path != kPairPath || head.method != http::Verb::post)
-    co_return co_await proxy::answer_error(
-        client, client_error(ErrorKind::kNotFound, "there is nothing here but POST /.sluice/v1/pair"));
+    co_return co_await refuse(client,
+                              client_error(ErrorKind::kNotFound, "there is nothing here but POST /.sluice/v1/pair"));
   if (const policy::Decision decision = chain->arrive(peer); decision.verdict == policy::Verdict::kRefuse)
-    co_return co_await proxy::answer_error(client, decision.error, decision.message);
+    co_return co_await refuse(client, decision.error, decision.message);
   Buffer body;
   PairingBody reserve(held_);
   const net::Deadline until = net::Deadline::after(client.head_time());
   if (const Status read = co_await client.read_body(body, kPairBytes, reserve, until); !read)
-    co_return co_await proxy::answer_error(client, read.error());
+    co_return co_await refuse(client, read.error());
   std::optional<json::object> asked = parse_object(body.view(), kPairBytes);
   if (!asked)
-    co_return co_await proxy::answer_error(
+    co_return co_await refuse(
         client, client_error(ErrorKind::kBadRequest, "the body must be a JSON object with pairing_key, csr and name"));
   if (pairings_.fetch_add(1) >= kMostPairings) {
     pairings_.fetch_sub(1);
-    co_return co_await proxy::answer_error(
+    co_return co_await refuse(
         client, self_error(ErrorKind::kOverloaded, "too many agents ask to be paired now; retry shortly"));
   }
   const auto errand = std::make_shared<Errand>(loop, *std::move(asked));  // shared: the worker may stop waiting first
@@ -127,7 +132,7 @@ Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, c
   if (absl::IsPermissionDenied(errand->paired.status()))
     chain->authentication_failed(peer, policy::CredentialFailure::kPairing);
   if (!errand->paired.ok())
-    co_return co_await proxy::answer_error(client, error_of(errand->paired.status()), text_of(errand->paired.status()));
+    co_return co_await refuse(client, error_of(errand->paired.status()), text_of(errand->paired.status()));
   log_paired(errand->paired->agent_id);
   const std::string text = paired_text(*errand->paired);
   co_return co_await client.respond(200, kHeaders, text);

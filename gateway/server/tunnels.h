@@ -58,8 +58,9 @@ class BookedAgents final : public tunnel::AgentDirectory {
 // Lifetime: outlives every connection.
 class PairingDesk final {
  public:
-  PairingDesk(ControlThread control, admin::Agents& agents, HeldBytes& held, observe::Log& log) noexcept
-      : control_(control), agents_(agents), held_(held), log_(log) {}
+  PairingDesk(const dialect::Table& dialects, ControlThread control, admin::Agents& agents, HeldBytes& held,
+              observe::Log& log) noexcept
+      : dialects_(dialects), control_(control), agents_(agents), held_(held), log_(log) {}
   Task<Status> serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer);
 
  private:
@@ -67,7 +68,9 @@ class PairingDesk final {
   Task<void> pair(std::shared_ptr<Errand> errand);     // on the control thread
   void log_refusal(const absl::Status& why) noexcept;  // on the control thread
   void log_paired(const std::string& agent_id) noexcept;
+  Task<Status> refuse(http::Incoming& client, Error error, std::string_view message = {}) const;
 
+  const dialect::Table& dialects_;
   ControlThread control_;
   admin::Agents& agents_;
   HeldBytes& held_;

@@ -18,7 +18,8 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
                log_.error("fault in a task", {{"what", what}});
              }),
       metrics_(shared.meters, shared.metrics.shard(index)),
-      worker_(loop_, shared.directory, shared.clock, shared.held, metrics_, shared.log, shared.boot_id),
+      worker_(loop_, shared.dialects, shared.directory, shared.clock, shared.held, metrics_, shared.log,
+              shared.boot_id),
       lag_(loop_, shared.metrics.shard(index), shared.meters.loop_lag),
       front_(worker_, tasks_, shared.connections),
       work_(loop_.executor()) {

@@ -21,6 +21,7 @@ namespace sluice::server {
 
 // What all workers share: immutable, or made of atomics.
 struct Shared {
+  const dialect::Table& dialects;
   const identity::Directory& directory;
   const Clock& clock;
   const observe::Meters& meters;

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cap_member.h"
+
 namespace sluice::tunnel {
 
 inline constexpr std::string_view kHelloPath = "/.sluice/v1/hello";
@@ -38,9 +40,6 @@ struct Hello {
   // The models that the agent is bound to; nothing: any, or the gateway does not say.
   std::optional<std::vector<std::string>> may_serve{};
 };
-
-// As what the cap of a chat is sent to a model server, where a gateway adds one. kAuto: as the gateway finds out.
-enum class CapMember : std::uint8_t { kAuto, kMaxTokens, kMaxCompletionTokens };
 
 // The values of cap_member: in conf files, on the agent's command line and here.
 inline constexpr std::string_view kCapMemberNames[] = {"auto", "max_tokens", "max_completion_tokens"};

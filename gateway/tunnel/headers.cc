@@ -1,16 +1,12 @@
 #include "tunnel/headers.h"
 
+#include <algorithm>
 #include <charconv>
+
+#include "http/kept_headers.h"
 
 namespace sluice::tunnel {
 namespace {
-
-// Beside the members of AnswerHead. The rest of an upstream's head is nobody's business.
-constexpr std::array<std::string_view, 3> kAllowed{"openai-processing-ms", "openai-version", "retry-after-ms"};
-
-// Each value comes once: it would only push others out of HPACK's table, which is dear to fill on both ends.
-constexpr std::array<std::string_view, 5> kNeverRepeated{"content-length", "idempotency-key", "openai-processing-ms",
-                                                         "traceparent", "x-request-id"};
 
 std::uint8_t* bytes_of(std::string_view text) noexcept {
   return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));  // NOLINT: nghttp2 does not write there
@@ -31,7 +27,8 @@ CallbacksPtr make_callbacks() noexcept {
 }
 
 void HeaderBlock::add(std::string_view name, std::string_view value) {
-  const bool repeats = std::find(kNeverRepeated.begin(), kNeverRepeated.end(), name) == kNeverRepeated.end();
+  // A value that comes once would only push others out of HPACK's table, which is dear to fill on both ends.
+  const bool repeats = std::ranges::find(http::kOneTimeHeaders, name) == http::kOneTimeHeaders.end();
   const std::uint8_t flags = repeats ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX;
   const nghttp2_nv pair{bytes_of(name), bytes_of(value), name.size(), value.size(), flags};
   if (overflow_.empty() && count_ < few_.size()) {
@@ -53,7 +50,7 @@ void keep_answer_header(http::AnswerHead& head, std::string_view name, std::stri
     head.retry_after = value;
   } else if (name == "content-length") {
     if (std::uint64_t length = 0; parse(value, length)) head.content_length = length;
-  } else if (std::find(kAllowed.begin(), kAllowed.end(), name) != kAllowed.end()) {
+  } else if (std::ranges::find(http::kKeptHeaders, name) != http::kKeptHeaders.end()) {
     head.others.emplace_back(name, value);
   }
 }

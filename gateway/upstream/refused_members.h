@@ -4,14 +4,11 @@
 #include <string>
 #include <string_view>
 
+#include "base/cap_member.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "tunnel/control.h"
 
 namespace sluice::upstream {
-
-// As what a cap that we add to a chat is sent. kAuto: the API's own, or the other where a place has refused that.
-using tunnel::CapMember;
 
 // A bounded table, by place and model.
 // Thread: owning worker only.

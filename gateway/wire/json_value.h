@@ -12,6 +12,10 @@ namespace sluice::wire {
 
 namespace ondemand = simdjson::ondemand;
 
+struct ParserMemory {
+  ondemand::parser parser;
+};
+
 inline constexpr const char* kNotJson = "The request body is not valid JSON.";
 
 [[nodiscard]] inline Error bad(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }

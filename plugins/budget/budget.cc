@@ -21,10 +21,10 @@ class Budget final : public policy::Policy {
       call.clamp_output_to = grant.clamp_output_to;
       return policy::Decision::go_on();
     }
-    if (grant.refusal.kind == ledger::RefusalKind::kSpent) {
-      return refuse(grant.refusal, ErrorKind::kQuotaExceeded, "insufficient_quota");
+    if (grant.refusal.kind == RefusalKind::kSpent) {
+      return refuse(grant.refusal, ErrorKind::kQuotaExceeded);
     }
-    return refuse(grant.refusal, ErrorKind::kRateLimited, "tokens");
+    return refuse(grant.refusal, ErrorKind::kRateLimited);
   }
 
   [[nodiscard]] policy::Extension progress(policy::Call& call, std::uint64_t completion_tokens) noexcept override {

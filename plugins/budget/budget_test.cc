@@ -25,7 +25,7 @@ TEST_F(BudgetPolicy, SpentIsNotRetryableAndReservedIs) {
   finish(running, completed(100, 900));
   decision = admit(late);
   EXPECT_EQ(decision.error.kind, ErrorKind::kQuotaExceeded);
-  EXPECT_STREQ(decision.type, "insufficient_quota");
+  EXPECT_EQ(decision.refusal.kind, RefusalKind::kSpent);
   EXPECT_EQ(decision.retry_after.count(), 0);
   finish(late, {});
   EXPECT_EQ(ledger.reserved(), 0u);

@@ -13,8 +13,7 @@ class RateLimit final : public policy::Policy {
   [[nodiscard]] policy::Decision admit(policy::Call& call) noexcept override {
     const ledger::Refusal refusal = ledger_.take_limits(call.ticket, scopes_of(call), call.prompt_estimate);
     if (!refusal.refused()) return policy::Decision::go_on();
-    return refuse(refusal, ErrorKind::kRateLimited,
-                  refusal.kind == ledger::RefusalKind::kTokens ? "tokens" : "requests");
+    return refuse(refusal, ErrorKind::kRateLimited);
   }
 
   [[nodiscard]] policy::Extension progress(policy::Call& call, std::uint64_t completion_tokens) noexcept override {

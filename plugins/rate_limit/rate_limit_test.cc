@@ -14,7 +14,7 @@ TEST_F(RateLimit, RefusesWithTheLimitsNameAndWhenToComeBack) {
   finish(first, completed(100, 10));
   const policy::Decision decision = admit(second);
   EXPECT_EQ(decision.error.kind, ErrorKind::kRateLimited);
-  EXPECT_STREQ(decision.type, "requests");
+  EXPECT_EQ(decision.refusal.kind, RefusalKind::kRequests);
   EXPECT_EQ(decision.retry_after, std::chrono::seconds(60));
   EXPECT_EQ(decision.message, "Rate limit of 1 requests a minute of this key is reached: 0 left. Try again in 60 s.");
   EXPECT_TRUE(second.ticket.requests.present);
@@ -46,7 +46,7 @@ TEST_F(RateLimit, TokensOfAStreamAreChargedAsTheyAreCounted) {
   EXPECT_EQ(admit(call).verdict, policy::Verdict::kGoOn);
   EXPECT_EQ(chain->progress(call, 950), policy::Extension::kGranted) << "never cut";
   EXPECT_EQ(admit(next).verdict, policy::Verdict::kRefuse);
-  EXPECT_STREQ(admit(next).type, "tokens");
+  EXPECT_EQ(admit(next).refusal.kind, RefusalKind::kTokens);
   admitted = 1;
   finish(call, completed(100, 950));
 }

@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include "http/field_text.h"
+#include "http/kept_headers.h"
 
 namespace sluice::http::h1 {
 namespace {
-
-// Names that go on to the client, beside those with a place of their own in AnswerHead.
-constexpr std::string_view kKept[] = {"openai-processing-ms", "openai-version", "retry-after-ms"};
 
 // "timeout=5, max=100", as Apache, Node and others write it (RFC 2068, 19.7.1.1).
 std::optional<std::chrono::seconds> timeout_of(std::string_view parameters) noexcept {
@@ -69,7 +67,7 @@ bool AnswerParser::read_field(std::string_view line, Fields& fields) {
   } else if (is("retry-after")) {
     answer_.retry_after = value;
   } else {
-    for (const std::string_view kept : kKept) {
+    for (const std::string_view kept : kKeptHeaders) {
       if (is(kept)) answer_.others.emplace_back(kept, value);
     }
   }

@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "openai/answer.h"
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
+#include "openai/stream_filter.h"
 
 namespace sluice::openai::fuzz {
 
@@ -28,27 +28,27 @@ inline bool is_json(std::string_view text) {
 }
 
 // A call that is read can be edited; the edited one reads as what was asked for, and stays JSON if it was.
-inline void call(CallReader& reader, const Endpoint& endpoint, std::string_view text) {
+inline void call(wire::Parser& parser, const Endpoint& endpoint, std::string_view text) {
   const Buffer body = padded(text);
-  const Result<CallBody> asked = reader.read(endpoint, body.view());
+  const Result<CallBody> asked = read_call(endpoint, body.view(), parser);
   if (!asked) {
     ASSERT_EQ(asked.error().kind, ErrorKind::kBadRequest);
     return;
   }
   ASSERT_FALSE(asked->model.empty());
   EditedBody edited;
-  const Edits edits{.add_include_usage = true, .clamp_output_to = 3, .model = "other"};
+  const Edits edits{.ask_for_usage = true, .clamp_output_to = 3, .model = "other"};
   edit_body(endpoint, *asked, body.view(), edits, edited);
   std::string whole;
   for (std::size_t i = 0; i < edited.count; ++i) whole += edited.parts[i];
   const Buffer again = padded(whole);
-  const Result<CallBody> changed = reader.read(endpoint, again.view());
+  const Result<CallBody> changed = read_call(endpoint, again.view(), parser);
   ASSERT_TRUE(changed) << changed.error().what << "\n" << text << "\n" << whole;
   ASSERT_EQ(changed->model, "other");
   ASSERT_EQ(changed->stream, asked->stream);
   ASSERT_EQ(changed->choices, asked->choices);
-  ASSERT_EQ(changed->include_usage, endpoint.asks_for_usage);
-  if (endpoint.dialect != Dialect::kEmbedding) {
+  ASSERT_EQ(changed->wants_usage, endpoint.asks_for_usage);
+  if (api_of(endpoint) != Api::kEmbedding) {
     ASSERT_TRUE(changed->output_cap);
     ASSERT_LE(*changed->output_cap, 3u);
   }
@@ -100,7 +100,7 @@ inline void stream(const Endpoint& endpoint, bool wants_usage, std::string_view 
     ends += event == "data: [DONE]" ? 1 : 0;
     ASSERT_TRUE(ends == 0 || rest.empty()) << whole.out;
   }
-  ASSERT_EQ(ends, whole.state == StreamState::kDone && endpoint.dialect != Dialect::kResponse ? 1u : 0u);
+  ASSERT_EQ(ends, whole.state == StreamState::kDone && api_of(endpoint) != Api::kResponse ? 1u : 0u);
 }
 
 // A chunk leaves the same whether or not one like it went before: nothing learnt from the first changes the second.

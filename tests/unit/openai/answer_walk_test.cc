@@ -28,7 +28,7 @@ Seen walk(EndpointId id, std::string_view text, std::size_t first, std::size_t s
             .error = walk.says_error(),
             .ending = walk.ending(),
             .text = walk.text_bytes(),
-            .model = walk.model()};
+            .model = std::string(walk.model())};
   if (const auto told = walk.told()) {
     seen.prompt = told->usage.prompt_tokens;
     seen.cached = told->usage.cached_tokens;
@@ -187,19 +187,19 @@ TEST(AnswerWalk, C42HoldsLittleOfALargeAnswer) {
 }
 
 TEST(AnswerKind, C43TheBytesDecide) {
-  const auto kind = [](std::string_view bytes) { return kind_of(bytes); };
+  const auto kind = [](std::string_view bytes) { return dialect::kind_of(bytes); };
   for (const char* text : {"", " ", "\r\n\t", "\xEF\xBB\xBF", "d", "dat", "data", "ev", "event", "i", "retr"})
-    EXPECT_EQ(kind(text), AnswerKind::kUndecided) << text;
+    EXPECT_EQ(kind(text), dialect::AnswerKind::kUndecided) << text;
   for (const char* text : {"{", " {\"a\"", "\xEF\xBB\xBF{", "\n\n{"})
-    EXPECT_EQ(kind(text), AnswerKind::kObject) << text;
+    EXPECT_EQ(kind(text), dialect::AnswerKind::kObject) << text;
   for (const char* text :
        {":", ": ping\n\n", "data:", "data: {}", "\n\ndata:x", "event: x", "id: 1", "retry:1", "data\n",
         "\xEF\xBB\xBF"
         "data:"})
-    EXPECT_EQ(kind(text), AnswerKind::kEvents) << text;
+    EXPECT_EQ(kind(text), dialect::AnswerKind::kEvents) << text;
   for (const char* text :
        {"null", "[]", "<html>", "\"x\"", "7", "error: x", "dating", "idle", "internal", "retry later", "OK"})
-    EXPECT_EQ(kind(text), AnswerKind::kOther) << text;
+    EXPECT_EQ(kind(text), dialect::AnswerKind::kOther) << text;
 }
 
 }  // namespace

@@ -20,14 +20,14 @@ class Padded {
 };
 
 Result<CallBody> read(EndpointId id, std::string_view text) {
-  CallReader reader;
-  return reader.read(endpoint_of(id), Padded(text).view());
+  wire::Parser parser;
+  return read_call(endpoint_of(id), Padded(text).view(), parser);
 }
 
 std::string edited(EndpointId id, std::string_view text, const Edits& edits) {
-  CallReader reader;
+  wire::Parser parser;
   const Padded body(text);
-  const Result<CallBody> call = reader.read(endpoint_of(id), body.view());
+  const Result<CallBody> call = read_call(endpoint_of(id), body.view(), parser);
   if (!call) return std::string("error: ") + call.error().what;
   EditedBody into;
   edit_body(endpoint_of(id), *call, body.view(), edits, into);
@@ -136,8 +136,7 @@ TEST(CallReader, ReadsWhatACallAsksFor) {
   ASSERT_TRUE(call) << call.error().what;
   EXPECT_EQ(call->model, "org/m:tag");
   EXPECT_TRUE(call->stream);
-  EXPECT_TRUE(call->include_usage);
-  EXPECT_TRUE(call->n_present);
+  EXPECT_TRUE(call->wants_usage);
   EXPECT_EQ(call->choices, 3u);
   EXPECT_EQ(call->output_cap, 40u);
   EXPECT_EQ(call->cap_count, 2u);
@@ -214,14 +213,14 @@ TEST(CallReader, EstimatesThePromptByItsText) {
 }
 
 TEST(CallReader, IsReusedAfterAnErrorAndAfterALargeBody) {
-  CallReader reader;
+  wire::Parser parser;
   const Endpoint& chat = endpoint_of(EndpointId::kChatCompletions);
   const Padded bad("{\"model\":"), good(R"({"model":"m"})");
   const Padded large(R"({"model":"big","messages":[{"content":")" + std::string(9 << 20, 'x') + "\"}]}");
-  EXPECT_FALSE(reader.read(chat, bad.view()));
-  EXPECT_TRUE(reader.read(chat, good.view()));
-  EXPECT_EQ(reader.read(chat, large.view())->model, "big");
-  EXPECT_EQ(reader.read(chat, good.view())->model, "m");
+  EXPECT_FALSE(read_call(chat, bad.view(), parser));
+  EXPECT_TRUE(read_call(chat, good.view(), parser));
+  EXPECT_EQ(read_call(chat, large.view(), parser)->model, "big");
+  EXPECT_EQ(read_call(chat, good.view(), parser)->model, "m");
 }
 
 TEST(EditBody, LeavesABodyWithoutEditsInOnePiece) {
@@ -232,7 +231,7 @@ TEST(EditBody, C17TouchesNothingButTheEditedMembers) {
   const std::string body =
       R"({ "z":1.50, "model" : "a" ,"x":"\u00e9","max_tokens": 1e3 ,"stream_options" : { "k":[ ] } , "y":-0 })";
   EXPECT_EQ(
-      edited(EndpointId::kChatCompletions, body, {.add_include_usage = true, .clamp_output_to = 10, .model = "b\"c"}),
+      edited(EndpointId::kChatCompletions, body, {.ask_for_usage = true, .clamp_output_to = 10, .model = "b\"c"}),
       R"({ "z":1.50, "model" : "b\"c" ,"x":"\u00e9","max_tokens": 10 ,"stream_options" : {"include_usage":true, "k":[ ] } , "y":-0 })");
 }
 
@@ -258,8 +257,8 @@ TEST(EditBody, AsksForUsage) {
        R"({"model":"m","stream_options":{"include_usage":true}})"},
   };
   for (const Edit& c : cases)
-    EXPECT_EQ(edited(EndpointId::kChatCompletions, c.body, {.add_include_usage = true}), c.edited);
-  EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", {.add_include_usage = true}), R"({"model":"m"})");
+    EXPECT_EQ(edited(EndpointId::kChatCompletions, c.body, {.ask_for_usage = true}), c.edited);
+  EXPECT_EQ(edited(EndpointId::kResponses, R"({"model":"m"})", {.ask_for_usage = true}), R"({"model":"m"})");
 }
 
 TEST(EditBody, ClampsEveryCapAndInsertsTheEndpointsOwn) {
@@ -299,10 +298,10 @@ TEST(EditBody, MakesAllEditsAtOnce) {
       edited(
           EndpointId::kChatCompletions,
           R"({"model":"a","max_tokens":99,"stream_options":{"include_usage":false},"n_predict":99,"max_completion_tokens":99,"z":0})",
-          {.add_include_usage = true, .clamp_output_to = 1, .model = "b"}),
+          {.ask_for_usage = true, .clamp_output_to = 1, .model = "b"}),
       R"({"model":"b","max_tokens":1,"stream_options":{"include_usage":true},"n_predict":1,"max_completion_tokens":1,"z":0})");
   EXPECT_EQ(edited(EndpointId::kChatCompletions, R"({"model":"a"})",
-                   {.add_include_usage = true, .clamp_output_to = 1, .model = "b"}),
+                   {.ask_for_usage = true, .clamp_output_to = 1, .model = "b"}),
             R"({"stream_options":{"include_usage":true},"max_completion_tokens":1,"model":"b"})");
 }
 

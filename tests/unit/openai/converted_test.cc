@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "openai/answer.h"
 #include "openai/answer_events.h"
 #include "openai/assembled_answer.h"
+#include "openai/stream_filter.h"
 
 namespace sluice::openai {
 namespace {

@@ -61,8 +61,22 @@ TEST(ErrorAnswer, C10ASpentBudgetIsNotRetried) {
   EXPECT_EQ(error_answer(client_error(ErrorKind::kRateLimited, "")).should_retry, ShouldRetry::kUnsaid);
 }
 
+TEST(ErrorAnswer, WhatRanOutIsNamed) {
+  const auto type_of = [](ErrorKind kind, RefusalKind why) {
+    const WipedString body = error_answer(client_error(kind, "words"), {}, why).body;
+    const std::size_t begin = body.find("\"type\":\"") + 8;
+    return std::string(body.substr(begin, body.find('"', begin) - begin));
+  };
+  EXPECT_EQ(type_of(ErrorKind::kRateLimited, RefusalKind::kRequests), "requests");
+  EXPECT_EQ(type_of(ErrorKind::kRateLimited, RefusalKind::kConcurrency), "requests");
+  EXPECT_EQ(type_of(ErrorKind::kRateLimited, RefusalKind::kTokens), "tokens");
+  EXPECT_EQ(type_of(ErrorKind::kRateLimited, RefusalKind::kReserved), "tokens");
+  EXPECT_EQ(type_of(ErrorKind::kRateLimited, RefusalKind::kTooLarge), "tokens");
+  EXPECT_EQ(type_of(ErrorKind::kQuotaExceeded, RefusalKind::kSpent), "insufficient_quota");
+}
+
 TEST(ErrorAnswer, EscapesWhatItIsTold) {
-  EXPECT_EQ(error_answer(client_error(ErrorKind::kModelNotFound, "x"), "a\"\\\n\x01\xFF", "tokens").body,
+  EXPECT_EQ(error_answer(client_error(ErrorKind::kModelNotFound, "x"), "a\"\\\n\x01\xFF", RefusalKind::kTokens).body,
             "{\"error\":{\"message\":\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBD\",\"type\":\"tokens\",\"param\":null,\"code\":"
             "\"model_not_found\"}}");
 }

@@ -97,12 +97,12 @@ class Mutator {
 
 TEST(Fuzz, AReadCallCanBeEdited) {
   Mutator mutator(corpus("call"));
-  CallReader reader;
+  wire::Parser parser;
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
     const std::string text = mutator.next();
     for (const EndpointId id :
          {EndpointId::kChatCompletions, EndpointId::kCompletions, EndpointId::kEmbeddings, EndpointId::kResponses})
-      fuzz::call(reader, endpoint_of(id), text);
+      fuzz::call(parser, endpoint_of(id), text);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "dialect/error_answer.h"
+
 namespace sluice::openai {
 namespace {
 
@@ -82,9 +84,9 @@ TEST(RefusedMember, C45NothingElseIsTakenForOne) {
 }
 
 TEST(RefusedMember, OnlyARefusalOfTheRequestItselfIsOne) {
-  for (const std::uint16_t status : {400, 404, 405, 415, 422}) EXPECT_TRUE(is_refusal(status)) << status;
+  for (const std::uint16_t status : {400, 404, 405, 415, 422}) EXPECT_TRUE(dialect::is_refusal(status)) << status;
   for (const std::uint16_t status : {200, 307, 401, 402, 403, 408, 409, 413, 429, 500, 501, 503})
-    EXPECT_FALSE(is_refusal(status)) << status;
+    EXPECT_FALSE(dialect::is_refusal(status)) << status;
 }
 
 }  // namespace

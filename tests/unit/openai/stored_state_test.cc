@@ -9,11 +9,11 @@ namespace sluice::openai {
 namespace {
 
 Result<CallBody> read(EndpointId id, std::string_view text) {
-  CallReader reader;
+  wire::Parser parser;
   Buffer body;
   body.append(text);
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  return reader.read(endpoint_of(id), body.view());
+  return read_call(endpoint_of(id), body.view(), parser);
 }
 
 std::string why(EndpointId id, std::string_view text) {
@@ -54,7 +54,7 @@ std::string member_of(const StateRow& row, std::string_view value) {
 std::vector<EndpointId> endpoints_of(const StateRow& row) {
   std::vector<EndpointId> ids;
   for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kResponses})
-    if (row.dialects & dialect_bit(endpoint_of(id).dialect)) ids.push_back(id);
+    if (row.apis & api_bit(api_of(endpoint_of(id)))) ids.push_back(id);
   return ids;
 }
 

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
+#include "openai/stream_filter.h"
 
-#include "openai/answer.h"
+#include <gtest/gtest.h>
 
 namespace sluice::openai {
 namespace {

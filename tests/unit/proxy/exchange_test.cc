@@ -14,6 +14,7 @@
 #include "identity/key_directory.h"
 #include "identity/secret_key.h"
 #include "ledger/ledger.h"
+#include "openai/openai.h"
 #include "support/loop_runner.h"
 
 namespace {
@@ -162,7 +163,9 @@ class ExchangeTest : public test::LoopTest {
   observe::Meters meters{metrics, {}};
   WorkerMetrics worker_metrics{meters, metrics.shard(0)};
   observe::Log log{{.level = observe::Level::kError}};
-  Worker worker{loop, directory, clock, buffered, worker_metrics, log, 1};
+  const openai::OpenAi openai{};
+  const dialect::Table dialects{&openai};
+  Worker worker{loop, dialects, directory, clock, buffered, worker_metrics, log, 1};
   std::shared_ptr<OneSlot> place = std::make_shared<OneSlot>();
   Holds* holds = nullptr;
 };

@@ -31,8 +31,8 @@ TEST(Reply, DurationsAreWrittenAsOpenAiWritesThem) {
 }
 
 TEST(Reply, RetryAfterIsWholeSecondsAtMostSixtyAndAgreesWithMilliseconds) {
-  openai::ErrorAnswer answer;
-  answer.should_retry = openai::ErrorAnswer::ShouldRetry::kYes;
+  dialect::ErrorAnswer answer;
+  answer.should_retry = dialect::ErrorAnswer::ShouldRetry::kYes;
   ReplyHeaders headers;
   add_retry_headers(headers, answer, std::chrono::milliseconds(1'200));
   EXPECT_EQ(value_of(headers, "retry-after"), "2");
@@ -45,8 +45,8 @@ TEST(Reply, RetryAfterIsWholeSecondsAtMostSixtyAndAgreesWithMilliseconds) {
 }
 
 TEST(Reply, WhatMustNotBeRetriedCarriesNoRetryAfter) {
-  openai::ErrorAnswer answer;
-  answer.should_retry = openai::ErrorAnswer::ShouldRetry::kNo;
+  dialect::ErrorAnswer answer;
+  answer.should_retry = dialect::ErrorAnswer::ShouldRetry::kNo;
   ReplyHeaders headers;
   add_retry_headers(headers, answer, std::chrono::milliseconds(1'200));
   EXPECT_EQ(value_of(headers, "x-should-retry"), "false");

@@ -1,17 +1,24 @@
-// What a StreamFilter knows of its stream. Private to stream_filter.cc and stream_end.cc.
+// What a StreamFilter knows of its stream, for stream_filter.cc and stream_end.cc alone.
 #pragma once
 
 #include <optional>
 
-#include "openai/answer.h"
+#include "base/wiped_string.h"
+#include "dialect/answer.h"
 #include "openai/chunk.h"
+#include "openai/endpoint.h"
 #include "openai/repeated_chunk.h"
 #include "wire/sse_events.h"
 
 namespace sluice::openai {
 
-struct StreamFilter::State {
-  State(const Endpoint& endpoint_in, Options options_in)
+using dialect::Ending;
+using dialect::StreamState;
+using dialect::UsageDoubt;
+using dialect::UsageReading;
+
+struct StreamProgress {
+  StreamProgress(const Endpoint& endpoint_in, const dialect::FilterOptions& options_in)
       : endpoint(endpoint_in), options(options_in), choices(options_in.choices) {}
 
   // Each takes one event and puts what the client gets of it into `out`.
@@ -42,7 +49,7 @@ struct StreamFilter::State {
   void append_incomplete_response(Buffer& out);
 
   const Endpoint& endpoint;
-  Options options;
+  const dialect::FilterOptions options;
   StreamState state = StreamState::kOpen;
   wire::EventSplitter splitter;
   ChoiceTable choices;

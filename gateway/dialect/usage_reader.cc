@@ -1,4 +1,4 @@
-#include "openai/usage_reader.h"
+#include "dialect/usage_reader.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "wire/json_text.h"
 #include "wire/skim.h"
 
-namespace sluice::openai {
+namespace sluice::dialect {
 namespace {
 
 constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 53;
@@ -221,4 +221,4 @@ std::optional<UsageReading> read_usage(std::string_view object) noexcept {
   return counts.sum();
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice::dialect

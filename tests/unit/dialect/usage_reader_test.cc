@@ -1,4 +1,4 @@
-#include "openai/usage_reader.h"
+#include "dialect/usage_reader.h"
 
 #include <gtest/gtest.h>
 #include <simdjson.h>
@@ -11,7 +11,7 @@
 #include "support/source_dir.h"
 #include "wire/skim.h"
 
-namespace sluice::openai {
+namespace sluice::dialect {
 namespace {
 
 constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {
@@ -152,4 +152,4 @@ TEST(ReadUsage, ACutOffObjectIsNeverReadOtherwise) {
 }
 
 }  // namespace
-}  // namespace sluice::openai
+}  // namespace sluice::dialect

@@ -1,8 +1,6 @@
-#include "openai/answer.h"
+#include "dialect/answer.h"
 
-#include "wire/skim.h"
-
-namespace sluice::openai {
+namespace sluice::dialect {
 namespace {
 
 // White space, and the bytes of a byte order mark.
@@ -26,4 +24,4 @@ AnswerKind kind_of(std::string_view bytes) noexcept {
   return AnswerKind::kOther;
 }
 
-}  // namespace sluice::openai
+}  // namespace sluice::dialect

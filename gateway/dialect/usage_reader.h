@@ -1,4 +1,4 @@
-// Token counts out of a usage object: one rule for every spelling that servers of this dialect and its neighbours use.
+// Token counts out of a usage object: one rule for every spelling that servers use, whatever their dialect.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "base/usage.h"
 
-namespace sluice::openai {
+namespace sluice::dialect {
 
 // What is odd about the usage that an upstream told: a line of the log, once for each place and model.
 enum class UsageDoubt : std::uint8_t {
@@ -42,4 +42,4 @@ struct ClaimLimit {
   }
 };
 
-}  // namespace sluice::openai
+}  // namespace sluice::dialect

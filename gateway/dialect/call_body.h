@@ -1,0 +1,79 @@
+// What a call asks for, as its body says it, and how the body is changed: by splices, so that what is not edited reaches
+// the upstream byte for byte. A dialect reads and writes; everybody else knows these types alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/cap_member.h"
+#include "base/wiped_string.h"
+
+namespace sluice::dialect {
+
+// Where a value's text stands in the body. length 0: absent.
+struct Member {
+  std::size_t offset = 0;
+  std::size_t length = 0;
+  [[nodiscard]] bool present() const noexcept { return length != 0; }
+};
+
+// A member that bounds the output. `value` none: null, 0 or below, which servers read as "no bound".
+struct OutputCap {
+  std::string_view name;
+  Member member;
+  std::optional<std::uint64_t> value;
+};
+
+struct CallBody {
+  WipedString model;             // unescaped
+  WipedString stored_prompt;     // the id of a prompt that the model server keeps, unescaped; empty: none
+  WipedString prompt_cache_key;  // unescaped; empty: none
+  bool stream = false;
+  bool wants_usage = false;   // the client asked to be told the usage of its stream
+  std::uint64_t prompts = 1;  // of completions, or inputs of embeddings
+  std::uint64_t choices = 1;  // answers in all, over all prompts; inputs of embeddings do not count
+  // The smallest cap given.
+  std::optional<std::uint64_t> output_cap;
+  std::uint64_t prompt_estimate = 0;  // tokens: text bytes of the prompt ÷ 4, rounded up; base64 is not text
+
+  // Where edits go. Offsets count from the first byte of the body.
+  std::size_t object_begin = 0;  // of '{'
+  bool object_empty = false;     // "{}": an inserted member takes no comma
+  Member model_member, cache_key_member;
+  // The caps given, in their order in the body.
+  static constexpr std::size_t kMaxCaps = 3;
+  std::array<OutputCap, kMaxCaps> caps{};
+  std::size_t cap_count = 0;
+  // Places that the dialect alone edits, and what it has to know of them.
+  static constexpr std::size_t kMaxOwn = 2;
+  std::array<Member, kMaxOwn> own{};
+  std::uint8_t own_marks = 0;
+};
+
+// What to change in a body.
+struct Edits {
+  bool ask_for_usage = false;                                   // where Endpoint::asks_for_usage
+  std::optional<std::uint64_t> clamp_output_to = std::nullopt;  // per choice
+  std::string_view model = {};                                  // the upstream's name of the model; empty: as asked
+  // The member that a cap goes into where the body has none; empty: the endpoint's own.
+  std::string_view cap_member = {};
+  std::string_view prompt_cache_key = {};  // what leaves in its place; empty: as asked
+};
+
+// The most output that a choice may have by the caps in the edited body, the larger where they differ, because servers
+// go by one or the other. None: it names no cap, or one that bounds nothing.
+[[nodiscard]] std::optional<std::uint64_t> cap_sent(const CallBody& call,
+                                                    std::optional<std::uint64_t> clamp_output_to) noexcept;
+
+// The edited body as parts: views into the body, and into `scratch` for what was put in. At most kMaxParts.
+struct EditedBody {
+  static constexpr std::size_t kMaxParts = 15;  // seven splices and what stands between them
+  std::array<std::string_view, kMaxParts> parts{};
+  std::size_t count = 0;
+  WipedString scratch;  // REQUIRES: not moved or changed while the parts are in use
+};
+
+}  // namespace sluice::dialect

@@ -1,0 +1,99 @@
+// What a dialect is: how clients of one API write calls, and how they want to be answered. One object of each stands in
+// the table (dialect/table); the exchange knows a call's dialect by this interface alone.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/refusal_kind.h"
+#include "base/result.h"
+#include "dialect/answer.h"
+#include "dialect/call_body.h"
+#include "dialect/endpoint.h"
+#include "dialect/error_answer.h"
+#include "wire/parser.h"
+
+namespace sluice::dialect {
+
+// A model as a client may know it.
+struct ListedModel {
+  std::string_view name;
+  std::int64_t created = 0;          // seconds since 1970
+  std::uint64_t context_tokens = 0;  // 0: not known
+};
+
+// Thread:   any: it has no state.
+// Lifetime: outlives every call.
+class Dialect {
+ public:
+  virtual ~Dialect() = default;
+
+  // --- its endpoints ---
+
+  [[nodiscard]] virtual std::span<const Endpoint> endpoints() const noexcept = 0;
+  // What to tell whoever asked for a path that is no endpoint (static text); null: nothing, it is not nearly one of ours.
+  [[nodiscard]] virtual const char* advice_for(std::string_view path) const noexcept = 0;
+
+  // --- calls ---
+
+  // REQUIRES: simdjson::SIMDJSON_PADDING readable bytes behind `body` (Buffer::prepare gives them).
+  // Errors: kBadRequest, with static text that says what is wrong.
+  [[nodiscard]] virtual Result<CallBody> read_call(const Endpoint& endpoint, std::string_view body,
+                                                   wire::Parser& parser) const noexcept = 0;
+  // Every cap present ends at or below the clamp; with none present one is inserted.
+  // Lifetime: `body` and `into` outlive the use of the parts.
+  virtual void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,
+                         EditedBody& into) const = 0;
+
+  // --- members that we add to calls ---
+
+  // As what a cap is inserted; kAuto: as the endpoint has it.
+  [[nodiscard]] virtual std::string_view cap_member(const Endpoint& endpoint, CapMember which) const noexcept = 0;
+  // Another name for the same, which older or newer servers know; empty: there is none.
+  [[nodiscard]] virtual std::string_view other_cap_member(const Endpoint& endpoint,
+                                                          std::string_view name) const noexcept = 0;
+  // The member by which usage is asked for.
+  [[nodiscard]] virtual std::string_view usage_member() const noexcept = 0;
+  // Whether the error `body`, in the words of any server, says that it does not know or support `member`, which is
+  // one of the above.
+  [[nodiscard]] virtual bool refuses_member(std::string_view body, std::string_view member) const = 0;
+
+  // --- answers ---
+
+  [[nodiscard]] virtual std::unique_ptr<EventFilter> filter(const Endpoint& endpoint,
+                                                            const FilterOptions& options) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<WholeAnswer> walk(const Endpoint& endpoint) const = 0;
+  // A stream put together, and a whole answer taken apart: its events are appended, as an upstream would have sent
+  // them, made to go through a filter.
+  [[nodiscard]] virtual std::unique_ptr<Assembly> assembly(const Endpoint& endpoint) const = 0;
+  [[nodiscard]] virtual Converted append_as_events(Buffer& out, const Endpoint& endpoint,
+                                                   std::string_view answer) const = 0;
+  // What keeps a client of a stream waiting: whole events.
+  [[nodiscard]] virtual std::string_view ping() const noexcept = 0;
+
+  // --- errors: the one place where an Error gets status and words ---
+
+  // `message` empty: error.what, else the kind's own words. `why`: the limit or budget that refused, if one did.
+  [[nodiscard]] virtual ErrorAnswer error_answer(const Error& error, std::string_view message = {},
+                                                 RefusalKind why = RefusalKind::kNone) const = 0;
+  // The error that an upstream answered with, in any form, in the dialect's. The upstream's words are kept for the
+  // client where they are text, bounded, and never logged.
+  // REQUIRES: padding as read_call().
+  [[nodiscard]] virtual ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type,
+                                                    std::string_view body) const = 0;
+  // The error in a whole answer that came under a 2xx status, as some servers do; none: it has no error.
+  [[nodiscard]] virtual std::optional<ErrorAnswer> error_in_answer(std::string_view body) const = 0;
+  // The same as the last event of a stream that had begun.
+  [[nodiscard]] virtual WipedString error_event(const ErrorAnswer& answer) const = 0;
+
+  // --- the lists that we answer ourselves ---
+
+  virtual void append_model(std::string& into, const ListedModel& model) const = 0;
+  virtual void append_models(std::string& into, std::span<const ListedModel> models) const = 0;
+};
+
+}  // namespace sluice::dialect

@@ -1,0 +1,44 @@
+// The dialects of a program, and their endpoints as one table. server/dialects has the one row for each dialect.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "dialect/dialect.h"
+
+namespace sluice::dialect {
+
+// What a path was found to be.
+struct Match {
+  const Dialect* dialect = nullptr;    // never null: whose words an error is told in, at the least
+  const Endpoint* endpoint = nullptr;  // null: no such endpoint
+  std::uint32_t number = 0;            // of the endpoint, in Table::endpoints()
+  std::string_view rest = {};          // of kShowModel: the name behind the path, still percent-encoded
+  const char* advice = "";             // where there is no endpoint: what to tell the client
+};
+
+// Immutable.
+// Lifetime: the dialects outlive it.
+class Table final {
+ public:
+  // The first dialect is the one that strangers are answered in; it has advice for every path.
+  // REQUIRES: not empty; at most kMostEndpoints endpoints in all, no two with one name.
+  explicit Table(std::initializer_list<const Dialect*> dialects);
+
+  static constexpr std::size_t kMostEndpoints = 64;
+
+  // Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
+  [[nodiscard]] Match find(std::string_view path) const noexcept;
+  [[nodiscard]] const Dialect& first() const noexcept { return *dialects_.front(); }
+  // All endpoints, by number.
+  [[nodiscard]] std::span<const Endpoint> endpoints() const noexcept { return endpoints_; }
+
+ private:
+  std::vector<const Dialect*> dialects_;
+  std::vector<Endpoint> endpoints_;
+  std::vector<const Dialect*> owners_;  // of the endpoints
+};
+
+}  // namespace sluice::dialect

@@ -1,0 +1,23 @@
+// Which dialects this program speaks.
+#pragma once
+
+#include "dialect/table.h"
+#include "openai/openai.h"
+
+namespace sluice::server {
+
+// A new dialect is a member and its place in the table.
+// Lifetime: outlives everything that handles calls.
+class Dialects final {
+ public:
+  Dialects() = default;
+  Dialects(const Dialects&) = delete;
+  Dialects& operator=(const Dialects&) = delete;
+  [[nodiscard]] const dialect::Table& table() const noexcept { return table_; }
+
+ private:
+  const openai::OpenAi openai_{};
+  const dialect::Table table_{&openai_};
+};
+
+}  // namespace sluice::server

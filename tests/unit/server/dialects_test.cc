@@ -1,0 +1,40 @@
+// The table of dialects that this program has.
+#include "server/dialects.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+namespace sluice::server {
+namespace {
+
+TEST(Dialects, NoTwoEndpointsHaveOneNameOrOnePathAndMethod) {
+  const Dialects dialects;
+  const dialect::Table& table = dialects.table();
+  std::set<std::string_view> names;
+  std::set<std::pair<std::string_view, std::string_view>> calls;
+  for (const dialect::Endpoint& endpoint : table.endpoints()) {
+    EXPECT_TRUE(names.insert(endpoint.name).second) << endpoint.name;
+    EXPECT_TRUE(calls.insert({endpoint.method, endpoint.path}).second) << endpoint.path;
+    EXPECT_TRUE(endpoint.path.starts_with('/')) << endpoint.path;
+  }
+  EXPECT_LE(names.size(), dialect::Table::kMostEndpoints);
+}
+
+TEST(Dialects, AMatchSaysWhichEndpointByItsNumber) {
+  const Dialects dialects;
+  const dialect::Table& table = dialects.table();
+  for (std::uint32_t number = 0; number < table.endpoints().size(); ++number) {
+    const dialect::Endpoint& endpoint = table.endpoints()[number];
+    const bool prefix = endpoint.work == dialect::Work::kShowModel;
+    const dialect::Match match = table.find(std::string(endpoint.path) + (prefix ? "m" : ""));
+    ASSERT_NE(match.endpoint, nullptr) << endpoint.path;
+    EXPECT_EQ(match.number, number);
+    EXPECT_EQ(match.endpoint->name, endpoint.name);
+    EXPECT_NE(match.dialect, nullptr);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::server
