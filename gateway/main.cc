@@ -15,6 +15,7 @@
 #include "demo/command.h"
 #include "plugins/registry.h"
 #include "server/check.h"
+#include "server/dialects.h"
 #include "server/restore_command.h"
 #include "server/serve.h"
 #include "server/verify_audit.h"
@@ -100,8 +101,10 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("sluice ") + sluice::kVersion, "Print the version and exit");
   app.footer("Exit code: 0, done; 1, refused or failed; 2, the command makes no sense. Why is a line on stderr.");
   add_gateway_commands(app, exit_code);
+  const sluice::server::Dialects dialects;
   sluice::agent::add_agent_commands(
-      *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1), exit_code);
+      *app.add_subcommand("agent", "Agents: pair, run, list, revoke")->require_subcommand(1),
+      dialects.table().endpoints(), exit_code);
   sluice::cli::add_admin_commands(app, exit_code);
   add_restore(app, exit_code);
   add_audit_verify(*app.get_subcommand("audit"), exit_code);

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "agent/forwarded_calls.h"
 #include "agent/pair.h"
 #include "agent/run.h"
 #include "tunnel/control.h"
@@ -33,7 +34,7 @@ void add_pair(CLI::App& agent, int& exit_code) {
   });
 }
 
-void add_run(CLI::App& agent, int& exit_code) {
+void add_run(CLI::App& agent, std::span<const dialect::Endpoint> endpoints, int& exit_code) {
   const auto options = std::make_shared<RunOptions>();  // shared: the callback outlives this function
   CLI::App* const command = agent.add_subcommand("run", "dial the gateways and forward calls to a model server");
   command->add_option("--dir", options->dir, "the folder that `sluice agent pair` made")->required();
@@ -51,20 +52,29 @@ void add_run(CLI::App& agent, int& exit_code) {
   command->add_option("--backend-key", options->backend_key, "its API key, as file:PATH or env:NAME");
   command->add_option("--backend-ca", options->backend_ca,
                       "PEM file to check an https:// backend against (default: the system's roots)");
+  command
+      ->add_option(
+          "--allow", options->allow,
+          "a call that is forwarded beside those that this program knows, such as 'POST /v1/rerank'; may be given "
+          "again")
+      ->type_name("'METHOD PATH'")
+      ->expected(1)
+      ->take_all()
+      ->check(CLI::Validator(wrong_allowance, ""));
   command->add_option("--slots", options->slots, "calls at once, per model (default: what the server says, else 64)");
   command->add_option("--tunnels", options->most_tunnels, "most tunnels to one gateway")->capture_default_str();
   command->add_option("--grace-ms", options->grace_ms, "for running calls on SIGTERM")->capture_default_str();
   command->add_option("--ping-interval-ms", options->ping_interval_ms, "between pings")->capture_default_str();
   command->add_option("--poll-interval-ms", options->poll_interval_ms, "between looks at the models")
       ->capture_default_str();
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  command->callback([options, endpoints, &exit_code] { exit_code = run(*options, endpoints); });
 }
 
 }  // namespace
 
-void add_agent_commands(CLI::App& agent, int& exit_code) {
+void add_agent_commands(CLI::App& agent, std::span<const dialect::Endpoint> endpoints, int& exit_code) {
   add_pair(agent, exit_code);
-  add_run(agent, exit_code);
+  add_run(agent, endpoints, exit_code);
 }
 
 }  // namespace sluice::agent

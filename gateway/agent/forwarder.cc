@@ -8,9 +8,6 @@
 namespace sluice::agent {
 namespace {
 
-constexpr std::array<std::string_view, 4> kPosts{"/v1/chat/completions", "/v1/completions", "/v1/embeddings",
-                                                 "/v1/responses"};
-
 tunnel::Reset reset_for(const Error& error) noexcept {
   if (error.kind == ErrorKind::kOverloaded) return tunnel::Reset::kOverloaded;
   return error.retry == Retry::kYes ? tunnel::Reset::kRefused : tunnel::Reset::kBackendLost;
@@ -51,13 +48,8 @@ void pass_on(http::OutgoingCall& from, tunnel::IncomingCall& to) {
 
 }  // namespace
 
-bool is_forwarded(std::string_view method, std::string_view path) noexcept {
-  if (method == "GET") return path == "/v1/models";
-  return method == "POST" && std::ranges::find(kPosts, path) != kPosts.end();
-}
-
 void Forwarder::take(tunnel::IncomingPtr call) {
-  if (!is_forwarded(method_of(*call), call->head().target)) return call->reset(tunnel::Reset::kNotForwarded);
+  if (!calls_.allows(method_of(*call), call->head().target)) return call->reset(tunnel::Reset::kNotForwarded);
   tasks_.spawn(forward(std::move(call)));
 }
 

@@ -4,20 +4,23 @@
 #include <memory>
 
 #include "agent/backend.h"
+#include "agent/forwarded_calls.h"
 #include "tunnel/agent_tunnel.h"
 #include "tunnel/control.h"
 
 namespace sluice::agent {
 
 // Thread:   owning worker only.
-// Lifetime: backend, reporter and task group outlive it.
+// Lifetime: backend, reporter, calls and task group outlive it.
 // Cancel:   a call that the gateway gives up closes its connection to the model server in the next turn.
 class Forwarder final {
  public:
-  Forwarder(net::Loop& loop, net::TaskGroup& tasks, Backend& backend, Reporter& reporter)
-      : loop_(loop), tasks_(tasks), backend_(backend), reporter_(reporter) {}
+  Forwarder(net::Loop& loop, net::TaskGroup& tasks, Backend& backend, Reporter& reporter, const ForwardedCalls& calls)
+      : loop_(loop), tasks_(tasks), backend_(backend), reporter_(reporter), calls_(calls) {}
 
   void take(tunnel::IncomingPtr call);
+  // Which calls it takes.
+  [[nodiscard]] const ForwardedCalls& calls() const noexcept { return calls_; }
 
  private:
   Task<void> forward(tunnel::IncomingPtr call);
@@ -27,10 +30,7 @@ class Forwarder final {
   net::TaskGroup& tasks_;
   Backend& backend_;
   Reporter& reporter_;
+  const ForwardedCalls& calls_;
 };
-
-// The only calls that reach a model server, whatever the gateway asks for: it may have administrative paths on the
-// port.
-[[nodiscard]] bool is_forwarded(std::string_view method, std::string_view path) noexcept;
 
 }  // namespace sluice::agent

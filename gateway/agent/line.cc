@@ -60,8 +60,9 @@ void Line::control(tunnel::IncomingPtr call) {
 void Line::say_hello(tunnel::IncomingPtr call) {
   hello_ = tunnel::decode_hello(call->body());
   if (!hello_) return answer(std::move(call), 400, "{}");
-  const std::string text = tunnel::encode(context_.reporter.hello(std::string(kVersion)));
-  answer(std::move(call), 200, text);
+  tunnel::HelloAnswer said = context_.reporter.hello(std::string(kVersion));
+  context_.forwarder.calls().tell(*hello_, said);
+  answer(std::move(call), 200, tunnel::encode(said));
   changed_->notify();
 }
 

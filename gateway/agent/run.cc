@@ -19,13 +19,15 @@ constexpr std::chrono::seconds kTelemetryInterval{5};
 // All that a running agent is made of, in the order in which it must die.
 class Program final {
  public:
-  Program(const RunOptions& options, Credentials credentials, BackendAccess backend)
+  Program(const RunOptions& options, std::span<const dialect::Endpoint> endpoints, Credentials credentials,
+          BackendAccess backend)
       : options_(options),
+        calls_(endpoints, options.allow),
         credentials_(std::move(credentials)),
         event_(loop_),
         tasks_(loop_, [](const char* what) { std::fprintf(stderr, "sluice agent: fault: %s\n", what); }),
         backend_(loop_, tasks_, std::move(backend), options_, reporter_),
-        forwarder_(loop_, tasks_, backend_, reporter_),
+        forwarder_(loop_, tasks_, backend_, reporter_, calls_),
         context_{loop_, tasks_, forwarder_, reporter_, credentials_, buffered_, {}},
         signals_(loop_.executor(), SIGTERM, SIGINT),
         telemetry_(loop_, kTelemetryInterval, [this](tunnel::Telemetry t) { reporter_.set_telemetry(std::move(t)); }) {
@@ -82,6 +84,7 @@ class Program final {
   }
 
   RunOptions options_;
+  const ForwardedCalls calls_;
   Credentials credentials_;
   net::Loop loop_;
   net::Signal event_;
@@ -99,7 +102,7 @@ class Program final {
 
 }  // namespace
 
-int run(const RunOptions& options) {
+int run(const RunOptions& options, std::span<const dialect::Endpoint> endpoints) {
   std::signal(SIGPIPE, SIG_IGN);
   constexpr rlimit kNoCore{0, 0};  // a core would hold prompts and answers
   ::setrlimit(RLIMIT_CORE, &kNoCore);
@@ -113,7 +116,7 @@ int run(const RunOptions& options) {
     std::fprintf(stderr, "sluice agent: %s\n", std::string(credentials.status().message()).c_str());
     return 1;
   }
-  Program program(options, std::move(*credentials), *std::move(backend));
+  Program program(options, endpoints, std::move(*credentials), *std::move(backend));
   if (const absl::Status status = program.add_gateways(); !status.ok()) {
     std::fprintf(stderr, "sluice agent: %s\n", std::string(status.message()).c_str());
     return 1;

@@ -91,7 +91,7 @@ class Exchange final {
   [[nodiscard]] const dialect::Endpoint& endpoint() const noexcept { return *match_.endpoint; }
   // For this call's tenant. REQUIRES: identify().
   [[nodiscard]] upstream::Wanted wanted(std::string_view model) const noexcept {
-    return {model, call_.caller.tenant_id};
+    return {model, call_.caller.tenant_id, match_.number};
   }
   Status admit();
   Task<Status> send();

@@ -22,6 +22,13 @@ constexpr Error kNoPlace = {ErrorKind::kUnavailable,
                             0,
                             0,
                             "no machine that serves this model is reachable now; retry shortly"};
+constexpr Error kNotTaken = {ErrorKind::kUnavailable,
+                             Origin::kUpstream,
+                             Retry::kNo,
+                             0,
+                             0,
+                             "the machines that serve this model are reachable and take no calls of this endpoint; ask "
+                             "your administrator to update their agents"};
 constexpr Error kNoSlot = {ErrorKind::kOverloaded,
                            Origin::kUpstream,
                            Retry::kNo,
@@ -92,7 +99,7 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
   for (;;) {
     const bool full = supply == upstream::Supply::kFull;
     const net::Deadline limit = full ? patience.queue : patience.hold;
-    if (limit.passed()) co_return full ? kNoSlot : kNoPlace;
+    if (limit.passed()) co_return full ? kNoSlot : supply == upstream::Supply::kNotTaken ? kNotTaken : kNoPlace;
     const Result<net::Wake> woken = co_await next(limit);
     if (!woken) co_return woken.error();
     supply = worker_.pool.take(wanted(call_.model), tried, lease);

@@ -116,7 +116,8 @@ ledger::Ledger::Options make_ledger_options(const config::Settings& settings) {
   return options;
 }
 
-tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id) {
+tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id,
+                                              const dialect::Table& dialects) {
   const config::Tunnel& tunnel = settings.tunnel;
   std::array<char, 16> generation;
   tunnel::RegistryOptions options;
@@ -126,6 +127,7 @@ tunnel::RegistryOptions make_registry_options(const config::Settings& settings, 
                      .ping_interval = tunnel.ping_interval,
                      .missed_pings = tunnel.missed_pings,
                      .control_frames = tunnel.control_frames};
+  options.endpoints = dialects.endpoints();
   options.gateway = settings.server.name;
   options.generation = write_hex(boot_id, generation);
   options.tunnels_per_agent = tunnel.tunnels_per_agent;

@@ -27,7 +27,8 @@ namespace sluice::server {
 [[nodiscard]] absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream);
 [[nodiscard]] net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca);
 [[nodiscard]] ledger::Ledger::Options make_ledger_options(const config::Settings& settings);
-[[nodiscard]] tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id);
+[[nodiscard]] tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id,
+                                                            const dialect::Table& dialects);
 [[nodiscard]] tunnel::RegistryLimits make_registry_limits(const config::Settings& settings) noexcept;
 [[nodiscard]] observe::Log::Options make_log_options(const config::Log& log) noexcept;
 

@@ -156,7 +156,7 @@ absl::Status Gateway::open_agents() {
   desk_.emplace(dialects_.table(), control, *agents_, held_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
-  tunnel::RegistryOptions options = make_registry_options(settings_, boot_id_);
+  tunnel::RegistryOptions options = make_registry_options(settings_, boot_id_, dialects_.table());
   options.session.held = &held_;
   registry_ = std::make_unique<tunnel::Registry>(control_, loops, std::move(options), *booked_, log_);
   models_.set_registry(*registry_);

@@ -109,7 +109,7 @@ absl::StatusOr<std::vector<std::string>> Gateway::reload() {
   log_.set_level(log.level);
   log_.set_format(log.format);
   log_.set_access_rate(log.access_rate);
-  registry_->set_options(make_registry_options(settings_, boot_id_));
+  registry_->set_options(make_registry_options(settings_, boot_id_, dialects_.table()));
   workers_.settle();
   if (workers_.addresses() != listened) announce();
   waiting_ = config::keys_that_wait(started_with_, settings_);

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kMostModels = 10'000;
 constexpr std::size_t kMostGpus = 64;
 constexpr std::size_t kLongestName = 256;
+constexpr std::size_t kMostEndpoints = 256;
 constexpr std::uint32_t kMostSlots = 1'000'000;
 constexpr std::uint64_t kLatest = 253'402'300'799;  // the year 9999
 constexpr std::uint64_t kMostContext = std::uint64_t{1} << 40;
@@ -25,6 +26,24 @@ std::uint32_t small_number_of(const json::object& object, std::string_view name,
 
 std::string name_of(const json::object& object, std::string_view name) {
   return std::string(text_of(object, name).substr(0, kLongestName));
+}
+
+json::array encode_names(const std::vector<std::string>& names) {
+  json::array array;
+  for (const std::string& name : names) array.emplace_back(name);
+  return array;
+}
+
+// Nothing: there is no such array.
+std::optional<std::vector<std::string>> decode_names(const json::object& object, std::string_view name) {
+  const json::array* const array = array_of(object, name);
+  if (array == nullptr) return std::nullopt;
+  std::vector<std::string> names;
+  for (const json::value& value : *array) {
+    if (names.size() == kMostEndpoints) break;
+    if (value.is_string()) names.emplace_back(std::string_view(value.get_string()).substr(0, kLongestName));
+  }
+  return names;
 }
 
 std::optional<std::string> decode_member(std::string_view text, std::string_view name) {
@@ -103,7 +122,8 @@ std::string encode(const Hello& hello) {
                     {"workers", hello.workers},
                     {"worker", hello.worker},
                     {"tunnels_per_agent", hello.tunnels_per_agent},
-                    {"reconnect_cap_ms", hello.reconnect_cap_ms}};
+                    {"reconnect_cap_ms", hello.reconnect_cap_ms},
+                    {"endpoints", encode_names(hello.endpoints)}};
   if (hello.may_serve) {
     json::array models;
     for (const std::string& model : *hello.may_serve) models.emplace_back(model);
@@ -113,11 +133,14 @@ std::string encode(const Hello& hello) {
 }
 
 std::string encode(const HelloAnswer& answer) {
-  return json::serialize(json::value{{"version", answer.version},
-                                     {"boot", answer.boot},
-                                     {"tunnels", answer.tunnels},
-                                     {"usage_in_stream", answer.usage_in_stream},
-                                     {"cap_member", kCapMemberNames[static_cast<std::size_t>(answer.cap_member)]}});
+  json::object text{{"version", answer.version},
+                    {"boot", answer.boot},
+                    {"tunnels", answer.tunnels},
+                    {"usage_in_stream", answer.usage_in_stream},
+                    {"cap_member", kCapMemberNames[static_cast<std::size_t>(answer.cap_member)]}};
+  if (answer.endpoints) text["endpoints"] = encode_names(*answer.endpoints);
+  if (!answer.allowed.empty()) text["allowed"] = encode_names(answer.allowed);
+  return json::serialize(text);
 }
 
 std::string encode(const Health& health) {
@@ -160,7 +183,8 @@ std::optional<Hello> decode_hello(std::string_view text) {
               small_number_of(*object, "workers", 1),
               small_number_of(*object, "worker"),
               small_number_of(*object, "tunnels_per_agent", 8),
-              small_number_of(*object, "reconnect_cap_ms", 5'000)};
+              small_number_of(*object, "reconnect_cap_ms", 5'000),
+              decode_names(*object, "endpoints").value_or(std::vector<std::string>())};
   if (const json::array* models = array_of(*object, "may_serve")) {
     auto& names = hello.may_serve.emplace();
     for (const json::value& model : *models) {
@@ -178,6 +202,8 @@ std::optional<HelloAnswer> decode_hello_answer(std::string_view text) {
   if (usage != nullptr && usage->is_bool()) answer.usage_in_stream = usage->get_bool();
   const auto* const cap = std::ranges::find(kCapMemberNames, text_of(*object, "cap_member"));
   if (cap != std::end(kCapMemberNames)) answer.cap_member = static_cast<CapMember>(cap - kCapMemberNames);
+  answer.endpoints = decode_names(*object, "endpoints");
+  answer.allowed = decode_names(*object, "allowed").value_or(std::vector<std::string>());
   return answer;
 }
 

@@ -37,6 +37,8 @@ struct Hello {
   std::uint32_t worker = 0;                // that owns this tunnel
   std::uint32_t tunnels_per_agent = 8;     // at most so many are welcome
   std::uint32_t reconnect_cap_ms = 5'000;  // longest pause between attempts in the first minute after a loss
+  // The names of the endpoints whose calls it may send; empty: a gateway of before, which names none.
+  std::vector<std::string> endpoints{};
   // The models that the agent is bound to; nothing: any, or the gateway does not say.
   std::optional<std::vector<std::string>> may_serve{};
 };
@@ -50,6 +52,10 @@ struct HelloAnswer {
   std::uint32_t tunnels = 0;
   bool usage_in_stream = true;  // its model server may be asked for usage in streams
   CapMember cap_member = CapMember::kAuto;
+  // Of the endpoints that the hello named, those that it takes, by its own table; nothing: an agent of before this
+  // member, which says nothing of it.
+  std::optional<std::vector<std::string>> endpoints{};
+  std::vector<std::string> allowed{};  // calls that its owner lets through beside them: "POST /v1/…"
 };
 
 enum class ModelState : std::uint8_t { kReady, kUnavailable };

@@ -6,6 +6,7 @@
 
 #include "http/read_answer.h"
 #include "tunnel/remote_call.h"
+#include "tunnel/taken_endpoints.h"
 
 namespace sluice::tunnel {
 namespace {
@@ -90,8 +91,13 @@ Task<void> Host::serve(std::unique_ptr<net::Stream> stream, AgentPtr agent) {
 
 Task<void> Host::control(Link& link) {
   const RegistryOptions options = registry_.options();
-  Hello hello{options.gateway, options.generation,        static_cast<std::uint32_t>(link.agent->workers()),
-              loop_.index(),   options.tunnels_per_agent, static_cast<std::uint32_t>(options.reconnect_cap.count())};
+  Hello hello{options.gateway,
+              options.generation,
+              static_cast<std::uint32_t>(link.agent->workers()),
+              loop_.index(),
+              options.tunnels_per_agent,
+              static_cast<std::uint32_t>(options.reconnect_cap.count()),
+              offered_endpoints(options.endpoints)};
   const identity::Binding& binding = link.agent->binding();
   if (binding.which != identity::BoundModels::kAny) hello.may_serve = binding.models;
   const std::optional<std::string> text = co_await ask(link, kHelloPath, encode(hello));

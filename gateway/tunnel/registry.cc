@@ -7,6 +7,7 @@
 #include "tunnel/failed_call.h"
 #include "tunnel/host.h"
 #include "tunnel/remote_call.h"
+#include "tunnel/taken_endpoints.h"
 
 namespace sluice::tunnel {
 
@@ -156,7 +157,7 @@ void Registry::tunnel_up(const AgentPtr& agent, unsigned worker, const HelloAnsw
   const std::lock_guard lock(mutex_);
   Entry& entry = *entries_.at(agent->id());
   entry.version = hello.version;
-  agent->hear(hello);
+  agent->hear(hello, taken_endpoints(options_.endpoints, hello));
   if (entry.boot != hello.boot) {
     entry.boot = hello.boot;
     entry.sequence = 0;

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "dialect/endpoint.h"
 #include "http/call.h"
 #include "net/stream.h"
 #include "observe/log.h"
@@ -79,7 +80,8 @@ struct RegistryOptions {
   std::chrono::milliseconds stream_gap{600'000};   // of a call: silence inside its answer
   std::chrono::milliseconds reconnect_cap{5'000};  // told to agents: their longest pause soon after a loss
   std::chrono::milliseconds hello_time{10'000};
-  std::chrono::milliseconds health_gap{35'000};  // an agent that reports nothing for so long is cut
+  std::chrono::milliseconds health_gap{35'000};    // an agent that reports nothing for so long is cut
+  std::span<const dialect::Endpoint> endpoints{};  // that agents are sent calls of; they outlive the registry
 };
 
 // What a reload may change.

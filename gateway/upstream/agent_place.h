@@ -37,6 +37,7 @@ class AgentPlace final : public Place {
   [[nodiscard]] bool serves(std::uint64_t tenant_id) const noexcept override {
     return agent_->binding().serves(tenant_id);
   }
+  [[nodiscard]] bool takes(std::uint32_t endpoint) const noexcept override { return agent_->takes(endpoint); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return model_->free_slots(); }
   [[nodiscard]] bool take_slot() noexcept override { return model_->take_slot(); }
   void free_slot() noexcept override { model_->free_slot(); }

@@ -50,6 +50,8 @@ class Place {
   [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
   // Whether calls of this tenant may go here.
   [[nodiscard]] virtual bool serves(std::uint64_t /*tenant_id*/) const noexcept { return true; }
+  // Whether calls of this endpoint may: its number in the table of dialects.
+  [[nodiscard]] virtual bool takes(std::uint32_t /*endpoint*/) const noexcept { return true; }
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
   // Takes a slot if one is free; each one taken is freed once.
   [[nodiscard]] virtual bool take_slot() noexcept = 0;

@@ -53,6 +53,10 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
     if (at == nullptr || !(*at)->serves(wanted.tenant_id) || !(*at)->reachable() ||
         std::ranges::find(tried, at->get()) != tried.end())
       continue;
+    if (!(*at)->takes(wanted.endpoint)) {
+      if (supply == Supply::kUnreachable) supply = Supply::kNotTaken;
+      continue;
+    }
     supply = Supply::kFull;
     if ((*at)->free_slots() > 0 && (best == nullptr || (*at)->free_slots() > (*best)->free_slots())) best = at;
   }

@@ -20,11 +20,12 @@ namespace sluice::upstream {
 
 class Pool;
 
-// Which model, and whose call it is.
+// Which model, whose call it is, and of which endpoint (its number in the table of dialects).
 // Lifetime: of the name.
 struct Wanted {
   std::string_view model;
   std::uint64_t tenant_id = 0;
+  std::uint32_t endpoint = 0;
 };
 
 // A slot on a place, given back on destruction.
@@ -48,6 +49,7 @@ class Lease final {
 enum class Supply : std::uint8_t {
   kTaken,        // `lease` holds a slot
   kFull,         // reachable, but every slot is taken
+  kNotTaken,     // reachable, but nothing that serves it takes calls of this endpoint
   kUnreachable,  // the model is known, but nothing serves it now
   kUnknown,      // no such model
 };

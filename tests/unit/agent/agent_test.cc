@@ -11,6 +11,7 @@
 #include "agent/gateway_link.h"
 #include "net/certificates.h"
 #include "net/tls_context.h"
+#include "openai/endpoint.h"
 #include "tunnel/registry.h"
 
 namespace sluice::agent {
@@ -33,6 +34,13 @@ class Folder final {
   }
   std::string path;
 };
+
+// A gateway that has two endpoints more than its agent, whose owner lets one of them through.
+constexpr std::uint32_t kChat = 0, kRerank = 1, kSpeech = 2;
+const std::array<dialect::Endpoint, 3> kGatewayEndpoints{
+    openai::endpoint_of(openai::EndpointId::kChatCompletions),
+    dialect::Endpoint{.name = "rerank", .method = "POST", .path = "/v1/rerank"},
+    dialect::Endpoint{.name = "speech", .method = "POST", .path = "/v1/audio/speech"}};
 
 std::string text(const net::KeyPem& key) { return {key.data(), key.size()}; }
 
@@ -156,7 +164,7 @@ class AgentTest : public testing::Test {
     options.slots = 64;
     options.backend = "http://127.0.0.1:" + std::to_string(model_server.port());
     backend = std::make_unique<Backend>(loop, agent_side, *make_backend_access(options), options, reporter);
-    forwarder = std::make_unique<Forwarder>(loop, agent_side, *backend, reporter);
+    forwarder = std::make_unique<Forwarder>(loop, agent_side, *backend, reporter, calls);
     context =
         std::make_unique<LineContext>(LineContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});
     link = std::make_unique<GatewayLink>(*context, *http::parse_base_url(url), 8);
@@ -208,6 +216,12 @@ class AgentTest : public testing::Test {
     return connection.stream.try_write(bytes).value() == bytes.size();
   }
 
+  static tunnel::RegistryOptions registry_options() {
+    tunnel::RegistryOptions options{{}, "gw", "gen", 8, 10'000ms, 35'000ms};
+    options.endpoints = kGatewayEndpoints;
+    return options;
+  }
+
   net::Loop loop;
   Folder folder;
   net::KeyAndCertificate ca;
@@ -215,9 +229,8 @@ class AgentTest : public testing::Test {
   Directory directory;
   Listener listener;
   observe::Log log{{observe::Level::kError}};
-  std::unique_ptr<tunnel::Registry> registry = std::make_unique<tunnel::Registry>(
-      loop, std::vector<net::Loop*>{&loop}, tunnel::RegistryOptions{{}, "gw", "gen", 8, 10'000ms, 35'000ms}, directory,
-      log);
+  std::unique_ptr<tunnel::Registry> registry =
+      std::make_unique<tunnel::Registry>(loop, std::vector<net::Loop*>{&loop}, registry_options(), directory, log);
   Acceptor acceptor{loop.executor(), {asio::ip::address_v4::loopback(), 0}};
   std::uint16_t gateway_port = acceptor.local_endpoint().port();
   net::TaskGroup server_side{loop, [](const char* what) { ADD_FAILURE() << what; }};
@@ -232,6 +245,7 @@ class AgentTest : public testing::Test {
   std::atomic<std::size_t> buffered{0};
   std::unique_ptr<Credentials> credentials;
   std::unique_ptr<Backend> backend;
+  const ForwardedCalls calls{openai::endpoints(), {"POST /v1/rerank"}};
   std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<LineContext> context;
   std::unique_ptr<GatewayLink> link;
@@ -294,6 +308,19 @@ TEST_F(AgentTest, PathsThatAreNotOfTheDialectNeverReachTheModelServer) {
     ASSERT_TRUE(run_until([&] { return call->state() == http::CallState::kFailed; })) << path;
   }
   EXPECT_TRUE(model_server.calls.empty());
+}
+
+TEST_F(AgentTest, TheGatewayHearsWhichEndpointsTheAgentHasAndWhatItsOwnerAllowsBesideThem) {
+  start_agent();
+  ASSERT_TRUE(run_until([&] { return !listener.models.empty(); }));
+  EXPECT_TRUE(listener.agent->takes(kChat));
+  EXPECT_TRUE(listener.agent->takes(kRerank)) << "POST /v1/rerank was allowed";
+  EXPECT_FALSE(listener.agent->takes(kSpeech));
+  auto refused = post("/v1/audio/speech", {});
+  ASSERT_TRUE(run_until([&] { return refused->state() == http::CallState::kFailed; }));
+  EXPECT_TRUE(model_server.calls.empty());
+  auto call = post("/v1/rerank", {});
+  ASSERT_TRUE(run_until([&] { return model_server.calls.size() == 1; }));
 }
 
 TEST_F(AgentTest, AModelServerThatGoesIsReportedAndOneThatComesBackIsToo) {

@@ -17,6 +17,15 @@ TEST(Control, HelloSurvivesTheWire) {
   ASSERT_TRUE(older);
   EXPECT_TRUE(older->usage_in_stream);
   EXPECT_EQ(older->cap_member, CapMember::kAuto);
+  EXPECT_FALSE(older->endpoints) << "an agent of before says nothing of its endpoints";
+  HelloAnswer takes{"v", "b"};
+  takes.endpoints = {"chat.completions"};
+  takes.allowed = {"POST /v1/rerank"};
+  const auto read = decode_hello_answer(encode(takes));
+  ASSERT_TRUE(read && read->endpoints);
+  EXPECT_EQ(*read->endpoints, *takes.endpoints);
+  EXPECT_EQ(read->allowed, takes.allowed);
+  EXPECT_TRUE(decode_hello(R"({"gateway":"gw"})")->endpoints.empty()) << "a gateway of before names none";
   const auto hello = decode_hello(encode(Hello{"gw", "g1", 4, 3, 6}));
   ASSERT_TRUE(hello);
   EXPECT_FALSE(hello->may_serve);

@@ -22,11 +22,13 @@ class FakePlace final : public Place {
   std::int64_t free_slots() const noexcept override { return slots_.free(); }
   bool take_slot() noexcept override { return slots_.take(); }
   void free_slot() noexcept override { slots_.give(); }
+  bool takes(std::uint32_t endpoint) const noexcept override { return endpoint != takes_not; }
   std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest&, net::Signal&) noexcept override {
     return nullptr;
   }
   bool up = true;
   std::uint64_t only_for = 0;
+  std::uint32_t takes_not = 99;
 
  private:
   std::string name_;
@@ -86,6 +88,19 @@ TEST_F(PoolTest, TellsUnknownUnreachableAndFullApart) {
   second.release();
   small->up = false;
   EXPECT_EQ(take("m", second), Supply::kUnreachable);
+}
+
+TEST_F(PoolTest, APlaceThatDoesNotTakeTheEndpointIsNotChosen) {
+  know({{"m", {small, large}}});
+  large->takes_not = 1;
+  const Wanted wanted{.model = "m", .endpoint = 1};
+  Lease first, second;
+  ASSERT_EQ(pool.take(wanted, {}, first), Supply::kTaken);
+  EXPECT_EQ(first->name(), "small");
+  EXPECT_EQ(pool.take(wanted, {}, second), Supply::kFull);
+  small->up = false;
+  EXPECT_EQ(pool.take(wanted, {}, second), Supply::kNotTaken);
+  EXPECT_EQ(take("m", second), Supply::kTaken);
 }
 
 TEST_F(PoolTest, LeavesOutWhatWasTried) {

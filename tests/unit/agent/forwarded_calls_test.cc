@@ -1,0 +1,50 @@
+#include "agent/forwarded_calls.h"
+
+#include <gtest/gtest.h>
+
+#include "openai/endpoint.h"
+
+namespace sluice::agent {
+namespace {
+
+TEST(ForwardedCalls, AreThoseOfTheTableAndOfTheOwnerAndNoOthers) {
+  const ForwardedCalls calls(openai::endpoints(), {"POST /v1/rerank", "GET /props"});
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/rerank"})
+    EXPECT_TRUE(calls.allows("POST", path)) << path;
+  EXPECT_TRUE(calls.allows("GET", "/v1/models"));
+  EXPECT_TRUE(calls.allows("GET", "/props"));
+  for (const char* path : {"/v1/models", "/props", "/v1/rerank/", "/v1/reran", "/v1/rerank?x=1", "", "POST /v1/rerank"})
+    EXPECT_FALSE(calls.allows("POST", path)) << path;
+  for (const char* path : {"/v1/models/", "/v1/models/m", "/v1/rerank", "/slots"})
+    EXPECT_FALSE(calls.allows("GET", path)) << path;
+}
+
+TEST(ForwardedCalls, AGatewayIsToldWhichOfItsEndpointsAreKnownHere) {
+  const ForwardedCalls calls(openai::endpoints(), {"POST /v1/rerank"});
+  tunnel::Hello hello;
+  tunnel::HelloAnswer answer;
+  hello.endpoints = {"responses", "speech", "model"};
+  calls.tell(hello, answer);
+  EXPECT_EQ(*answer.endpoints, std::vector<std::string>{"responses"});
+  EXPECT_EQ(answer.allowed, std::vector<std::string>{"POST /v1/rerank"});
+}
+
+TEST(ForwardedCalls, AGatewayThatNamesNoneHearsOfAll) {
+  const ForwardedCalls calls(openai::endpoints(), {});
+  tunnel::HelloAnswer answer;
+  calls.tell({}, answer);
+  EXPECT_EQ(*answer.endpoints,
+            (std::vector<std::string>{"chat.completions", "completions", "embeddings", "responses", "models"}));
+}
+
+TEST(ForwardedCalls, OnlyOneCallAtATimeCanBeAllowed) {
+  for (const char* good : {"POST /v1/rerank", "GET /props", "POST /v1/audio/speech-2_x.y~z"})
+    EXPECT_EQ(wrong_allowance(good), "") << good;
+  for (const char* bad :
+       {"", "/v1/rerank", "POST", "POST ", "POST v1", "post /v1", "DELETE /v1/x", "POST  /v1", "POST /a?b", "POST /a b",
+        "POST /%2e", "POST /a/../b", "POST //a", "POST /*", "POST /.sluice/v1/renew"})
+    EXPECT_NE(wrong_allowance(bad), "") << bad;
+}
+
+}  // namespace
+}  // namespace sluice::agent
