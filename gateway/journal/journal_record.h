@@ -117,7 +117,7 @@ struct SettlePart {
   std::uint64_t bytes_in, bytes_out;
   ledger::Epoch settled_in;
   std::uint8_t attempts, price_tier;
-  ledger::RefusalKind refused_kind;
+  RefusalKind refused_kind;
   Scope refused_scope;
   BudgetUnit refused_unit;
   BudgetPeriod refused_period;

@@ -76,7 +76,7 @@ journal::AuditRecord read_record(const Statement& row) {
   r.price_tier = static_cast<std::uint8_t>(row.number(39));
   r.attempts = static_cast<std::uint8_t>(row.number(40));
   r.refused_by = {
-      .kind = static_cast<ledger::RefusalKind>(row.number(41)),
+      .kind = static_cast<RefusalKind>(row.number(41)),
       .scope = static_cast<Scope>(row.number(42)),
       .unit = static_cast<BudgetUnit>(row.number(43)),
       .period = static_cast<BudgetPeriod>(row.number(44)),

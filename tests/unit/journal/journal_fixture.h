@@ -112,7 +112,7 @@ class JournalTest : public ::testing::Test {
     record.upstream_cost_micros = 6;
     record.price_tier = 1;
     record.attempts = 2;
-    record.refused_by = {ledger::RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
+    record.refused_by = {RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
     record.duration = std::chrono::microseconds(456);
     record.bytes_in = 78, record.bytes_out = 90;
     record.cost_micros = 7;

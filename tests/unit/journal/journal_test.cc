@@ -37,8 +37,8 @@ TEST_F(JournalTest, AnEndReachesTheStoreWithAllItsFields) {
   EXPECT_EQ(record.upstream_cost_micros, 6);
   EXPECT_EQ(record.price_tier, 1);
   EXPECT_EQ(record.attempts, 2);
-  EXPECT_EQ(record.refused_by, (ledger::RefusedBy{ledger::RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd,
-                                                  BudgetPeriod::kMonth}));
+  EXPECT_EQ(record.refused_by,
+            (ledger::RefusedBy{RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth}));
   EXPECT_EQ(record.duration.count(), 456);
   EXPECT_EQ(record.bytes_in, 78u);
   EXPECT_EQ(record.bytes_out, 90u);

@@ -123,12 +123,12 @@ class ToyDialectTest : public test::LoopTest {
     }
   }
   static Task<void> serve(Worker& worker, std::unique_ptr<net::Stream> stream) {
-    http::ServerConnection client(std::move(stream), {});
+    http::h1::ServerConnection client(std::move(stream), {});
     const Result<const http::RequestHead*> head = co_await client.read_head();
     if (!head) co_return;
     const Cors cors;
     const Arrival arrival{.address = "127.0.0.0", .cors = cors};
-    Exchange exchange(worker, client, **head, arrival);
+    Exchange exchange(worker, client, arrival);
     co_await exchange.run();
     client.stream().close();
   }

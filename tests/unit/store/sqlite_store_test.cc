@@ -291,7 +291,7 @@ journal::AuditRecord record_of(std::uint64_t number, WallTime began, std::string
   r.upstream_cost_micros = 77;
   r.price_tier = 2;
   r.attempts = 3;
-  r.refused_by = {ledger::RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
+  r.refused_by = {RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
   r.cost_micros = 99;
   r.ttft = microseconds(1500);
   r.duration = microseconds(9000);
