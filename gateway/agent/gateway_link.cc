@@ -63,15 +63,25 @@ void GatewayLink::fill_places(const tunnel::Hello& hello) {
   if (watcher_ != nullptr) watcher_->notify();
 }
 
+bool GatewayLink::calls(const tunnel::ModelHealth& model) const noexcept {
+  return !may_serve_ || std::ranges::binary_search(*may_serve_, model.name);
+}
+
+// Asked afresh: the models may have changed since compare_models().
+bool GatewayLink::useful() const noexcept {
+  const std::vector<tunnel::ModelHealth>& offered = context_.reporter.models();
+  return greeted_ && (offered.empty() || std::ranges::any_of(offered, [this](const auto& one) { return calls(one); }));
+}
+
 // What the server offers against what this agent was paired for; each change is said once.
 void GatewayLink::compare_models() {
   const std::vector<tunnel::ModelHealth>& offered = context_.reporter.models();
   std::vector<std::string> not_called;
   for (const tunnel::ModelHealth& model : offered) {
-    if (may_serve_ && !std::ranges::binary_search(*may_serve_, model.name)) not_called.push_back(model.name);
+    if (!calls(model)) not_called.push_back(model.name);
   }
-  const bool nothing = !not_called.empty() && not_called.size() == offered.size();
-  if (std::exchange(calls_nothing_, nothing) != nothing && watcher_ != nullptr) watcher_->notify();
+  const bool now_useful = useful();
+  if (std::exchange(was_useful_, now_useful) != now_useful && watcher_ != nullptr) watcher_->notify();
   if (not_called == not_called_) return;
   not_called_ = std::move(not_called);
   if (not_called_.empty()) return;

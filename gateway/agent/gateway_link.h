@@ -41,7 +41,7 @@ class GatewayLink final {
   void cut() noexcept;
   [[nodiscard]] std::size_t tunnels() const noexcept { return lines_.size(); }
   // The gateway has said hello, and is not one that would call none of the models that are there.
-  [[nodiscard]] bool useful() const noexcept { return greeted_ && !calls_nothing_; }
+  [[nodiscard]] bool useful() const noexcept;
   // Notified when that changes and when the last tunnel has ended.
   void watch(net::Signal* signal) noexcept { watcher_ = signal; }
 
@@ -55,6 +55,7 @@ class GatewayLink final {
   Task<std::unique_ptr<net::Stream>> dial();
   Task<Result<std::unique_ptr<net::Stream>>> connect();
   void fill_places(const tunnel::Hello& hello);
+  [[nodiscard]] bool calls(const tunnel::ModelHealth& model) const noexcept;
   void compare_models();
   void complain(std::string_view what);
 
@@ -67,7 +68,7 @@ class GatewayLink final {
   std::chrono::milliseconds reconnect_cap_{tunnel::Hello{}.reconnect_cap_ms};  // as last told
   std::optional<std::vector<std::string>> may_serve_;                          // sorted, as last told; nothing: any
   std::vector<std::string> not_called_;  // models of the server that are not among them
-  bool calls_nothing_ = false;
+  bool was_useful_ = false;              // as the watcher knows
   net::Signal* watcher_ = nullptr;
   std::string trouble_;  // why there is no tunnel; empty: there is one
   bool greeted_ = false;
