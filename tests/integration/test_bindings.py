@@ -66,7 +66,7 @@ def test_an_agent_that_offers_other_models_than_it_was_paired_for_is_told_everyw
     assert "\nready" not in agent.process.log
     backend.models = ["llama", "qwen"]
     until(lambda: "\nready" in agent.process.log, what="one of its models is called")
-    assert "sluice_agents_in_trouble 0" in gateway.cli("metrics").stdout
+    until(lambda: "sluice_agents_in_trouble 0" in gateway.cli("metrics").stdout, what="and the gateway knows of it")
     backend.models = ["qwen"]
     until(lambda: agents(gateway)[0]["trouble"] == "", what="nothing is refused any more")
     assert agent.process.log.count("does not call") == 1
