@@ -41,7 +41,7 @@ void Invocation::fail(std::string_view message) {
 }
 
 void Invocation::misused(std::string_view message) {
-  fail(message);
+  fail(std::string(message) + "; see: sluice help");
   exit_code_ = 2;
 }
 

@@ -33,7 +33,7 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
 
 absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const config::Settings& settings,
                                                                          const config::Listener& listener,
-                                                                         const net::ServerTls* tls) {
+                                                                         std::shared_ptr<SSL_CTX> tls) {
   auto front = std::make_shared<FrontSettings>();
   front->listener = listener.address;
   front->tls = listener.transport == config::Transport::kTls;
@@ -41,7 +41,7 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   if (listener.tunnels && front->tls) front->protocols.push_back(net::kTunnelAlpn);
   front->handshake_time = settings.tls.handshake_time;
   front->handshakes = {.running = settings.tls.handshakes, .waiting = settings.tls.handshake_queue};
-  if (front->tls) front->context = tls->context();
+  if (front->tls) front->context = std::move(tls);
   auto proxies = net::Networks::parse(listener.proxy_protocol);
   auto forwarders = net::Networks::parse(listener.trust_forwarded_for);
   if (!proxies || !forwarders)

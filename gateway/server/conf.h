@@ -23,7 +23,7 @@ namespace sluice::server {
                                            std::shared_ptr<const policy::Chain> chain);
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const config::Settings& settings,
                                                                                        const config::Listener& listener,
-                                                                                       const net::ServerTls* tls);
+                                                                                       std::shared_ptr<SSL_CTX> tls);
 [[nodiscard]] absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream);
 [[nodiscard]] net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca);
 [[nodiscard]] ledger::Ledger::Options make_ledger_options(const config::Settings& settings);

@@ -92,7 +92,7 @@ absl::Status Gateway::open() {
   if (loaded.ok() || !may_pass(loaded)) return loaded;
   log_.error("the store cannot be used: calls get 503 until it can", {{"why", text_of(loaded)}});
   load_later(loaded);
-  return apply();
+  return apply(tls_ ? tls_->context() : nullptr);
 }
 
 // Everything that only the store knows: callers, agents, what was used of budgets. Until this has succeeded once, every
@@ -108,7 +108,7 @@ absl::Status Gateway::load() {
   if (absl::Status agents = agents_->load(); !agents.ok()) return agents;
   if (absl::Status models = restore_models(); !models.ok()) return models;
   if (absl::Status callers = accounts_.load(); !callers.ok()) return callers;
-  if (absl::Status applied = apply(); !applied.ok()) return applied;
+  if (absl::Status applied = apply(tls_ ? tls_->context() : nullptr); !applied.ok()) return applied;
   if (absl::Status restored = restore_budgets(*store_, ledger_); !restored.ok()) return restored;
   workers_.settle();  // no key is good before every worker has its policies
   directory_.loaded();
@@ -230,7 +230,7 @@ absl::Status Gateway::open_admin() {
 // Certificates and listeners: whatever may refuse does so before anything is accepted.
 absl::Status Gateway::open_front() {
   if (const auto read = read_certificate(settings_); !read.ok()) return read.status();
-  const auto change = workers_.prepare(settings_, tls_.get());
+  const auto change = workers_.prepare(settings_, tls_ ? tls_->context() : nullptr);
   if (!change.ok()) return change.status();
   workers_.keep(*change);
   return absl::OkStatus();

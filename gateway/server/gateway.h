@@ -61,7 +61,7 @@ class Gateway final : private admin::GatewayControl {
   // gateway_reload.cc
   absl::StatusOr<net::ServerTls::Replacement> read_certificate(const config::Settings& settings);
   absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
-  absl::Status apply();
+  absl::Status apply(std::shared_ptr<SSL_CTX> tls);
   absl::Status change_budgets(const std::function<void()>& set);
   // gateway_run.cc
   void hear_signals();

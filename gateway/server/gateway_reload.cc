@@ -33,11 +33,11 @@ absl::StatusOr<net::ServerTls::Replacement> Gateway::read_certificate(const conf
   return net::ServerTls::Replacement();
 }
 
-// What a start and a reload have in common. An error: nothing has changed.
-absl::Status Gateway::apply() {
+// What a start and a reload have in common. `tls`: what new connections are to use. An error: nothing has changed.
+absl::Status Gateway::apply(std::shared_ptr<SSL_CTX> tls) {
   auto chain = make_chain();
   if (!chain.ok()) return chain.status();
-  const auto change = workers_.prepare(settings_, tls_.get());
+  const auto change = workers_.prepare(settings_, std::move(tls));
   if (!change.ok()) return change.status();
   const auto set_models = [this] {
     apply_models(settings_, models_.numbers(), ledger_);
@@ -98,8 +98,9 @@ absl::StatusOr<std::vector<std::string>> Gateway::reload() {
     metrics = *std::move(opened);
   }
   const std::vector<net::Endpoint> listened = workers_.addresses();
+  const std::shared_ptr<SSL_CTX> tls = certificate->context ? certificate->context : tls_ ? tls_->context() : nullptr;
   config::Settings before = std::exchange(settings_, std::move(loaded.settings));
-  if (absl::Status applied = apply(); !applied.ok()) {
+  if (absl::Status applied = apply(tls); !applied.ok()) {
     settings_ = std::move(before);
     return applied;
   }

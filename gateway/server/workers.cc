@@ -24,7 +24,7 @@ Workers::Workers(unsigned count, const Shared& shared) {
 
 Workers::~Workers() = default;
 
-absl::StatusOr<Workers::Change> Workers::prepare(const config::Settings& settings, const net::ServerTls* tls) {
+absl::StatusOr<Workers::Change> Workers::prepare(const config::Settings& settings, std::shared_ptr<SSL_CTX> tls) {
   Change change;
   for (const config::Upstream& upstream : settings.upstreams) {
     auto made = make_direct_settings(upstream);

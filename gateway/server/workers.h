@@ -43,7 +43,7 @@ class Workers final : public identity::RevocationListener {
   };
   // Opens what is to be listened on and is not yet, and reads what else the conf names. Errors say what and what to do;
   // then nothing has changed.
-  [[nodiscard]] absl::StatusOr<Change> prepare(const config::Settings& settings, const net::ServerTls* tls);
+  [[nodiscard]] absl::StatusOr<Change> prepare(const config::Settings& settings, std::shared_ptr<SSL_CTX> tls);
   // Gives every worker its listeners and its upstreams, each under its number. Addresses that `change` does not name are
   // closed. Models and policies come from the ModelBook.
   void apply(const Change& change, const std::function<std::uint32_t(const std::string& upstream)>& number_of,

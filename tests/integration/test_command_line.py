@@ -193,7 +193,7 @@ def test_a_gateway_that_hangs_is_given_up(tmp_path, command):
         ran = sluice(*command.split(), *needed(command), "--socket", path, "--timeout", "1")
     assert ran.returncode == 1 and len(ran.stderr.splitlines()) == 1
     assert "says nothing for 1 s" in ran.stderr and "--timeout" in ran.stderr
-    default = re.search(r"--timeout .*?\[(\d+)\]", help_of(command)).group(1)
+    default = re.search(r"--timeout .*\]=(\d+)\n", help_of(command)).group(1)
     assert default == ("3600" if command == "backup" else "30")
 
 
