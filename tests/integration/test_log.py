@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from fake_model import FakeModel
 from harness import Client, Gateway, free_port, until
 
 
