@@ -142,7 +142,7 @@ class Events(HotPath):
 
 class Records:
     """Not on a worker: what moves the records of calls into the store behind them."""
-    of = "sluice::ledger::Journal::deliver()"
+    of = "sluice::journal::Journal::deliver()"
     unit = "record"
 
     def __init__(self, name, title, window):

@@ -3,12 +3,15 @@
 import dataclasses
 import enum
 import json
+import pathlib
+import re
 import statistics
 import subprocess
 
 from .callgrind import Counted
 
 TOLERANCE = 0.02
+TOLERANCE_ELSEWHERE = 0.05  # with other versions, or on another CPU, than the baseline: libraries choose their code by it
 SLACK = {"instructions": 0, "syscalls": 0.2}  # for each call; a turn of the timer may fall on either side of a window
 WHAT = {"instructions": "instructions", "syscalls": "system calls"}
 # What a count depends on beside Sluice's own sources.
@@ -40,7 +43,12 @@ class Result:
 
 def versions():
     asked = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *PACKAGES], capture_output=True, text=True, check=False)
-    return dict(line.split(" ", 1) for line in asked.stdout.splitlines())
+    cpus = re.findall(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return dict(line.split(" ", 1) for line in asked.stdout.splitlines()) | {"CPU": cpus[0] if cpus else "not known"}
+
+
+def tolerance(baseline):
+    return TOLERANCE_ELSEWHERE if other_versions(baseline) else TOLERANCE
 
 
 def store(results, file):
@@ -53,19 +61,20 @@ def read(file):
     return json.loads(file.read_text()) if file.exists() else {"counted_with": {}, "each": {}}
 
 
-def verdict(now, before, slack):
+def verdict(now, before, slack, tolerated):
     if before is None:
         return Verdict.NEW
-    if now > before * (1 + TOLERANCE) + slack:
+    if now > before * (1 + tolerated) + slack:
         return Verdict.MORE
-    if now < before * (1 - TOLERANCE) - slack:
+    if now < before * (1 - tolerated) - slack:
         return Verdict.LESS
     return Verdict.SAME
 
 
 def verdicts(result, baseline):
     before = baseline["each"].get(result.name, {})
-    return {count: verdict(getattr(result.counted, count), before.get(count), SLACK[count]) for count in WHAT}
+    tolerated = tolerance(baseline)
+    return {count: verdict(getattr(result.counted, count), before.get(count), SLACK[count], tolerated) for count in WHAT}
 
 
 def print_table(results, baseline, out):
@@ -92,7 +101,7 @@ def failures(results, baseline):
             if seen is Verdict.MORE:
                 texts.append(
                     f"{result.name} ({result.title}): {now:,.2f} {WHAT[count]} for each {result.unit}, and the baseline has "
-                    f"{before[count]:,.2f}: {100 * (now / before[count] - 1):+.1f} %, tolerated are {100 * TOLERANCE:.0f} %.\n"
+                    f"{before[count]:,.2f}: {100 * (now / before[count] - 1):+.1f} %, tolerated are {100 * tolerance(baseline):.0f} %.\n"
                     f"  Where they are: callgrind_annotate --inclusive=yes {result.profile} | less")
     return texts
 
@@ -102,7 +111,7 @@ def notes(results, baseline):
     lower = [result.name for result in results if Verdict.LESS in verdicts(result, baseline).values()]
     texts = []
     if lower:
-        texts.append(f"note: {', '.join(lower)}: less than the baseline by more than {100 * TOLERANCE:.0f} %. "
+        texts.append(f"note: {', '.join(lower)}: less than the baseline by more than {100 * tolerance(baseline):.0f} %. "
                      "Keep what was won: bench/guard --update, and commit the baseline with the change")
     return texts
 
