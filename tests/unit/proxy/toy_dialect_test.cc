@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/manual_clock.h"
+#include "http/h1/server_connection.h"
 #include "identity/key_directory.h"
 #include "identity/secret_key.h"
 #include "openai/openai.h"
