@@ -210,8 +210,15 @@ Task<void> AdminServer::accept(std::shared_ptr<Acceptor> acceptor, Surface surfa
 // One request after another, as many as the connection brings.
 Task<void> AdminServer::serve(std::unique_ptr<net::Stream> stream, Surface surface, Principal who) {
   http::h1::ServerConnection client(std::move(stream), connection_limits());
-  OpenStreams& open = open_[static_cast<std::size_t>(surface)];
-  open.insert(&client.stream());
+  // What stop() cuts. Left however this ends, also by a throw, and before `client` goes.
+  struct Open {
+    Open(OpenStreams& all_, net::Stream& stream_) : all(all_), stream(stream_) { all.insert(&stream); }
+    Open(const Open&) = delete;
+    Open& operator=(const Open&) = delete;
+    ~Open() { all.erase(&stream); }
+    OpenStreams& all;
+    net::Stream& stream;
+  } const open(open_[static_cast<std::size_t>(surface)], client.stream());
   while (!stopping_) {
     const Result<const http::RequestHead*> head = co_await client.read_head();
     if (!head) {
@@ -222,7 +229,6 @@ Task<void> AdminServer::serve(std::unique_ptr<net::Stream> stream, Surface surfa
     const Status sent = co_await send(client, std::move(answer));
     if (!sent || !client.keeps_alive()) break;
   }
-  open.erase(&client.stream());
   client.stream().close();
 }
 

@@ -56,7 +56,7 @@ void Gateway::sweep_later(std::chrono::seconds after) {
 // Audit records that were kept for as long as the conf says: a batch at a time, so that the store is free in between.
 Gateway::Pruned Gateway::prune_audit() {
   if (!directory_.is_loaded()) return Pruned::kAll;
-  if (!store_->may_change().ok()) return Pruned::kAll;  // another program holds it: not worth a wait, next time
+  if (!store_->may_change().ok()) return Pruned::kSome;  // the journal delivers, or another program holds it: soon
   const auto gone = store_->prune_audit(clock_.wall() - settings_.audit.keep, kPruneBatch);
   if (gone.ok()) return *gone < kPruneBatch ? Pruned::kAll : Pruned::kSome;
   log_.warn("old audit records could not be deleted; will try again", {{"why", text_of(gone.status())}});
