@@ -367,7 +367,8 @@ TEST_F(AdminTest, AStoreThatStaysLockedIsSaidSoAndNothingHasChanged) {
 }
 
 TEST_F(AdminTest, ASocketInUseIsNotTakenAndAnAbandonedOneIsReplaced) {
-  AdminServer second(gateway.loop,
+  net::Loop loop;  // of its own: the gateway's runs on another thread
+  AdminServer second(loop,
                      {gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book,
                       gateway.gateway, gateway.clock, gateway.store_thread},
                      gateway.log);
