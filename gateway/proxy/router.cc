@@ -62,7 +62,7 @@ Task<Status> Exchange::send() {
   std::vector<const upstream::Place*> tried;
   const Patience patience{.hold = net::Deadline::after(conf_->settings.hold),
                           .queue = net::Deadline::after(conf_->settings.queue_time)};
-  for (;;) {
+  for (std::size_t attempt = 1;; ++attempt) {
     Result<upstream::Lease> lease = co_await acquire(tried, patience);
     if (!lease) co_return lease.error();
     lease_ = std::move(*lease);
@@ -80,12 +80,13 @@ Task<Status> Exchange::send() {
     if (upstream_->state() != http::CallState::kFailed || head.error().kind == ErrorKind::kTimeout) co_return head;
     const bool again = head.error().retry == Retry::kYes;
     upstream_.reset();
-    if (!again || begun_ != Begun::kNothing || tried.size() + 1 >= conf_->settings.attempts) co_return head;
+    if (!again || begun_ != Begun::kNothing || attempt >= conf_->settings.attempts) co_return head;
     worker_.log.debug("another upstream is tried", {{"request_id", call_.request_id},
                                                     {"upstream", place_name_},
                                                     {"why", head.error().what},
                                                     {"os_code", head.error().os_code}});
-    tried.push_back(&*lease_);
+    // A tunnel that leaves or is gone is not its place: another tunnel of the same agent may be there, or come.
+    if (head.error().kind != ErrorKind::kUnavailable) tried.push_back(&*lease_);
     lease_.release();
   }
 }

@@ -224,7 +224,12 @@ void GatewayCall::fail(Error error) noexcept {
 
 void GatewayCall::closed(std::uint32_t code) noexcept {
   GatewayTunnel& tunnel = *tunnel_;
-  if (state_ == http::CallState::kRunning) fail(error_of_reset(code, sent_ ? Retry::kNo : Retry::kYes));
+  if (state_ == http::CallState::kRunning) {
+    Error error = error_of_reset(code, sent_ ? Retry::kNo : Retry::kYes);
+    // Not the agent: a tunnel that leaves takes no call any more, and another one may.
+    if (error.kind == ErrorKind::kRefused && tunnel.leaving()) error.kind = ErrorKind::kUnavailable;
+    fail(error);
+  }
   if (previous_ != nullptr) previous_->next_ = next_;
   if (next_ != nullptr) next_->previous_ = previous_;
   if (tunnel.calls_ == this) tunnel.calls_ = next_;
