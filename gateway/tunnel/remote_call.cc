@@ -18,6 +18,13 @@ RemoteLink::RemoteLink(net::Loop& caller_loop, Agent& agent, const http::Outgoin
   request_ = {method_, path_, headers_, {&body_view_, body_view_.empty() ? 0u : 1u}};
 }
 
+void RemoteLink::drop_body() noexcept {
+  request_.body = {};
+  body_view_ = {};
+  body_.release();
+  holding_.release();
+}
+
 RemoteCall::RemoteCall(net::Loop& loop, Host& carrier, Agent& agent, const http::OutgoingRequest& request,
                        net::Signal& wake, HeldBytes* held) noexcept
     : link_(std::make_shared<RemoteLink>(loop, agent, request, held)),
@@ -101,6 +108,7 @@ Task<void> Host::carry(std::shared_ptr<RemoteLink> link) {
   }
   bool head_told = false;
   while (!link->cancelled) {
+    if (!call->holds_request()) link->drop_body();
     if (link->taken_bytes != 0) call->taken(std::exchange(link->taken_bytes, 0));
     RemoteNews news;
     news.state = call->state();

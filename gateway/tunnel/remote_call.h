@@ -20,7 +20,8 @@ namespace sluice::tunnel {
 
 class RemoteCall;
 
-// What the two sides share. Members belong to one of the two threads, as they say; the request is constant.
+// What the two sides share. Members belong to one of the two threads, as they say; the request is the caller's until it
+// is carried, and then the carrier's.
 // Lifetime: shared, because neither side knows when the other is done.
 class RemoteLink final {
  public:
@@ -38,6 +39,7 @@ class RemoteLink final {
   RemoteCall* call = nullptr;  // null: given up
 
   // The carrier's thread.
+  void drop_body() noexcept;  // it was sent
   net::Signal* carrier_wake = nullptr;
   std::size_t taken_bytes = 0;
   bool cancelled = false;

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 
@@ -49,10 +50,11 @@ def test_contract_01_each_event_arrives_before_the_next_is_sent(gateway, key, fa
     assert got[-1] == "[DONE]"
 
 
-@pytest.mark.parametrize("via", ["direct", "agent"])
-def test_a_stream_no_longer_holds_the_body_of_its_request(make_gateway, fake, mark, via):
+@pytest.mark.parametrize("via, tunnels", [("direct", 8), ("agent", 8), ("agent", 1)])
+def test_a_stream_no_longer_holds_the_body_of_its_request(make_gateway, fake, mark, via, tunnels):
     port, go_on = free_port(), threading.Event()
-    gateway = make_gateway(f'[admin]\nmetrics = "127.0.0.1:{port}"\n', via=via)
+    conf = f'[admin]\nmetrics = "127.0.0.1:{port}"\n[tunnel]\ntunnels_per_agent = {tunnels}\n'
+    gateway = make_gateway(conf, via=via, workers=2)
 
     def handle(connection):
         connection.head()
@@ -60,19 +62,31 @@ def test_a_stream_no_longer_holds_the_body_of_its_request(make_gateway, fake, ma
         go_on.wait(30 * SLOW)
         finish(connection)
 
-    def held():
+    def metric(name):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            return int(re.search(r"^sluice_buffered_bytes (\d+)$", answer.read().decode(), re.M).group(1))
+            return int(re.search(rf"^{name} (\d+)$", answer.read().decode(), re.M).group(1))
 
     fake.on(mark, handle)
-    with Client(gateway, gateway.ready_key) as client:
-        client.start_chat(mark + "x" * 100_000)
-        assert client.read_head()[0] == 200
-        chunks = client.chunks()
-        next(chunks)
-        until(lambda: held() == 0, what=lambda: f"{held()} bytes of bodies are held")
+    with ExitStack() as opened:
+        streams = []
+        # One tunnel belongs to one of two workers: of so many clients, one meets the other worker.
+        while len(streams) < 40:
+            client = opened.enter_context(Client(gateway, gateway.ready_key))
+            client.start_chat(mark + "x" * 100_000)
+            assert client.read_head()[0] == 200
+            streams.append(client.chunks())
+            next(streams[-1])
+            if tunnels > 1 or metric("sluice_worker_crossings_total") > 0:
+                break
+        else:
+            raise AssertionError("no call went through another worker's tunnel")
+        until(
+            lambda: metric("sluice_buffered_bytes") == 0,
+            what=lambda: f"{metric('sluice_buffered_bytes')} bytes of bodies are held",
+        )
         go_on.set()
-        assert b"[DONE]" in b"".join(data for _, data in chunks)
+        for chunks in streams:
+            assert b"[DONE]" in b"".join(data for _, data in chunks)
 
 
 @pytest.mark.parametrize("via", ["direct", "agent"])
