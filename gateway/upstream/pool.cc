@@ -45,21 +45,25 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
   const KnownModel* known = find(wanted);
   if (known == nullptr) return Supply::kUnknown;
   Supply supply = Supply::kUnreachable;
+  bool taker_elsewhere = false;  // away, or tried
   const std::shared_ptr<Place>* best = nullptr;
   const std::size_t size = count(*known);
   const std::size_t start = size == 0 ? 0 : ++turn_ % size;
   for (std::size_t i = 0; i < size; ++i) {
     const std::shared_ptr<Place>* at = place(*known, (start + i) % size);
-    if (at == nullptr || !(*at)->serves(wanted.tenant_id) || !(*at)->reachable() ||
-        std::ranges::find(tried, at->get()) != tried.end())
-      continue;
+    if (at == nullptr || !(*at)->serves(wanted.tenant_id)) continue;
     if (!(*at)->takes(wanted.endpoint)) {
-      if (supply == Supply::kUnreachable) supply = Supply::kNotTaken;
+      if (supply == Supply::kUnreachable && (*at)->reachable()) supply = Supply::kNotTaken;
+      continue;
+    }
+    if (!(*at)->reachable() || std::ranges::find(tried, at->get()) != tried.end()) {
+      taker_elsewhere = true;
       continue;
     }
     supply = Supply::kFull;
     if ((*at)->free_slots() > 0 && (best == nullptr || (*at)->free_slots() > (*best)->free_slots())) best = at;
   }
+  if (supply == Supply::kNotTaken && taker_elsewhere) return Supply::kUnreachable;
   if (best == nullptr || !(*best)->take_slot()) return supply;
   lease = Lease(*this, *best);
   return Supply::kTaken;
@@ -92,7 +96,8 @@ bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
   if (known == nullptr) return false;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
-    if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id)) continue;
+    if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id) || !(*at)->takes(wanted.endpoint))
+      continue;
     if ((*at)->free_slots() > 0) return true;  // of this model: another one's slot helps nobody who waits for it
   }
   return false;

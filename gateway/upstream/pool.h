@@ -47,9 +47,9 @@ class Lease final {
 };
 
 enum class Supply : std::uint8_t {
-  kTaken,        // `lease` holds a slot
-  kFull,         // reachable, but every slot is taken
-  kNotTaken,     // reachable, but nothing that serves it takes calls of this endpoint
+  kTaken,     // `lease` holds a slot
+  kFull,      // reachable, but every slot is taken
+  kNotTaken,  // reachable, but nothing that serves it takes calls of this endpoint, also nothing that is away or tried
   kUnreachable,  // the model is known, but nothing serves it now
   kUnknown,      // no such model
 };

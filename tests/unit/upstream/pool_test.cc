@@ -98,9 +98,20 @@ TEST_F(PoolTest, APlaceThatDoesNotTakeTheEndpointIsNotChosen) {
   ASSERT_EQ(pool.take(wanted, {}, first), Supply::kTaken);
   EXPECT_EQ(first->name(), "small");
   EXPECT_EQ(pool.take(wanted, {}, second), Supply::kFull);
-  small->up = false;
+  small->takes_not = 1;
   EXPECT_EQ(pool.take(wanted, {}, second), Supply::kNotTaken);
   EXPECT_EQ(take("m", second), Supply::kTaken);
+}
+
+TEST_F(PoolTest, ATakerOfTheEndpointThatIsAwayOrWasTriedIsNotForgotten) {
+  know({{"m", {small, large}}});
+  large->takes_not = 1;
+  const Wanted wanted{.model = "m", .endpoint = 1};
+  const Place* tried[] = {small.get()};
+  Lease lease;
+  EXPECT_EQ(pool.take(wanted, tried, lease), Supply::kUnreachable);
+  small->up = false;
+  EXPECT_EQ(pool.take(wanted, {}, lease), Supply::kUnreachable);
 }
 
 TEST_F(PoolTest, LeavesOutWhatWasTried) {
@@ -167,6 +178,28 @@ TEST_F(PoolTest, APlaceThatIsBoundToATenantTakesNoCallOfAnother) {
   // Whoever cannot use a freed slot does not take the word from whoever can.
   net::Signal a(loop), b(loop);
   Pool::Waiter cannot(pool, {"m", 8}, a), can(pool, {"m", 7}, b);
+  int cannot_woken = 0, can_woken = 0;
+  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
+  tasks.spawn(wait_once(a, cannot_woken));
+  tasks.spawn(wait_once(b, can_woken));
+  loop.io().poll();
+  lease.release();
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(cannot_woken, 0);
+  EXPECT_EQ(can_woken, 1);
+  a.notify();
+  loop.io().restart();
+  loop.io().poll();
+}
+
+TEST_F(PoolTest, AFreedSlotDoesNotWakeWhoWaitsForAnEndpointThatItsPlaceDoesNotTake) {
+  know({{"m", {small}}});
+  small->takes_not = 1;
+  Lease lease;
+  ASSERT_EQ(take("m", lease), Supply::kTaken);
+  net::Signal a(loop), b(loop);
+  Pool::Waiter cannot(pool, {.model = "m", .endpoint = 1}, a), can(pool, {.model = "m", .endpoint = 2}, b);
   int cannot_woken = 0, can_woken = 0;
   net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
   tasks.spawn(wait_once(a, cannot_woken));
