@@ -63,8 +63,9 @@ void add_audit_verify(CLI::App& audit, int& exit_code) {
       "what "
       "`sluice status` counts under audit are calls that have ended since the start.");
   verify->callback([&exit_code, json, conf = add_conf_option(*verify)] {
-    exit_code = sluice::server::verify_audit(
-        *conf, *json ? sluice::server::VerifyOutput::kJson : sluice::server::VerifyOutput::kText);
+    exit_code =
+        sluice::server::verify_audit(*conf, sluice::plugins::known(),
+                                     *json ? sluice::server::VerifyOutput::kJson : sluice::server::VerifyOutput::kText);
   });
 }
 
@@ -73,7 +74,7 @@ void add_restore(CLI::App& app, int& exit_code) {
   const auto file = std::make_shared<std::string>();  // shared: the callback outlives this function
   restore->add_option("file", *file, "what `sluice backup` has written")->required();
   restore->callback([&exit_code, file, conf = add_conf_option(*restore)] {
-    exit_code = sluice::server::restore_command(*file, *conf);
+    exit_code = sluice::server::restore_command(*file, *conf, sluice::plugins::known());
   });
 }
 

@@ -232,8 +232,10 @@ absl::Status Restore::give_to_owner(const std::string& path) const {
 
 }  // namespace
 
-int restore_command(const std::string& file, const std::string& conf_path) {
-  const config::LoadResult loaded = config::load_file(conf_path, {.files = config::Files::kTrust});
+int restore_command(const std::string& file, const std::string& conf_path,
+                    std::span<const config::KnownPolicy> known_policies) {
+  const config::LoadResult loaded =
+      config::load_file(conf_path, {.files = config::Files::kTrust, .known_policies = known_policies});
   for (const config::Diagnostic& diagnostic : loaded.diagnostics)
     std::fprintf(stderr, "%s\n", diagnostic.to_string().c_str());
   if (!loaded.good()) return 1;

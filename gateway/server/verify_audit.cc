@@ -37,8 +37,10 @@ void show(const journal::Verified& verified, VerifyOutput output) {
 
 }  // namespace
 
-int verify_audit(const std::string& conf_path, VerifyOutput output) {
-  const config::LoadResult loaded = config::load_file(conf_path, {.files = config::Files::kTrust});
+int verify_audit(const std::string& conf_path, std::span<const config::KnownPolicy> known_policies,
+                 VerifyOutput output) {
+  const config::LoadResult loaded =
+      config::load_file(conf_path, {.files = config::Files::kTrust, .known_policies = known_policies});
   if (!loaded.good()) {
     std::fprintf(stderr, "%s", loaded.report().c_str());
     return 1;
