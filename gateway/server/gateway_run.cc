@@ -82,6 +82,7 @@ Task<void> Gateway::stop() {
   workers_.post_all([](WorkerThread& worker) { worker.close_all(); });
   workers_.stop();
   if (backup_) backup_->cancel();
+  store_thread_.end();
   co_await admin_->stop();
   log_.info("stopped");
   control_tasks_.when_idle([this] { control_.io().stop(); });

@@ -13,6 +13,8 @@
 namespace sluice::store {
 namespace {
 
+constexpr int kStepsBetweenLooks = 1'000;  // of SQLite's machine, some microseconds
+
 // A folder in the file's place is a mistake in the conf; whatever else keeps a file from being opened may pass.
 absl::Status cannot_open(const std::string& path, int reason) {
   const std::string text = "cannot open the store " + path + ": " + std::strerror(reason);
@@ -54,6 +56,12 @@ absl::StatusOr<Database> Database::open(const std::string& path, std::chrono::mi
   return database;
 }
 
+// Not sqlite3_interrupt(), which forgets itself where no statement runs at that moment.
+void Database::end_when(const std::atomic<bool>& ended) noexcept {
+  const auto asked = [](void* flag) { return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0; };
+  sqlite3_progress_handler(handle_.get(), kStepsBetweenLooks, asked, const_cast<std::atomic<bool>*>(&ended));  // NOLINT
+}
+
 absl::Status Database::exec(const char* sql) {
   if (handle_ == nullptr) return error(SQLITE_CANTOPEN);
   const int code = sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr);
@@ -77,6 +85,8 @@ absl::Status Database::error(int code) const {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return absl::DataLossError(text + "; move the file away or restore a backup");
+    case SQLITE_INTERRUPT:
+      return absl::CancelledError(text);
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:

@@ -9,6 +9,7 @@
 #include <absl/status/statusor.h>
 #include <sqlite3.h>
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -37,6 +38,9 @@ class Database final {
   void set_busy_time(std::chrono::milliseconds time) noexcept {
     sqlite3_busy_timeout(handle_.get(), static_cast<int>(time.count()));
   }
+
+  // Every statement ends with kCancelled once `ended` is set, by whichever thread. Lifetime: it outlives the database.
+  void end_when(const std::atomic<bool>& ended) noexcept;
 
   [[nodiscard]] sqlite3* handle() const noexcept { return handle_.get(); }
   absl::Status exec(const char* sql);

@@ -2,6 +2,8 @@
 // sqlite_audit.cc.
 #pragma once
 
+#include <atomic>
+
 #include "store/sqlite.h"
 #include "store/sqlite_store.h"
 
@@ -14,6 +16,7 @@ class SqliteStore final : public Store {
 
   absl::Status connect() override;
   absl::Status may_change() override;
+  void end_reads() noexcept override { reads_ended_.store(true, std::memory_order_relaxed); }
   absl::StatusOr<std::string> id() override;
 
   absl::StatusOr<std::uint64_t> add_tenant(const TenantRecord& tenant) override;
@@ -67,6 +70,7 @@ class SqliteStore final : public Store {
   const std::string path_;
   const Durability durability_;
   const Database::Access access_;
+  std::atomic<bool> reads_ended_{false};
   Database database_;
 };
 

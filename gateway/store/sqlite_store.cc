@@ -18,6 +18,7 @@ absl::Status SqliteStore::connect() {
   if (!database.ok()) return database.status();
   if (access_ == Database::Access::kRead) {
     database->set_busy_time(kBusyTime);
+    database->end_when(reads_ended_);
     database_ = *std::move(database);
     return absl::OkStatus();
   }

@@ -33,6 +33,9 @@ class Store : public journal::UsageStore {
   // Whether a change could be made now: kUnavailable: another program holds the store locked, or connect() is to come.
   // Does not wait, as a change would.
   virtual absl::Status may_change() = 0;
+  // Ends what is read now, and whatever is read from now on, with kCancelled. Of make_sqlite_reader()'s alone; any
+  // thread.
+  virtual void end_reads() noexcept = 0;
   // The store's own id, made with it: a restored store has that of the one which the backup was made of.
   virtual absl::StatusOr<std::string> id() = 0;
 

@@ -581,5 +581,16 @@ TEST_F(SqliteStoreTest, AFaultInTheMiddleLeavesNothingHalfDone) {
   EXPECT_FALSE(store->add(std::vector{record_of(1, kNow, "acme", "qwen")}).ok());
 }
 
+TEST_F(SqliteStoreTest, AReaderThatIsToEndGivesNoMorePages) {
+  std::vector<journal::AuditRecord> batch;
+  for (std::uint64_t i = 1; i <= 500; ++i) batch.push_back(record_of(i, kNow, "acme", "qwen"));
+  ASSERT_TRUE(store->add(batch).ok());
+  const auto reader = make_sqlite_reader(path);
+  ASSERT_TRUE(reader->connect().ok());
+  EXPECT_EQ(reader->audit({}, {}, 1'000)->records.size(), 500u);
+  reader->end_reads();
+  EXPECT_TRUE(absl::IsCancelled(reader->audit({}, {}, 1'000).status()));
+}
+
 }  // namespace
 }  // namespace sluice::store
