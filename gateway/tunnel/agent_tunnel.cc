@@ -266,17 +266,29 @@ void IncomingCall::push() noexcept {
   if (!std::exchange(wrote_, true)) tunnel_->flush_soon();
 }
 
-// Without a deadline: the gateway ends the stream of a call that takes too long.
 Task<Status> IncomingCall::flush() {
   if (tunnel_ != nullptr && !out_.empty()) push();
-  if (tunnel_ != nullptr && room() == 0) {
-    net::Signal room_back(tunnel_->loop());
-    room_back_ = &room_back;
-    while (tunnel_ != nullptr && room() == 0) (void)co_await room_back.wait();
-    room_back_ = nullptr;
-  }
+  if (tunnel_ != nullptr && room() == 0) co_await await_room();
   if (tunnel_ == nullptr) co_return client_error(ErrorKind::kClosed, "the gateway gave the call up");
   co_return ok();
+}
+
+Task<void> IncomingCall::await_room() {
+  net::Signal room_back(tunnel_->loop());
+  room_back_ = &room_back;
+  const std::chrono::milliseconds gap = tunnel_->limits_.answer_gap;
+  std::size_t left_bytes = out_.size();
+  for (net::Deadline until = net::Deadline::after(gap); tunnel_ != nullptr && room() == 0;) {
+    (void)co_await room_back.wait(until);
+    if (!until.passed()) continue;
+    if (out_.size() == left_bytes) {
+      reset(Reset::kBackendLost);
+      break;
+    }
+    left_bytes = out_.size();  // some of it has left
+    until = net::Deadline::after(gap);
+  }
+  room_back_ = nullptr;
 }
 
 Task<Status> IncomingCall::finish() {

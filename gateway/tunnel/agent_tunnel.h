@@ -58,7 +58,7 @@ class IncomingCall final : public http::Incoming {
   [[nodiscard]] std::size_t room() const noexcept {
     return out_.size() < kPendingBytes ? kPendingBytes - out_.size() : 0;
   }
-  // Returns once there is room() again.
+  // Returns once there is room() again. A gateway that takes nothing for BodyLimits::answer_gap has given the call up.
   Task<Status> flush() override;
   Task<Status> finish() override;
   static void finish(IncomingPtr call) noexcept;
@@ -92,6 +92,7 @@ class IncomingCall final : public http::Incoming {
   void resume() noexcept;
   void push() noexcept;
   void mark_ended() noexcept;
+  Task<void> await_room();
 
   AgentTunnel* tunnel_;  // null: the stream is over
   std::int32_t stream_id_;
@@ -129,6 +130,9 @@ class CallHandler {
 struct BodyLimits {
   std::size_t body_bytes = 64 * 1024 * 1024;    // of one request
   std::size_t total_bytes = 512 * 1024 * 1024;  // of all requests that are received or being answered
+  // Nothing of an answer is taken for so long: as long as a gateway may let a call take, since the gateway bounds its
+  // calls itself, and ends the stream of one that took too long.
+  std::chrono::milliseconds answer_gap{86'400'000};
 };
 
 // Thread:   owning worker only; `buffered` is shared by all tunnels of the agent.

@@ -113,6 +113,35 @@ Task<void> answer_slowly(http::Incoming& call, std::size_t size_bytes, Buffer& b
   if (done) done = co_await call.finish();
 }
 
+TEST_F(Tunnel, AGatewayThatTakesNothingOfAnAnswerForTooLongHasGivenTheCallUp) {
+  GatewayTunnel idle(loop, options);
+  const BodyLimits brief{.answer_gap = std::chrono::milliseconds(20)};
+  AgentTunnel impatient(loop, options, brief, buffered, inbox);
+  const auto pass = [&] {
+    while (carry(idle, impatient) || carry(impatient, idle)) {
+    }
+  };
+  const auto call = idle.start({"POST", "/v1/chat/completions", headers, {}}, wake);
+  pass();
+  auto incoming = inbox.next();
+  ASSERT_TRUE(incoming);
+  net::TaskGroup tasks(loop, [](const char*) {});
+  Buffer body;
+  const Status not_over = client_error(ErrorKind::kWouldBlock, "not over");
+  Status done = not_over;
+  tasks.spawn(answer_slowly(*incoming, 1 << 20, body, done));
+  const auto limit = Mono::now() + std::chrono::seconds(20);
+  while (tasks.running() != 0 && Mono::now() < limit) {
+    pass();
+    loop.io().restart();
+    loop.io().run_one_for(std::chrono::milliseconds(5));
+  }
+  ASSERT_EQ(tasks.running(), 0u);
+  EXPECT_EQ(done.error().kind, ErrorKind::kClosed);
+  EXPECT_TRUE(incoming->gone());
+  EXPECT_GT(call->body().size(), 0u) << "what the window allowed has left";
+}
+
 TEST_F(Tunnel, ACallIsAnsweredThroughTheInterfaceOfEveryCarrier) {
   constexpr std::size_t kSize = 1 << 20;
   const std::array<std::string_view, 1> asked{"hello"};
