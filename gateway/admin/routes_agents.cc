@@ -1,4 +1,6 @@
 // The admin API of agents: who may pair, who is there, who may no longer come.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "admin/fields.h"
@@ -8,7 +10,6 @@
 namespace sluice::admin {
 
 absl::StatusOr<identity::Binding> Routes::read_binding(const Request& request) {
-  constexpr std::size_t kLongestName = 256;  // as an agent may say it
   Fields fields(request.body);
   identity::Binding binding{.which = identity::BoundModels::kListed, .models = fields.texts("models"), .tenants = {}};
   const bool any = fields.flag("any_model");
@@ -19,8 +20,9 @@ absl::StatusOr<identity::Binding> Routes::read_binding(const Request& request) {
         "say what the agent may serve: --model M, once for each model, or --any-model for whatever it offers");
   if (any) binding.which = identity::BoundModels::kAny;
   for (const std::string& model : binding.models) {
-    if (model.empty() || model.size() > kLongestName)
-      return absl::InvalidArgumentError("a model's name has 1 to 256 bytes");
+    if (model.empty() || model.size() > identity::kModelNameBytes)
+      return absl::InvalidArgumentError(
+          fmt::format("a model's name has 1 to {} bytes; this one has {}", identity::kModelNameBytes, model.size()));
   }
   std::ranges::sort(binding.models);
   for (const std::string& name : tenants) {

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sluice::identity {
+
+// The longest name of a model that an agent may be bound to, or offer. A longer one is left out wherever it comes from,
+// never cut: what is left of it would name another model.
+inline constexpr std::size_t kModelNameBytes = 256;
 
 enum class BoundModels : std::uint8_t {
   kAsBefore,  // paired before there were bindings: the models that it served last

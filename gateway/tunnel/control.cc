@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/json.h"
+#include "identity/binding.h"
 #include "wire/json_text.h"
 
 namespace sluice::tunnel {
@@ -69,8 +70,13 @@ json::value encode_gpu(const GpuHealth& gpu) {
           {"memory_total", gpu.memory_total_bytes}};
 }
 
+// Empty: it has none, or one that is too long.
+std::string_view model_name(std::string_view name) {
+  return name.size() <= identity::kModelNameBytes ? name : std::string_view();
+}
+
 ModelHealth decode_model(const json::object& object) {
-  return {name_of(object, "name"),
+  return {std::string(model_name(text_of(object, "name"))),
           text_of(object, "state") == "ready" ? ModelState::kReady : ModelState::kUnavailable,
           std::min(small_number_of(object, "slots"), kMostSlots),
           small_number_of(object, "busy"),
@@ -188,7 +194,9 @@ std::optional<Hello> decode_hello(std::string_view text) {
   if (const json::array* models = array_of(*object, "may_serve")) {
     auto& names = hello.may_serve.emplace();
     for (const json::value& model : *models) {
-      if (model.is_string()) names.emplace_back(model.get_string().subview(0, kLongestName));
+      if (!model.is_string()) continue;
+      const std::string_view name = model_name(model.get_string());
+      if (!name.empty()) names.emplace_back(name);
     }
   }
   return hello;

@@ -6,6 +6,8 @@
 #include <optional>
 #include <unordered_set>
 
+#include "identity/binding.h"
+
 namespace sluice::upstream {
 namespace {
 
@@ -13,7 +15,6 @@ using Array = simdjson::dom::array;
 using Element = simdjson::dom::element;
 
 constexpr std::size_t kMostModels = 10'000;
-constexpr std::size_t kNameBytes = 256;
 
 // The array that holds the entries. Nothing: null stands where one should.
 Result<std::optional<Array>> entries_of(const Element& document) {
@@ -33,7 +34,7 @@ Result<std::optional<Array>> entries_of(const Element& document) {
 
 bool is_usable(std::string_view name) noexcept {
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  return !name.empty() && name.size() <= kNameBytes && std::ranges::none_of(name, control);
+  return !name.empty() && name.size() <= identity::kModelNameBytes && std::ranges::none_of(name, control);
 }
 
 // The name that an entry has under `member`; null: its own text. Empty: it has none.

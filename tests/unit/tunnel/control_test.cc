@@ -70,6 +70,18 @@ TEST(Control, AnyNameOfAModelPassesAsAHeader) {
   EXPECT_EQ(percent_decode(encode_name(odd)), odd);
 }
 
+TEST(Control, ANameOfAModelThatIsTooLongIsLeftOutAndNotCutToAnother) {
+  const std::string longest(256, 'm');
+  Hello hello;
+  hello.may_serve = {longest, longest + "x", "b"};
+  EXPECT_EQ(decode_hello(encode(hello))->may_serve, (std::vector<std::string>{longest, "b"}));
+  Health health;
+  health.models = {{longest + "x"}, {longest}};
+  const auto read = decode_health(encode(health));
+  ASSERT_EQ(read->models.size(), 1u);
+  EXPECT_EQ(read->models[0].name, longest);
+}
+
 TEST(Control, CertificatesAndScopesSurviveTheWire) {
   EXPECT_EQ(decode_csr(encode_csr("-----BEGIN\n")), "-----BEGIN\n");
   EXPECT_EQ(decode_certificate(encode_certificate("x\ny")), "x\ny");
