@@ -61,6 +61,7 @@ Read read_slot(const char* bytes, std::uint64_t salt, std::uint64_t index, SlotB
     into.settle.reasoning = settle.reasoning.value();
     into.settle.cost_micros = settle.cost_micros;
     into.settle.upstream_cost_micros = kCostUnknown;
+    into.settle.ttft_us = AuditRecord().ttft.count();  // until read_numbers(): 0 would be a time
     into.settle.settled_in = settle.settled_in;
   }
   return Read::kRecord;

@@ -132,5 +132,16 @@ TEST_F(Format1, ATornSlotIsCutInItsOwnSize) {
   EXPECT_EQ(stored(kKilled, 512).status, 404) << "what stands beside it is whole";
 }
 
+TEST_F(Format1, OfAnEndWhoseTextIsLostTheTimesAreNotKnown) {
+  const std::string path = Journal::segment_path(dir, 2);
+  const std::uint64_t text_begin = (*Segment::open(path))->header().text_begin;
+  fs::resize_file(path, text_begin);
+  fs::resize_file(path, text_begin + 4096);
+  open(99);
+  deliver();
+  EXPECT_EQ(stored(kKilled, 256).usage.prompt_tokens, 100u) << "numbers that stand in the slot";
+  EXPECT_EQ(stored(kKilled, 256).ttft.count(), -1) << "0 would be a time";
+}
+
 }  // namespace
 }  // namespace sluice::journal
