@@ -43,10 +43,10 @@ Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, c
       pool_(loop, tasks, pool_options(access_, options)),
       wake_(loop),
       asked_(loop) {
-  const auto* const cap = std::ranges::find(tunnel::kCapMemberNames, options.cap_member);
-  const bool known = cap != std::end(tunnel::kCapMemberNames);
+  const auto* const cap = std::ranges::find(kCapMemberNames, options.cap_member);
+  const bool known = cap != std::end(kCapMemberNames);
   reporter_.set_hello(options.usage_in_stream,
-                      known ? static_cast<CapMember>(cap - tunnel::kCapMemberNames) : CapMember::kAuto);
+                      known ? static_cast<CapMember>(cap - kCapMemberNames) : CapMember::kAuto);
 }
 
 Task<void> Backend::watch() {

@@ -44,8 +44,7 @@ void add_run(CLI::App& agent, std::span<const dialect::Endpoint> endpoints, int&
       ->add_option("--cap-member", options->cap_member,
                    "as what an output cap that the gateway adds is sent to the model server: auto, max_tokens or "
                    "max_completion_tokens")
-      ->check(CLI::IsMember(
-          std::vector<std::string>(std::begin(tunnel::kCapMemberNames), std::end(tunnel::kCapMemberNames))))
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kCapMemberNames), std::end(kCapMemberNames))))
       ->capture_default_str();
   command->add_flag("!--no-usage-in-stream", options->usage_in_stream,
                     "the model server refuses stream_options: do not ask it for usage in streams");

@@ -23,7 +23,7 @@ struct RunOptions {
   std::string backend_key;          // "file:PATH" or "env:NAME": sent to it as Bearer; empty: none
   std::string backend_ca;           // PEM file that its certificate is checked against; empty: the system's
   bool usage_in_stream = true;      // a gateway may ask the model server for usage in streams
-  std::string cap_member = "auto";  // as what a gateway sends the cap of a chat: tunnel::kCapMemberNames
+  std::string cap_member = "auto";  // as what a gateway sends the cap of a chat: kCapMemberNames
   std::vector<std::string> allow;   // calls that are forwarded beside those of the table: "POST /v1/…"
   std::uint32_t slots = 0;          // calls that it takes at once, per model; 0: it is asked
   std::uint32_t most_tunnels = 8;   // to one gateway

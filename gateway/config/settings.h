@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/cap_member.h"
 #include "base/limits.h"
 #include "config/policy_table.h"
 
@@ -208,8 +209,6 @@ struct Policies {
   std::vector<std::string> stored_prompts;  // "TENANT:PROMPT_ID", "*" for every tenant
   bool operator==(const Policies&) const = default;
 };
-
-enum class CapMember : std::uint8_t { kAuto, kMaxTokens, kMaxCompletionTokens };
 
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {

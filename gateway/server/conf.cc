@@ -59,18 +59,6 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   return front;
 }
 
-static sluice::CapMember cap_member_of(config::CapMember member) noexcept {
-  switch (member) {
-    case config::CapMember::kMaxTokens:
-      return CapMember::kMaxTokens;
-    case config::CapMember::kMaxCompletionTokens:
-      return CapMember::kMaxCompletionTokens;
-    case config::CapMember::kAuto:
-      break;
-  }
-  return CapMember::kAuto;
-}
-
 absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream) {
   const auto url = http::parse_base_url(upstream.url);
   if (!url)
@@ -93,7 +81,7 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
   if (upstream.api_key.given()) settings.authorization = "Bearer " + std::string(upstream.api_key.value);
   settings.models = upstream.models;
   settings.usage_in_stream = upstream.usage_in_stream;
-  settings.cap_member = cap_member_of(upstream.cap_member);
+  settings.cap_member = upstream.cap_member;
   settings.head_time = upstream.head_time;
   settings.health_interval = upstream.health_interval;
   return settings;

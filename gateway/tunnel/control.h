@@ -43,9 +43,6 @@ struct Hello {
   std::optional<std::vector<std::string>> may_serve{};
 };
 
-// The values of cap_member: in conf files, on the agent's command line and here.
-inline constexpr std::string_view kCapMemberNames[] = {"auto", "max_tokens", "max_completion_tokens"};
-
 struct HelloAnswer {
   std::string version;
   std::string boot;  // of the agent's start: health lines of another start count anew
