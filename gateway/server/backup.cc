@@ -31,8 +31,8 @@ absl::StatusOr<store::BackupParts> backup_parts(const config::Settings& settings
                            {part::kRevocationLog, revocations.mark().log_id},
                            {part::kRevocationBytes, std::to_string(revocations.mark().bytes)}};
   const std::string& state = settings.server.state_dir;
-  if (absl::Status read = add_file(parts, part::kCaKey, state + "/ca-key.pem"); !read.ok()) return read;
-  if (absl::Status read = add_file(parts, part::kCaCertificate, state + "/ca-certificate.pem"); !read.ok()) return read;
+  for (const char* name : {part::kCaKey, part::kCaCertificate, part::kScopeKey})
+    if (absl::Status read = add_file(parts, name, state + "/" + name); !read.ok()) return read;
   if (journal::Journal* journal = accounting.journal()) {
     const std::string key = journal::Journal::key_path(settings.journal_dir());
     if (absl::Status read = add_file(parts, part::kSealKey, key); !read.ok()) return read;

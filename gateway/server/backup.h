@@ -23,6 +23,7 @@ namespace sluice::server {
 namespace part {
 inline constexpr const char* kCaKey = "ca-key.pem";
 inline constexpr const char* kCaCertificate = "ca-certificate.pem";
+inline constexpr const char* kScopeKey = "scope.key";              // absent: written before it was in backups
 inline constexpr const char* kSealKey = "seal.key";                // absent: the journal was off
 inline constexpr const char* kJournalSegment = "journal.segment";  // the store has everything before this one
 inline constexpr const char* kJournalRecords = "journal.records";  // and so many records of it

@@ -45,7 +45,7 @@ class Restore final {
   // The store is replaced last and in one step: until then the old one is whole in its place.
   absl::Status run() {
     for (const auto step : {&Restore::read, &Restore::make_room, &Restore::look_for_log, &Restore::restore_journal,
-                            &Restore::make_store, &Restore::restore_ca, &Restore::replace_store}) {
+                            &Restore::make_store, &Restore::restore_keys, &Restore::replace_store}) {
       if (absl::Status done = (this->*step)(); !done.ok()) return done;
     }
     return absl::OkStatus();
@@ -70,7 +70,7 @@ class Restore final {
   absl::Status look_for_log();
   absl::Status restore_journal();
   absl::Status make_store();
-  absl::Status restore_ca();
+  absl::Status restore_keys();
   absl::Status replace_store();
 
   absl::StatusOr<std::uint64_t> number(const char* name) const;
@@ -165,8 +165,9 @@ absl::Status Restore::make_store() {
   return give_to_owner(fresh_store());
 }
 
-absl::Status Restore::restore_ca() {
-  for (const char* name : {part::kCaKey, part::kCaCertificate}) {
+absl::Status Restore::restore_keys() {
+  for (const char* name : {part::kCaKey, part::kCaCertificate, part::kScopeKey}) {
+    if (!parts_.contains(name)) continue;  // of an older backup: the next start makes one if there is none
     const std::string path = state_ + "/" + name;
     std::string now;
     if (read_whole_file(path, 64u << 10, now) == 0) {

@@ -151,6 +151,38 @@ def test_a_restore_brings_no_secret_back_that_a_rotation_ended_and_nobody_who_wa
     assert refusal(gateway, fresh)[0] == 401, "the backup does not know it"
 
 
+def test_names_that_callers_choose_leave_as_before_when_the_state_folder_was_lost(make_gateway, fake, mark):
+    gateway = make_gateway(via="direct")
+    key = gateway.key()
+
+    def leaves_as():
+        with Client(gateway, key) as client:
+            assert client.chat(mark, prompt_cache_key="warm")[0] == 200
+        return fake.seen(mark)[-1].json["prompt_cache_key"]
+
+    before = leaves_as()
+    file = backup(gateway)
+    gateway.stop()
+    shutil.rmtree(gateway.state)
+    restore(gateway, file)
+    assert stat.S_IMODE((gateway.state / "scope.key").stat().st_mode) == 0o600
+    gateway.start()
+    gateway.cli("resume")
+    gateway.wait_models(key, "fake-model")
+    assert leaves_as() == before != "warm"
+
+    # One that was written before the key was in backups: what is in the state folder stays.
+    with contextlib.closing(sqlite3.connect(file)) as older:
+        older.execute("DELETE FROM backup_parts WHERE name = 'scope.key'")
+        older.commit()
+    gateway.stop()
+    restore(gateway, file)
+    gateway.start()
+    gateway.cli("resume")
+    gateway.wait_models(key, "fake-model")
+    assert leaves_as() == before
+
+
 def test_a_log_that_cannot_tell_everything_counts_as_none(make_gateway):
     gateway = make_gateway(via=None)
     key = gateway.key()
