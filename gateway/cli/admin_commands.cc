@@ -56,7 +56,10 @@ class Commands final {
         ->type_name("FILE");
     if (output == Output::kAnswer) made->add_flag("--json", options->json, "print JSON");
     options->timeout_s = timeout_s;
-    made->add_option("--timeout", options->timeout_s, "how many seconds the gateway may take before this gives up")
+    made->add_option("--timeout", options->timeout_s,
+                     output == Output::kAnswer
+                         ? "how many seconds the gateway may take for its answer before this gives up"
+                         : "how many seconds the gateway may be silent before this gives up; all of it may take longer")
         ->check(CLI::Range(1, 86'400))
         ->capture_default_str();
     made->footer(socket_help());

@@ -20,11 +20,12 @@ struct ClientAnswer {
 };
 
 // Errors say what to do: kUnavailable: no gateway answers there; kPermissionDenied: another user's; kDataLoss: the
-// answer broke off; kDeadlineExceeded: it was silent for `patience`. A body goes to `sink` part by part if one is given and the status is 200.
+// answer broke off; kDeadlineExceeded: it took longer than `time`. A body goes to `sink` part by part if one is given and the status is 200; then
+// `time` bounds each silence, since such an answer is as long as it is.
 using Sink = std::function<void(std::string_view)>;
 [[nodiscard]] absl::StatusOr<ClientAnswer> call_admin(const FoundSocket& socket, std::string_view method,
                                                       std::string_view target, const json::object* body,
-                                                      std::chrono::seconds patience, const Sink& sink = {});
+                                                      std::chrono::seconds time, const Sink& sink = {});
 
 // Escapes what may not stand in a path segment or a query value.
 [[nodiscard]] std::string url_encode(std::string_view text);

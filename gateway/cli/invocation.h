@@ -19,7 +19,7 @@ namespace sluice::cli {
 struct Options {
   Whereabouts where;
   bool json = false;
-  std::uint32_t timeout_s = 30;  // longest silence of the gateway
+  std::uint32_t timeout_s = 30;  // that the gateway may take for its answer; of one that streams, for each part
   std::string name, tenant, user, key, model_one, expires, budget, format, from, to;
   std::vector<std::string> models, budgets;
   std::string rpm, tpm, concurrency, grace;

@@ -192,9 +192,33 @@ def test_a_gateway_that_hangs_is_given_up(tmp_path, command):
         hangs.listen(1)
         ran = sluice(*command.split(), *needed(command), "--socket", path, "--timeout", "1")
     assert ran.returncode == 1 and len(ran.stderr.splitlines()) == 1
-    assert "says nothing for 1 s" in ran.stderr and "--timeout" in ran.stderr
+    streams = "--json" not in help_of(command)
+    assert ("says nothing for 1 s" if streams else "did not answer within 1 s") in ran.stderr and "--timeout" in ran.stderr
+    assert ("all of it may take longer" in " ".join(help_of(command).split())) == streams
     default = re.search(r"--timeout .*\]=(\d+)\n", help_of(command)).group(1)
     assert default == ("3600" if command == "backup" else "30")
+
+
+def test_a_gateway_that_answers_drop_by_drop_is_given_up_as_well(tmp_path):
+    path, over = tmp_path / "admin.sock", threading.Event()
+
+    def drip(listener):
+        with listener.accept()[0] as client, contextlib.suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+            while not over.wait(0.2):
+                client.sendall(b" ")
+
+    with socket.socket(socket.AF_UNIX) as drips:
+        drips.bind(str(path))
+        drips.listen(1)
+        dripping = threading.Thread(target=drip, args=(drips,))
+        dripping.start()
+        try:
+            ran = sluice("status", "--socket", path, "--timeout", "1")
+        finally:
+            over.set()
+            dripping.join()
+    assert ran.returncode == 1 and "did not answer within 1 s" in ran.stderr
 
 
 def test_every_command_to_a_gateway_prints_json_but_for_those_that_print_text():
