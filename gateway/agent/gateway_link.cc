@@ -46,9 +46,14 @@ void GatewayLink::cut() noexcept {
   for (const LinePtr& line : lines_) line->close();
 }
 
-void GatewayLink::fill_places(const tunnel::Hello& hello) {
+// `place`: of the tunnel that was greeted. It stays, where there are too many now.
+void GatewayLink::fill_places(const tunnel::Hello& hello, const net::Signal& place) {
   const std::size_t now = std::max(std::min({hello.workers, hello.tunnels_per_agent, most_tunnels_}), 1U);
-  for (; wanted_ < now; ++wanted_) context_.tasks.spawn(keep_place());
+  for (std::size_t there = std::max(wanted_, places_.size()); there < now; ++there) context_.tasks.spawn(keep_place());
+  wanted_ = now;
+  for (const auto& other : places_) {
+    if (surplus() && other.get() != &place) other->notify();
+  }
   reconnect_cap_ = std::clamp<std::chrono::milliseconds>(std::chrono::milliseconds(hello.reconnect_cap_ms), kFirstBound,
                                                          kLongestCap);
   if (!trouble_.empty() || !greeted_) {
@@ -92,13 +97,14 @@ void GatewayLink::compare_models() {
                may_serve_->empty() ? "no model" : tunnel::list_names(*may_serve_).c_str());
 }
 
-// Keeps one tunnel up. A tunnel that is to be drained is replaced first and leaves behind the replacement's hello.
+// Keeps one tunnel up, as long as the gateway wants so many. A tunnel that is to be drained is replaced first and leaves
+// behind the replacement's hello.
 Task<void> GatewayLink::keep_place() {
   const auto changed = std::make_shared<net::Signal>(context_.loop);
   const auto position = places_.insert(places_.end(), changed);
   Backoff backoff;
   LinePtr old;
-  while (!stopped_) {
+  while (!stopped_ && !surplus()) {
     std::unique_ptr<net::Stream> stream = co_await dial();
     if (stopped_) break;
     if (stream) {
@@ -108,18 +114,27 @@ Task<void> GatewayLink::keep_place() {
       if (line->hello()) {
         backoff.reset();
         if (old) old->leave();
-        old.reset();
-        fill_places(*line->hello());
-        while (!line->ended() && !line->wants_replacement() && !stopped_) {
-          (void)co_await changed->wait();
-          compare_models();
-        }
-        if (!line->ended()) old = line;
+        old = co_await hold(line, *changed);
       }
     }
-    if (!stopped_) co_await pause(*changed, backoff);
+    if (!stopped_ && !surplus()) co_await pause(*changed, backoff);
   }
+  if (old) old->leave();
   places_.erase(position);
+}
+
+// Until the tunnel has ended or is one too many: null. Or until it is to be replaced, and is still there.
+Task<GatewayLink::LinePtr> GatewayLink::hold(LinePtr line, net::Signal& changed) {
+  bool too_many = surplus();
+  fill_places(*line->hello(), changed);
+  too_many = too_many && surplus();
+  while (!too_many && !line->ended() && !line->wants_replacement() && !stopped_) {
+    (void)co_await changed.wait();
+    compare_models();
+    too_many = surplus();
+  }
+  if (too_many) line->leave();
+  co_return too_many || line->ended() ? nullptr : line;
 }
 
 // Waits for the gateway's hello; a tunnel without one is closed.

@@ -54,7 +54,10 @@ class GatewayLink final {
   Task<void> run_line(LinePtr line, std::unique_ptr<net::Stream> stream);
   Task<std::unique_ptr<net::Stream>> dial();
   Task<Result<std::unique_ptr<net::Stream>>> connect();
-  void fill_places(const tunnel::Hello& hello);
+  Task<LinePtr> hold(LinePtr line, net::Signal& changed);
+  void fill_places(const tunnel::Hello& hello, const net::Signal& place);
+  // More tunnels are kept up than the gateway wants: a keep_place() that sees it ends with its own.
+  [[nodiscard]] bool surplus() const noexcept { return places_.size() > wanted_; }
   [[nodiscard]] bool calls(const tunnel::ModelHealth& model) const noexcept;
   void compare_models();
   void complain(std::string_view what);

@@ -56,7 +56,8 @@ Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, con
       head_time_(options.head_time),
       stream_gap_(options.stream_gap),
       held_(options.session.held),
-      options_(options) {
+      options_(options),
+      most_per_agent_(options.tunnels_per_agent) {
   for (net::Loop* loop : loops) hosts_.push_back(std::make_unique<Host>(*this, *loop));
 }
 
@@ -69,6 +70,7 @@ void Registry::set_options(RegistryOptions options) {
                              options_.tunnels_per_agent != options.tunnels_per_agent ||
                              options_.reconnect_cap != options.reconnect_cap;
   options_ = std::move(options);
+  most_per_agent_ = std::max(most_per_agent_, options_.tunnels_per_agent);
   head_time_.store(options_.head_time, std::memory_order_relaxed);
   stream_gap_.store(options_.stream_gap, std::memory_order_relaxed);
   if (!other_tunnels) return;
@@ -146,7 +148,7 @@ void Registry::accept(unsigned worker, std::unique_ptr<net::Stream> stream) noex
 std::optional<unsigned> Registry::assign(Entry& entry) noexcept {
   std::uint32_t total = 0;
   for (const std::uint32_t count : entry.assigned) total += count;
-  if (total >= 4 * options_.tunnels_per_agent) return std::nullopt;
+  if (total >= 4 * most_per_agent_) return std::nullopt;
   const auto least = std::ranges::min_element(entry.assigned);
   ++*least;
   return static_cast<unsigned>(least - entry.assigned.begin());

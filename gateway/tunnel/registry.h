@@ -192,6 +192,7 @@ class Registry final {
   mutable std::mutex mutex_;  // never taken by a call
   HeldBytes* const held_;     // of the options at the start; a reload does not change who counts
   RegistryOptions options_;
+  std::uint32_t most_per_agent_;  // tunnels_per_agent at its largest: those who have them replace them first
   std::map<std::string, std::unique_ptr<Entry>> entries_;
 
   // The control thread's own.

@@ -256,6 +256,33 @@ def test_changed_options_of_tunnels_replace_the_tunnels_and_calls_go_on(make_gat
     until(lambda: "reason=drained" in gateway.process.log, what="the tunnel is replaced")
 
 
+def test_fewer_tunnels_an_agent_leave_as_many_and_calls_go_on(make_gateway, fake, mark):
+    gateway = make_gateway(via="agent", workers=6)
+
+    def tunnels():
+        return json.loads(gateway.cli("agent", "list", "--json").stdout)[0]["tunnels"]
+
+    def goes_on(client):
+        assert client.chat("meanwhile")[0] == 200
+        return True
+
+    until(lambda: tunnels() == 6, what="a tunnel for each worker")
+    gate = threading.Event()
+    fake.on(mark, gated_stream(gate))
+    with Client(gateway, gateway.ready_key) as client:
+        client.start_chat(mark)
+        client.read_head()
+        got, thread = read_in_thread(client)
+        with Client(gateway, gateway.ready_key) as other:
+            for most in (1, 3):
+                gateway.write_conf(f"[tunnel]\ntunnels_per_agent = {most}\n")
+                gateway.cli("reload")
+                until(lambda: goes_on(other) and tunnels() == most, what=f"{most} of its tunnels stay")
+        gate.set()
+        thread.join(20 * SLOW)
+        assert b"[DONE]" in got["body"]
+
+
 def test_a_gateway_that_drains_takes_no_other_conf(make_gateway, fake, mark):
     gateway = make_gateway()
     gate = threading.Event()
