@@ -15,9 +15,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "bench"))
 ATTACKERS = ROOT / "tests/integration/attackers.py"
-sys.path.insert(0, str(ATTACKERS.parent))
+sys.path[:0] = [str(ROOT / "bench"), str(ATTACKERS.parent)]  # in this order: either has a harness
 
 from attackers import BY_AGENTS, KINDS  # noqa: E402
 from harness import targets  # noqa: E402

@@ -63,7 +63,10 @@ Task<Status> Exchange::phases() {
   SLUICE_CO_TRY(identify());
   if (is_answered_here(endpoint())) co_return co_await answer_models();
   SLUICE_CO_TRY(co_await read_body());
-  SLUICE_CO_TRY(understand());
+  if (is_large())
+    SLUICE_CO_TRY(co_await understand_large());
+  else
+    SLUICE_CO_TRY(understand());
   if (!find_model()) SLUICE_CO_TRY(co_await await_model());
   SLUICE_CO_TRY(admit());
   SLUICE_CO_TRY(co_await send());
@@ -184,9 +187,23 @@ Task<Status> Exchange::read_body() {
   co_return read;
 }
 
+bool Exchange::is_large() const noexcept {
+  return request_->body.size() >= kLargeBodyBytes && worker_.large_bodies != nullptr;
+}
+
 // What does it ask for?
 Status Exchange::understand() {
-  Result<dialect::CallBody> asked = dialect().read_call(endpoint(), request_->body.view(), worker_.parser);
+  return take_in(dialect().read_call(endpoint(), request_->body.view(), worker_.parser));
+}
+
+// The same, where it would keep the worker from everybody else's calls.
+Task<Status> Exchange::understand_large() {
+  const std::string_view body = request_->body.view();
+  Result<dialect::CallBody> asked = co_await worker_.large_bodies->read(worker_.loop, dialect(), endpoint(), body);
+  co_return take_in(std::move(asked));
+}
+
+Status Exchange::take_in(Result<dialect::CallBody> asked) {
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
   if (!asked_.stored_prompt.empty() && !may_name_prompt()) {

@@ -83,6 +83,9 @@ class Exchange final {
   void read_trace();
   Task<Status> read_body();
   Status understand();
+  Task<Status> understand_large();
+  Status take_in(Result<dialect::CallBody> asked);
+  [[nodiscard]] bool is_large() const noexcept;
   [[nodiscard]] bool may_name_prompt() const noexcept;
   bool find_model();
   // Of the call, once it was matched; before that the one that strangers are answered in.

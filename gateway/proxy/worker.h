@@ -20,6 +20,7 @@
 #include "policy/policy.h"
 #include "proxy/doubts.h"
 #include "proxy/forward.h"
+#include "proxy/large_bodies.h"
 #include "proxy/metrics.h"
 #include "upstream/pool.h"
 #include "upstream/refused_members.h"
@@ -103,7 +104,8 @@ struct Worker {
   MonoTime next_credentials_line;  // a provider that refuses our key is told of once in a while
   std::shared_ptr<const Conf> conf;
   std::list<RunningCall*> running;
-  Doubts* doubts = nullptr;  // shared by all workers; null: nobody hears of them. Set by server/
+  LargeBodies* large_bodies = nullptr;  // shared by all workers; null: every body is read here. Set by server/
+  Doubts* doubts = nullptr;             // shared by all workers; null: nobody hears of them. Set by server/
   // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
   std::function<Task<Status>(http::Incoming&, const policy::Peer&)> own_paths;
 };

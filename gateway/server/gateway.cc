@@ -68,6 +68,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .log = log_,
                                          .held = held_,
                                          .doubts = doubts_,
+                                         .large_bodies = large_bodies_,
                                          .outages = outages_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),

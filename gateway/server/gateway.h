@@ -105,6 +105,7 @@ class Gateway final : private admin::GatewayControl {
   std::unique_ptr<Accounting> accounting_;
   HeldBytes held_;
   proxy::Doubts doubts_;
+  proxy::LargeBodies large_bodies_;
   Outages outages_;
   ConnectionCount connections_;
   net::Loop control_;

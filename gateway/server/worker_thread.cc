@@ -24,6 +24,7 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       front_(worker_, tasks_, shared.connections),
       work_(loop_.executor()) {
   worker_.doubts = &shared.doubts;
+  worker_.large_bodies = &shared.large_bodies;
 }
 
 void WorkerThread::start() {

@@ -29,6 +29,7 @@ struct Shared {
   observe::Log& log;
   HeldBytes& held;
   proxy::Doubts& doubts;
+  proxy::LargeBodies& large_bodies;
   Outages& outages;
   ConnectionCount& connections;
   std::uint64_t boot_id;

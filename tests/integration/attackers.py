@@ -51,6 +51,19 @@ def small_records(port, ca, key):
             sock.send(b" ")
 
 
+def large_body(member):
+    """As large as a body may be, of a model that there is not: read and understood, and sent to nobody."""
+    count = 31 * 1024 * 1024 // len(member)
+
+    def attack(port, ca, key):
+        body = b'{"model":"none","x":{"":0' + member * count + b"}}"
+        with connect(port, ca) as sock:
+            while True:
+                sock.sendall(post(key, f"Content-Length: {len(body)}") + body)
+                sock.recv(BLOCK)
+    return attack
+
+
 def unread_body(port, ca, _):
     """Without a good key the body is not wanted: the gateway lingers for a moment, and reads."""
     with connect(port, ca) as sock:
@@ -117,6 +130,9 @@ KINDS = {
     "small-chunks": small_chunks,
     "small-records": small_records,
     "unread-body": unread_body,
+    "large-text": large_body(b',"":"' + b"a" * 1_000_000 + b'"'),
+    "large-lists": large_body(b',"":[[[[[[[[[[]]]]]]]]]]'),
+    "large-names": large_body(b',"a":0'),
     "key-updates": key_updates,
     "hellos": hellos,
     "priority-frames": control_frames(frame(2, 9, b"\0\0\0\0\1")),
