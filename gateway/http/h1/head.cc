@@ -1,6 +1,5 @@
 #include "http/h1/head.h"
 
-#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
@@ -39,7 +38,7 @@ class HeadParser final : public boost::beast::http::basic_parser<true> {
 Status parse_head(std::string_view bytes, Head& head) {
   const Result<CheckedHead> checked = check_head(bytes);
   if (!checked) return checked.error();
-  head.fields.reserve(static_cast<std::size_t>(std::ranges::count(bytes, '\n')));
+  head.fields.reserve(checked->lines);
   HeadParser parser(head);
   parser.header_limit(static_cast<std::uint32_t>(bytes.size()) + 1);
   boost::system::error_code ec;

@@ -172,7 +172,6 @@ HeadScan::Found HeadScan::scan(std::string_view bytes) noexcept {
 Result<CheckedHead> check_head(std::string_view head) noexcept {
   CheckedHead checked;
   Seen seen;
-  std::size_t lines = 0;
   while (!head.empty()) {
     const std::size_t end = head.find('\n');
     if (end == std::string_view::npos || end == 0 || head[end - 1] != '\r') return bad("line end");
@@ -180,14 +179,14 @@ Result<CheckedHead> check_head(std::string_view head) noexcept {
     head.remove_prefix(end + 1);
     if (line.find('\r') != std::string_view::npos) return bad("carriage return inside a line");
     if (line.empty()) break;
-    if (lines++ == 0) {
+    if (checked.lines++ == 0) {
       SLUICE_TRY(check_request_line(line, checked));
     } else {
       SLUICE_TRY(check_field(line, checked, seen));
     }
-    if (lines > kMostFields) return client_error(ErrorKind::kHeadTooLarge, "too many header fields");
+    if (checked.lines > kMostFields) return client_error(ErrorKind::kHeadTooLarge, "too many header fields");
   }
-  if (lines == 0) return bad("empty request");
+  if (checked.lines == 0) return bad("empty request");
   if (!head.empty()) return bad("bytes behind the head");
   if (seen.hosts > 1 || (seen.hosts == 0 && !checked.http_1_0)) return bad("exactly one Host is needed");
   // An http URI has a host (RFC 9110, 4.2.1), in its target where not here.

@@ -36,6 +36,7 @@ struct CheckedHead {
   bool http_1_0 = false;
   bool expects_continue = false;
   bool has_authority = false;  // the target names the host itself
+  std::size_t lines = 0;       // the request line and the fields
   std::string_view target;
   std::string_view path;  // of an absolute-form target, too
   std::string_view query;
