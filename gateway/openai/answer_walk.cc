@@ -28,8 +28,14 @@ void AnswerWalk::take(std::string_view bytes) {
   while (at != end && form_ != Form::kBroken) {
     if (in_string_) {
       at = through_string(at, end);
+    } else if (skips()) {
+      at = through_skipped(at, end);
+    } else if (depth_ != 0) {
+      at = through_structure(at, end);
+    } else if (*at == '{') {
+      open(at++);
     } else {
-      at = skips() ? through_skipped(at, end) : step(at);
+      around(*at++);
     }
   }
   if (capture_ == nullptr) return;
@@ -50,36 +56,39 @@ std::optional<UsageReading> AnswerWalk::told() const noexcept {
   return told;
 }
 
-// One byte of structure.
-const char* AnswerWalk::step(const char* at) {
-  const char c = *at;
-  if (is_space(c)) return at + 1;
-  if (depth_ == 0 && c != '{') {
-    if (form_ != Form::kOpen || !is_mark(c)) form_ = Form::kBroken;
-    return at + 1;
+// A byte before the object or behind it.
+void AnswerWalk::around(char c) noexcept {
+  if (!is_space(c) && (form_ != Form::kOpen || !is_mark(c))) form_ = Form::kBroken;
+}
+
+// Members and elements, up to a bracket: behind it other rules may hold.
+const char* AnswerWalk::through_structure(const char* at, const char* end) {
+  while (at != end) {
+    const char c = *at++;
+    switch (c) {
+      case '"':
+        at = take_string(at, end);
+        if (in_string_) return at;
+        break;
+      case '{':
+      case '[':
+        open(at - 1);
+        return at;
+      case '}':
+      case ']':
+        close(c);
+        return at;
+      case ':':
+        after_colon_ = true;
+        break;
+      case ',':
+        end_value();
+        break;
+      default:
+        break;
+    }
   }
-  switch (c) {
-    case '"':
-      begin_string();
-      break;
-    case '{':
-    case '[':
-      open(at);
-      break;
-    case '}':
-    case ']':
-      close(c);
-      break;
-    case ':':
-      after_colon_ = true;
-      break;
-    case ',':
-      end_value();
-      break;
-    default:
-      break;
-  }
-  return at + 1;
+  return at;
 }
 
 bool AnswerWalk::at_name() const noexcept {
@@ -94,6 +103,17 @@ void AnswerWalk::end_value() {
 
 // --- strings
 
+// Most strings are whole and without an escape: these are taken as they stand.
+const char* AnswerWalk::take_string(const char* at, const char* end) {
+  const char* const stop = wire::find_quote_or_backslash(at, end);
+  if (stop != end && *stop == '"') {
+    end_string({at, static_cast<std::size_t>(stop - at)}, stop - at);
+    return stop + 1;
+  }
+  begin_string();
+  return through_string(at, end);
+}
+
 void AnswerWalk::begin_string() noexcept {
   in_string_ = true;
   string_bytes_ = 0;
@@ -102,7 +122,7 @@ void AnswerWalk::begin_string() noexcept {
   name_room_ = at_name() ? kMemberNameBytes : kept ? static_cast<std::uint32_t>(name_.size()) : 0;
 }
 
-const char* AnswerWalk::through_string(const char* at, const char* end) noexcept {
+const char* AnswerWalk::through_string(const char* at, const char* end) {
   const char* const begin = at;
   if (escaped_) {
     escaped_ = false;
@@ -114,7 +134,7 @@ const char* AnswerWalk::through_string(const char* at, const char* end) noexcept
     if (*at == '"') {
       note_string(begin, at);
       in_string_ = false;
-      if (!skips()) end_string();
+      if (!skips()) end_string({name_.data(), name_bytes_}, string_bytes_);
       return at + 1;
     }
     if (++at == end) {
@@ -136,23 +156,23 @@ void AnswerWalk::note_string(const char* begin, const char* end) noexcept {
   name_bytes_ += static_cast<std::uint32_t>(kept);
 }
 
-void AnswerWalk::end_string() {
-  const std::string_view kept(name_.data(), name_bytes_);
+// `kept`: its beginning as it stands, long enough for a name; `size_bytes` counts an escape as what it mostly stands for.
+void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
+  const bool as_it_stands = static_cast<std::int64_t>(kept.size()) == size_bytes;  // whole, and without an escape
   if (at_name()) {
     std::array<char, kMemberNameBytes> decoded;
-    const bool as_it_stands = static_cast<std::int64_t>(kept.size()) == string_bytes_;  // whole, and without an escape
     key_ = key_of(as_it_stands ? kept : wire::unescape(kept, decoded));
     return;
   }
   const bool text =
       (walks_whole() && key_ != Key::kNoText) || (depth_ == 3 && path_[2] == Node::kChoice && key_ == Key::kText);
-  if (text) text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(string_bytes_, 0));
+  if (text) text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(size_bytes, 0));
   if (depth_ != 1) return;
   if (key_ == Key::kModel) {
     std::array<char, 256> decoded;
     model_.assign(wire::unescape(kept, decoded));
   } else if (key_ == Key::kError || (key_ == Key::kObject && kept == "error")) {
-    says_error_ = says_error_ || string_bytes_ > 0;
+    says_error_ = says_error_ || size_bytes > 0;
   } else if (key_ == Key::kStatus) {
     ending_ = kept == "failed"                              ? Ending::kFailed
               : kept == "incomplete" || kept == "cancelled" ? Ending::kIncomplete
@@ -278,6 +298,10 @@ const char* AnswerWalk::through_skipped(const char* at, const char* end) {
     if (at == end) return end;
     const char c = *at++;
     if (c == '"') {
+      if (const char* const behind = wire::skim_string(at, end); behind != nullptr) {
+        at = behind;
+        continue;
+      }
       in_string_ = true;
       name_room_ = name_bytes_ = 0;
       return at;
@@ -301,8 +325,12 @@ AnswerWalk::Node AnswerWalk::capture(std::optional<UsageReading>& into, const ch
 
 // One that says nothing, as null and zeros do, takes nothing back.
 void AnswerWalk::end_capture(const char* behind) {
-  captured_.append({capture_from_, static_cast<std::size_t>(behind - capture_from_)});
-  if (const std::optional<UsageReading> reading = dialect::read_usage(captured_.view())) *capture_ = reading;
+  std::string_view object(capture_from_, static_cast<std::size_t>(behind - capture_from_));
+  if (!captured_.empty()) {
+    captured_.append(object);
+    object = captured_.view();
+  }
+  if (const std::optional<UsageReading> reading = dialect::read_usage(object)) *capture_ = reading;
   captured_.clear();
   capture_ = nullptr;
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/blocks.h"
 #include "base/bytes.h"
 #include "dialect/answer.h"
 #include "openai/endpoint.h"
@@ -23,7 +24,7 @@ using dialect::UsageReading;
 
 // Thread:   one.
 // Lifetime: the endpoint outlives it. Holds no more of the answer than a name and a usage object; wiped.
-class AnswerWalk final : public dialect::WholeAnswer {
+class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
  public:
   explicit AnswerWalk(const Endpoint& endpoint) noexcept : endpoint_(endpoint) {}
   ~AnswerWalk() override;
@@ -66,13 +67,15 @@ class AnswerWalk final : public dialect::WholeAnswer {
     kStatus
   };
 
-  const char* step(const char* at);
-  const char* through_string(const char* at, const char* end) noexcept;
+  void around(char c) noexcept;
+  const char* through_structure(const char* at, const char* end);
   const char* through_skipped(const char* at, const char* end);
+  const char* take_string(const char* at, const char* end);
+  const char* through_string(const char* at, const char* end);
   void note_escape(char escaped) noexcept { string_bytes_ -= escaped == 'u' ? 4 : 1; }
   void note_string(const char* begin, const char* end) noexcept;
   void begin_string() noexcept;
-  void end_string();
+  void end_string(std::string_view kept, std::int64_t size_bytes);
   void end_value();
   void open(const char* bracket);
   void close(char bracket);

@@ -103,6 +103,12 @@ std::size_t decode_escape(std::string_view text, char* out, std::size_t& used) n
   }
 }
 
+// How many bytes at the front stand for themselves: ASCII, and no backslash.
+std::size_t plain_bytes(std::string_view text) noexcept {
+  const auto plain = [](char c) { return static_cast<unsigned char>(c) < 0x80 && c != '\\'; };
+  return static_cast<std::size_t>(std::ranges::find_if_not(text, plain) - text.begin());
+}
+
 }  // namespace
 
 std::size_t utf8_length(std::string_view text) noexcept {
@@ -146,6 +152,11 @@ std::string valid_utf8(std::string_view text, std::size_t limit_bytes) {
 std::string_view unescape(std::string_view escaped, std::span<char> into) noexcept {
   std::size_t written = 0;
   while (!escaped.empty()) {
+    const std::size_t plain = plain_bytes(escaped.substr(0, into.size() - written));
+    std::memcpy(into.data() + written, escaped.data(), plain);
+    written += plain;
+    escaped.remove_prefix(plain);
+    if (escaped.empty()) break;
     char decoded[4];
     std::size_t length = 0;
     std::size_t used = 0;
