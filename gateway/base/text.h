@@ -12,9 +12,15 @@ namespace sluice {
 
 // Without the white space at both ends. `white`: what counts as such; by default that of HTTP fields (RFC 9110, 5.6.3).
 [[nodiscard]] constexpr std::string_view trimmed(std::string_view text, std::string_view white = " \t") noexcept {
-  const std::size_t first = text.find_first_not_of(white);
-  if (first == std::string_view::npos) return text.substr(0, 0);
-  return text.substr(first, text.find_last_not_of(white) + 1 - first);
+  const auto is_white = [white](char c) noexcept {  // find() would call a library for these few
+    for (const char each : white) {
+      if (c == each) return true;
+    }
+    return false;
+  };
+  while (!text.empty() && is_white(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_white(text.back())) text.remove_suffix(1);
+  return text;
 }
 // White space of JSON (RFC 8259, 2).
 inline constexpr std::string_view kJsonWhite = " \t\r\n";

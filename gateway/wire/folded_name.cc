@@ -23,7 +23,7 @@ char folded(std::string_view& text) noexcept {
 
 }  // namespace
 
-bool equals_folded(std::string_view text, std::string_view lower_case) noexcept {
+bool folds_to(std::string_view text, std::string_view lower_case) noexcept {
   while (!text.empty() && !lower_case.empty()) {
     if (folded(text) != lower_case.front()) return false;
     lower_case.remove_prefix(1);
