@@ -34,9 +34,11 @@ IDLE_WINDOWS = 3
 WAITS = ("epoll_wait",)
 # The kernel answers these without a system call; under valgrind they look like one.
 CLOCKS = ("clock_gettime", "time_syscall", "gettimeofday")
+# What every allocation ends up in, operator new's included; blocks that a thread keeps (base/blocks) do not.
+ALLOCATORS = ("malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign")
 
 
-class Counted(collections.namedtuple("Counted", "instructions syscalls clock_reads")):
+class Counted(collections.namedtuple("Counted", "instructions syscalls clock_reads allocations")):
     """Of a window, or for each call."""
 
     def each(self, function, *others):
@@ -110,8 +112,12 @@ class Dump:
         return self.calls[TICK]
 
     @property
+    def allocations(self):
+        return sum(self.calls[name] for name in ALLOCATORS)
+
+    @property
     def counted(self):
-        return Counted(self.instructions, self.syscalls, self.clock_reads)
+        return Counted(self.instructions, self.syscalls, self.clock_reads, self.allocations)
 
 
 class Callgrind:
@@ -121,7 +127,7 @@ class Callgrind:
         self.pid, self.out = pid, pathlib.Path(out)
         self.dumps = 0
         self.worker = self._thread("worker-0")
-        self.tick = self.dump_itself = Counted(0, 0, 0)
+        self.tick = self.dump_itself = Counted(0, 0, 0, 0)
 
     def _vgdb(self, *words):
         done = subprocess.run(["vgdb", f"--pid={self.pid}", *words], capture_output=True, text=True, timeout=300, check=False)
@@ -173,13 +179,13 @@ class Callgrind:
         for path in sorted(self.out.parent.glob(f"{self.out.name}-*")):
             dump = Dump(path)
             if dump.below[function]:
-                return Counted(dump.below[function] / count, 0, 0), dump
+                return Counted(dump.below[function] / count, 0, 0, 0), dump
         raise Failed(f"no call of {function} at the gateway's end")
 
 
 class IdleWindows:
     def __init__(self):
-        self.ticks, self.counted = 0, Counted(0, 0, 0)
+        self.ticks, self.counted = 0, Counted(0, 0, 0, 0)
 
     def add(self, dump):
         self.ticks += dump.ticks

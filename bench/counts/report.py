@@ -12,9 +12,10 @@ from .callgrind import Counted
 
 TOLERANCE = 0.02
 TOLERANCE_ELSEWHERE = 0.05  # with other versions, or on another CPU, than the baseline: libraries choose their code by it
-SLACK = {"instructions": 0, "syscalls": 0.2}  # for each call; a turn of the timer may fall on either side of a window
-CONNECTION_SLACK = {"instructions": 0, "syscalls": 2}  # a handshake's flights come in one read or in two
-WHAT = {"instructions": "instructions", "syscalls": "system calls"}
+# For each call; a turn of the timer may fall on either side of a window.
+SLACK = {"instructions": 0, "syscalls": 0.2, "allocations": 0.2}
+CONNECTION_SLACK = {"instructions": 0, "syscalls": 2, "allocations": 2}  # a handshake's flights come in one read or in two
+WHAT = {"instructions": "instructions", "syscalls": "system calls", "allocations": "allocations"}
 # What a count depends on beside Sluice's own sources.
 PACKAGES = ("valgrind", "g++-12", "libc6", "libstdc++6", "libssl3", "libsimdjson14", "libnghttp2-14", "libsqlite3-0", "libboost1.81-dev")
 
@@ -54,7 +55,8 @@ def tolerance(baseline):
 
 def store(results, file):
     counts = {result.name: {"instructions": round(result.counted.instructions), "syscalls": round(result.counted.syscalls, 2),
-                            "clock_reads": round(result.counted.clock_reads, 2)} for result in results}
+                            "clock_reads": round(result.counted.clock_reads, 2),
+                            "allocations": round(result.counted.allocations, 2)} for result in results}
     file.write_text(json.dumps({"counted_with": versions(), "each": counts}, indent=1) + "\n")
 
 
@@ -80,14 +82,16 @@ def verdicts(result, baseline):
 
 
 def print_table(results, baseline, out):
-    print(f"{'hot path':62}{'instructions':>13}{'baseline':>12}{'ratio':>8}{'system calls':>14}{'baseline':>10}{'clock reads':>13}", file=out)
+    print(f"{'hot path':62}{'instructions':>13}{'baseline':>12}{'ratio':>8}{'system calls':>14}{'baseline':>10}"
+          f"{'allocations':>13}{'baseline':>10}{'clock reads':>13}", file=out)
     for result in results:
         counted, before = result.counted, baseline["each"].get(result.name, {})
-        instructions, syscalls = before.get("instructions", 0), before.get("syscalls", 0)
+        instructions, syscalls, allocations = (before.get(count, 0) for count in WHAT)
         ratio = f"{counted.instructions / instructions:8.3f}" if instructions else f"{'-':>8}"
         marks = " ".join(sorted({mark.value for mark in verdicts(result, baseline).values()} - {""}))
         print(f"{result.name:22}{result.title:40}{counted.instructions:13,.0f}{instructions:12,.0f}{ratio}"
-              f"{counted.syscalls:14.2f}{syscalls:10.2f}{counted.clock_reads:13.2f}  {marks}", file=out)
+              f"{counted.syscalls:14.2f}{syscalls:10.2f}"
+              f"{counted.allocations:13.2f}{allocations:10.2f}{counted.clock_reads:13.2f}  {marks}", file=out)
 
 
 def failures(results, baseline):
