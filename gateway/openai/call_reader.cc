@@ -3,13 +3,12 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "dialect/body_reader.h"
 #include "openai/members.h"
 #include "openai/text_walk.h"
 #include "wire/folded_name.h"
 #include "wire/json_value.h"
-#include "wire/skim.h"
 
 namespace sluice::openai {
 
@@ -25,7 +24,6 @@ using wire::kNotJson;
 using wire::token_of;
 using wire::type_of;
 
-constexpr std::size_t kNameBytes = 256;      // of a model or a stored prompt
 constexpr std::uint64_t kMostChoices = 128;  // the API's bound for n
 constexpr std::uint64_t kMostPrompts = 2048;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
@@ -49,27 +47,11 @@ struct CapRefusals {
 class Walk final {
  public:
   Walk(ondemand::parser& parser, const Endpoint& endpoint, std::string_view body) noexcept
-      : parser_(parser), endpoint_(endpoint), body_(body), members_(members_of(api_of(endpoint))) {}
-
-  ~Walk() {
-    if (unescaped_begin_ == nullptr) return;
-    wipe(unescaped_begin_, static_cast<std::size_t>(unescaped_end_ - unescaped_begin_) + simdjson::SIMDJSON_PADDING);
-  }
-  Walk(const Walk&) = delete;
-  Walk& operator=(const Walk&) = delete;
+      : reader_(parser, body), endpoint_(endpoint), members_(members_of(api_of(endpoint))) {}
 
   Result<CallBody> run() {
-    ondemand::document document;
-    if (parser_.iterate(body_.data(), body_.size(), body_.size() + simdjson::SIMDJSON_PADDING).get(document))
-      return bad(why_not_json());
-    ondemand::object object;
-    if (starts_with_mark()) return bad(kMark);
-    if (document.get_object().get(object))
-      return bad(begins_with_brace() ? why_not_json() : "The request body must be a JSON object.");
-    call_.object_begin = body_.find('{');
-    if (const Status read = read_members(object); !read)
-      return std::string_view(read.error().what) == kNotJson ? bad(why_not_json()) : read.error();
-    if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return bad(kBytesFollow);
+    SLUICE_TRY(reader_.read(
+        call_, [this](std::string_view name, ondemand::value& value) { return read_member(name, value); }));
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
     call_.choices = std::max(choices_, best_of_) * (api_of(endpoint_) == Api::kEmbedding ? 1 : call_.prompts);
     call_.prompt_estimate = (text_.bytes() + 3) / 4;
@@ -77,55 +59,6 @@ class Walk final {
   }
 
  private:
-  static constexpr const char* kMark =
-      "The request body begins with a byte order mark; send JSON in UTF-8 without one.";
-  static constexpr const char* kBytesFollow =
-      "Bytes follow the JSON object in the request body; send one object and nothing behind it.";
-
-  [[nodiscard]] bool starts_with_mark() const noexcept {
-    return body_.starts_with("\xEF\xBB\xBF") || body_.starts_with("\xFE\xFF") || body_.starts_with("\xFF\xFE");
-  }
-
-  [[nodiscard]] bool begins_with_brace() const noexcept {
-    const std::size_t begin = body_.find_first_not_of(kJsonWhite);
-    return begin != std::string_view::npos && body_[begin] == '{';
-  }
-
-  // The parser's verdict in words that help. Of bytes behind the object it sees that the brackets do not match.
-  [[nodiscard]] const char* why_not_json() const noexcept {
-    const std::size_t begin = body_.find_first_not_of(kJsonWhite);
-    if (begin == std::string_view::npos) return "The request body is empty; it is not valid JSON. Send a JSON object.";
-    if (starts_with_mark()) return kMark;
-    if (!begins_with_brace()) return kNotJson;
-    const char* const end = body_.data() + body_.size();
-    const char* const behind = wire::skim_container(body_.data() + begin, end);
-    if (behind == nullptr) return "The request body is not valid JSON: it ends before its object does.";
-    const std::string_view rest(behind, static_cast<std::size_t>(end - behind));
-    return rest.find_first_not_of(kJsonWhite) == std::string_view::npos ? kNotJson : kBytesFollow;
-  }
-
-  Status read_members(ondemand::object& object) {
-    bool empty = true;
-    for (auto step : object) {
-      ondemand::field field;
-      std::string_view name;
-      if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
-      note_unescaped(name);
-      empty = false;
-      SLUICE_TRY(read_member(name, field.value()));
-    }
-    call_.object_empty = empty;
-    return ok();
-  }
-
-  // Names are unescaped into the parser's own buffer, one behind the other, a whole vector register at a time: what
-  // stands behind a name in the body is copied with it. All of it is wiped at the end of the walk.
-  void note_unescaped(std::string_view name) noexcept {
-    char* const begin = const_cast<char*>(name.data());
-    if (unescaped_begin_ == nullptr) unescaped_begin_ = begin;
-    unescaped_end_ = std::max(unescaped_end_, begin + name.size());
-  }
-
   Status read_member(std::string_view name, ondemand::value& value) {
     for (std::size_t i = 0; i < kNameCount; ++i) {
       const auto which = static_cast<Name>(i);
@@ -152,7 +85,7 @@ class Walk final {
       case Name::kModel:
         return read_model(value);
       case Name::kStream:
-        return read_flag(value, call_.stream, "'stream' must be true or false.");
+        return reader_.read_flag(value, call_.stream, "'stream' must be true or false.");
       case Name::kStreamOptions:
         return read_stream_options(value);
       case Name::kMaxCompletionTokens:
@@ -190,58 +123,20 @@ class Walk final {
     return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
   }
 
-  [[nodiscard]] Member member_of(std::string_view text) const noexcept {
-    return {static_cast<std::size_t>(text.data() - body_.data()), text.size()};
-  }
-
   Status read_model(ondemand::value& value) {
-    call_.model_member = member_of(token_of(value));
-    return read_name(value, call_.model, "'model' must be a non-empty string of at most 256 bytes.");
-  }
-
-  Status read_name(ondemand::value& value, WipedString& name, const char* wrong) {
-    const std::string_view token = token_of(value);
-    ondemand::raw_json_string raw;
-    if (value.get_raw_json_string().get(raw) || token.size() > 6 * kNameBytes) return bad(wrong);
-    // Into memory of our own, which is wiped; the parser's is not.
-    std::array<std::uint8_t, 6 * kNameBytes + simdjson::SIMDJSON_PADDING> scratch;
-    std::uint8_t* into = scratch.data();
-    std::string_view text;
-    const bool failed = parser_.unescape(raw, into).get(text) != simdjson::SUCCESS;
-    if (!failed) name.assign(text.substr(0, kNameBytes + 1));
-    wipe(scratch.data(), scratch.size());
-    if (failed) return bad(kNotJson);
-    return name.empty() || name.size() > kNameBytes ? Status(bad(wrong)) : ok();
-  }
-
-  static Status read_flag(ondemand::value& value, bool& into, const char* wrong) {
-    const Result<bool> null = is_null(value);
-    if (!null) return null.error();
-    into = false;
-    if (!*null && value.get_bool().get(into)) return bad(wrong);
-    return ok();
-  }
-
-  // A whole number in any spelling ("5", "5.0", "5e0"); none: null.
-  static Result<std::optional<double>> read_number(ondemand::value& value, const char* wrong, const char* fraction) {
-    const Result<bool> null = is_null(value);
-    if (!null) return null.error();
-    if (*null) return std::optional<double>();
-    double number = 0;
-    if (value.get_double().get(number)) return bad(wrong);
-    if (std::trunc(number) != number) return bad(fraction);
-    return std::optional<double>(number);
+    call_.model_member = reader_.member_of(token_of(value));
+    return reader_.read_name(value, call_.model, "'model' must be a non-empty string of at most 256 bytes.");
   }
 
   Status read_cap(Name which, ondemand::value& value, const CapRefusals& refusals) {
     const std::string_view token = token_of(value);
-    const Result<std::optional<double>> number = read_number(value, refusals.kind, refusals.fraction);
+    const Result<std::optional<double>> number = reader_.read_number(value, refusals.kind, refusals.fraction);
     if (!number) return number.error();
     if (number->has_value() && **number > static_cast<double>(kGreatestCap)) return bad(refusals.great);
     if (number->has_value() && **number < kLeastCap) return bad(refusals.negative);
     OutputCap& cap = call_.caps[call_.cap_count++];
     cap.name = row_of(which).text;
-    cap.member = member_of(token);
+    cap.member = reader_.member_of(token);
     if (!number->has_value() || **number < 1) return ok();
     cap.value = static_cast<std::uint64_t>(**number);
     call_.output_cap = std::min(call_.output_cap.value_or(*cap.value), *cap.value);
@@ -249,7 +144,7 @@ class Walk final {
   }
 
   static Status read_choices(ondemand::value& value, std::uint64_t& into, const char* wrong) {
-    const Result<std::optional<double>> number = read_number(value, wrong, wrong);
+    const Result<std::optional<double>> number = dialect::BodyReader::read_number(value, wrong, wrong);
     if (!number) return number.error();
     if (!number->has_value()) return ok();
     if (**number < 1 || **number > static_cast<double>(kMostChoices)) return bad(wrong);
@@ -263,23 +158,18 @@ class Walk final {
     const Result<bool> null = is_null(value);
     if (!null) return null.error();
     if (*null) {
-      call_.own[kStreamOptions] = member_of(token);
+      call_.own[kStreamOptions] = reader_.member_of(token);
       call_.own_marks |= kStreamOptionsNull;
       return ok();
     }
     ondemand::object object;
     if (value.get_object().get(object)) return bad(kWrong);
-    call_.own[kStreamOptions] = member_of(token);
+    call_.own[kStreamOptions] = reader_.member_of(token);
     call_.own_marks |= kStreamOptionsEmpty;
-    for (auto step : object) {
-      ondemand::field field;
-      std::string_view name;
-      if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
-      note_unescaped(name);
+    return reader_.read_members(object, [this](std::string_view name, ondemand::value& option) {
       call_.own_marks &= static_cast<std::uint8_t>(~kStreamOptionsEmpty);
-      SLUICE_TRY(read_stream_option(name, field.value()));
-    }
-    return ok();
+      return read_stream_option(name, option);
+    });
   }
 
   Status read_stream_option(std::string_view name, ondemand::value& value) {
@@ -289,8 +179,8 @@ class Walk final {
       return bad("'stream_options.include_usage' occurs twice in the request body; give it once.");
     if (name != kName)
       return bad("A member of 'stream_options' differs from 'include_usage' in case alone; use 'include_usage'.");
-    call_.own[kIncludeUsage] = member_of(token_of(value));
-    return read_flag(value, call_.wants_usage, "'stream_options.include_usage' must be true or false.");
+    call_.own[kIncludeUsage] = reader_.member_of(token_of(value));
+    return reader_.read_flag(value, call_.wants_usage, "'stream_options.include_usage' must be true or false.");
   }
 
   Status read_list(ondemand::value& value, const char* wrong) {
@@ -328,7 +218,7 @@ class Walk final {
 
   Status read_background(ondemand::value& value) {
     bool background = false;
-    SLUICE_TRY(read_flag(value, background, "'background' must be true or false."));
+    SLUICE_TRY(reader_.read_flag(value, background, "'background' must be true or false."));
     if (background) return bad("'background': true is not supported by this gateway; leave it out or give false.");
     return ok();
   }
@@ -336,8 +226,9 @@ class Walk final {
   // Cached prompts of one key of the model server are found by it, so that one caller's must not be another's.
   Status read_cache_key(ondemand::value& value) {
     if (!refers(value.raw_json_token())) return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
-    call_.cache_key_member = member_of(token_of(value));
-    return read_name(value, call_.prompt_cache_key, "'prompt_cache_key' must be a string of at most 256 bytes.");
+    call_.cache_key_member = reader_.member_of(token_of(value));
+    return reader_.read_name(value, call_.prompt_cache_key,
+                             "'prompt_cache_key' must be a string of at most 256 bytes.");
   }
 
   // A prompt that the model server keeps, with its variables. Who may name which is not for this reader to say.
@@ -348,27 +239,18 @@ class Walk final {
     if (*type != ondemand::json_type::object) return text_.walk(value, 2, Count::kText, Spot::kItems);
     ondemand::object object;
     if (value.get_object().get(object)) return bad(kNotJson);
-    for (auto step : object) {
-      ondemand::field field;
-      std::string_view name;
-      if (std::move(step).get(field) || field.unescaped_key().get(name)) return bad(kNotJson);
-      note_unescaped(name);
-      if (equals_folded(name, "id") && refers(field.value().raw_json_token())) {
-        if (!call_.stored_prompt.empty()) return bad(kWrong);
-        SLUICE_TRY(read_name(field.value(), call_.stored_prompt, kWrong));
-      } else {
-        const Spot spot = equals_folded(name, "variables") ? Spot::kVariables : Spot::kParts;
-        SLUICE_TRY(text_.walk(field.value(), 3, Count::kText, spot));
+    return reader_.read_members(object, [&](std::string_view name, ondemand::value& member) {
+      if (equals_folded(name, "id") && refers(member.raw_json_token())) {
+        if (!call_.stored_prompt.empty()) return Status(bad(kWrong));
+        return reader_.read_name(member, call_.stored_prompt, kWrong);
       }
-    }
-    return ok();
+      const Spot spot = equals_folded(name, "variables") ? Spot::kVariables : Spot::kParts;
+      return text_.walk(member, 3, Count::kText, spot);
+    });
   }
 
-  char* unescaped_begin_ = nullptr;  // in the parser's string buffer, which is padded behind its last name
-  char* unescaped_end_ = nullptr;
-  ondemand::parser& parser_;
+  dialect::BodyReader reader_;
   const Endpoint& endpoint_;
-  std::string_view body_;
   std::uint32_t members_;
   std::uint32_t seen_ = 0;
   std::uint64_t choices_ = 1;

@@ -1,12 +1,18 @@
-// The error object of the dialect, and how an upstream's error of any form is read into it.
+// The error object of the dialect.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
 #include "base/wiped_string.h"
+#include "dialect/upstream_error.h"
 
 namespace sluice::openai {
+
+using dialect::client_status;
+using dialect::error_status;
+using dialect::read_error;
+using dialect::UpstreamError;
 
 // Unescaped. `param` and `code` empty: JSON null.
 struct ErrorFields {
@@ -19,32 +25,7 @@ struct ErrorFields {
 // {"error":{"message":…,"type":…,"param":…,"code":…}}
 [[nodiscard]] WipedString error_object(const ErrorFields& fields);
 
-// What an upstream said, decoded and bounded; wiped, because a model server may quote the prompt.
-struct UpstreamError {
-  WipedString message;  // empty: no words of its own
-  WipedString type;
-  WipedString param;
-  WipedString code;
-};
-
-// The first words in a body of any JSON form: nested {"error":{…}} or {"error":"…"}, flat {"object":"error","message":…},
-// {"detail":…} (FastAPI), {"errors":…}, {"msg":…}, a list of any of these, one inside the other, a bare string. What has
-// none of these forms (HTML, plain text, nothing) leaves all fields empty.
-[[nodiscard]] UpstreamError read_error(std::string_view body);
-
-// Whether the prompt did not fit the model's context, in the words of llama.cpp, vLLM, SGLang, Ollama, LM Studio and
-// TGI.
-[[nodiscard]] bool is_context_overflow(const UpstreamError& error) noexcept;
-
 // The same error for the client: fields that are missing are filled in by `status`, the one that the client gets.
 [[nodiscard]] WipedString error_object(const UpstreamError& error, std::uint16_t status);
-
-// The status that an error without one stands for: its integer code where that is 400 to 599, else `otherwise`.
-[[nodiscard]] std::uint16_t error_status(std::string_view body, std::uint16_t otherwise) noexcept;
-
-// The status that the client gets for an upstream's. 401 and 403 become 502: the caller's key is not at fault (but see
-// upstream_answer() for what a moderation says); so do 402, 409 and redirects, which a caller can do nothing about; 408
-// becomes 504; 498 and 529, which say that there is no room, 503.
-[[nodiscard]] std::uint16_t client_status(std::uint16_t upstream_status) noexcept;
 
 }  // namespace sluice::openai

@@ -157,29 +157,6 @@ class NameFilter final {
 };
 constexpr NameFilter kFilter;
 
-struct RawName {
-  std::size_t length = 0;
-  bool plain = true;  // no escape, nothing beyond ASCII
-};
-// Its length up to `most`.
-RawName measure(const char* raw, std::size_t most) noexcept {
-  RawName name;
-  for (; name.length < most && raw[name.length] != '"'; ++name.length) {
-    const char c = raw[name.length];
-    if (c == '\\') ++name.length;
-    if (c == '\\' || static_cast<unsigned char>(c) >= 0x80) name.plain = false;
-  }
-  return name;
-}
-
-// Whether the string in `token` is `lower_case`, however it is spelt.
-bool says(std::string_view token, std::string_view lower_case) noexcept {
-  const std::string_view text = trimmed(token, kJsonWhite);
-  if (text.size() < 2 || text.front() != '"') return false;
-  std::array<char, kPlainTextBytes> into;
-  return wire::equals_folded(plain_text(text.data() + 1, into), lower_case);
-}
-
 }  // namespace
 
 std::span<const StateRow> stored_state() noexcept { return kRows; }
@@ -213,20 +190,6 @@ Spot spot_inside(Spot spot, std::string_view name) noexcept {
       break;
   }
   return spot;
-}
-
-bool refers(std::string_view token) noexcept {
-  const std::string_view text = trimmed(token, kJsonWhite);
-  if (text.empty() || text == "null" || text == "\"\"") return false;
-  return text.front() != '[' || token.data()[token.size()] != ']';
-}
-
-std::string_view plain_text(const char* raw, std::span<char> into) noexcept {
-  const std::size_t most = 6 * into.size();  // each character as \uXXXX
-  const RawName name = measure(raw, most);
-  if (name.length >= most) return {};
-  if (!name.plain) return wire::unescape({raw, name.length}, into);
-  return name.length <= into.size() ? std::string_view(raw, name.length) : std::string_view();
 }
 
 StateFound look_at(Spot spot, const char* raw) noexcept {

@@ -13,8 +13,16 @@
 #include <string_view>
 
 #include "openai/endpoint.h"
+#include "wire/raw_string.h"
 
 namespace sluice::openai {
+
+using wire::kPlainTextBytes;
+using wire::measure;
+using wire::plain_text;
+using wire::RawName;
+using wire::refers;
+using wire::says;
 
 // Where in a request a walk is.
 enum class Spot : std::uint8_t {
@@ -50,10 +58,6 @@ struct StateRow {
 // Where the value of the member `name` is, which stands at `spot`.
 [[nodiscard]] Spot spot_inside(Spot spot, std::string_view name) noexcept;
 
-// Whether a value refers to anything: not null, "" or []. `token` begins with the value and ends where the next token
-// of the text begins, which must be readable.
-[[nodiscard]] bool refers(std::string_view token) noexcept;
-
 // What a walk finds at one member of an object.
 struct StateFound {
   const StateRow* row = nullptr;  // null: it refers to nothing
@@ -62,11 +66,6 @@ struct StateFound {
 // The same two questions for a name as it stands in the text: `raw` stands behind its opening quote. Nearly every name
 // is told by its length and first letter that it is none of ours.
 [[nodiscard]] StateFound look_at(Spot spot, const char* raw) noexcept;
-
-// The string that begins behind its opening quote at `raw`, without its escapes: `raw` itself, or in `into`. Empty
-// where it is longer than any of ours.
-[[nodiscard]] std::string_view plain_text(const char* raw, std::span<char> into) noexcept;
-inline constexpr std::size_t kPlainTextBytes = 32;
 
 // One item of 'input', whose members come in any order: some kinds of it name a stored thing by their type.
 class ItemSeen final {
