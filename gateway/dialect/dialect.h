@@ -89,6 +89,10 @@ class Dialect {
   [[nodiscard]] virtual std::optional<ErrorAnswer> error_in_answer(std::string_view body) const = 0;
   // The same as the last event of a stream that had begun.
   [[nodiscard]] virtual WipedString error_event(const ErrorAnswer& answer) const = 0;
+  // Where clients of the dialect look for the id of their request, beside x-request-id: a header of every answer (empty:
+  // nowhere else), and a member that is put into an error's body, where the dialect has one.
+  [[nodiscard]] virtual std::string_view request_id_header() const noexcept = 0;
+  virtual void add_request_id(ErrorAnswer& answer, std::string_view request_id) const = 0;
 
   // --- the lists that we answer ourselves ---
 

@@ -15,6 +15,7 @@ enum class BodyKind : std::uint8_t { kNone, kJson, kMultipart };
 enum class Work : std::uint8_t {
   kGenerate,    // a model writes an answer, which counts and may stream
   kEmbed,       // a model reads, and what it answers counts nothing
+  kCount,       // a prompt is counted: nothing is generated, and nothing is charged
   kListModels,  // answered here
   kShowModel,   // answered here; the model's name stands behind the path
 };

@@ -33,4 +33,7 @@ struct ErrorAnswer {
   }
 }
 
+// Whether a status says that there is no room now, in the word of any dialect.
+[[nodiscard]] constexpr bool is_busy(unsigned status) noexcept { return status == 503 || status == 529; }
+
 }  // namespace sluice::dialect

@@ -16,7 +16,7 @@ inline constexpr std::string_view kSentBySdks =
     "x-session-id, x-session-affinity";
 
 inline constexpr std::string_view kReadBySdks =
-    "x-request-id, x-client-request-id, openai-processing-ms, openai-version, retry-after, retry-after-ms, "
+    "x-request-id, request-id, x-client-request-id, openai-processing-ms, openai-version, retry-after, retry-after-ms, "
     "x-should-retry, x-ratelimit-limit-requests, "
     "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
     "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-sluice-limit-name, x-sluice-limit-scope, "

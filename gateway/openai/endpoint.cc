@@ -44,7 +44,7 @@ struct Unserved {
   std::string_view begins;
   const char* advice;
 };
-constexpr std::array<Unserved, 13> kUnserved{{
+constexpr std::array<Unserved, 12> kUnserved{{
     {"/v1/responses/",
      "Responses are not stored by this gateway, so none can be fetched; send 'store': false and the "
      "whole conversation."},
@@ -53,9 +53,6 @@ constexpr std::array<Unserved, 13> kUnserved{{
     {"/v1/files", "Files are not stored by this gateway; send their content in the request."},
     {"/v1/vector_stores", "Files are not stored by this gateway; search in your own program."},
     {"/v1/batches", "Batches are not served by this gateway; send the calls one by one."},
-    {"/v1/messages",
-     "Anthropic's API is not served by this gateway; use a client of the OpenAI API, whose base_url ends "
-     "in /v1."},
     {"/openai/deployments/",
      "Azure's paths are not served by this gateway; use the plain OpenAI client, with base_url "
      "ending in /v1 and the model in the body."},

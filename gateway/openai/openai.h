@@ -36,6 +36,8 @@ class OpenAi final : public dialect::Dialect {
                                                      std::string_view body) const override;
   [[nodiscard]] std::optional<dialect::ErrorAnswer> error_in_answer(std::string_view body) const override;
   [[nodiscard]] WipedString error_event(const dialect::ErrorAnswer& answer) const override;
+  [[nodiscard]] std::string_view request_id_header() const noexcept override { return {}; }
+  void add_request_id(dialect::ErrorAnswer&, std::string_view) const override {}
 
   void append_model(std::string& into, const dialect::ListedModel& model) const override;
   void append_models(std::string& into, std::span<const dialect::ListedModel> models) const override;

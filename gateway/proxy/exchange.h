@@ -160,7 +160,7 @@ class Exchange final {
   // Parts of the answer to a failed exchange, in refuse.cc.
   Task<void> refuse(Error error);
   void tell_operator(const dialect::ErrorAnswer& answer, unsigned status) noexcept;
-  Task<void> answer_error(const dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
+  Task<void> answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
 
   // Answers that need no upstream, in models.cc.
   Task<Status> answer_models();

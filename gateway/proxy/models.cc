@@ -78,7 +78,8 @@ Task<void> Exchange::answer_options() {
   if (!served && !is_probe(head_.path) && head_.path != "*" && !preflight) {
     headers.add("content-type", "application/json");
     add_answer_headers(headers);
-    const dialect::ErrorAnswer answer = dialect().error_answer(client_error(ErrorKind::kNotFound, match_.advice));
+    dialect::ErrorAnswer answer = dialect().error_answer(client_error(ErrorKind::kNotFound, match_.advice));
+    dialect().add_request_id(answer, call_.request_id);
     (void)co_await client_.respond(answer.status, headers.span(), answer.body);
     co_return;
   }

@@ -70,7 +70,7 @@ std::chrono::milliseconds retry_after_of(const http::AnswerHead& head, unsigned 
     constexpr double kMost = 86'400'000;
     return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(*milliseconds, kMost)));
   }
-  return status == 503 || status == 429 ? kRetrySoon : std::chrono::milliseconds{0};
+  return dialect::is_busy(status) || status == 429 ? kRetrySoon : std::chrono::milliseconds{0};
 }
 
 // The operator's matter, not the caller's: whose key it is, the caller does not know. Once a minute at most.
@@ -110,11 +110,12 @@ Task<void> Exchange::refuse(Error error) {
   // A policy that names no time says that no retry helps: a prompt above what its budget has left.
   if (by_policy && decision_.retry_after.count() == 0 && answer.status == 429)
     answer.should_retry = dialect::ErrorAnswer::ShouldRetry::kNo;
-  const bool soon = decision_.retry_after.count() == 0 && answer.status == 503;
+  const bool soon = decision_.retry_after.count() == 0 && dialect::is_busy(answer.status);
   co_await answer_error(answer, soon ? kRetrySoon : decision_.retry_after);
 }
 
-Task<void> Exchange::answer_error(const dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after) {
+Task<void> Exchange::answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after) {
+  dialect().add_request_id(answer, call_.request_id);
   if (begun_ == Begun::kStream) {
     // The status has gone: the error goes as the stream's last event.
     client_.close_after_answer();

@@ -90,6 +90,7 @@ void Exchange::begin_stream() {
 
 void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
   add_call_headers(headers, call_);
+  if (const std::string_view own = dialect().request_id_header(); !own.empty()) headers.add(own, call_.request_id);
   if (upstream_ && upstream_->head() != nullptr) add_upstream_headers(headers, *upstream_->head());
   add_cors_headers(headers, head_.fields[http::Field::origin], cors_.origins);
 }
@@ -210,7 +211,7 @@ Task<Status> Exchange::relay_error() {
   Buffer body = std::move(upstream_->body());
   if (body.size() > kErrorBodyBytes) body.truncate(kErrorBodyBytes);
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  const dialect::ErrorAnswer answer = dialect().upstream_answer(head.status, head.content_type, body.view());
+  dialect::ErrorAnswer answer = dialect().upstream_answer(head.status, head.content_type, body.view());
   outcome_.reason = EndReason::kUpstreamError;
   tell_operator(answer, head.status);
   co_await answer_error(answer, retry_after_of(head, answer.status, worker_.clock.wall()));

@@ -93,7 +93,7 @@ void Exchange::complete() noexcept {
 Task<Status> Exchange::answer_said_error() {
   Buffer body = std::move(upstream_->body());
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
-  const std::optional<dialect::ErrorAnswer> error = dialect().error_in_answer(body.view());
+  std::optional<dialect::ErrorAnswer> error = dialect().error_in_answer(body.view());
   if (!error) co_return co_await answer_nothing(kNoAnswer);
   take_walked_usage();
   if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
@@ -107,7 +107,8 @@ Task<Status> Exchange::answer_nothing(const char* why) {
   if (walk_) take_walked_usage();
   if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
   outcome_.reason = EndReason::kUpstreamFailed;
-  co_await answer_error(dialect().error_answer(upstream_error(ErrorKind::kProtocol, why)), {});
+  dialect::ErrorAnswer answer = dialect().error_answer(upstream_error(ErrorKind::kProtocol, why));
+  co_await answer_error(answer, {});
   co_return ok();
 }
 

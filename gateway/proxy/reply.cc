@@ -124,12 +124,13 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
 
 Task<Status> answer_error(http::Incoming& client, const dialect::Dialect& dialect, Error error,
                           std::string_view message) {
-  const dialect::ErrorAnswer answer = dialect.error_answer(error, message);
+  dialect::ErrorAnswer answer = dialect.error_answer(error, message);
   ReplyHeaders headers;
   std::array<char, 40> id{};
   headers.add("content-type", "application/json");
   headers.add("x-request-id", make_request_id(id));
-  add_retry_headers(headers, answer, answer.status == 503 ? kRetrySoon : std::chrono::milliseconds{0});
+  dialect.add_request_id(answer, {id.data(), kRequestIdBytes});
+  add_retry_headers(headers, answer, dialect::is_busy(answer.status) ? kRetrySoon : std::chrono::milliseconds{0});
   co_return co_await client.respond(answer.status, headers.span(), answer.body);
 }
 
@@ -137,7 +138,7 @@ std::string_view make_request_id(std::span<char, 40> into) noexcept {
   std::memcpy(into.data(), "req_", 4);
   write_hex(random_id(), into.subspan(4, 16));
   write_hex(random_id(), into.subspan(20, 16));
-  return {into.data(), 36};
+  return {into.data(), kRequestIdBytes};
 }
 
 }  // namespace sluice::proxy

@@ -69,6 +69,7 @@ Task<Status> answer_error(http::Incoming& client, const dialect::Dialect& dialec
                           std::string_view message = {});
 
 // Writes "req_" and 32 hexadecimal digits.
+inline constexpr std::size_t kRequestIdBytes = 36;
 std::string_view make_request_id(std::span<char, 40> into) noexcept;
 
 }  // namespace sluice::proxy

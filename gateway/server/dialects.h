@@ -1,6 +1,7 @@
 // Which dialects this program speaks.
 #pragma once
 
+#include "anthropic/anthropic.h"
 #include "dialect/table.h"
 #include "openai/openai.h"
 
@@ -17,7 +18,8 @@ class Dialects final {
 
  private:
   const openai::OpenAi openai_{};
-  const dialect::Table table_{&openai_};
+  const anthropic::Anthropic anthropic_{};
+  const dialect::Table table_{&openai_, &anthropic_};
 };
 
 }  // namespace sluice::server

@@ -123,9 +123,59 @@ def stream_words(words, pause=0.0, prompt=5):
     return handle
 
 
+def named(event):
+    """An event of Anthropic's API as it writes one."""
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+
+
+def message_usage(prompt=5, completion=3, **more):
+    return {"input_tokens": prompt, "output_tokens": completion, **more}
+
+
+def message_events(words, prompt=5, model="fake-model", stop="end_turn", usage=None, **start_usage):
+    """The events of a message with one block of text."""
+    start = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [], "stop_reason": None,
+             "stop_sequence": None, "usage": message_usage(prompt, 1, **start_usage)}
+    yield {"type": "message_start", "message": start}
+    yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    yield {"type": "ping"}
+    for word in words:
+        yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
+    yield {"type": "content_block_stop", "index": 0}
+    yield {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None},
+           "usage": usage or {"output_tokens": len(words)}}
+    yield {"type": "message_stop"}
+
+
+def whole_message(text="Hello there", prompt=5, completion=3, model="fake-model", **usage):
+    return {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn", "stop_sequence": None, "usage": message_usage(prompt, completion, **usage)}
+
+
+def stream_message(words, pause=0.0, **more):
+    """A handler: a well-formed stream of Anthropic's API."""
+
+    def handle(connection):
+        connection.head()
+        for event in message_events(words, **more):
+            connection.chunk(named(event))
+            if pause:
+                time.sleep(pause)
+        connection.end()
+
+    return handle
+
+
 def default_handler(connection):
     body = connection.request.json
-    if connection.request.target.endswith("/embeddings"):
+    path = connection.request.target.split("?")[0]
+    if path == "/v1/messages/count_tokens":
+        connection.answer(200, {"input_tokens": 12})
+    elif path == "/v1/messages" and body.get("stream"):
+        stream_message(["Hello", " ", "there"])(connection)
+    elif path == "/v1/messages":
+        connection.answer(200, whole_message(model=body["model"]))
+    elif connection.request.target.endswith("/embeddings"):
         connection.answer(200, {"object": "list", "model": body["model"],
                                 "data": [{"object": "embedding", "index": 0, "embedding": "AACAPw=="}],
                                 "usage": {"prompt_tokens": 4, "total_tokens": 4}})

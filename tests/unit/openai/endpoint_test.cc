@@ -57,7 +57,6 @@ TEST(FindEndpoint, SaysWhatIsWrongWithAPathThatIsNearlyRight) {
       {"/v1//models", "two slashes"},
       {"/", "base_url"},
       {"/v1", "base_url"},
-      {"/v1/messages", "Anthropic"},
       {"/v1/responses/resp_1", "not stored"},
       {"/openai/deployments/x/chat/completions", "Azure"},
       {"/api/tags", "Ollama"},

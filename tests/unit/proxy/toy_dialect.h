@@ -195,6 +195,9 @@ class ToyDialect final : public dialect::Dialect {
     return WipedString("event: oops\ndata: ").append(answer.body).append("\n\n");
   }
 
+  [[nodiscard]] std::string_view request_id_header() const noexcept override { return {}; }
+  void add_request_id(dialect::ErrorAnswer&, std::string_view) const override {}
+
   void append_model(std::string& into, const dialect::ListedModel& model) const override { into += model.name; }
   void append_models(std::string& into, std::span<const dialect::ListedModel> models) const override {
     for (const dialect::ListedModel& model : models) append_model(into, model);
