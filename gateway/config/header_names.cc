@@ -11,9 +11,11 @@ constexpr std::array<std::string_view, 7> kSecretParts{"authorization", "api-key
                                                        "cookie",        "secret",  "password"};
 constexpr std::array<std::string_view, 4> kPrefixes{"x-forwarded-", "proxy-", "sec-", "x-sluice-"};
 // Whose the call is; how the connection and the body are framed; what the gateway says itself.
-constexpr std::array<std::string_view, 27> kNames{"openai-organization",
+constexpr std::array<std::string_view, 29> kNames{"openai-organization",
                                                   "openai-project",
                                                   "anthropic-organization-id",
+                                                  "anthropic-workspace-id",
+                                                  "anthropic-user-profile-id",
                                                   "forwarded",
                                                   "x-real-ip",
                                                   "via",
