@@ -1,8 +1,11 @@
 """Anthropic's dialect, passed through: POST /v1/messages and /v1/messages/count_tokens."""
 import json
+import threading
+
+import pytest
 
 from fake_model import message_events, named, whole_message
-from harness import Client
+from harness import Client, until
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 VERSION = [("anthropic-version", "2023-06-01")]
@@ -84,3 +87,240 @@ def test_a_message_is_settled_on_a_budget_and_its_cap_is_clamped_to_what_is_left
     assert requests[0].json["max_tokens"] == 100 and requests[1].json["max_tokens"] < 600
     assert status == 429 and headers["x-should-retry"] == "false" and "retry-after" not in headers
     assert error_of(body)["type"] == "rate_limit_error"
+
+
+@pytest.mark.parametrize("path", [MESSAGES, COUNT])
+def test_contract_54_a_missing_or_wrong_key_is_told_in_the_shape_that_was_spoken_to(gateway, path):
+    for headers in ([], [("x-api-key", "sk-wrong")], [("authorization", "Bearer sk-wrong")]):
+        with Client(gateway) as client:
+            status, answer, body = client.call("POST", path, message_body("x"), headers)
+        assert status == 401 and error_of(body, answer["request-id"])["type"] == "authentication_error"
+        assert b"sk-wrong" not in body
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/", "/v1/messages/batches", "/v1/messages/nothing", "/v1/v1/messages", "/messages"])
+def test_contract_54_a_path_that_is_none_is_told_in_the_shape_that_was_spoken_to(gateway, key, path):
+    with Client(gateway, key) as client:
+        status, answer, body = client.call("POST", path, message_body("x"), VERSION)
+        assert status == 404 and error_of(body, answer["request-id"])["type"] == "not_found_error"
+        status, answer, body = client.call("GET", MESSAGES)
+    assert status == 405 and answer["allow"] == "POST, OPTIONS" and error_of(body)["type"] == "invalid_request_error"
+
+
+def test_contract_33_either_header_carries_the_key_and_two_that_differ_are_refused(gateway, key, fake, mark):
+    for headers in ([("x-api-key", key["key"])], [("authorization", "Bearer " + key["key"])],
+                    [("x-api-key", key["key"]), ("authorization", "Bearer " + key["key"])]):
+        with Client(gateway) as client:
+            assert client.call("POST", MESSAGES, message_body(mark), headers)[0] == 200
+    with Client(gateway) as client:
+        status, _, body = client.call("POST", MESSAGES, message_body(mark), [("x-api-key", key["key"]), ("authorization", "Bearer sk-2")])
+    assert status == 401 and error_of(body)["type"] == "authentication_error"
+    for request in fake.seen(mark):
+        assert request.header("x-api-key") is None and key["key"] not in str(request.headers)
+
+
+def test_whose_the_gateways_workspace_and_users_are_no_caller_says(gateway, key, fake, mark):
+    with Client(gateway, key) as client:
+        assert message(client, mark, headers=[("anthropic-workspace-id", "wrkspc_1"), ("anthropic-user-profile-id", "uprof_1"),
+                                              ("anthropic-organization-id", "org_1"), ("anthropic-beta", "b-1")])[0] == 200
+    (request,) = fake.seen(mark)
+    assert [n for n, _ in request.headers if n.startswith("anthropic-")] == ["anthropic-version", "anthropic-beta"]
+
+
+@pytest.mark.parametrize("body, says", [("{", "not valid JSON"), ('{"model":"fake-model","messages":[]}', "max_tokens"),
+                                        ('{"max_tokens":1,"messages":[]}', "model"),
+                                        ('{"model":"fake-model","max_tokens":1,"max_tokens":2}', "twice"),
+                                        ('{"model":"fake-model","max_tokens":1,"container":"c_1"}', "container"),
+                                        ('{"model":"fake-model","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image",'
+                                         '"source":{"type":"file","file_id":"file_1"}}]}]}', "file_id")])
+def test_contract_14_a_call_that_is_wrong_is_told_what_is(gateway, key, body, says):
+    with Client(gateway, key) as client:
+        status, _, answer = client.call("POST", MESSAGES, body, VERSION)
+    error = error_of(answer)
+    assert status == 400 and error["type"] == "invalid_request_error" and says in error["message"]
+
+
+def test_contract_12_an_unknown_model_is_not_found(gateway, key):
+    with Client(gateway, key) as client:
+        status, _, body = message(client, "x", model="nobody-knows")
+    assert status == 404 and error_of(body)["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize("status, error, expected", [
+    (529, {"type": "overloaded_error", "message": "Overloaded"}, 529), (429, {"type": "rate_limit_error", "message": "slow"}, 429),
+    (500, {"type": "api_error", "message": "broken"}, 500), (504, {"type": "timeout_error", "message": "late"}, 504),
+    (413, {"type": "request_too_large", "message": "big"}, 413), (400, {"type": "invalid_request_error", "message": "wrong"}, 400)])
+def test_contract_15_an_error_of_the_place_keeps_its_status_type_and_words(gateway, key, fake, mark, status, error, expected):
+    fake.on(mark, lambda c: c.answer(status, {"type": "error", "error": error, "request_id": "req_up"}, headers=[("retry-after", "7")]))
+    with Client(gateway, key) as client:
+        for stream in (False, True):
+            got, headers, body = message(client, mark, stream=stream)
+            assert got == expected and error_of(body, headers["request-id"]) == error
+            if status in (429, 529):
+                assert headers["retry-after"] == "7"
+
+
+def test_contract_05_a_place_that_dies_in_mid_stream_ends_it_with_an_error_event(gateway, key, fake, mark):
+    def handle(connection):
+        connection.head()
+        for event in list(message_events(["Hello"] * 20, prompt=7))[:-3]:
+            connection.chunk(named(event))
+        connection.cut()
+
+    fake.on(mark, handle)
+    with Client(gateway, key) as client:
+        client.send("POST", MESSAGES, message_body(mark, stream=True), VERSION)
+        _, headers = client.read_head()
+        body = client.read_body(headers)
+    name, data = events_of(body)[-1]
+    assert name == "error" and error_of(json.dumps(data), headers["request-id"])["type"] == "api_error"
+    record = gateway.audit_of(headers["x-request-id"])
+    assert record["end_reason"] == "upstream_failed" and record["usage_source"] == "estimated"
+    assert (record["prompt_tokens"], record["completion_tokens"]) == (7, 25)
+
+
+@pytest.mark.parametrize("last", [-1, -2], ids=["no message_stop", "no message_delta"])
+def test_contract_06_a_stream_without_its_end_is_not_complete(gateway, key, fake, mark, last):
+    def handle(connection):
+        connection.head()
+        for event in list(message_events(["Hello"]))[:last]:
+            connection.chunk(named(event))
+        connection.end()
+
+    fake.on(mark, handle)
+    with Client(gateway, key) as client:
+        _, headers, body = message(client, mark, stream=True)
+    assert events_of(body)[-1][0] == "error"
+    assert gateway.audit_of(headers["x-request-id"])["end_reason"] == "upstream_failed"
+
+
+def test_an_error_event_of_the_place_ends_the_stream_as_it_came(gateway, key, fake, mark):
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+
+    def handle(connection):
+        connection.head()
+        for event in list(message_events(["Hello"]))[:3]:
+            connection.chunk(named(event))
+        connection.chunk(named(error))
+        connection.end()
+
+    fake.on(mark, handle)
+    with Client(gateway, key) as client:
+        _, headers, body = message(client, mark, stream=True)
+    assert events_of(body)[-1] == ("error", error)
+    assert gateway.audit_of(headers["x-request-id"])["end_reason"] == "upstream_failed"
+
+
+def test_contract_02_a_silent_stream_lives_on_pings_of_the_dialects_own(make_gateway, fake, mark):
+    gateway = make_gateway('[stream]\nfirst_ping = "100ms"\nping_interval = "100ms"\n')
+    go_on = threading.Event()
+
+    def handle(connection):
+        go_on.wait(20)
+        connection.head()
+        for event in message_events(["Hello"]):
+            connection.chunk(named(event))
+        connection.end()
+
+    fake.on(mark, handle)
+    with Client(gateway, gateway.ready_key) as client:
+        client.send("POST", MESSAGES, message_body(mark, stream=True), VERSION)
+        _, headers = client.read_head()
+        chunks = client.chunks()
+        assert next(chunks)[1] == next(chunks)[1] == b'event: ping\ndata: {"type": "ping"}\n\n'
+        go_on.set()
+        events = events_of(b"".join(data for _, data in chunks))
+    assert [name for name, _ in events if name != "ping"][-1] == "message_stop"
+    assert {data["type"] for name, data in events if name == "ping"} == {"ping"}
+
+
+def test_a_stream_that_outgrows_a_budget_is_cut_as_if_it_had_met_its_cap(gateway, fake, mark):
+    key = gateway.key("--budget", "tokens:400/total", user=mark)
+
+    def handle(connection):
+        connection.head()
+        for event in message_events(["Hello"] * 4000, prompt=7):
+            connection.chunk(named(event))
+
+    fake.on(mark, handle)
+    with Client(gateway, key) as client:
+        _, headers, body = message(client, mark, stream=True, max_tokens=100_000)
+    events = events_of(body)
+    assert [name for name, _ in events[-3:]] == ["content_block_stop", "message_delta", "message_stop"]
+    assert events[-2][1]["delta"]["stop_reason"] == "max_tokens"
+    record = gateway.audit_of(headers["x-request-id"])
+    assert record["end_reason"] == "budget_cut" and 0 < record["completion_tokens"] <= 450
+
+
+def test_a_count_generates_and_charges_nothing_and_has_no_cap(gateway, fake, mark):
+    key = gateway.key("--budget", "tokens:100/total", user=mark)
+    fake.on(mark, lambda c: c.answer(200, {"input_tokens": 2095}))
+    body = json.dumps({"model": "fake-model", "messages": [{"role": "user", "content": mark}]})
+    with Client(gateway, key) as client:
+        for _ in range(30):
+            status, headers, answer = client.call("POST", COUNT + "?beta=true", body, VERSION)
+            assert status == 200 and json.loads(answer) == {"input_tokens": 2095}
+    assert fake.seen(mark)[0].body.decode() == body
+    record = gateway.audit_of(headers["x-request-id"])
+    assert (record["endpoint"], record["usage_source"], record["prompt_tokens"], record["completion_tokens"]) == \
+        ("messages.count_tokens", "none", 0, 0)
+    assert record["end_reason"] == "completed"
+
+
+@pytest.mark.parametrize("answer", [b"null", b"{}", b'{"choices":[]}', b"<html>", b'{"type":"message","usage":{"input_tokens":4,"output_tokens":2}}'])
+def test_contract_44_a_200_that_is_no_message_is_502(gateway, key, fake, mark, answer):
+    fake.on(mark, lambda c: c.answer(200, answer))
+    with Client(gateway, key) as client:
+        for stream in (False, True):
+            status, headers, body = message(client, mark, stream=stream)
+            assert status == 502 and error_of(body)["type"] == "api_error"
+            record = gateway.audit_of(headers["x-request-id"])
+            assert record["end_reason"] != "completed" and record["completion_tokens"] == (2 if b"usage" in answer else 0)
+
+
+def test_contract_43_a_message_for_a_stream_comes_as_one_and_a_stream_for_a_message_too(gateway, key, fake, mark):
+    fake.on(mark, lambda c: c.answer(200, whole_message("Hello there", prompt=7, completion=9)))
+    with Client(gateway, key) as client:
+        status, headers, body = message(client, mark, stream=True)
+    events = events_of(body)
+    assert status == 200 and events[0][0] == "message_start" and events[-1][0] == "message_stop"
+    assert [d["delta"]["text"] for n, d in events if n == "content_block_delta"] == ["Hello there"]
+    record = gateway.audit_of(headers["x-request-id"])
+    assert (record["usage_source"], record["prompt_tokens"], record["completion_tokens"]) == ("measured", 7, 9)
+
+    def handle(connection):
+        connection.head(content_type="application/json")
+        for event in message_events(["Hel", "lo"], prompt=7):
+            connection.chunk(named(event))
+        connection.end()
+
+    fake.on(mark, handle)
+    with Client(gateway, key) as client:
+        status, headers, body = message(client, mark)
+    whole = json.loads(body)
+    assert status == 200 and whole["content"] == [{"type": "text", "text": "Hello"}] and whole["usage"]["output_tokens"] == 2
+    assert gateway.audit_of(headers["x-request-id"])["usage_source"] == "measured"
+
+
+def test_contract_07_a_client_that_leaves_is_charged_what_it_saw(gateway, key, fake, mark):
+    closed = []
+
+    def handle(connection):
+        connection.head()
+        for event in list(message_events(["Hello"] * 8, prompt=7))[:-3]:
+            connection.chunk(named(event))
+        closed.append(connection.wait_closed(5))
+
+    fake.on(mark, handle)
+    with Client(gateway, key) as client:
+        client.send("POST", MESSAGES, message_body(mark, stream=True), VERSION)
+        _, headers = client.read_head()
+        seen = b""
+        for _, data in client.chunks():
+            seen += data
+            if seen.count(b"text_delta") == 8:
+                break
+    until(lambda: closed and closed[0], what="the place's connection is closed")
+    record = gateway.audit_of(headers["x-request-id"])
+    assert (record["end_reason"], record["usage_source"], record["prompt_tokens"]) == ("client_gone", "estimated", 7)
+    assert record["completion_tokens"] == 10
