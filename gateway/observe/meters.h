@@ -45,8 +45,8 @@ class Meters final {
   [[nodiscard]] CounterId end(EndReason reason) const noexcept { return ends[static_cast<std::size_t>(reason)]; }
 
  private:
-  static constexpr std::array<std::uint16_t, 18> kStatuses{200, 400, 401, 403, 404, 405, 408, 413, 415,
-                                                           421, 429, 431, 499, 500, 502, 503, 504, 0};
+  static constexpr std::array<std::uint16_t, 19> kStatuses{200, 400, 401, 403, 404, 405, 408, 413, 415, 421,
+                                                           429, 431, 499, 500, 502, 503, 504, 529, 0};
   Metrics& metrics_;
   std::vector<std::array<CounterId, kStatuses.size()>> requests_;
 };

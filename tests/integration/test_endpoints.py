@@ -1,0 +1,139 @@
+"""Every row of the endpoint table: whatever is called, who calls is asked, limits and budgets hold, a revoked key ends it,
+and a record is written. A row that is added to the table fails here until it stands in ROWS."""
+import json
+import re
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+import test_messages
+from fake_model import usage, whole_answer, whole_message
+from harness import Client, error_of, until
+
+RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model": "fake-model", "output": [],
+            "usage": {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}}
+
+
+@dataclass
+class Row:
+    path: str
+    body: dict = None     # but for the model, with MARK where the text stands; None: the gateway answers itself
+    answer: dict = None   # the model server's
+    errors: object = error_of  # reads an error of the dialect and checks its shape
+    charges: bool = True
+
+    @property
+    def method(self):
+        return "GET" if self.body is None else "POST"
+
+    def call(self, client, mark="x", model="fake-model", headers=()):
+        if self.body is None:
+            return client.call("GET", self.path, headers=headers)
+        return client.call("POST", self.path, json.dumps({"model": model, **self.body}).replace("MARK", mark), headers)
+
+    def serve(self, fake, mark):
+        fake.on(mark, lambda c: c.answer(200, self.answer))
+
+
+ASKED = [{"role": "user", "content": "MARK"}]
+ROWS = {
+    "chat.completions": Row("/v1/chat/completions", {"messages": ASKED}, whole_answer()),
+    "completions": Row("/v1/completions", {"prompt": "MARK"}, {"choices": [{"index": 0, "text": "x", "finish_reason": "stop"}], "usage": usage()}),
+    "embeddings": Row("/v1/embeddings", {"input": "MARK"}, {"data": [], "usage": {"prompt_tokens": 8, "total_tokens": 8}}),
+    "responses": Row("/v1/responses", {"input": "MARK"}, RESPONSE),
+    "messages": Row("/v1/messages", {"max_tokens": 50, "messages": ASKED}, whole_message(), test_messages.error_of),
+    "messages.count_tokens": Row("/v1/messages/count_tokens", {"messages": ASKED}, {"input_tokens": 8}, test_messages.error_of, charges=False),
+    "models": Row("/v1/models"),
+    "model": Row("/v1/models/fake-model"),
+}
+CALLS = [name for name, row in ROWS.items() if row.body is not None]
+
+
+def test_every_row_of_the_table_stands_here(gateway):
+    counted = re.findall(r'^sluice_requests_total\{endpoint="([^"]+)",status="200"\}', gateway.cli("metrics").stdout, re.M)
+    assert set(counted) - {"other"} == set(ROWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_who_calls_is_asked_first(gateway, name, fake):
+    row = ROWS[name]
+    before = len(fake.requests)
+    for headers in ([], [("authorization", "Bearer sk-nobody")], [("x-api-key", "sk-nobody")], [("api-key", "sk-nobody")]):
+        with Client(gateway) as client:
+            status, answer, body = row.call(client, headers=headers)
+        assert status == 401 and row.errors(body)["type"] in ("invalid_request_error", "authentication_error")
+        assert answer["x-request-id"].startswith("req_")
+    assert len(fake.requests) == before
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_key_calls_the_models_that_it_has_a_right_to(gateway, name, mark, fake):
+    row = ROWS[name]
+    key = gateway.key("--model", "other-model", user=mark)
+    with Client(gateway, key) as client:
+        status, answer, body = row.call(client, mark)
+    assert status in (403, 404) and row.errors(body)
+    assert not fake.seen(mark)
+    assert gateway.audit_of(answer["x-request-id"])["end_reason"] in ("refused", "invalid")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_rate_limit_holds_and_a_record_is_written(gateway, name, mark, fake):
+    row = ROWS[name]
+    row.serve(fake, mark)
+    key = gateway.key("--rpm", "1", user=mark)
+    with Client(gateway, key) as client:
+        status, first, body = row.call(client, mark)
+        assert status == 200, body
+        status, second, body = row.call(client, mark)
+    assert status == 429 and row.errors(body) and second["x-sluice-limit-name"] and int(second["retry-after"]) <= 60
+    record = gateway.audit_of(first["x-request-id"])
+    assert (record["endpoint"], record["end_reason"], record["user"]) == (name, "completed", mark)
+    assert record["prompt_tokens"] + record["completion_tokens"] == (8 if row.charges else 0)
+    record = gateway.audit_of(second["x-request-id"])
+    assert (record["endpoint"], record["end_reason"]) == (name, "refused")
+    assert len(fake.seen(mark)) == 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_spent_budget_refuses_and_a_call_is_charged_to_it(gateway, name, mark, fake):
+    row = ROWS[name]
+    key = gateway.key("--budget", "tokens:8/total", user=mark)
+    spender = row if row.charges else ROWS["messages"]
+    spender.serve(fake, mark)
+    with Client(gateway, key) as client:
+        status, _, body = spender.call(client, mark)
+        assert status == 200, body
+        status, answer, body = row.call(client, mark)
+    assert status == 429 and row.errors(body) and answer["x-should-retry"] == "false", (status, body)
+    assert len(fake.seen(mark)) == 1
+    assert gateway.audit_of(answer["x-request-id"])["end_reason"] == "refused"
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_revoked_key_ends_a_call_that_runs(gateway, name, mark, fake):
+    row = ROWS[name]
+    key = gateway.key(user=mark)
+    begun, closed = threading.Event(), []
+
+    def handle(connection):
+        begun.set()
+        closed.append(connection.wait_closed(20))
+
+    fake.on(mark, handle)
+    answers = []
+
+    def call():
+        with Client(gateway, key) as client:
+            answers.append(row.call(client, mark))
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert begun.wait(20)
+    gateway.cli("key", "revoke", key["id"])
+    caller.join(20)
+    (status, answer, body), = answers
+    assert status == 401 and row.errors(body)
+    assert gateway.audit_of(answer["x-request-id"])["end_reason"] == "revoked"
+    until(lambda: closed and closed[0], what="the model server is left")
