@@ -82,6 +82,11 @@ def openai_sdk(request):
     return sdk.PythonSdk() if request.param == "python" else sdk.NodeSdk()
 
 
+@pytest.fixture(params=["python", "node"])
+def anthropic_sdk(request):
+    return sdk.AnthropicPythonSdk() if request.param == "python" else sdk.AnthropicNodeSdk()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

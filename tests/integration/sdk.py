@@ -1,4 +1,5 @@
-"""The real `openai` packages behind one small interface, so that one test runs with both."""
+"""The real packages of `openai` and `anthropic` behind one small interface, so that one test runs with both languages."""
+import importlib
 import json
 import os
 import ssl
@@ -21,10 +22,19 @@ class Outcome:
 
 class PythonSdk:
     name = "python"
+    package = "openai"
+
+    def base_url(self, gateway):
+        return gateway.base_url
+
+    def client(self, package, **options):
+        return package.OpenAI(**options)
+
+    def error_of(self, e):
+        return {"code": e.code, "type": e.type, "message": str(e)}
 
     def run(self, gateway, key, operation, arguments, max_retries=2):
-        import openai
-
+        package = importlib.import_module(self.package)
         outcome = Outcome()
 
         def count(_request):
@@ -32,9 +42,8 @@ class PythonSdk:
 
         began = time.monotonic()
         context = ssl.create_default_context(cafile=gateway.ca)
-        with openai.DefaultHttpxClient(verify=context, event_hooks={"request": [count]}) as http:
-            client = openai.OpenAI(base_url=gateway.base_url, api_key=key, http_client=http, max_retries=max_retries)
-            call = client
+        with package.DefaultHttpxClient(verify=context, event_hooks={"request": [count]}) as http:
+            call = self.client(package, base_url=self.base_url(gateway), api_key=key, http_client=http, max_retries=max_retries)
             for part in operation.split("."):
                 call = getattr(call, part)
             try:
@@ -47,20 +56,44 @@ class PythonSdk:
                     outcome.result = {"data": [m.model_dump() for m in answer]}
                 else:
                     outcome.result = answer.model_dump()
-            except openai.APIError as e:
-                outcome.error = {"name": type(e).__name__, "status": getattr(e, "status_code", None), "code": e.code, "type": e.type,
-                                 "message": str(e), "request_id": getattr(e, "request_id", None)}
+            except package.APIError as e:
+                outcome.error = {"name": type(e).__name__, "status": getattr(e, "status_code", None),
+                                 "request_id": getattr(e, "request_id", None), **self.error_of(e)}
         outcome.seconds = time.monotonic() - began
         return outcome
 
 
+class AnthropicPythonSdk(PythonSdk):
+    package = "anthropic"
+
+    def base_url(self, gateway):
+        return gateway.base_url.removesuffix("/v1")  # the SDK adds it
+
+    def client(self, package, **options):
+        return package.Anthropic(**options)
+
+    def error_of(self, e):
+        return {"type": getattr(e, "type", None), "message": str(e)}
+
+
 class NodeSdk:
     name = "node"
+    package = "openai"
+
+    def base_url(self, gateway):
+        return gateway.base_url
 
     def run(self, gateway, key, operation, arguments, max_retries=2):
-        job = {"base_url": gateway.base_url, "key": key, "operation": operation, "arguments": arguments, "max_retries": max_retries}
+        job = {"package": self.package, "base_url": self.base_url(gateway), "key": key, "operation": operation, "arguments": arguments, "max_retries": max_retries}
         done = subprocess.run(["node", str(ROOT / "tests/sdk/drive.mjs")], input=json.dumps(job), capture_output=True, text=True,
                               timeout=60 * SLOW,
                               env={**os.environ, "NODE_EXTRA_CA_CERTS": gateway.ca, "SLUICE_SDK": str(ROOT / "build/sdk")})
         assert done.returncode == 0, done.stderr
         return Outcome(**json.loads(done.stdout))
+
+
+class AnthropicNodeSdk(NodeSdk):
+    package = "@anthropic-ai/sdk"
+
+    def base_url(self, gateway):
+        return gateway.base_url.removesuffix("/v1")

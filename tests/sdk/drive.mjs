@@ -1,14 +1,14 @@
-// Runs one call of the real `openai` package for Node: a job as JSON on standard input, what came of it as JSON on
-// standard output. The package stands in $SLUICE_SDK/node_modules.
+// Runs one call of a real package for Node, `openai` or `@anthropic-ai/sdk`: a job as JSON on standard input, what came of
+// it as JSON on standard output. The packages stand in $SLUICE_SDK/node_modules.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
 
-const { OpenAI } = createRequire(process.env.SLUICE_SDK + '/package.json')('openai');
 const job = JSON.parse(readFileSync(0, 'utf8'));
+const { default: Client } = createRequire(process.env.SLUICE_SDK + '/package.json')(job.package);
 const outcome = { chunks: [], times: [], result: null, error: null, attempts: 0, seconds: 0 };
 
-const client = new OpenAI({
+const client = new Client({
   baseURL: job.base_url,
   apiKey: job.key,
   maxRetries: job.max_retries,
@@ -41,7 +41,7 @@ try {
     name: e.constructor.name,
     status: e.status ?? null,
     code: e.code ?? null,
-    type: e.type ?? null,
+    type: e.type ?? e.error?.error?.type ?? null,
     message: e.message,
     request_id: e.requestID ?? null,
   };

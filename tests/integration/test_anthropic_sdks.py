@@ -1,0 +1,148 @@
+"""Anthropic's own SDKs, unmodified, through the gateway: messages, streams, tools, counts, and every way to say no."""
+import ssl
+import threading
+
+import pytest
+
+from fake_model import message_events, named, whole_message
+from harness import Client, until
+
+HELLO = {"model": "fake-model", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+
+
+def asked(mark, **more):
+    return {**HELLO, "messages": [{"role": "user", "content": mark}], **more}
+
+
+@pytest.mark.parametrize("operation", ["messages.create", "beta.messages.create"])
+def test_a_message_and_its_stream_arrive_as_they_were_sent(gateway, key, fake, mark, anthropic_sdk, operation):
+    whole = anthropic_sdk.run(gateway, key["key"], operation, asked(mark))
+    assert whole.error is None and whole.result["content"][0]["text"] == "Hello there" and whole.result["usage"]["output_tokens"] == 3
+    stream = anthropic_sdk.run(gateway, key["key"], operation, asked(mark, stream=True))
+    assert stream.error is None
+    assert [c["type"] for c in stream.chunks] == [e["type"] for e in message_events(["Hello", " ", "there"]) if e["type"] != "ping"]
+    assert "".join(c["delta"]["text"] for c in stream.chunks if c["type"] == "content_block_delta") == "Hello there"
+    for request in fake.seen(mark):
+        assert request.header("anthropic-version") and request.header("x-api-key") is None
+
+
+def test_tools_pass_both_ways(gateway, key, fake, mark, anthropic_sdk):
+    use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Z\u00fcrich"}}
+    tools = [{"name": "weather", "description": "d", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
+    fake.on(mark, lambda c: c.answer(200, {**whole_message(), "content": [use], "stop_reason": "tool_use"}))
+    first = anthropic_sdk.run(gateway, key["key"], "messages.create", asked(mark, tools=tools))
+    got = first.result["content"][0]
+    assert first.result["stop_reason"] == "tool_use" and {name: got[name] for name in use} == use
+    turn = [{"role": "user", "content": mark}, {"role": "assistant", "content": [use]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}]}]
+    second = anthropic_sdk.run(gateway, key["key"], "messages.create", {**HELLO, "messages": turn, "tools": tools})
+    assert second.error is None
+    assert fake.seen(mark)[-1].json["messages"] == turn
+
+
+def test_tokens_are_counted(gateway, key, fake, mark, anthropic_sdk):
+    fake.on(mark, lambda c: c.answer(200, {"input_tokens": 2095}))
+    operation = "messages.count_tokens" if anthropic_sdk.name == "python" else "messages.countTokens"
+    count = anthropic_sdk.run(gateway, key["key"], operation, {"model": "fake-model", "messages": asked(mark)["messages"]})
+    assert count.result["input_tokens"] == 2095
+
+
+def test_contract_09_a_wrong_key_is_one_attempt_and_is_not_echoed(gateway, anthropic_sdk):
+    outcome = anthropic_sdk.run(gateway, "sk-wrong", "messages.create", HELLO)
+    assert (outcome.error["name"], outcome.error["status"], outcome.error["type"]) == ("AuthenticationError", 401, "authentication_error")
+    assert outcome.attempts == 1 and outcome.error["request_id"].startswith("req_") and "sk-wrong" not in outcome.error["message"]
+
+
+def test_contract_12_an_unknown_model_is_not_found(gateway, key, anthropic_sdk):
+    outcome = anthropic_sdk.run(gateway, key["key"], "messages.create", {**HELLO, "model": "nobody-knows"})
+    assert (outcome.error["name"], outcome.error["status"], outcome.error["type"]) == ("NotFoundError", 404, "not_found_error")
+    assert "nobody-knows" not in outcome.error["message"] and outcome.attempts == 1
+
+
+def test_contract_10_a_spent_budget_is_final(gateway, fake, mark, anthropic_sdk):
+    key = gateway.key("--budget", "tokens:50/total", user=mark)["key"]
+    fake.on(mark, lambda c: c.answer(200, whole_message(prompt=40, completion=10)))
+    assert anthropic_sdk.run(gateway, key, "messages.create", asked(mark)).error is None
+    outcome = anthropic_sdk.run(gateway, key, "messages.create", asked(mark))
+    assert (outcome.error["name"], outcome.error["status"], outcome.error["type"]) == ("RateLimitError", 429, "rate_limit_error")
+    assert outcome.attempts == 1
+
+
+def test_contract_11_a_rate_limit_says_when_and_the_sdks_retry_succeeds(gateway, mark, anthropic_sdk):
+    key = gateway.key("--rpm", "20", user=mark)["key"]
+    with Client(gateway, key) as client:
+        until(lambda: client.call("POST", "/v1/messages", HELLO)[0] == 429, what="the limit is met")
+    outcome = anthropic_sdk.run(gateway, key, "messages.create", HELLO, max_retries=3)
+    assert outcome.error is None and outcome.attempts > 1
+
+
+def test_an_overloaded_place_is_asked_again_and_told_as_it_is(gateway, key, fake, mark, anthropic_sdk):
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    fake.on(mark, lambda c: c.answer(529, error, headers=[("retry-after-ms", "10")]))
+    outcome = anthropic_sdk.run(gateway, key["key"], "messages.create", asked(mark), max_retries=1)
+    assert (outcome.error["status"], outcome.error["type"]) == (529, "overloaded_error") and outcome.attempts == 2
+
+
+def cuts(connection):
+    connection.cut()
+
+
+def ends(connection):
+    connection.end()
+
+
+def says_so(connection):
+    connection.chunk(named({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}))
+    connection.end()
+
+
+@pytest.mark.parametrize("fault, expected", [(cuts, "api_error"), (ends, "api_error"), (says_so, "overloaded_error")])
+def test_contract_05_06_sdks_raise(gateway, key, fake, mark, anthropic_sdk, fault, expected):
+    def handle(connection):
+        connection.head()
+        for event in list(message_events(["Hello"]))[:4]:
+            connection.chunk(named(event))
+        fault(connection)
+
+    fake.on(mark, handle)
+    outcome = anthropic_sdk.run(gateway, key["key"], "messages.create", asked(mark, stream=True))
+    assert [c["type"] for c in outcome.chunks][-1] == "content_block_delta"
+    assert outcome.error["type"] == expected
+
+
+def test_contract_02_pings_while_a_stream_waits_are_passed_by(make_gateway, fake, mark, anthropic_sdk):
+    gateway = make_gateway('[stream]\nfirst_ping = "100ms"\nping_interval = "100ms"\n')
+    waited = threading.Event()
+
+    def handle(connection):
+        waited.wait(0.4)
+        connection.head()
+        for event in message_events(["Hello"]):
+            connection.chunk(named(event))
+            waited.wait(0.25)
+        connection.end()
+
+    fake.on(mark, handle)
+    outcome = anthropic_sdk.run(gateway, gateway.ready_key["key"], "messages.create", asked(mark, stream=True))
+    assert outcome.error is None and outcome.chunks[-1]["type"] == "message_stop"
+
+
+def test_the_sdks_own_accumulator_makes_the_message_of_a_stream_that_a_budget_cut(gateway, fake, mark):
+    import anthropic
+
+    key = gateway.key("--budget", "tokens:400/total", user=mark)["key"]
+    fake.on(mark, lambda c: (c.head(), [c.chunk(named(e)) for e in message_events(["Hello"] * 4000, prompt=7)]))
+    with anthropic.DefaultHttpxClient(verify=ssl.create_default_context(cafile=gateway.ca)) as http:
+        client = anthropic.Anthropic(base_url=gateway.base_url.removesuffix("/v1"), api_key=key, http_client=http)
+        with client.messages.stream(**asked(mark, max_tokens=100_000)) as stream:
+            message = stream.get_final_message()
+    assert message.stop_reason == "max_tokens" and message.content[0].text.startswith("HelloHello")
+
+
+def test_the_key_may_come_as_a_bearer_token(gateway, key):
+    import anthropic
+
+    with anthropic.DefaultHttpxClient(verify=ssl.create_default_context(cafile=gateway.ca)) as http:
+        client = anthropic.Anthropic(base_url=gateway.base_url.removesuffix("/v1"), auth_token=key["key"], http_client=http)
+        answer = client.messages.create(**HELLO)
+    assert answer.content[0].text == "Hello there" and answer._request_id.startswith("req_")
