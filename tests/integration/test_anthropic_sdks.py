@@ -1,11 +1,15 @@
 """Anthropic's own SDKs, unmodified, through the gateway: messages, streams, tools, counts, and every way to say no."""
+import os
 import ssl
+import subprocess
+import sys
 import threading
 
 import pytest
 
+import test_clients
 from fake_model import message_events, named, whole_message
-from harness import Client, until
+from harness import ROOT, SLOW, Client, until
 
 HELLO = {"model": "fake-model", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -146,3 +150,16 @@ def test_the_key_may_come_as_a_bearer_token(gateway, key):
         client = anthropic.Anthropic(base_url=gateway.base_url.removesuffix("/v1"), auth_token=key["key"], http_client=http)
         answer = client.messages.create(**HELLO)
     assert answer.content[0].text == "Hello there" and answer._request_id.startswith("req_")
+
+
+@pytest.mark.parametrize("language", ["Python", "Node"])
+def test_recipe_works_as_it_stands(gateway, key, tmp_path, language):
+    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")},
+                   "ANTHROPIC_BASE_URL": gateway.base_url.removesuffix("/v1"), "ANTHROPIC_API_KEY": key["key"],
+                   "SSL_CERT_FILE": gateway.ca, "NODE_EXTRA_CA_CERTS": gateway.ca}
+    file = tmp_path / ("recipe.py" if language == "Python" else "recipe.mjs")
+    file.write_text(test_clients.code(f"Anthropic, {language}", "python" if language == "Python" else "js"))
+    (tmp_path / "node_modules").symlink_to(ROOT / "build/sdk/node_modules")
+    done = subprocess.run([sys.executable if language == "Python" else "node", file], env=environment, capture_output=True, text=True,
+                          timeout=60 * SLOW)
+    assert (done.returncode, done.stdout) == (0, "Hello there"), done.stderr
