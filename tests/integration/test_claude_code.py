@@ -1,0 +1,78 @@
+"""Claude Code, unmodified, against a model server that speaks its API: behaviour 53 of the wire contract."""
+import json
+import os
+import subprocess
+
+import pytest
+
+import test_clients
+from fake_model import message_events, named
+from harness import KIND, SLOW, until
+
+CLAUDE = test_clients.NPM / ".bin/claude"
+pytestmark = [pytest.mark.skipif(KIND not in ("release", "dev"), reason="clients are tried once, in release"),
+              pytest.mark.skipif(not CLAUDE.exists(), reason="build/clients is not installed")]
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "note.txt").write_text("the answer is 42\n")
+    return tmp_path
+
+
+def claude(gateway, key, home, model="fake-model"):
+    """What the page's recipe prints, and its exit code."""
+    environment = {**{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "CLAUDE"))},
+                   "ANTHROPIC_BASE_URL": gateway.base_url.removesuffix("/v1"), "ANTHROPIC_API_KEY": key["key"], "HOME": str(home),
+                   "NODE_EXTRA_CA_CERTS": gateway.ca, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1",
+                   "PATH": f"{CLAUDE.parent}:{os.environ['PATH']}"}
+    recipe = test_clients.code("Claude Code", "sh").replace("fake-model", model)
+    done = subprocess.run(["bash", "-c", recipe], cwd=home, env=environment, capture_output=True, text=True, timeout=100 * SLOW,
+                          stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout + done.stderr
+
+
+def tool_events(name, arguments):
+    """A message that says a word and then calls a tool, its input in two pieces."""
+    text = json.dumps(arguments)
+    events = list(message_events(["Looking."], stop="tool_use"))
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+    pieces = [{"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}}
+              for piece in (text[:9], text[9:])]
+    return [*events[:-2], {"type": "content_block_start", "index": 1, "content_block": block}, *pieces,
+            {"type": "content_block_stop", "index": 1}, *events[-2:]]
+
+
+def tool_results(body):
+    content = body["messages"][-1]["content"]
+    return [part["content"] for part in content if part["type"] == "tool_result"] if isinstance(content, list) else []
+
+
+def test_contract_53_a_tool_loop_runs_to_its_end(gateway, fake, home):
+    key = gateway.key(user=str(home))
+
+    def handle(connection):
+        results = tool_results(connection.request.json)
+        events = message_events(["It says ", str(results[0])]) if results else tool_events("Read", {"file_path": str(home / "note.txt")})
+        connection.head()
+        for event in events:
+            connection.chunk(named(event))
+        connection.end()
+
+    fake.on(str(home), handle)  # Claude Code tells the model where it works
+    code, said = claude(gateway, key, home)
+    assert code == 0 and "the answer is 42" in said, said
+    first, second = fake.seen(str(home))
+    assert first.target == "/v1/messages" and first.json["stream"] is True and first.header("anthropic-beta")
+    assert "the answer is 42" in str(tool_results(second.json))
+    records = until(lambda: len(gateway.audit(user=str(home))) == 2 and gateway.audit(user=str(home)), what="both records")
+    assert [(r["endpoint"], r["end_reason"], r["usage_source"]) for r in records] == [("messages", "completed", "measured")] * 2
+
+
+def test_an_unknown_model_and_a_spent_budget_are_told_at_once(gateway, fake, home):
+    key = gateway.key("--budget", "tokens:1/total", user=str(home))
+    code, said = claude(gateway, key, home)
+    assert code != 0 and "Budget of 1 tokens" in said, said
+    code, said = claude(gateway, key, home, model="nobody-knows")
+    assert code != 0 and "model" in said, said
+    assert not fake.seen(str(home))
