@@ -1,7 +1,7 @@
 #include "anthropic/message_events.h"
 
 #include <algorithm>
-#include <charconv>
+#include <string>
 
 #include "base/wiped_string.h"
 #include "wire/json_text.h"
@@ -12,12 +12,6 @@ namespace sluice::anthropic {
 namespace {
 
 using dialect::Converted;
-
-void append_number(Buffer& out, std::size_t number) {
-  char digits[20];
-  const auto written = std::to_chars(digits, digits + sizeof digits, number);
-  out.append({digits, static_cast<std::size_t>(written.ptr - digits)});
-}
 
 // "name":value, with a comma where something stands before it.
 void append_member(Buffer& out, std::string_view name, std::string_view value) {
@@ -121,7 +115,7 @@ class Events final {
     data_.append(R"({"type":")");
     data_.append(type);
     data_.append(R"(","index":)");
-    append_number(data_, index);
+    data_.append(std::to_string(index));
   }
 
   // In one line: line ends of an answer that was printed for people are white space.
