@@ -26,6 +26,7 @@ enum class Meter : std::uint8_t {
   kReasoning,
   kAudioInput,
   kAudioOutput,
+  kSearches,  // of the web, by the model server
   kCount,
 };
 
@@ -101,6 +102,8 @@ class Counts final {
     std::array<char, 64> scratch;
     const std::string_view name = wire::plain_name(member.name, scratch);
     if (name.ends_with("_details")) return read_details(member.value, audio_of(name));
+    if (name == "server_tool_use") return note(Meter::kSearches, wire::skim_find(member.value, "web_search_requests"));
+    if (name == "iterations") return read_iterations(member.value);
     if (name.starts_with("cache_read_")) return note(Meter::kBesideRead, member.value);
     if (name.starts_with("cache_creation_")) return note(Meter::kBesideCreated, member.value);
     note(meter_of(name, kMeterNames), member.value);
@@ -115,6 +118,7 @@ class Counts final {
     usage.cached_tokens = std::max(of(Meter::kCached), of(Meter::kBesideRead));
     usage.cache_write_tokens = written();
     usage.reasoning_tokens = of(Meter::kReasoning);
+    usage.searches = of(Meter::kSearches);
     if (total > usage.total()) reading.doubt = place(total - usage.total(), usage);
     if (usage.total() == 0) return std::nullopt;
     usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
@@ -123,6 +127,7 @@ class Counts final {
     usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
     usage.audio_output_tokens = std::min(of(Meter::kAudioOutput), usage.completion_tokens);
     usage.source = UsageSource::kMeasured;
+    add_beside(usage);
     return reading;
   }
 
@@ -139,6 +144,37 @@ class Counts final {
     const auto i = static_cast<std::size_t>(meter);
     said_[i] = true;
     counts_[i] = std::max(counts_[i], *count);
+  }
+
+  // The steps of a call (Anthropic). Those that summarised the conversation, and those of an advisor, are not in the
+  // counts beside.
+  void read_iterations(std::string_view list) noexcept {
+    wire::Skimmer skimmer(list);
+    if (skimmer.open('[') != wire::Skim::kMember) return;
+    for (std::string_view step; skimmer.element(step) == wire::Skim::kMember;) {
+      const std::string_view type = wire::skim_find(step, "type");
+      if (type != "\"compaction\"" && type != "\"advisor_message\"") continue;
+      Counts counts;
+      wire::Skimmer members(step);
+      wire::SkimMember member;
+      if (members.open('{') != wire::Skim::kMember) continue;
+      while (members.member(member) == wire::Skim::kMember) {
+        if (member.value.front() != '[') counts.read_member(member);  // no steps in a step
+      }
+      const std::optional<UsageReading> read = counts.sum();
+      if (!read) continue;
+      beside_.prompt_tokens += read->usage.prompt_tokens;
+      beside_.cached_tokens += read->usage.cached_tokens;
+      beside_.cache_write_tokens += read->usage.cache_write_tokens;
+      beside_.completion_tokens += read->usage.completion_tokens;
+    }
+  }
+
+  void add_beside(Usage& usage) const noexcept {
+    usage.prompt_tokens = std::min(usage.prompt_tokens + beside_.prompt_tokens, kMostTokens);
+    usage.cached_tokens = std::min(usage.cached_tokens + beside_.cached_tokens, usage.prompt_tokens);
+    usage.cache_write_tokens = std::min(usage.cache_write_tokens + beside_.cache_write_tokens, usage.prompt_tokens);
+    usage.completion_tokens = std::min(usage.completion_tokens + beside_.completion_tokens, kMostTokens);
   }
 
   // What details tell is inside of what they are details of; of their own sums nothing is taken.
@@ -206,6 +242,7 @@ class Counts final {
 
   std::array<std::uint64_t, static_cast<std::size_t>(Meter::kCount)> counts_{};
   std::array<bool, static_cast<std::size_t>(Meter::kCount)> said_{};
+  Usage beside_;  // of steps that the counts do not hold
 };
 
 }  // namespace

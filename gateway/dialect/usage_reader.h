@@ -30,6 +30,7 @@ struct UsageReading {
 //  - A side that is absent is the total without the other. A gap between parts and total that is as large as the cached
 //    tokens belongs to the prompt, one as large as the reasoning to the completion, and one beside a side of 0 to that.
 //    Any other is left (UsageDoubt::kTotal). A total below its parts is ignored.
+//  - What a summary of the conversation or an advisor used (steps in `iterations`) is added; searches of the web are counted.
 // None: null, not an object, audio by duration, or all zero, which is how some servers say that they have not counted.
 [[nodiscard]] std::optional<UsageReading> read_usage(std::string_view object) noexcept;
 

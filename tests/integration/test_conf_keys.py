@@ -131,6 +131,7 @@ PROOFS = {
     "model.price_cache_write": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_input": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_output": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_searches": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_completion": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_reasoning": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.rpm": "test_conf_keys.py::test_a_limit_of_a_model_holds_for_all_callers",
@@ -583,12 +584,13 @@ def test_a_model_is_called_and_limited_as_the_conf_says(gateway_of, fake, mark):
 
 
 @pytest.mark.parametrize("key, cost", [("price_prompt", 45), ("price_cached", 40), ("price_cache_write", 10), ("price_audio_input", 5),
-                                       ("price_completion", 22), ("price_reasoning", 20), ("price_audio_output", 8)])
+                                       ("price_completion", 22), ("price_reasoning", 20), ("price_audio_output", 8), ("price_searches", 3)])
 def test_each_price_counts_for_its_tokens(gateway_of, fake, mark, key, cost):
-    """100 prompt tokens: 40 from a cache, 10 into one, 5 of audio; 50 completion tokens: 20 of reasoning, 8 of audio."""
+    """100 prompt tokens: 40 from a cache, 10 into one, 5 of audio; 50 completion tokens: 20 of reasoning, 8 of audio;
+    3 searches."""
     def answer(connection):
         connection.answer(200, {"object": "chat.completion", "choices": [], "usage": {
-            "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+            "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, "server_tool_use": {"web_search_requests": 3},
             "prompt_tokens_details": {"cached_tokens": 40, "cache_write_tokens": 10, "audio_tokens": 5},
             "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 8}}})
 

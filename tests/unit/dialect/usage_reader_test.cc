@@ -14,10 +14,10 @@
 namespace sluice::dialect {
 namespace {
 
-constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {
-    {"cache_write", &Usage::cache_write_tokens},
-    {"audio_input", &Usage::audio_input_tokens},
-    {"audio_output", &Usage::audio_output_tokens}};
+constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {{"cache_write", &Usage::cache_write_tokens},
+                                                                          {"audio_input", &Usage::audio_input_tokens},
+                                                                          {"audio_output", &Usage::audio_output_tokens},
+                                                                          {"searches", &Usage::searches}};
 
 // One line of cases/usage.jsonl.
 struct UsageCase {
