@@ -146,9 +146,7 @@ void StreamFilter::take_part(std::string_view type, const Parts& parts) {
   } else if (type == "message_start") {
     note_message(parts.message);
   } else if (type == "message_delta") {
-    const std::size_t before = told_ ? 1 : 0;
-    note_usage(parts.usage);
-    final_ = final_ || (!parts.usage.empty() && parts.usage.front() == '{' && (told_ || before != 0));
+    final_ = note_usage(parts.usage) || final_;
   } else if (type == kStop) {
     state_ = StreamState::kDone;
   }
@@ -182,7 +180,7 @@ void StreamFilter::note_message(std::string_view message) {
     std::array<char, kModelBytes> decoded;
     model_.assign(wire::unescape(wire::unquoted(model), decoded));
   }
-  note_usage(wire::skim_find(message, "usage"));
+  (void)note_usage(wire::skim_find(message, "usage"));
 }
 
 void StreamFilter::note_block(std::string_view index, bool open) {
@@ -208,9 +206,9 @@ void StreamFilter::note_text(std::string_view delta) noexcept {
 }
 
 // Cumulative: what is said later is more of the same, and a later one may say less of it, so the larger counts.
-void StreamFilter::note_usage(std::string_view usage) {
+bool StreamFilter::note_usage(std::string_view usage) {
   std::optional<dialect::UsageReading> said = dialect::read_usage(usage);
-  if (!said) return;
+  if (!said) return false;
   if (told_) {
     const Usage& before = told_->usage;
     Usage& now = said->usage;
@@ -225,6 +223,7 @@ void StreamFilter::note_usage(std::string_view usage) {
   const bool believed = options_.claim_limit.allows(said->usage) && (!told_ || told_->doubt != UsageDoubt::kClaim);
   if (!believed) said->doubt = UsageDoubt::kClaim;
   told_ = said;
+  return true;
 }
 
 StreamState StreamFilter::finish(Buffer& out) noexcept {
@@ -271,11 +270,10 @@ Usage StreamFilter::usage(std::uint64_t prompt_estimate) const noexcept {
     return {.source = UsageSource::kEstimated, .prompt_tokens = prompt_estimate, .completion_tokens = counted};
   }
   Usage usage = told_->usage;
-  const bool whole = final_ && usage.prompt_tokens != 0 && (usage.completion_tokens != 0 || counted == 0);
-  if (whole) return usage;
+  if (final_ && usage.prompt_tokens != 0) return usage;
   usage.source = UsageSource::kEstimated;
   if (usage.prompt_tokens == 0) usage.prompt_tokens = prompt_estimate;
-  larger_of(usage.completion_tokens, counted);
+  if (!final_) larger_of(usage.completion_tokens, counted);
   return usage;
 }
 

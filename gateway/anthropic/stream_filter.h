@@ -61,7 +61,7 @@ class StreamFilter final : public dialect::EventFilter {
   void note_message(std::string_view message);
   void note_block(std::string_view index, bool open);
   void note_text(std::string_view delta) noexcept;
-  void note_usage(std::string_view usage);
+  bool note_usage(std::string_view usage);  // false: it says nothing
   void append_start(Buffer& out) const;
 
   const dialect::FilterOptions options_;

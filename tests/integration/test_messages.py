@@ -6,6 +6,7 @@ import pytest
 
 from fake_model import message_events, named, whole_message
 from harness import Client, until
+from test_usage import CASES
 
 MESSAGES, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 VERSION = [("anthropic-version", "2023-06-01")]
@@ -324,3 +325,39 @@ def test_contract_07_a_client_that_leaves_is_charged_what_it_saw(gateway, key, f
     record = gateway.audit_of(headers["x-request-id"])
     assert (record["end_reason"], record["usage_source"], record["prompt_tokens"]) == ("client_gone", "estimated", 7)
     assert record["completion_tokens"] == 10
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_contract_41_one_rule_reads_every_spelling_here_too(gateway, fake, mark, streamed):
+    def handler(told):
+        def handle(connection):
+            events = list(message_events(["Hello"]))
+            del events[0]["message"]["usage"]
+            delta = json.dumps({name: value for name, value in events[-2].items() if name != "usage"})
+            connection.head()
+            for event in events[:-2]:
+                connection.chunk(named(event))
+            connection.chunk("event: message_delta\ndata: " + delta[:-1] + ', "usage": ' + told.replace("\r\n", " ") + "}\n\n")
+            connection.chunk(named(events[-1]))
+            connection.end()
+
+        message = whole_message()
+        del message["usage"]
+        return handle if streamed else lambda c: c.answer(200, json.dumps(message)[:-1] + ', "usage": ' + told + "}")
+
+    key = gateway.key()
+    ids = []
+    with Client(gateway, key) as client:
+        for i, case in enumerate(CASES):
+            if max(case["prompt"], case["completion"]) > 2_000_000:
+                continue  # not believed
+            fake.on(f"{mark}{i}.", handler(case["usage"]))
+            status, headers, body = message(client, f"{mark}{i}.", stream=streamed, max_tokens=2_000_000)
+            assert status == 200, body
+            ids.append((headers["x-request-id"], case))
+    gateway.audit_of(ids[-1][0])
+    records = {r["request_id"]: r for r in gateway.audit(key_id=key["id"])}
+    for request_id, case in ids:
+        record = records.get(request_id) or gateway.audit_of(request_id)
+        assert {n: record[f"{n}_tokens"] for n in ("prompt", "cached", "completion")} == \
+            {n: case[n] for n in ("prompt", "cached", "completion")}, case
