@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "base/background.h"
@@ -18,17 +19,48 @@ namespace {
   " cache_write_tokens, audio_input_tokens, audio_output_tokens, images, seconds, characters, searches,"         \
   " upstream_cost_micros, price_tier, attempts, refused_kind, refused_scope, refused_unit, refused_period"
 
-void bind_record(Statement& add, const journal::AuditRecord& r) {
+// The columns from cache_write_tokens on. Most calls have but one of them to say: each parameter is bound and copied for each record,
+// and a constant is not.
+#define RARE_COLUMNS_GIVEN "?32,?33,?34,?35,?36,?37,?38,?39,?40,?41,?42,?43,?44,?45"
+#define RARE_COLUMNS_UNSAID "0,0,0,0,0,0,0,-1,0,?32,0,0,0,0"  // ?32: attempts
+static_assert(journal::kCostUnknown == -1 && static_cast<int>(RefusalKind::kNone) == 0 &&
+              static_cast<int>(Scope::kKey) == 0 && static_cast<int>(BudgetUnit::kTokens) == 0 &&
+              static_cast<int>(BudgetPeriod::kDay) == 0);
+
+// A record whose texts were lost (its call was cut off by a crash, or the journal had no room for them) still has the
+// ids of its callers, and the store knows their names.
+#define INSERT_AUDIT(rare_columns)                                                                        \
+  "INSERT INTO audit (" AUDIT_COLUMNS                                                                     \
+  ") VALUES (?1,?2,?3,?4,?5,"                                                                             \
+  "?6,CASE ?7 WHEN '' THEN coalesce((SELECT name FROM tenants WHERE id = ?6), '') ELSE ?7 END,"           \
+  "?8,CASE ?9 WHEN '' THEN coalesce((SELECT name FROM users WHERE id = ?8), '') ELSE ?9 END,"             \
+  "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31," rare_columns \
+  ") ON CONFLICT DO NOTHING"
+
+[[nodiscard]] bool says_rare(const journal::AuditRecord& r) noexcept {
+  const Usage& u = r.usage;
+  const std::uint64_t usage = u.cache_write_tokens | u.audio_input_tokens | u.audio_output_tokens | u.images |
+                              u.seconds | u.characters | u.searches;
+  return usage != 0 || r.upstream_cost_micros != journal::kCostUnknown || r.price_tier != 0 ||
+         r.refused_by != ledger::RefusedBy{};
+}
+
+// `rare`: what the statement takes behind the columns that every record has.
+template <class... Rare>
+void bind_common(Statement& add, const journal::AuditRecord& r, const Rare&... rare) {
   add.bind(r.boot_id, r.number, r.request_id.view(), r.began, r.day_us, r.tenant_id, r.tenant.view(), r.user_id,
            r.user.view(), r.key_id, r.channel.view(), r.endpoint.view(), r.model.view(), r.model_served.view(),
            r.upstream.view(), r.status, static_cast<int>(r.end_reason), r.stream, static_cast<int>(r.usage.source),
            r.usage.prompt_tokens, r.usage.cached_tokens, r.usage.completion_tokens, r.usage.reasoning_tokens,
            r.cost_micros, r.ttft.count(), r.duration.count(), r.bytes_in, r.bytes_out, r.client_ip.view(),
-           r.labels.view(), r.client_request_id.view(), r.usage.cache_write_tokens, r.usage.audio_input_tokens,
-           r.usage.audio_output_tokens, r.usage.images, r.usage.seconds, r.usage.characters, r.usage.searches,
-           r.upstream_cost_micros, r.price_tier, r.attempts, static_cast<int>(r.refused_by.kind),
-           static_cast<int>(r.refused_by.scope), static_cast<int>(r.refused_by.unit),
-           static_cast<int>(r.refused_by.period));
+           r.labels.view(), r.client_request_id.view(), rare...);
+}
+
+void bind_rare(Statement& add, const journal::AuditRecord& r) {
+  bind_common(add, r, r.usage.cache_write_tokens, r.usage.audio_input_tokens, r.usage.audio_output_tokens,
+              r.usage.images, r.usage.seconds, r.usage.characters, r.usage.searches, r.upstream_cost_micros,
+              r.price_tier, r.attempts, static_cast<int>(r.refused_by.kind), static_cast<int>(r.refused_by.scope),
+              static_cast<int>(r.refused_by.unit), static_cast<int>(r.refused_by.period));
 }
 
 journal::AuditRecord read_record(const Statement& row) {
@@ -89,16 +121,8 @@ journal::AuditRecord read_record(const Statement& row) {
 absl::Status SqliteStore::add(std::span<const journal::AuditRecord> records) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  // A record whose texts were lost (its call was cut off by a crash, or the journal had no room for them) still has the
-  // ids of its callers, and the store knows their names.
-  Statement insert(database_,
-                   "INSERT INTO audit (" AUDIT_COLUMNS
-                   ") VALUES (?1,?2,?3,?4,?5,"
-                   "?6,CASE ?7 WHEN '' THEN coalesce((SELECT name FROM tenants WHERE id = ?6), '') ELSE ?7 END,"
-                   "?8,CASE ?9 WHEN '' THEN coalesce((SELECT name FROM users WHERE id = ?8), '') ELSE ?9 END,"
-                   "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,"
-                   "?32,?33,?34,?35,?36,?37,?38,?39,?40,?41,?42,?43,?44,?45)"
-                   " ON CONFLICT DO NOTHING");
+  Statement common(database_, INSERT_AUDIT(RARE_COLUMNS_UNSAID));
+  std::optional<Statement> rare;  // prepared once a record needs it
   Statement count(database_,
                   "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
                   " VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens,"
@@ -110,7 +134,14 @@ absl::Status SqliteStore::add(std::span<const journal::AuditRecord> records) {
   std::map<std::tuple<std::int64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::string_view>, Used> used;
   for (const journal::AuditRecord& record : records) {
     give_way();
-    bind_record(insert, record);
+    const bool says = says_rare(record);
+    if (says && !rare) rare.emplace(database_, INSERT_AUDIT(RARE_COLUMNS_GIVEN));
+    Statement& insert = says ? *rare : common;
+    if (says) {
+      bind_rare(insert, record);
+    } else {
+      bind_common(insert, record, record.attempts);
+    }
     if (absl::Status done = insert.run(); !done.ok()) return done;
     const bool is_new = database_.changes() != 0;
     insert.rewind();

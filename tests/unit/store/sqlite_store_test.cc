@@ -11,6 +11,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <tuple>
 
 #include "store/schema.h"
 #include "unit/scratch.h"
@@ -344,6 +345,49 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
   EXPECT_EQ(r.client_ip, "10.1.2.0/24");
   EXPECT_EQ(r.labels, R"({"team":"a"})");
   EXPECT_EQ(r.client_request_id, "mine-1");
+}
+
+// Most records have none of these, and are stored another way.
+TEST_F(SqliteStoreTest, ARecordThatSaysOneRareThingComesBackWithItAmongOthersThatSayNone) {
+  using Set = void (*)(journal::AuditRecord&);
+  constexpr Set kSets[] = {
+      [](journal::AuditRecord& r) { r.usage.cache_write_tokens = 4; },
+      [](journal::AuditRecord& r) { r.usage.audio_input_tokens = 5; },
+      [](journal::AuditRecord& r) { r.usage.audio_output_tokens = 6; },
+      [](journal::AuditRecord& r) { r.usage.images = 7; },
+      [](journal::AuditRecord& r) { r.usage.seconds = 8; },
+      [](journal::AuditRecord& r) { r.usage.characters = 9; },
+      [](journal::AuditRecord& r) { r.usage.searches = 10; },
+      [](journal::AuditRecord& r) { r.upstream_cost_micros = 0; },
+      [](journal::AuditRecord& r) { r.price_tier = 1; },
+      [](journal::AuditRecord& r) { r.refused_by.kind = RefusalKind::kTokens; },
+      [](journal::AuditRecord& r) { r.refused_by.scope = Scope::kModel; },
+      [](journal::AuditRecord& r) { r.refused_by.unit = BudgetUnit::kMicroUsd; },
+      [](journal::AuditRecord& r) { r.refused_by.period = BudgetPeriod::kMonth; },
+  };
+  const auto rare_of = [](const journal::AuditRecord& r) {
+    const Usage& u = r.usage;
+    return std::tuple(u.cache_write_tokens, u.audio_input_tokens, u.audio_output_tokens, u.images, u.seconds,
+                      u.characters, u.searches, r.upstream_cost_micros, r.price_tier, r.attempts, r.refused_by.kind,
+                      r.refused_by.scope, r.refused_by.unit, r.refused_by.period);
+  };
+  std::vector<journal::AuditRecord> added;
+  for (const Set set : kSets) {
+    for (const Set each : {set, Set{[](journal::AuditRecord&) {}}}) {
+      journal::AuditRecord r;
+      r.boot_id = 1;
+      r.number = added.size() + 1;
+      r.began = kNow + std::chrono::seconds(added.size());
+      r.attempts = 3;
+      each(r);
+      added.push_back(r);
+    }
+  }
+  ASSERT_TRUE(store->add(added).ok());
+  const auto page = *store->audit({}, {}, 100);
+  ASSERT_EQ(page.records.size(), added.size());
+  for (const journal::AuditRecord& r : page.records)
+    EXPECT_EQ(rare_of(r), rare_of(added[r.number - 1])) << "record " << r.number;
 }
 
 TEST_F(SqliteStoreTest, ARecordOfBeforeTheMetersIsStillThereAndHasNoneOfThem) {
