@@ -19,8 +19,8 @@ namespace {
   " cache_write_tokens, audio_input_tokens, audio_output_tokens, images, seconds, characters, searches,"         \
   " upstream_cost_micros, price_tier, attempts, refused_kind, refused_scope, refused_unit, refused_period"
 
-// The columns from cache_write_tokens on. Most calls have but one of them to say: each parameter is bound and copied for each record,
-// and a constant is not.
+// The columns from cache_write_tokens on. Most calls have but one of them to say; a parameter is bound and copied for
+// each record, and a constant is not.
 #define RARE_COLUMNS_GIVEN "?32,?33,?34,?35,?36,?37,?38,?39,?40,?41,?42,?43,?44,?45"
 #define RARE_COLUMNS_UNSAID "0,0,0,0,0,0,0,-1,0,?32,0,0,0,0"  // ?32: attempts
 static_assert(journal::kCostUnknown == -1 && static_cast<int>(RefusalKind::kNone) == 0 &&
