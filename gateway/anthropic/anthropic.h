@@ -7,6 +7,7 @@ namespace sluice::anthropic {
 
 class Anthropic final : public dialect::Dialect {
  public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "anthropic"; }
   [[nodiscard]] std::span<const dialect::Endpoint> endpoints() const noexcept override;
   [[nodiscard]] const char* advice_for(std::string_view path) const noexcept override;
 

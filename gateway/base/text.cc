@@ -27,4 +27,18 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return decoded;
 }
 
+void append_percent_encoded(std::string& into, std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  constexpr std::string_view kUnreserved = "-._~";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool alphanumeric = (c >= '0' && c <= '9') || (lower_case(c) >= 'a' && lower_case(c) <= 'z');
+    if (alphanumeric || kUnreserved.find(c) != std::string_view::npos) {
+      into += c;
+    } else {
+      into += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+}
+
 }  // namespace sluice

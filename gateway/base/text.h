@@ -50,6 +50,9 @@ inline constexpr std::string_view kJsonWhite = " \t\r\n";
 // The same into a string of its own.
 [[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);
 
+// Appends `text` with every byte escaped that is not unreserved (RFC 3986, 2.3), as one segment or value of a URL.
+void append_percent_encoded(std::string& into, std::string_view text);
+
 // Hashes names, so that a map of strings is asked with a view.
 struct StringHash {
   using is_transparent = void;

@@ -16,6 +16,7 @@
 #include "config/header_names.h"
 #include "config/reader.h"
 #include "config/text.h"
+#include "config/upstream_kinds.h"
 
 namespace sluice::config {
 namespace {
@@ -280,6 +281,7 @@ class Checker final {
       if (!upstream.name.empty() && !seen.insert(upstream.name).second) {
         findings_.add(at + ".name", cat("upstream ", upstream.name, " is given twice"));
       }
+      check_upstream_kind(at, upstream);
       if (!upstream.url.empty() && !is_http_url(upstream.url)) {
         findings_.add(at + ".url", "url is http://HOST[:PORT][/PATH] or https://…, without user, query or fragment");
       }
@@ -287,6 +289,38 @@ class Checker final {
       if (!upstream.ca_file.empty())
         check_file(at + ".ca_file", upstream.ca_file, "give a PEM file with the CAs' certificates");
     }
+  }
+
+  void check_upstream_kind(const std::string& at, const Upstream& upstream) {
+    const UpstreamKind* const kind = find_upstream_kind(upstream.kind);
+    if (kind == nullptr) {
+      findings_.add(at + ".kind", cat("kind ", upstream.kind, " is none; it is ", names_of(upstream_kinds())));
+      return;
+    }
+    if (upstream.url.empty() && kind->url.empty())
+      findings_.add(at, cat("url is missing in [[upstream]]: one of kind ", kind->name, " is at a URL of your own"));
+    if (!upstream.credential.empty() && find_credential_kind(upstream.credential, credential_kinds()) == nullptr) {
+      findings_.add(at + ".credential",
+                    cat("credential ", upstream.credential, " is none; it is ", names_of(credential_kinds())));
+    }
+    if (!kind->lists_models && upstream.models.empty())
+      findings_.add(at + ".models", cat("models is empty: an upstream of kind ", kind->name,
+                                        " does not list what it can be called with; name its models"));
+    for (std::size_t i = 0; i < upstream.models.size(); ++i) {
+      const std::string& model = upstream.models[i];
+      if (model.starts_with('=') || model.ends_with('='))
+        findings_.add(cat(at, ".models[", i, "]"), cat("\"", model, "\" is not NAME or NAME=ITS_NAME"));
+    }
+  }
+
+  template <class Row>
+  static std::string names_of(std::span<const Row> rows) {
+    std::string names;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (i != 0) names += i + 1 == rows.size() ? " or " : ", ";
+      names += rows[i].name;
+    }
+    return names;
   }
 
   void check_models() {

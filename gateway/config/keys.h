@@ -28,7 +28,7 @@ enum class TextKind : std::uint8_t {
   kNeeded,   // may not be empty, and must be given
   kPath,     // a file or folder; relative: from the conf file's folder
   kAddress,  // "IP:PORT", may be empty
-  kUrl,      // "http://…" or "https://…", must be given
+  kUrl,      // "http://…" or "https://…"
   kNetwork,  // "10.0.0.0/8" (in lists)
 };
 

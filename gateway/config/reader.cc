@@ -77,7 +77,7 @@ class Reader final : public Keys {
 
   void text(const char* key, std::string& value, TextKind kind, const char*) override {
     const toml::node* node = find(key);
-    const bool needed = (kind == TextKind::kNeeded || kind == TextKind::kUrl) && value.empty();
+    const bool needed = kind == TextKind::kNeeded && value.empty();
     if (node == nullptr) {
       if (needed) findings_.add(path_, cat(key, " is missing in ", shown_table()));
       return;
@@ -85,8 +85,7 @@ class Reader final : public Keys {
     const auto read = node->value_exact<std::string>();
     if (!read) return wrong(*node, key, "is a text in quotes");
     if (read->find('\0') != std::string::npos) return wrong(*node, key, "holds no NUL");
-    if (read->empty() && (kind == TextKind::kNeeded || kind == TextKind::kUrl))
-      return wrong(*node, key, "is not empty");
+    if (read->empty() && kind == TextKind::kNeeded) return wrong(*node, key, "is not empty");
     value = kind == TextKind::kPath ? joined(*read) : *read;
   }
 

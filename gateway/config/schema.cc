@@ -199,9 +199,25 @@ void describe_policies(Policies& s, Keys& k) {
 
 void describe_upstream(Upstream& s, Keys& k) {
   k.text("name", s.name, TextKind::kNeeded, "how records and metrics call it");
-  k.text("url", s.url, TextKind::kUrl, "http:// or https:// URL; a /v1 at its end means the same as none");
+  k.text(
+      "kind", s.kind, TextKind::kNeeded,
+      "which API it has: openai-compatible (vLLM, llama.cpp, SGLang, Ollama and most providers), openai, anthropic, or "
+      "azure, whose models are its deployments");
+  k.text("url", s.url, TextKind::kUrl,
+         "http:// or https:// URL; a /v1 at its end means the same as none; empty: that of openai and anthropic");
   k.secret("api_key", s.api_key, "its API key, as file:PATH or env:NAME; empty: none is sent");
-  k.texts("models", s.models, TextKind::kNeeded, "the models that it serves; none: asked from its /v1/models");
+  k.text("credential", s.credential, TextKind::kAny,
+         "how api_key is shown: bearer, x-api-key or api-key; empty: as the kind has it");
+  k.text("api_version", s.api_version, TextKind::kAny,
+         "azure: api-version of each call; anthropic: anthropic-version of the question for its models; empty: "
+         "2024-10-21 and 2023-06-01");
+  k.texts("dialects", s.dialects, TextKind::kNeeded,
+          "whose endpoints it has, of openai and anthropic; none: one of kind openai-compatible both, the others their "
+          "own. A call of another goes to another place of its model");
+  k.texts(
+      "models", s.models, TextKind::kNeeded,
+      "the models that it serves, as \"NAME\", or \"NAME=ITS_NAME\" where it calls it otherwise; none: those that it "
+      "lists");
   k.number("slots", s.slots, {1, 1'000'000}, "concurrent calls");
   k.flag("usage_in_stream", s.usage_in_stream,
          "ask it for usage in streams; false for old servers that refuse stream_options");

@@ -213,9 +213,13 @@ struct Policies {
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {
   std::string name;
-  std::string url;  // "http://HOST:PORT" or "https://…", a path prefix allowed; "/v1/…" is appended
+  std::string kind{"openai-compatible"};  // a row of upstream_kinds()
+  std::string url;  // "http://HOST:PORT" or "https://…", a path prefix allowed; empty: the kind's
   Secret api_key;
-  std::vector<std::string> models;          // empty: asked from /v1/models
+  std::string credential;                   // how api_key is shown: a row of credential_kinds(); empty: the kind's
+  std::string api_version;                  // empty: the kind's
+  std::vector<std::string> dialects;        // that it speaks; empty: the kind's
+  std::vector<std::string> models;          // "NAME" or "NAME=ITS_NAME"; empty: asked
   std::uint32_t slots = 256;                // concurrent calls
   bool usage_in_stream = true;              // ask for usage in streams that did not
   CapMember cap_member = CapMember::kAuto;  // as what a cap that we add to a chat is sent

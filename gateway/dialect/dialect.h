@@ -31,6 +31,7 @@ struct ListedModel {
 class Dialect {
  public:
   virtual ~Dialect() = default;
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;  // "openai", as conf files say it
 
   // --- its endpoints ---
 

@@ -19,6 +19,14 @@ Table::Table(std::initializer_list<const Dialect*> dialects) : dialects_(dialect
   }
 }
 
+std::uint64_t Table::endpoints_of(std::string_view dialect) const noexcept {
+  std::uint64_t bits = 0;
+  for (std::size_t number = 0; number < owners_.size(); ++number) {
+    if (owners_[number]->name() == dialect) bits |= std::uint64_t{1} << number;
+  }
+  return bits;
+}
+
 Match Table::find(std::string_view path) const noexcept {
   for (std::uint32_t number = 0; number < endpoints_.size(); ++number) {
     const Endpoint& endpoint = endpoints_[number];

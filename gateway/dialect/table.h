@@ -32,6 +32,9 @@ class Table final {
   // Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
   [[nodiscard]] Match find(std::string_view path) const noexcept;
   [[nodiscard]] const Dialect& first() const noexcept { return *dialects_.front(); }
+  [[nodiscard]] std::span<const Dialect* const> dialects() const noexcept { return dialects_; }
+  // Which endpoints a dialect has: a bit for the number of each. 0: there is no dialect of that name.
+  [[nodiscard]] std::uint64_t endpoints_of(std::string_view dialect) const noexcept;
   // All endpoints, by number.
   [[nodiscard]] std::span<const Endpoint> endpoints() const noexcept { return endpoints_; }
 

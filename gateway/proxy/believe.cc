@@ -8,8 +8,7 @@ namespace sluice::proxy {
 // The most that the call can have used: a prompt no longer than the model's context, an output within the cap that was
 // sent. Bytes bound no prompt, because images, files and stored context cost tokens without any.
 dialect::ClaimLimit Exchange::claim_limit() const noexcept {
-  const std::string_view model = model_->upstream_name.empty() ? std::string_view(call_.model) : model_->upstream_name;
-  const std::uint64_t context = lease_->context_length(model);
+  const std::uint64_t context = lease_->context_length(called(*lease_));
   const std::uint64_t most = conf_->settings.max_claim;
   const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
   dialect::ClaimLimit limit{.prompt = most, .completion = most};

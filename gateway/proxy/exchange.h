@@ -36,6 +36,7 @@ struct UpstreamRequest final : Pooled {
   std::size_t body_held_bytes = 0;                          // of what the whole process may hold
   dialect::EditedBody edited;
   ReplyHeaders headers;
+  std::string path;  // where it is not the dialect's own
   http::OutgoingRequest outgoing;
 };
 
@@ -143,6 +144,7 @@ class Exchange final {
 
   // What was used, in believe.cc.
   [[nodiscard]] dialect::ClaimLimit claim_limit() const noexcept;
+  [[nodiscard]] std::string_view called(const upstream::Place& place) const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;
   void take_usage(dialect::UsageReading told) noexcept;
   void take_usage(const dialect::EventFilter& filter) noexcept;

@@ -121,7 +121,8 @@ void Exchange::prepare(upstream::Place& place) {
   edits.ask_for_usage = added_.usage;
   edits.cap_member = added_.cap;
   edits.clamp_output_to = clamp();
-  edits.model = model_->upstream_name;
+  const std::string_view model = called(place);
+  if (model != call_.model) edits.model = model;
   UpstreamRequest& request = *request_;
   const policy::Caller& caller = call_.caller;
   if (!asked_.prompt_cache_key.empty())
@@ -143,10 +144,15 @@ void Exchange::prepare(upstream::Place& place) {
     worker_.doubts->tell_left_out(call_.request_id, kMostForwarded);
   for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
   request.outgoing = {.method = endpoint().method,
-                      .path = endpoint().path,
+                      .path = place.path(endpoint(), model, request.path),
                       .headers = request.headers.span(),
                       .body = {request.edited.parts.data(), request.edited.count}};
   place_name_.assign(place.name());
+}
+
+// The call's model as the place knows it.
+std::string_view Exchange::called(const upstream::Place& place) const noexcept {
+  return place.called(model_->upstream_name.empty() ? call_.model : std::string_view(model_->upstream_name));
 }
 
 std::optional<std::uint64_t> Exchange::clamp() const noexcept {

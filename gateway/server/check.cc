@@ -18,6 +18,7 @@
 #include "identity/gateway_ca.h"
 #include "net/certificates.h"
 #include "server/conf.h"
+#include "server/dialects.h"
 #include "server/show.h"
 #include "server/state_folder.h"
 
@@ -32,6 +33,15 @@ std::string day_of(WallTime time) {
   std::tm utc{};
   ::gmtime_r(&seconds, &utc);
   return fmt::format("{:%Y-%m-%d %H:%M} UTC", utc);
+}
+
+std::string names_of(const dialect::Table& dialects) {
+  std::string names;
+  for (const dialect::Dialect* dialect : dialects.dialects()) {
+    if (!names.empty()) names += " and ";
+    names += dialect->name();
+  }
+  return names;
 }
 
 // Whether a gateway answers on the admin socket: then what the conf names is in use by right.
@@ -111,8 +121,16 @@ class Checker final {
           net::create_client_tls({.ca_file = upstream.ca_file, .certificate_file = {}, .key_file = {}, .alpn = {}});
       if (!context.ok()) return add(at + ".ca_file", text_of(context.status()));
     }
-    if (const auto made = make_direct_settings(upstream); !made.ok()) return add(at + ".url", text_of(made.status()));
-    const auto url = http::parse_base_url(upstream.url);
+    const Dialects dialects;
+    for (std::size_t i = 0; i < upstream.dialects.size(); ++i) {
+      if (dialects.table().endpoints_of(upstream.dialects[i]) == 0)
+        add(fmt::format("{}.dialects[{}]", at, i),
+            fmt::format("there is no dialect \"{}\"; there are {}", upstream.dialects[i], names_of(dialects.table())));
+    }
+    if (const auto made = make_direct_settings(upstream, dialects.table()); !made.ok())
+      return add(at + ".url", text_of(made.status()));
+    const config::UpstreamKind* const kind = config::find_upstream_kind(upstream.kind);
+    const auto url = http::parse_base_url(upstream.url.empty() && kind != nullptr ? kind->url : upstream.url);
     if (who_ != CheckFor::kCheck || !url) return;
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;

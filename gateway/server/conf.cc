@@ -59,11 +59,29 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   return front;
 }
 
-absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream) {
-  const auto url = http::parse_base_url(upstream.url);
+// Which of the program's endpoints it has.
+static std::uint64_t endpoints_of(const config::Upstream& upstream, const config::UpstreamKind& kind,
+                                  const dialect::Table& dialects) {
+  if (upstream.dialects.empty()) return kind.dialect.empty() ? ~std::uint64_t{0} : dialects.endpoints_of(kind.dialect);
+  std::uint64_t endpoints = 0;
+  for (const std::string& name : upstream.dialects) endpoints |= dialects.endpoints_of(name);
+  return endpoints;
+}
+
+absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream,
+                                                              const dialect::Table& dialects,
+                                                              std::span<const config::CredentialKind> credentials) {
+  const config::UpstreamKind* const kind = config::find_upstream_kind(upstream.kind);
+  if (kind == nullptr)
+    return absl::InvalidArgumentError(fmt::format("upstream {}: there is no kind {}", upstream.name, upstream.kind));
+  const auto or_kinds = [](const std::string& given, std::string_view kinds) {
+    return given.empty() ? kinds : std::string_view(given);
+  };
+  const std::string_view text = or_kinds(upstream.url, kind->url);
+  const auto url = http::parse_base_url(text);
   if (!url)
     return absl::InvalidArgumentError(
-        fmt::format("upstream {}: '{}' is not http://HOST:PORT or https://…", upstream.name, upstream.url));
+        fmt::format("upstream {}: '{}' is not http://HOST:PORT or https://…", upstream.name, text));
   upstream::DirectSettings settings;
   settings.name = upstream.name;
   settings.connection = {.url = *url,
@@ -78,8 +96,21 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
     if (!context.ok()) return context.status();
     settings.connection.context = *std::move(context);
   }
-  if (upstream.api_key.given()) settings.authorization = "Bearer " + std::string(upstream.api_key.value);
-  settings.models = upstream.models;
+  settings.kind = *kind;
+  settings.api_version = or_kinds(upstream.api_version, kind->version);
+  settings.endpoints = endpoints_of(upstream, *kind, dialects);
+  const config::CredentialKind* const credential =
+      config::find_credential_kind(or_kinds(upstream.credential, kind->credential), credentials);
+  if (credential != nullptr && upstream.api_key.given()) {
+    settings.credential_header = credential->header;
+    settings.credential = credential->scheme;
+    settings.credential += std::string_view(upstream.api_key.value);
+  }
+  for (const std::string& model : upstream.models) {
+    const std::size_t equals = model.find('=');
+    settings.models.push_back(model.substr(0, equals));
+    if (equals != std::string::npos) settings.names.emplace(settings.models.back(), model.substr(equals + 1));
+  }
   settings.usage_in_stream = upstream.usage_in_stream;
   settings.cap_member = upstream.cap_member;
   settings.head_time = upstream.head_time;

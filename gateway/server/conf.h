@@ -4,10 +4,13 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "config/settings.h"
+#include "config/upstream_kinds.h"
+#include "dialect/table.h"
 #include "ledger/ledger.h"
 #include "net/tls_context.h"
 #include "observe/log.h"
@@ -24,7 +27,9 @@ namespace sluice::server {
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const config::Settings& settings,
                                                                                        const config::Listener& listener,
                                                                                        std::shared_ptr<SSL_CTX> tls);
-[[nodiscard]] absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream);
+[[nodiscard]] absl::StatusOr<upstream::DirectSettings> make_direct_settings(
+    const config::Upstream& upstream, const dialect::Table& dialects,
+    std::span<const config::CredentialKind> credentials = config::credential_kinds());
 [[nodiscard]] net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca);
 [[nodiscard]] ledger::Ledger::Options make_ledger_options(const config::Settings& settings);
 [[nodiscard]] tunnel::RegistryOptions make_registry_options(const config::Settings& settings, std::uint64_t boot_id,

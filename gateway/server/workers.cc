@@ -8,7 +8,7 @@
 
 namespace sluice::server {
 
-Workers::Workers(unsigned count, const Shared& shared) {
+Workers::Workers(unsigned count, const Shared& shared) : dialects_(shared.dialects) {
   for (unsigned index = 0; index < count; ++index) workers_.push_back(std::make_unique<WorkerThread>(index, shared));
   std::vector<upstream::Pool*> pools;
   std::vector<proxy::Worker*> siblings;
@@ -27,7 +27,7 @@ Workers::~Workers() = default;
 absl::StatusOr<Workers::Change> Workers::prepare(const config::Settings& settings, std::shared_ptr<SSL_CTX> tls) {
   Change change;
   for (const config::Upstream& upstream : settings.upstreams) {
-    auto made = make_direct_settings(upstream);
+    auto made = make_direct_settings(upstream, dialects_);
     if (!made.ok()) return made.status();
     const auto known = slots_.find(upstream.name);
     change.upstreams.push_back(

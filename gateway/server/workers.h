@@ -86,6 +86,7 @@ class Workers final : public identity::RevocationListener {
   absl::Status open(Address& address);
   [[nodiscard]] bool overlaps_own(const net::Endpoint& endpoint) const noexcept;
 
+  const dialect::Table& dialects_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<Address> addresses_;
   ListenerId next_listener_ = 0;

@@ -15,9 +15,30 @@ constexpr std::chrono::milliseconds kRetryPause{1'000};
 DirectPlace::DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings settings, std::shared_ptr<Slots> slots)
     : settings_(std::move(settings)),
       slots_(std::move(slots)),
-      headers_{http::Header{"authorization", settings_.authorization}},
+      headers_{http::Header{settings_.credential_header, settings_.credential},
+               http::Header{settings_.kind.version_header, settings_.api_version}},
+      models_path_(std::string(settings_.kind.models_path) + version_query()),
       pool_(loop, tasks, settings_.connection),
       wake_(loop) {}
+
+// Azure OpenAI has a call's model, which is one of its deployments, in the path, but for the Responses API.
+// https://learn.microsoft.com/azure/ai-services/openai/reference
+std::string_view DirectPlace::path(const dialect::Endpoint& endpoint, std::string_view model, std::string& made) const {
+  if (settings_.kind.paths == config::PathRule::kDialect) return endpoint.path;
+  constexpr std::string_view kVersion = "/v1";
+  constexpr std::string_view kModelInBody = "responses";
+  made.assign("/openai");
+  if (endpoint.name != kModelInBody) append_percent_encoded(made.append("/deployments/"), model);
+  made.append(endpoint.path.substr(kVersion.size())).append(version_query());
+  return made;
+}
+
+std::string DirectPlace::version_query() const {
+  if (settings_.kind.paths == config::PathRule::kDialect) return {};
+  std::string query("?api-version=");
+  append_percent_encoded(query, settings_.api_version);
+  return query;
+}
 
 std::unique_ptr<http::OutgoingCall> DirectPlace::start(const http::OutgoingRequest& request,
                                                        net::Signal& wake) noexcept {
@@ -64,7 +85,10 @@ ModelFacts DirectPlace::facts_of(std::string_view model) const noexcept {
 }
 
 Task<Result<ModelList>> DirectPlace::ask_models() {
-  const http::OutgoingRequest request{.method = "GET", .path = "/v1/models", .headers = headers(), .body = {}};
+  const bool key = !settings_.credential_header.empty();
+  const bool version = !settings_.kind.version_header.empty();
+  const std::span<const http::Header> headers(headers_.begin() + (key ? 0 : 1), headers_.begin() + (version ? 2 : 1));
+  const http::OutgoingRequest request{.method = "GET", .path = models_path_, .headers = headers, .body = {}};
   ask_until_ = net::Deadline::after(kAskTime);
   const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake_, ask_until_);
   SLUICE_CO_TRY(co_await http::read_answer(*call, wake_, ask_until_, kModelListBytes));

@@ -1,4 +1,4 @@
-// A direct upstream: an OpenAI-compatible server that the gateway calls itself, over pooled HTTP/1.1 connections.
+// A direct upstream: a model server or a provider that the gateway calls itself, over pooled HTTP/1.1 connections.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "base/wiped_string.h"
+#include "config/upstream_kinds.h"
 #include "http/h1/client_pool.h"
 #include "upstream/model_list.h"
 #include "upstream/place.h"
@@ -18,8 +20,13 @@ namespace sluice::upstream {
 struct DirectSettings {
   std::string name;
   http::h1::ClientPoolOptions connection;  // base URL, CA file, connect and idle times
-  std::string authorization;               // "Bearer …"; empty: none. Never logged
-  std::vector<std::string> models;         // empty: asked from GET /v1/models
+  config::UpstreamKind kind;
+  std::string api_version;
+  std::uint64_t endpoints = ~std::uint64_t{0};  // that it has: a bit for each number in the table of dialects
+  std::string credential_header;                // lower case; empty: none is sent
+  WipedString credential;                       // its value, never logged
+  std::vector<std::string> models;              // empty: those that it lists
+  NameMap<std::string> names;                   // its own, of those that it calls otherwise
   bool usage_in_stream = true;
   CapMember cap_member = CapMember::kAuto;
   std::chrono::milliseconds head_time{600'000};
@@ -42,7 +49,16 @@ class DirectPlace final : public Place {
   [[nodiscard]] std::string_view name() const noexcept override { return settings_.name; }
   [[nodiscard]] const char* kind() const noexcept override { return "upstream"; }
   [[nodiscard]] std::span<const http::Header> headers() const noexcept override {
-    return {headers_.data(), settings_.authorization.empty() ? 0u : 1u};
+    return {headers_.data(), settings_.credential_header.empty() ? 0u : 1u};
+  }
+  [[nodiscard]] std::string_view called(std::string_view model) const noexcept override {
+    const auto found = settings_.names.find(model);
+    return found == settings_.names.end() ? model : std::string_view(found->second);
+  }
+  [[nodiscard]] std::string_view path(const dialect::Endpoint& endpoint, std::string_view model,
+                                      std::string& made) const override;
+  [[nodiscard]] bool takes(std::uint32_t endpoint) const noexcept override {
+    return (settings_.endpoints >> endpoint & 1) != 0;
   }
   [[nodiscard]] bool asks_for_usage() const noexcept override { return settings_.usage_in_stream; }
   [[nodiscard]] CapMember cap_member() const noexcept override { return settings_.cap_member; }
@@ -67,10 +83,13 @@ class DirectPlace final : public Place {
   Task<Result<ModelList>> ask_models();
   [[nodiscard]] ModelFacts facts_of(std::string_view model) const noexcept;
   void note_facts();
+  [[nodiscard]] std::string version_query() const;
 
   DirectSettings settings_;
   std::shared_ptr<Slots> slots_;  // shared: a reload may drop the upstream while another worker's calls still run
-  std::array<http::Header, 1> headers_;
+  // Its key, and for the question for its models the version of its API.
+  std::array<http::Header, 2> headers_;
+  const std::string models_path_;
   http::h1::ClientPool pool_;
   net::Signal wake_;
   ModelList listed_;           // last

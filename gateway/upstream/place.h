@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "dialect/endpoint.h"
 #include "http/call.h"
 #include "net/signal.h"
 #include "upstream/refused_members.h"
@@ -28,7 +29,14 @@ class Place {
   virtual ~Place() = default;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;  // for audit records and metrics
   [[nodiscard]] virtual const char* kind() const noexcept = 0;       // "agent" or "upstream", for people
-  // Headers of the upstream's own, such as its Authorization.
+  // What the model that the gateway calls `model` is called here.
+  [[nodiscard]] virtual std::string_view called(std::string_view model) const noexcept { return model; }
+  // Where calls of `endpoint` go, of `model` as it is called here. `made` holds a path that is not the dialect's own.
+  [[nodiscard]] virtual std::string_view path(const dialect::Endpoint& endpoint, std::string_view /*model*/,
+                                              std::string& /*made*/) const {
+    return endpoint.path;
+  }
+  // Headers of the place's own, such as what shows its key.
   [[nodiscard]] virtual std::span<const http::Header> headers() const noexcept { return {}; }
   // Whether stream_options.include_usage may be added; old servers refuse it.
   [[nodiscard]] virtual bool asks_for_usage() const noexcept { return true; }

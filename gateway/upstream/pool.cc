@@ -137,8 +137,9 @@ ModelFacts Pool::facts(Wanted wanted, std::string_view upstream_name) const noex
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
     if (at == nullptr || !(*at)->serves(wanted.tenant_id)) continue;
-    all.created = std::max(all.created, (*at)->created(upstream_name));
-    const std::uint64_t context = (*at)->context_length(upstream_name);
+    const std::string_view called = (*at)->called(upstream_name);
+    all.created = std::max(all.created, (*at)->created(called));
+    const std::uint64_t context = (*at)->context_length(called);
     if (context != 0) all.context_tokens = all.context_tokens == 0 ? context : std::min(all.context_tokens, context);
   }
   return all;

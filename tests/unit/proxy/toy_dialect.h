@@ -114,6 +114,7 @@ class ToyAssembly final : public dialect::Assembly {
 
 class ToyDialect final : public dialect::Dialect {
  public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "toy"; }
   [[nodiscard]] std::span<const dialect::Endpoint> endpoints() const noexcept override { return kEndpoints; }
   [[nodiscard]] const char* advice_for(std::string_view path) const noexcept override {
     return path.starts_with("/toy/") ? "A toy can only be told to say something." : nullptr;
