@@ -9,6 +9,10 @@ namespace sluice::http::h1 {
 namespace {
 
 constexpr std::size_t kBodyStepBytes = 64u << 10;
+// Behind so much of a body its block has room for the rest: pages that nothing is written to cost nothing, and a later
+// step would copy and wipe many megabytes in one turn. What is counted grows in steps all the same.
+constexpr std::size_t kGrownInStepsBytes = 1u << 20;
+constexpr std::size_t kBehindBytes = 256;  // who reads the body looks a little beyond it
 constexpr std::size_t kChunkedStepBytes = 16u << 10;
 
 constexpr Error kTooLarge = {
@@ -68,7 +72,8 @@ Task<Status> ServerConnection::State::read_known(Buffer& into, Reserve& reserve,
     // Grown as bytes come, not as they are announced: an announcement costs its sender nothing.
     const std::size_t step = std::min<std::uint64_t>(body_left, std::max(kBodyStepBytes, into.size()));
     if (step > granted && !reserve.grow(step - std::exchange(granted, step))) co_return kHoldsTooMuch;
-    const std::span<char> space = into.prepare(step);
+    const std::size_t room = into.size() < kGrownInStepsBytes ? step : body_left + kBehindBytes;
+    const std::span<char> space = into.prepare(room).first(step);
     const Result<std::size_t> read = co_await read_part(space, until);
     if (!read) co_return read.error();
     into.commit(*read);

@@ -94,6 +94,20 @@ TEST_F(ServerLifeTest, ALargeBodyGoesThroughAndIsReservedOnce) {
   }
 }
 
+TEST_F(ServerLifeTest, ALargeBodyWhoseLengthIsKnownMovesNoMoreBehindItsFirstMegabyte) {
+  const std::string payload(9'000'000, 'x');
+  open();
+  group.spawn(send_all(*client, post(payload.size()) + payload));
+  ASSERT_TRUE(head_comes());
+  Buffer into;
+  CountingReserve reserve;
+  EXPECT_EQ(run(body(*server, into, 20'000'000, reserve)), ErrorKind::kWouldBlock);
+  EXPECT_LT(into.capacity(), payload.size() + 1'000) << "its block was made for the whole of it";
+  const char* const block = into.data();
+  (void)into.prepare(64);
+  EXPECT_EQ(into.data(), block) << "with room for what a reader looks at behind it";
+}
+
 TEST_F(ServerLifeTest, NoRoomForABodyIsOverload) {
   open();
   send(post(100) + std::string(100, 'x'));
