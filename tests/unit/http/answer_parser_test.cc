@@ -8,10 +8,10 @@
 namespace sluice::http::h1 {
 namespace {
 
-using Step = AnswerParser::Step;
+using AnswerStep = AnswerParser::Step;
 
 struct Parsed {
-  Step step = Step::kMore;
+  AnswerStep step = AnswerStep::kMore;
   unsigned status = 0;
   std::string body;
   bool keeps_alive = false;
@@ -22,79 +22,81 @@ Parsed parse(std::string_view raw, std::size_t piece_bytes) {
   AnswerParser parser(1024);
   Buffer body;
   Parsed parsed;
-  for (std::size_t at = 0; at < raw.size() && parsed.step == Step::kMore; at += piece_bytes) {
+  for (std::size_t at = 0; at < raw.size() && parsed.step == AnswerStep::kMore; at += piece_bytes) {
     std::string piece(raw.substr(at, piece_bytes));
     parsed.step = parser.feed(piece, body);
   }
-  if (parsed.step == Step::kMore) parsed.step = parser.end(AnswerParser::End::kClean);
+  if (parsed.step == AnswerStep::kMore) parsed.step = parser.end(AnswerParser::End::kClean);
   if (parser.has_head()) {
     AnswerHead head;
     parser.take_head(head);
     parsed.status = head.status;
   }
   parsed.body = body.view();
-  parsed.keeps_alive = parsed.step == Step::kDone && parser.keeps_alive();
+  parsed.keeps_alive = parsed.step == AnswerStep::kDone && parser.keeps_alive();
   return parsed;
 }
 
-struct Row {
+struct AnswerRow {
   const char* what;
   std::string_view raw;
-  Step step;
+  AnswerStep step;
   unsigned status;
   std::string_view body;
   bool keeps_alive;
 };
 
-const Row kRows[] = {
-    {"length", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", Step::kDone, 200, "hello", true},
-    {"chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", Step::kDone,
-     200, "hello", true},
-    {"until close", "HTTP/1.1 200 OK\r\n\r\nhello", Step::kDone, 200, "hello", false},
-    {"close asked", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "", false},
-    {"1xx skipped", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Step::kDone, 204, "", true},
-    {"short body", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", Step::kBad, 200, "hello", false},
-    {"short chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", Step::kBad, 200, "hel",
+const AnswerRow kAnswers[] = {
+    {"length", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", AnswerStep::kDone, 200, "hello", true},
+    {"chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+     AnswerStep::kDone, 200, "hello", true},
+    {"until close", "HTTP/1.1 200 OK\r\n\r\nhello", AnswerStep::kDone, 200, "hello", false},
+    {"close asked", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", AnswerStep::kDone, 200, "",
      false},
-    {"nothing", "", Step::kBad, 0, "", false},
-    {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Step::kBad, 0, "", false},
+    {"1xx skipped", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", AnswerStep::kDone, 204, "", true},
+    {"short body", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", AnswerStep::kBad, 200, "hello", false},
+    {"short chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", AnswerStep::kBad, 200, "hel",
+     false},
+    {"nothing", "", AnswerStep::kBad, 0, "", false},
+    {"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", AnswerStep::kBad, 0, "", false},
     {"length and chunks", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-     Step::kBad, 0, "", false},
+     AnswerStep::kBad, 0, "", false},
     {"chunks and length", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
-     Step::kBad, 0, "", false},
-    {"no reason", "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "", true},
-    {"HTTP/1.0", "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", Step::kDone, 200, "ok", false},
-    {"HTTP/1.0, kept", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", Step::kDone, 200,
-     "ok", true},
-    {"close among others", "HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 0\r\n\r\n", Step::kDone, 200, "",
-     false},
-    {"304 with a length", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", Step::kDone, 304, "", true},
+     AnswerStep::kBad, 0, "", false},
+    {"no reason", "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", AnswerStep::kDone, 200, "", true},
+    {"HTTP/1.0", "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", AnswerStep::kDone, 200, "ok", false},
+    {"HTTP/1.0, kept", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", AnswerStep::kDone,
+     200, "ok", true},
+    {"close among others", "HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 0\r\n\r\n", AnswerStep::kDone,
+     200, "", false},
+    {"304 with a length", "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\n\r\n", AnswerStep::kDone, 304, "", true},
     {"several 1xx",
      "HTTP/1.1 103 Hints\r\nlink: a\r\n\r\nHTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: "
      "2\r\n\r\nok",
-     Step::kDone, 200, "ok", true},
-    {"another protocol", "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", Step::kBad, 0, "", false},
-    {"two codings", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", Step::kBad, 0, "", false},
-    {"chunked twice", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n", Step::kBad,
-     0, "", false},
-    {"two equal lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello", Step::kBad, 0, "",
+     AnswerStep::kDone, 200, "ok", true},
+    {"another protocol", "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", AnswerStep::kBad, 0, "", false},
+    {"two codings", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", AnswerStep::kBad, 0, "", false},
+    {"chunked twice", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+     AnswerStep::kBad, 0, "", false},
+    {"two equal lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello", AnswerStep::kBad, 0,
+     "", false},
+    {"a list of lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello", AnswerStep::kBad, 0, "", false},
+    {"a folded field", "HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\n", AnswerStep::kBad, 0, "", false},
+    {"a space before the colon", "HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\nhello", AnswerStep::kBad, 0, "", false},
+    {"bare LF", "HTTP/1.1 200 OK\ncontent-length: 5\n\nhello", AnswerStep::kBad, 0, "", false},
+    {"a bare CR", "HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n", AnswerStep::kBad, 0, "", false},
+    {"HTTP/2", "HTTP/2 200 OK\r\n\r\n", AnswerStep::kBad, 0, "", false},
+    {"a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", AnswerStep::kBad, 0, "", false},
+    {"two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", AnswerStep::kBad, 0, "",
      false},
-    {"a list of lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello", Step::kBad, 0, "", false},
-    {"a folded field", "HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\n", Step::kBad, 0, "", false},
-    {"a space before the colon", "HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\nhello", Step::kBad, 0, "", false},
-    {"bare LF", "HTTP/1.1 200 OK\ncontent-length: 5\n\nhello", Step::kBad, 0, "", false},
-    {"a bare CR", "HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n", Step::kBad, 0, "", false},
-    {"HTTP/2", "HTTP/2 200 OK\r\n\r\n", Step::kBad, 0, "", false},
-    {"a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", Step::kBad, 0, "", false},
-    {"two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", Step::kBad, 0, "", false},
 };
 
 TEST(AnswerParser, TakesEachAnswerForWhatItIsWhereverItIsSplit) {
-  for (const Row& row : kRows) {
+  for (const AnswerRow& row : kAnswers) {
     for (std::size_t piece = 1; piece <= std::max<std::size_t>(row.raw.size(), 1); ++piece) {
       const Parsed parsed = parse(row.raw, piece);
       EXPECT_EQ(parsed.step, row.step) << row.what << " in pieces of " << piece;
-      if (row.step == Step::kBad) continue;
+      if (row.step == AnswerStep::kBad) continue;
       EXPECT_EQ(parsed.status, row.status) << row.what << " in pieces of " << piece;
       EXPECT_EQ(parsed.body, row.body) << row.what << " in pieces of " << piece;
       EXPECT_EQ(parsed.keeps_alive, row.keeps_alive) << row.what << " in pieces of " << piece;
@@ -104,7 +106,7 @@ TEST(AnswerParser, TakesEachAnswerForWhatItIsWhereverItIsSplit) {
 
 TEST(AnswerParser, BytesBehindAnAnswerEndTheConnection) {
   const Parsed parsed = parse("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK", 1024);
-  EXPECT_EQ(parsed.step, Step::kDone);
+  EXPECT_EQ(parsed.step, AnswerStep::kDone);
   EXPECT_FALSE(parsed.keeps_alive);
 }
 
@@ -112,9 +114,9 @@ TEST(AnswerParser, ACutConnectionDoesNotEndAnAnswerThatEndsWithIt) {
   AnswerParser parser(1024);
   Buffer body;
   std::string raw = "HTTP/1.1 200 OK\r\n\r\nhal";
-  EXPECT_EQ(parser.feed(raw, body), Step::kMore);
-  EXPECT_EQ(parser.end(AnswerParser::End::kTruncated), Step::kBad);
-  EXPECT_EQ(parser.end(AnswerParser::End::kClean), Step::kDone);
+  EXPECT_EQ(parser.feed(raw, body), AnswerStep::kMore);
+  EXPECT_EQ(parser.end(AnswerParser::End::kTruncated), AnswerStep::kBad);
+  EXPECT_EQ(parser.end(AnswerParser::End::kClean), AnswerStep::kDone);
 }
 
 TEST(AnswerParser, KeepsWhatIsOnTheListAlone) {
@@ -124,7 +126,7 @@ TEST(AnswerParser, KeepsWhatIsOnTheListAlone) {
       "HTTP/1.1 429 Slow\r\nContent-Type: a/b\r\nRetry-After: 3\r\nSet-Cookie: c\r\nOpenAI-Version: "
       "v\r\ncontent-length: "
       "0\r\n\r\n";
-  EXPECT_EQ(parser.feed(raw, body), Step::kDone);
+  EXPECT_EQ(parser.feed(raw, body), AnswerStep::kDone);
   AnswerHead head;
   parser.take_head(head);
   EXPECT_EQ(head.content_type, "a/b");
@@ -134,7 +136,7 @@ TEST(AnswerParser, KeepsWhatIsOnTheListAlone) {
 }
 
 TEST(AnswerParser, AHeadBeyondItsLimitIsBad) {
-  EXPECT_EQ(parse("HTTP/1.1 200 OK\r\nx: " + std::string(2'000, 'a') + "\r\n\r\n", 100).step, Step::kBad);
+  EXPECT_EQ(parse("HTTP/1.1 200 OK\r\nx: " + std::string(2'000, 'a') + "\r\n\r\n", 100).step, AnswerStep::kBad);
 }
 
 TEST(BaseUrl, IsTakenApart) {

@@ -9,6 +9,7 @@
 
 #include "net/tls_context.h"
 #include "support/loop_runner.h"
+#include "support/soon.h"
 #include "support/tls_files.h"
 
 namespace sluice::http::h1 {
@@ -16,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-net::Deadline soon() { return net::Deadline::after(std::chrono::seconds(10)); }
+using test::soon;
 
 // What the server does on one connection: for each step, waits for a whole head and `body_bytes`, then writes `answer`.
 struct Step {

@@ -3,13 +3,14 @@
 
 #include "http/h1/server_connection.h"
 #include "support/loop_runner.h"
+#include "support/soon.h"
 
 namespace sluice::http::h1 {
 namespace {
 
 using std::chrono::milliseconds;
 
-net::Deadline soon() { return net::Deadline::after(std::chrono::seconds(10)); }
+using test::soon;
 
 struct CountingReserve final : ServerConnection::Reserve {
   std::size_t granted = 0;

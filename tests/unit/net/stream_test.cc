@@ -6,6 +6,7 @@
 
 #include "net/tls_context.h"
 #include "support/loop_runner.h"
+#include "support/soon.h"
 #include "support/tls_files.h"
 
 namespace sluice::net {
@@ -13,7 +14,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-Deadline soon() { return Deadline::after(std::chrono::seconds(10)); }
+using test::soon;
 
 class StreamTest : public test::LoopTest {
  protected:

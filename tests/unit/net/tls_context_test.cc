@@ -6,6 +6,7 @@
 #include "net/certificates.h"
 #include "net/stream.h"
 #include "support/loop_runner.h"
+#include "support/soon.h"
 #include "support/tls_files.h"
 
 namespace sluice::net {
@@ -19,7 +20,7 @@ absl::Status reload(ServerTls& tls, const ServerTlsOptions& options) {
 
 using std::chrono::hours;
 
-Deadline soon() { return Deadline::after(std::chrono::seconds(10)); }
+using test::soon;
 
 using SessionPtr = std::unique_ptr<SSL_SESSION, decltype([](SSL_SESSION* s) { SSL_SESSION_free(s); })>;
 

@@ -8,6 +8,7 @@
 #include "net/stream.h"
 #include "net/tls_context.h"
 #include "support/loop_runner.h"
+#include "support/soon.h"
 #include "support/tls_files.h"
 
 namespace sluice::net {
@@ -16,7 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-Deadline soon() { return Deadline::after(seconds(10)); }
+using test::soon;
 
 TEST(Turn, IsSpentByBytesOrByRecords) {
   Turn turn;

@@ -8,7 +8,7 @@
 namespace sluice::openai {
 namespace {
 
-Result<CallBody> read(EndpointId id, std::string_view text) {
+Result<CallBody> call_of(EndpointId id, std::string_view text) {
   wire::Parser parser;
   Buffer body;
   body.append(text);
@@ -17,7 +17,7 @@ Result<CallBody> read(EndpointId id, std::string_view text) {
 }
 
 std::string why(EndpointId id, std::string_view text) {
-  const Result<CallBody> call = read(id, text);
+  const Result<CallBody> call = call_of(id, text);
   return call ? "" : call.error().what;
 }
 
@@ -75,7 +75,7 @@ TEST(StoredState, C50EveryRowIsRefusedHoweverItIsSpeltAndSaysWhichMemberItIs) {
       for (const std::string& name : {std::string(row.name), escaped(row.name), other_case}) {
         const std::string body = body_with(row.spot, id, "\"" + name + "\": " + value);
         SCOPED_TRACE(body);
-        const Result<CallBody> call = read(id, body);
+        const Result<CallBody> call = call_of(id, body);
         ASSERT_FALSE(call);
         EXPECT_EQ(call.error().kind, ErrorKind::kBadRequest);
         EXPECT_EQ(std::string_view(call.error().what), row.refusal);
@@ -169,11 +169,11 @@ TEST(StoredState, TheCallersOwnNamesAreNoReferences) {
 
 TEST(StoredState, TheIdOfAStoredPromptIsTold) {
   const Result<CallBody> call =
-      read(EndpointId::kResponses, R"({"model":"m","prompt":{"version":"2","i\u0064":"pmpt\u005f1"}})");
+      call_of(EndpointId::kResponses, R"({"model":"m","prompt":{"version":"2","i\u0064":"pmpt\u005f1"}})");
   ASSERT_TRUE(call) << call.error().what;
   EXPECT_EQ(call->stored_prompt, "pmpt_1");
-  EXPECT_EQ(read(EndpointId::kResponses, R"({"model":"m","prompt":null})")->stored_prompt, "");
-  EXPECT_EQ(read(EndpointId::kResponses, R"({"model":"m","prompt":{"id":null}})")->stored_prompt, "");
+  EXPECT_EQ(call_of(EndpointId::kResponses, R"({"model":"m","prompt":null})")->stored_prompt, "");
+  EXPECT_EQ(call_of(EndpointId::kResponses, R"({"model":"m","prompt":{"id":null}})")->stored_prompt, "");
   EXPECT_NE(why(EndpointId::kResponses, R"({"model":"m","prompt":{"id":"a","ID":"b"}})").find("prompt.id"),
             std::string::npos);
   EXPECT_NE(why(EndpointId::kResponses, R"({"model":"m","prompt":{"id":7}})").find("prompt.id"), std::string::npos);

@@ -61,7 +61,7 @@ class FaultyFiles final {
   sqlite3_vfs faulty_{};
 };
 
-const WallTime kNow{std::chrono::microseconds(1'800'000'000'000'000)};
+const WallTime kMoment{std::chrono::microseconds(1'800'000'000'000'000)};
 
 std::vector<journal::AuditRecord> batch() {
   std::vector<journal::AuditRecord> records(30);
@@ -82,10 +82,11 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
     ASSERT_LT(n, 1000) << "the fault never goes away";
     const std::string path = scratch.file("store" + std::to_string(n) + ".db");
     auto store = *open_sqlite(path);
-    const auto tenant = *store->add_tenant({.id = 0, .name = "acme", .limits = {}, .created = kNow, .revoked = {}});
-    const auto user =
-        *store->add_user({.id = 0, .tenant_id = tenant, .name = "ada", .limits = {}, .created = kNow, .revoked = {}});
-    ASSERT_TRUE(store->add_pairing_key(identity::sha256("pairing"), {}, kNow, kNow + std::chrono::minutes(15)).ok());
+    const auto tenant = *store->add_tenant({.id = 0, .name = "acme", .limits = {}, .created = kMoment, .revoked = {}});
+    const auto user = *store->add_user(
+        {.id = 0, .tenant_id = tenant, .name = "ada", .limits = {}, .created = kMoment, .revoked = {}});
+    ASSERT_TRUE(
+        store->add_pairing_key(identity::sha256("pairing"), {}, kMoment, kMoment + std::chrono::minutes(15)).ok());
 
     FaultyFiles::fail_at(n);
     const auto key =
@@ -96,11 +97,11 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
                         .models = {"a", "b"},
                         .expires = {},
                         .limits = {},
-                        .created = kNow,
+                        .created = kMoment,
                         .revoked = {}},
                        std::vector<BudgetSpec>{{.amount = 5}, {.unit = BudgetUnit::kMicroUsd, .amount = 6}});
-    const absl::Status revoked = store->revoke(Scope::kTenant, tenant, kNow);
-    const auto agent = store->pair_agent(identity::sha256("pairing"), "gpu", kNow);
+    const absl::Status revoked = store->revoke(Scope::kTenant, tenant, kMoment);
+    const auto agent = store->pair_agent(identity::sha256("pairing"), "gpu", kMoment);
     const absl::Status added = store->add(batch());
     const bool failed = FaultyFiles::failed();
     FaultyFiles::fail_at(-1);
@@ -116,7 +117,7 @@ TEST(StoreFault, EveryWriteMayFailAndNothingIsHalfDone) {
     EXPECT_TRUE(!revoked.ok() || store->tenant(tenant)->revoked.has_value()) << n;
     EXPECT_TRUE(!agent.ok() || store->agents()->size() == 1) << n;
     // A pairing key that was not consumed works; one that was does not.
-    EXPECT_EQ(store->pair_agent(identity::sha256("pairing"), "gpu", kNow).ok(), !agent.ok()) << n;
+    EXPECT_EQ(store->pair_agent(identity::sha256("pairing"), "gpu", kMoment).ok(), !agent.ok()) << n;
     const std::size_t records = store->audit({}, {}, 100)->records.size();
     EXPECT_TRUE(records == 30 || (records == 0 && !added.ok())) << n << ": " << records;
     ASSERT_TRUE(store->add(batch()).ok()) << "asked again, it takes them";
