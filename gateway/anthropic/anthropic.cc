@@ -1,5 +1,7 @@
 #include "anthropic/anthropic.h"
 
+#include <ctime>
+
 #include "anthropic/assembled_message.h"
 #include "anthropic/call_reader.h"
 #include "anthropic/error_body.h"
@@ -80,22 +82,41 @@ void Anthropic::add_request_id(ErrorAnswer& answer, std::string_view request_id)
   anthropic::add_request_id(answer, request_id);
 }
 
-// No endpoint of this dialect lists models yet: both dialects have one path for it, and its row is the other's.
+// The row of the list's path is another dialect's, which has the same; a client of this one is known by its mark.
 void Anthropic::append_model(std::string& into, const dialect::ListedModel& model) const {
   into.append(R"({"type":"model","id":)");
   wire::append_json_string(into, model.name);
   into.append(R"(,"display_name":)");
   wire::append_json_string(into, model.name);
+  char date[32];
+  const auto seconds = static_cast<std::time_t>(model.created);  // 0, where it is not known, is what the API says then
+  std::tm parts{};
+  const bool told = gmtime_r(&seconds, &parts) != nullptr;
+  const std::size_t size = told ? std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &parts) : 0;
+  into.append(R"(,"created_at":)");
+  wire::append_json_string(into, size == 0 ? std::string_view("1970-01-01T00:00:00Z") : std::string_view(date, size));
+  if (model.context_tokens != 0) into.append(R"(,"max_input_tokens":)").append(std::to_string(model.context_tokens));
   into.push_back('}');
 }
 
 void Anthropic::append_models(std::string& into, std::span<const dialect::ListedModel> models) const {
+  const auto append_id = [&](std::string_view name, const dialect::ListedModel* model) {
+    into.append(",\"").append(name).append("\":");
+    if (model == nullptr) {
+      into.append("null");
+    } else {
+      wire::append_json_string(into, model->name);
+    }
+  };
   into.append(R"({"data":[)");
   for (const dialect::ListedModel& model : models) {
     if (into.back() == '}') into.push_back(',');
     append_model(into, model);
   }
-  into.append(R"(],"has_more":false})");
+  into.append(R"(],"has_more":false)");
+  append_id("first_id", models.empty() ? nullptr : &models.front());
+  append_id("last_id", models.empty() ? nullptr : &models.back());
+  into.push_back('}');
 }
 
 }  // namespace sluice::anthropic

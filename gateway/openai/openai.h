@@ -10,6 +10,7 @@ class OpenAi final : public dialect::Dialect {
   [[nodiscard]] std::string_view name() const noexcept override { return "openai"; }
   [[nodiscard]] std::span<const dialect::Endpoint> endpoints() const noexcept override;
   [[nodiscard]] const char* advice_for(std::string_view path) const noexcept override;
+  [[nodiscard]] std::string_view mark_of_clients() const noexcept override { return {}; }
 
   [[nodiscard]] Result<dialect::CallBody> read_call(const dialect::Endpoint& endpoint, std::string_view body,
                                                     wire::Parser& parser) const noexcept override;

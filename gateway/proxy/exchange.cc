@@ -84,9 +84,18 @@ Status Exchange::arrive() {
 // Which endpoint is it?
 Status Exchange::match() {
   match_ = worker_.dialects.find(head_.path);
+  if (match_.endpoint == nullptr || is_answered_here(endpoint())) find_speaker();
   if (match_.endpoint == nullptr) return client_error(ErrorKind::kNotFound, match_.advice);
   call_.endpoint = endpoint().name;
   return dialect::check_method(endpoint(), boost::beast::http::to_string(head_.method));
+}
+
+// Where the path does not say whose words to answer in, the client may.
+void Exchange::find_speaker() noexcept {
+  for (const dialect::Dialect* const dialect : worker_.dialects.dialects()) {
+    const std::string_view mark = dialect->mark_of_clients();
+    if (!mark.empty() && !head_.fields[mark].empty()) match_.dialect = dialect;
+  }
 }
 
 // Who is it? Before the body, so that a stranger cannot make us read one.

@@ -77,6 +77,7 @@ class Exchange final {
   Task<Status> phases();
   Status arrive();
   Status match();
+  void find_speaker() noexcept;
   Status identify();
   Result<const identity::Key*> find_key();
   void read_client_id();

@@ -152,6 +152,15 @@ def test_the_key_may_come_as_a_bearer_token(gateway, key):
     assert answer.content[0].text == "Hello there" and answer._request_id.startswith("req_")
 
 
+def test_models_are_listed_and_shown_in_the_dialects_own_shape(gateway, mark, anthropic_sdk):
+    key = gateway.key("--model", "org/m:tag", user=mark)["key"]
+    outcome = anthropic_sdk.run(gateway, key, "models.list", {})
+    assert [(m["type"], m["id"], m["display_name"]) for m in outcome.result["data"]] == [("model", "org/m:tag", "org/m:tag")]
+    assert anthropic_sdk.run(gateway, key, "models.retrieve", ["org/m:tag"]).result["id"] == "org/m:tag"
+    refused = anthropic_sdk.run(gateway, key, "models.retrieve", ["fake-model"])
+    assert (refused.error["status"], refused.error["type"]) == (404, "not_found_error")
+
+
 @pytest.mark.parametrize("language", ["Python", "Node"])
 def test_recipe_works_as_it_stands(gateway, key, tmp_path, language):
     environment = {**{name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")},

@@ -108,6 +108,18 @@ def test_contract_54_a_path_that_is_none_is_told_in_the_shape_that_was_spoken_to
     assert status == 405 and answer["allow"] == "POST, OPTIONS" and error_of(body)["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("path", ["/v1/models/nobody-knows", "/v1/files", "/nothing"])
+def test_contract_54_a_client_is_known_by_its_version_where_the_path_is_anybodys(gateway, key, path):
+    with Client(gateway, key) as client:
+        status, _, body = client.get(path, headers=VERSION)
+        assert status == 404 and error_of(body)["type"] == "not_found_error"
+        status, _, body = client.get(path)
+        assert status == 404 and json.loads(body)["error"]["code"] in ("model_not_found", "unknown_url")
+    with Client(gateway) as client:
+        status, _, body = client.get("/v1/models", headers=VERSION)
+    assert status == 401 and error_of(body)["type"] == "authentication_error"
+
+
 def test_contract_33_either_header_carries_the_key_and_two_that_differ_are_refused(gateway, key, fake, mark):
     for headers in ([("x-api-key", key["key"])], [("authorization", "Bearer " + key["key"])],
                     [("x-api-key", key["key"]), ("authorization", "Bearer " + key["key"])]):

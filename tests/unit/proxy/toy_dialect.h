@@ -119,6 +119,7 @@ class ToyDialect final : public dialect::Dialect {
   [[nodiscard]] const char* advice_for(std::string_view path) const noexcept override {
     return path.starts_with("/toy/") ? "A toy can only be told to say something." : nullptr;
   }
+  [[nodiscard]] std::string_view mark_of_clients() const noexcept override { return {}; }
 
   [[nodiscard]] Result<dialect::CallBody> read_call(const dialect::Endpoint&, std::string_view body,
                                                     wire::Parser&) const noexcept override {
