@@ -6,6 +6,7 @@
 #include "dialect/body_reader.h"
 #include "dialect/splices.h"
 #include "wire/folded_name.h"
+#include "wire/skim.h"
 
 namespace sluice::anthropic {
 
@@ -23,7 +24,7 @@ using wire::token_of;
 constexpr std::uint64_t kGreatestCap = std::uint64_t{1} << 53;
 
 // The members that are read or edited.
-enum class Name : std::uint8_t { kModel, kMaxTokens, kStream, kMessages, kSystem, kTools, kCount };
+enum class Name : std::uint8_t { kModel, kMaxTokens, kStream, kMessages, kSystem, kTools, kThinking, kCount };
 constexpr std::size_t kNameCount = static_cast<std::size_t>(Name::kCount);
 
 struct NameRow {
@@ -43,6 +44,7 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("messages"),
     SLUICE_MEMBER("system"),
     SLUICE_MEMBER("tools"),
+    SLUICE_MEMBER("thinking"),
 }};
 #undef SLUICE_MEMBER
 
@@ -50,7 +52,7 @@ constexpr std::uint32_t bit(Name name) noexcept { return 1U << static_cast<unsig
 
 std::uint32_t members_of(Api api) noexcept {
   const std::uint32_t read = bit(Name::kModel) | bit(Name::kMessages) | bit(Name::kSystem) | bit(Name::kTools);
-  return api == Api::kMessages ? read | bit(Name::kMaxTokens) | bit(Name::kStream) : read;
+  return api == Api::kMessages ? read | bit(Name::kMaxTokens) | bit(Name::kStream) | bit(Name::kThinking) : read;
 }
 
 // One walk over one body.
@@ -100,6 +102,8 @@ class Walk final {
       case Name::kTools:
         // Definitions of tools reach the model as text, names and all.
         return text_.walk_whole(value, 2, Spot::kTools);
+      case Name::kThinking:
+        return read_thinking(value);
       case Name::kCount:
         break;
     }
@@ -127,6 +131,18 @@ class Walk final {
     return text_.walk(value, 2, Count::kText, Spot::kParts);
   }
 
+  Status read_thinking(ondemand::value& value) {
+    const Result<ondemand::json_type> type = wire::type_of(value);
+    if (!type) return type.error();
+    if (*type != ondemand::json_type::object) return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
+    ondemand::object object;
+    if (value.get_object().get(object)) return bad(wire::kNotJson);
+    return reader_.read_members(object, [this](std::string_view name, ondemand::value& member) {
+      if (name == "budget_tokens") call_.own[kThinkingBudget] = reader_.member_of(token_of(member));
+      return text_.walk(member, 3, Count::kNothing, Spot::kNowhere);
+    });
+  }
+
   BodyReader reader_;
   Api api_;
   std::uint32_t members_;
@@ -134,6 +150,19 @@ class Walk final {
   TextWalk text_;
   CallBody call_;
 };
+
+// A budget of thinking has to be below max_tokens, and at least 1,024: a smaller clamp leaves no room for any.
+void clamp_thinking(const CallBody& call, std::string_view body, std::uint64_t most, WipedString& scratch,
+                    dialect::Splices& splices) {
+  constexpr std::uint64_t kLeastBudget = 1'024;
+  const dialect::Member& budget = call.own[kThinkingBudget];
+  if (!budget.present() || most <= kLeastBudget) return;
+  const std::uint64_t given = wire::skim_count(body.substr(budget.offset, budget.length));
+  if (given < most) return;
+  const std::size_t begin = scratch.size();
+  splices.append_number(most - 1);
+  splices.add(budget, begin);
+}
 
 }  // namespace
 
@@ -147,7 +176,10 @@ void edit_body(const CallBody& call, std::string_view body, const dialect::Edits
   into.scratch.clear();
   dialect::Splices splices(into.scratch);
   splices.rename_model(call, edits.model);
-  if (edits.clamp_output_to) splices.clamp_caps(call, *edits.clamp_output_to);
+  if (edits.clamp_output_to) {
+    splices.clamp_caps(call, *edits.clamp_output_to);
+    clamp_thinking(call, body, *edits.clamp_output_to, into.scratch, splices);
+  }
   splices.write(body, into);
 }
 

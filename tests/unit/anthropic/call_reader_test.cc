@@ -101,6 +101,17 @@ TEST(CallReader, C17EditsAreSplices) {
             R"( {"x":1.50,  "model" : "org/\"n\"" ,"max_tokens": 7 ,"messages":[]} )");
 }
 
+TEST(CallReader, ABudgetOfThinkingStaysBelowACapThatWasClamped) {
+  const char* body = R"({"thinking":{"type":"enabled","budget_tokens":10000 },"model":"m","max_tokens":16000})";
+  EXPECT_EQ(edited(body, {.clamp_output_to = 12000}),
+            R"({"thinking":{"type":"enabled","budget_tokens":10000 },"model":"m","max_tokens":12000})");
+  EXPECT_EQ(edited(body, {.clamp_output_to = 8000}),
+            R"({"thinking":{"type":"enabled","budget_tokens":7999 },"model":"m","max_tokens":8000})");
+  EXPECT_EQ(edited(body, {.clamp_output_to = 900}),
+            R"({"thinking":{"type":"enabled","budget_tokens":10000 },"model":"m","max_tokens":900})");
+  EXPECT_EQ(edited(body, {}), body);
+}
+
 // A call in which `row` stands where the model server reads it.
 std::string naming(const StateRow& row, std::string_view value) {
   const std::string member = '"' + std::string(row.name) + "\":" + std::string(value);
