@@ -158,12 +158,14 @@ void StreamFilter::take_error(std::string_view data, Buffer& out) {
   state_ = StreamState::kError;
 }
 
-// What is left over may be an end without its blank line, or an error in no form of an event at all.
+// What is left over may be an end that lacks its blank line, which finish() then knows, or an error in no form of an event
+// at all.
 void StreamFilter::take_rest(std::string_view rest, Buffer& out) {
   constexpr std::size_t kLongestBytes = 64 * 1024;
-  if (rest.starts_with("event: message_stop\ndata: {") && rest.ends_with('}')) {
-    wire::append_event(out, kStop, rest.substr(rest.find('{')));
-    state_ = StreamState::kDone;
+  constexpr std::size_t kLongestStopBytes = 256;
+  unfinished_.clear();
+  if (rest.starts_with("event: message_stop\n") && rest.size() <= kLongestStopBytes) {
+    unfinished_.append(rest);
   } else if (rest.starts_with('{')) {
     const std::size_t end = rest.substr(0, kLongestBytes).find('\n');
     if (end != std::string_view::npos) return take_error(rest.substr(0, end), out);
@@ -227,7 +229,13 @@ bool StreamFilter::note_usage(std::string_view usage) {
 }
 
 StreamState StreamFilter::finish(Buffer& out) noexcept {
-  (void)out;
+  if (state_ == StreamState::kOpen && !unfinished_.empty()) {
+    unfinished_.append("\n\n");
+    std::string_view rest = unfinished_.view();
+    wire::EventSplitter splitter;
+    wire::RawEvent raw;
+    if (splitter.next(rest, raw) == wire::EventSplitter::Found::kEvent) take(wire::read_event(raw, joined_), out);
+  }
   if (state_ == StreamState::kOpen) state_ = StreamState::kBroken;
   return state_;
 }

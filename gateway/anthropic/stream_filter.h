@@ -67,8 +67,9 @@ class StreamFilter final : public dialect::EventFilter {
   const dialect::FilterOptions options_;
   dialect::StreamState state_ = dialect::StreamState::kOpen;
   wire::EventSplitter splitter_;
-  Buffer joined_;    // data of an event with several lines
-  Buffer repaired_;  // an event whose bytes were not UTF-8
+  Buffer joined_;      // data of an event with several lines
+  Buffer repaired_;    // an event whose bytes were not UTF-8
+  Buffer unfinished_;  // a message_stop without its blank line, in case that nothing follows
 
   bool has_more_ = false;  // kEventsAtOnce were taken
   bool started_ = false;   // message_start

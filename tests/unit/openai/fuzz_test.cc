@@ -1,102 +1,16 @@
 // Seeded mutations of the corpus under tests/fuzz/openai: the same inputs on every run.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <random>
-#include <sstream>
-
 #include "fuzz/openai/targets.h"
-#include "support/source_dir.h"
+#include "support/mutator.h"
 
 namespace sluice::openai {
 namespace {
 
 constexpr int kRounds = 3000;  // per target; enough to have found what it found, short enough for every build
 
-std::vector<std::string> corpus(const std::string& folder) {
-  std::vector<std::filesystem::path> paths;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string(test::kSourceDir) + "/tests/fuzz/openai/corpus/" + folder))
-    paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
-  std::vector<std::string> texts;
-  for (const auto& path : paths) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    texts.push_back(text.str());
-  }
-  return texts;
-}
-
-class Mutator {
- public:
-  explicit Mutator(std::vector<std::string> corpus) : corpus_(std::move(corpus)) {}
-
-  std::string next() {
-    std::string text = corpus_[below(corpus_.size())];
-    for (std::size_t i = below(4); i != 0; --i) mutate(text);
-    return text;
-  }
-  std::size_t below(std::size_t bound) { return bound == 0 ? 0 : random_() % bound; }
-
- private:
-  void mutate(std::string& text) {
-    static constexpr std::string_view kTokens[] = {"\"usage\":",
-                                                   "\"error\":",
-                                                   "\"choices\":[]",
-                                                   "null",
-                                                   "{",
-                                                   "}",
-                                                   "[",
-                                                   "]",
-                                                   "\"",
-                                                   "\\",
-                                                   "\\u0000",
-                                                   "\n\n",
-                                                   "\r",
-                                                   "\n",
-                                                   "data: ",
-                                                   "data: [DONE]\n\n",
-                                                   ":",
-                                                   ",",
-                                                   "\xEF\xBB\xBF",
-                                                   "\xFF",
-                                                   "\"model\":",
-                                                   "\"stream\":true,",
-                                                   "\"n\":1e1,",
-                                                   "-1",
-                                                   "1e400",
-                                                   "event: error\n",
-                                                   "\"object\":\"error\","};
-    const std::size_t at = below(text.size() + 1);
-    switch (below(5)) {
-      case 0:
-        text.insert(at, kTokens[below(std::size(kTokens))]);
-        break;
-      case 1:
-        text.erase(at, below(12));
-        break;
-      case 2:
-        if (at < text.size()) text[at] = static_cast<char>(below(256));
-        break;
-      case 3:
-        text.insert(at, text.substr(below(text.size() + 1), below(60)));
-        break;
-      default: {
-        const std::string& other = corpus_[below(corpus_.size())];
-        text = text.substr(0, at) + other.substr(below(other.size() + 1));
-      }
-    }
-  }
-
-  std::vector<std::string> corpus_;
-  std::mt19937 random_{20260731};
-};
-
 TEST(Fuzz, AReadCallCanBeEdited) {
-  Mutator mutator(corpus("call"));
+  test::Mutator mutator(test::corpus("openai/corpus/call"));
   wire::Parser parser;
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
     const std::string text = mutator.next();
@@ -107,7 +21,7 @@ TEST(Fuzz, AReadCallCanBeEdited) {
 }
 
 TEST(Fuzz, AStreamLeavesTheSameWhateverItsSplit) {
-  Mutator mutator(corpus("stream"));
+  test::Mutator mutator(test::corpus("openai/corpus/stream"));
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
     const std::string text = mutator.next();
     const std::size_t step = 1 + mutator.below(40);
@@ -117,8 +31,8 @@ TEST(Fuzz, AStreamLeavesTheSameWhateverItsSplit) {
 }
 
 TEST(Fuzz, AChunkLeavesTheSameAfterOneLikeIt) {
-  Mutator mutator(corpus("chunk"));
-  const std::vector<std::string> chunks = corpus("chunk");
+  test::Mutator mutator(test::corpus("openai/corpus/chunk"));
+  const std::vector<std::string> chunks = test::corpus("openai/corpus/chunk");
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
     const std::string second = mutator.next();
     for (const EndpointId id : {EndpointId::kChatCompletions, EndpointId::kCompletions}) {
@@ -128,7 +42,7 @@ TEST(Fuzz, AChunkLeavesTheSameAfterOneLikeIt) {
 }
 
 TEST(Fuzz, EveryErrorLeavesNested) {
-  Mutator mutator(corpus("error"));
+  test::Mutator mutator(test::corpus("openai/corpus/error"));
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i)
     fuzz::error(static_cast<std::uint16_t>(300 + mutator.below(300)), mutator.next());
 }
