@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -16,6 +17,10 @@ namespace {
 constexpr std::chrono::milliseconds kAskTime{5'000};
 constexpr std::chrono::milliseconds kSlotTime{2'000};
 constexpr std::chrono::seconds kAwayInterval{1};
+// Before the pool gives up the connection of the last look, so that one is always open: a server that keeps it open is
+// the one that was looked at, and no call waits for another look.
+constexpr std::chrono::milliseconds kTouchInterval{3'000};
+constexpr std::size_t kMostLate = 5;         // looks in a row, half a minute, until a server that says nothing is away
 constexpr std::uint32_t kDefaultSlots = 64;  // where neither the server nor the command line says
 
 http::h1::ClientPoolOptions pool_options(const BackendAccess& access, const RunOptions& options) {
@@ -26,11 +31,16 @@ http::h1::ClientPoolOptions pool_options(const BackendAccess& access, const RunO
   return client;
 }
 
+bool is_late(const Error& error) noexcept {
+  return error.kind == ErrorKind::kTimeout || (error.kind == ErrorKind::kConnect && error.os_code == ETIMEDOUT);
+}
+
 }  // namespace
 
 Backend::NextLook::NextLook(Backend& backend, net::Signal& wake)
     : backend_(backend),
       number_(backend.begun_ + 1),
+      under_way_(backend.begun_ != backend.looked_ ? backend.begun_ : number_),
       position_(backend.waiting_.insert(backend.waiting_.end(), &wake)) {
   backend_.look_now();
 }
@@ -42,6 +52,7 @@ Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, c
       reporter_(reporter),
       pool_(loop, tasks, pool_options(access_, options)),
       wake_(loop),
+      slots_(options.slots != 0 ? options.slots : kDefaultSlots),
       asked_(loop) {
   const auto* const cap = std::ranges::find(kCapMemberNames, options.cap_member);
   const bool known = cap != std::end(kCapMemberNames);
@@ -51,18 +62,21 @@ Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, c
 
 Task<void> Backend::watch() {
   while (!stopped_) {
+    finding_ = !pool_.in_touch();
     ++begun_;
-    Look found = co_await look();
+    const Look found = co_await look();
     if (stopped_) break;
-    const bool there = found.list.has_value();
-    take(std::move(found));
-    looked_ = begun_;
-    for (net::Signal* waiting : waiting_) waiting->notify();
-    const std::chrono::milliseconds interval(options_.poll_interval_ms);
-    const std::chrono::milliseconds pause =
-        there ? interval : std::min<std::chrono::milliseconds>(interval, kAwayInterval);
-    (void)co_await wake_.wait(net::Deadline::after(pause));
+    take(found);
+    if (found.found == Found::kList && slots_are_due()) co_await ask_slots();
+    if (stopped_) break;
+    report(found);
+    (void)co_await wake_.wait(net::Deadline::after(pause_behind(found.found)));
   }
+}
+
+std::chrono::milliseconds Backend::pause_behind(Found found) const noexcept {
+  const std::chrono::milliseconds interval(options_.poll_interval_ms);
+  return std::min<std::chrono::milliseconds>(interval, found == Found::kList ? kTouchInterval : kAwayInterval);
 }
 
 void Backend::stop() noexcept {
@@ -93,6 +107,7 @@ Task<Backend::Look> Backend::look() {
   Look look;
   const Result<Answer> answer = co_await ask("/v1/models", kAskTime, upstream::kModelListBytes);
   if (!answer) {
+    if (is_late(answer.error())) look.found = Found::kLate;
     look.trouble = trouble_of(answer.error());
     co_return look;
   }
@@ -106,16 +121,20 @@ Task<Backend::Look> Backend::look() {
     co_return look;
   }
   if (list->names.empty()) look.trouble = "it lists no model";
-  if (list->names != names_) slots_known_ = false;
-  look.slots = options_.slots;
-  if (look.slots == 0) look.slots = co_await ask_slots();
   look.list = std::move(*list);
+  look.found = Found::kList;
   co_return look;
+}
+
+bool Backend::slots_are_due() const noexcept {
+  const std::chrono::milliseconds interval(options_.poll_interval_ms);
+  return options_.slots == 0 && (!slots_asked_at_ || Mono::now() - *slots_asked_at_ >= interval);
 }
 
 // Of a server that has changed its list, every question; of one that answered one of them before, that one, since it
 // may have been started anew; of others none.
-Task<std::uint32_t> Backend::ask_slots() {
+Task<void> Backend::ask_slots() {
+  slots_asked_at_ = Mono::now();
   const bool all = !std::exchange(slots_known_, true);
   for (std::size_t i = 0; i < kSlotQuestions.size(); ++i) {
     if (!all && slot_question_ != i) continue;
@@ -124,11 +143,12 @@ Task<std::uint32_t> Backend::ask_slots() {
     if (!answer || answer->status != 200) continue;
     if (const std::optional<std::uint32_t> slots = kSlotQuestions[i].read(answer->body)) {
       slot_question_ = i;
-      co_return *slots;
+      slots_ = *slots;
+      co_return;
     }
   }
   if (all) slot_question_.reset();
-  co_return kDefaultSlots;
+  slots_ = kDefaultSlots;
 }
 
 std::string Backend::trouble_of(unsigned status) const {
@@ -153,16 +173,29 @@ std::string Backend::trouble_of(const Error& error) const {
 
 // --- what came of it -------------------------------------------------------------------------------------------------
 
-void Backend::take(Look look) {
-  say(look);
-  if (!look.list) {
+// Which calls are forwarded from now on; those that wait go on.
+void Backend::take(const Look& look) {
+  late_in_a_row_ = look.found == Found::kLate ? late_in_a_row_ + 1 : 0;
+  if (look.found == Found::kLate) late_ = begun_;
+  if (look.found == Found::kList) {
+    if (look.list.names != names_ || finding_) slots_asked_at_.reset();
+    if (look.list.names != names_) slots_known_ = false;
+    names_ = look.list.names;
+    served_ = {names_.begin(), names_.end()};
+  } else if (look.found == Found::kNothing || late_in_a_row_ >= kMostLate) {
     served_.clear();
-    return reporter_.set_unavailable(look.trouble);
   }
-  note_left_out(look.list->left_out);
-  names_ = look.list->names;
-  served_ = {names_.begin(), names_.end()};
-  reporter_.set_models(*look.list, look.slots, look.trouble);
+  finding_ = false;
+  looked_ = begun_;
+  for (net::Signal* waiting : waiting_) waiting->notify();
+}
+
+void Backend::report(const Look& look) {
+  say(look);
+  if (look.found == Found::kLate && !served_.empty()) return reporter_.set_trouble(look.trouble);
+  if (look.found != Found::kList) return reporter_.set_unavailable(look.trouble);
+  note_left_out(look.list.left_out);
+  reporter_.set_models(look.list, slots_, look.trouble);
   if (names_.empty() || std::exchange(found_, true)) return;
   if (watcher_ != nullptr) watcher_->notify();
 }
@@ -171,8 +204,8 @@ void Backend::take(Look look) {
 void Backend::say(const Look& look) {
   std::string now =
       look.trouble.empty()
-          ? absl::StrCat("serving ", tunnel::list_names(look.list->names), " from ", access_.name(), " (", look.slots,
-                         look.slots == 1 ? " call" : " calls", " at once)")
+          ? absl::StrCat("serving ", tunnel::list_names(look.list.names), " from ", access_.name(), " (", slots_,
+                         slots_ == 1 ? " call" : " calls", " at once)")
           : absl::StrCat("model server ", access_.name(), ": ", look.trouble, "; it is asked again until it serves");
   if (now == said_) return;
   said_ = std::move(now);

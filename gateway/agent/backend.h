@@ -32,10 +32,12 @@ class Backend final {
 
   // A connection or a stream was lost: look at once.
   void look_now() noexcept { wake_.notify(); }
-  // No connection to the server is open: it may have been started anew, with another model.
-  [[nodiscard]] bool out_of_touch() noexcept { return !pool_.in_touch(); }
+  // No connection to the server is open but that of a look that found none and is not over: it may have been started
+  // anew, with another model.
+  [[nodiscard]] bool out_of_touch() noexcept { return finding_ || !pool_.in_touch(); }
 
-  // Whoever waits for the first look that begins from now on; `wake` is notified when it is over.
+  // Whoever waits for the list of the first look that begins from now on; `wake` is notified when it is there. A look
+  // under way that ends late is enough: its connection was open all the time, so that the server is the same.
   // Lifetime: backend and signal outlive it.
   class NextLook final {
    public:
@@ -43,15 +45,18 @@ class Backend final {
     ~NextLook() { backend_.waiting_.erase(position_); }
     NextLook(const NextLook&) = delete;
     NextLook& operator=(const NextLook&) = delete;
-    [[nodiscard]] bool over() const noexcept { return backend_.stopped_ || backend_.looked_ >= number_; }
+    [[nodiscard]] bool over() const noexcept {
+      return backend_.stopped_ || backend_.looked_ >= number_ || backend_.late_ >= under_way_;
+    }
 
    private:
     Backend& backend_;
     std::uint64_t number_;
+    std::uint64_t under_way_;  // number_: none is
     std::list<net::Signal*>::iterator position_;
   };
 
-  // Whether the last look found this model.
+  // Whether the last look that was not late found this model.
   [[nodiscard]] bool serves(std::string_view model) const noexcept { return served_.find(model) != served_.end(); }
   // Once the server has been found to serve anything.
   [[nodiscard]] bool found() const noexcept { return found_; }
@@ -69,18 +74,23 @@ class Backend final {
     unsigned status = 0;
     std::string body;
   };
+  // kLate: the server took no connection, or gave no answer, in time; it may be busy.
+  enum class Found : std::uint8_t { kList, kLate, kNothing };
   // What one look has found.
   struct Look {
-    std::optional<upstream::ModelList> list;
-    std::uint32_t slots = 0;
-    std::string trouble;  // why there is no list
+    Found found = Found::kNothing;
+    upstream::ModelList list;
+    std::string trouble;  // why there is no list, or none of use
   };
   Task<Result<Answer>> ask(std::string_view path, std::chrono::milliseconds time, std::size_t limit_bytes);
   Task<Look> look();
-  Task<std::uint32_t> ask_slots();
+  Task<void> ask_slots();
+  [[nodiscard]] bool slots_are_due() const noexcept;
   [[nodiscard]] std::string trouble_of(unsigned status) const;
   [[nodiscard]] std::string trouble_of(const Error& error) const;
-  void take(Look look);
+  [[nodiscard]] std::chrono::milliseconds pause_behind(Found found) const noexcept;
+  void take(const Look& look);
+  void report(const Look& look);
   void say(const Look& look);
   void note_left_out(std::size_t entries);
 
@@ -90,12 +100,17 @@ class Backend final {
   http::h1::ClientPool pool_;
   net::Signal wake_;
   std::uint64_t begun_ = 0;   // looks
-  std::uint64_t looked_ = 0;  // the last that is over
+  std::uint64_t looked_ = 0;  // the last whose list is there, or will not be
+  std::uint64_t late_ = 0;    // the last that was late
+  std::size_t late_in_a_row_ = 0;
+  bool finding_ = false;  // a look is under way that began with no connection open
   std::list<net::Signal*> waiting_;
   std::unordered_set<std::string, StringHash, std::equal_to<>> served_;
   std::vector<std::string> names_;            // as last listed
   std::optional<std::size_t> slot_question_;  // which one this server answers
   bool slots_known_ = false;                  // it has been asked since its list last changed
+  std::uint32_t slots_;                       // as last said
+  std::optional<MonoTime> slots_asked_at_;    // of this server
   std::string said_;
   std::size_t left_out_ = 0;  // of the model server's last list
   bool found_ = false;

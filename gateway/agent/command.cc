@@ -64,7 +64,9 @@ void add_run(CLI::App& agent, std::span<const dialect::Endpoint> endpoints, int&
   command->add_option("--tunnels", options->most_tunnels, "most tunnels to one gateway")->capture_default_str();
   command->add_option("--grace-ms", options->grace_ms, "for running calls on SIGTERM")->capture_default_str();
   command->add_option("--ping-interval-ms", options->ping_interval_ms, "between pings")->capture_default_str();
-  command->add_option("--poll-interval-ms", options->poll_interval_ms, "between looks at the models")
+  command
+      ->add_option("--poll-interval-ms", options->poll_interval_ms,
+                   "between questions for how many calls it takes at once, and, if less than 3 s, for its models")
       ->capture_default_str();
   command->callback([options, endpoints, &exit_code] { exit_code = run(*options, endpoints); });
 }

@@ -53,7 +53,8 @@ void Forwarder::take(tunnel::IncomingPtr call) {
   tasks_.spawn(forward(std::move(call)));
 }
 
-// Nothing is forwarded to a server that may not be the one that was looked at.
+// Nothing is forwarded to a server that may not be the one that was looked at. One that is late with its list is: it
+// may be busy, and is waited for as a direct upstream is.
 Task<void> Forwarder::wait_for_look(http::Incoming& call, net::Signal& wake) {
   const Backend::NextLook look(backend_, wake);
   while (!call.gone() && !look.over()) (void)co_await wake.wait();

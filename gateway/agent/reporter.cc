@@ -26,6 +26,12 @@ void Reporter::set_models(const upstream::ModelList& list, std::uint32_t slots, 
   changed();
 }
 
+void Reporter::set_trouble(std::string trouble) {
+  if (trouble == trouble_) return;
+  trouble_ = std::move(trouble);
+  changed();
+}
+
 void Reporter::set_unavailable(std::string trouble) {
   bool any = trouble != trouble_;
   trouble_ = std::move(trouble);

@@ -52,6 +52,8 @@ class Reporter final {
   [[nodiscard]] const std::vector<tunnel::ModelHealth>& models() const noexcept { return models_; }
   // `trouble`: what is wrong all the same; empty: nothing.
   void set_models(const upstream::ModelList& list, std::uint32_t slots, std::string trouble);
+  // Something is wrong, and the models are served all the same.
+  void set_trouble(std::string trouble);
   // The model server is away, and why: its models are still named, as unavailable.
   void set_unavailable(std::string trouble);
   void set_telemetry(tunnel::Telemetry telemetry) { telemetry_ = std::move(telemetry); }

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from fake_model import FakeModel
+from fake_model import FakeModel, stream_words
 from harness import Client, Process, certificate, free_port, run, until
 
 
@@ -193,6 +193,85 @@ def test_a_server_that_came_back_with_another_model_answers_no_call_for_the_old_
         gateway.wait_models(gateway.ready_key, "new")
         assert client.chat("after", model="new")[0] == 200
     assert f"serving new from {first.url}" in agent.process.log
+
+
+def test_while_a_new_server_is_looked_at_nobody_is_answered_by_it_for_the_old_name(gateway, server):
+    first = server("old")
+    gateway.agent(first.url)
+    gateway.wait_models(gateway.ready_key, "old")
+    first.close()
+    second = server("new", port=first.port)
+    second.tells_models.clear()
+    with Client(gateway, gateway.ready_key) as one, Client(gateway, gateway.ready_key) as two:
+        one.start_chat("behind", model="old")
+        assert second.asked_for_models.wait(20)
+        two.start_chat("behind", model="old")
+        with pytest.raises(TimeoutError):
+            two.sock.settimeout(0.5)
+            two.read_head()
+        second.tells_models.set()
+        for client in (one, two):
+            client.sock.settimeout(20)
+            assert client.read_head()[0] in (404, 503)
+    assert second.seen("behind") == []
+
+
+def never_kept(backend):
+    """No connection stays open behind a list, so that the agent looks before each call."""
+    def lists(connection):
+        backend.asked_for_models.set()
+        backend.tells_models.wait()
+        connection.answer(200, {"object": "list", "data": [{"id": "m", "object": "model"}]}, headers=[("Connection", "close")])
+        connection.cut()
+
+    backend.paths["/v1/models"] = lists
+
+
+def test_a_server_that_is_late_with_its_list_gets_the_calls_all_the_same(gateway, server, mark):
+    backend = server("m")
+    never_kept(backend)
+    gate = threading.Event()
+
+    def holds(connection):
+        assert gate.wait(30)
+        stream_words(["late"])(connection)
+
+    backend.on(mark, holds)
+    agent = gateway.agent(backend.url)
+    gateway.wait_models(gateway.ready_key, "m")
+    backend.asked_for_models.clear()
+    backend.tells_models.clear()
+    assert backend.asked_for_models.wait(20)
+    with Client(gateway, gateway.ready_key) as client:
+        client.start_chat(mark, model="m")
+        until(lambda: backend.seen(mark), 20, "the call is with the server")
+        says(agent, "silent for too long|not come in time")
+        assert [m["state"] for m in listed(gateway)["models"]] == ["ready"], "it is not forgotten because of one late list"
+        until(lambda: listed(gateway)["trouble"], what="the agent's list says that it is late")
+        gate.set()
+        assert client.read_head()[0] == 200
+    backend.tells_models.set()
+    until(lambda: listed(gateway)["trouble"] == "", what="the trouble is over")
+
+
+def test_a_call_after_a_pause_waits_for_no_look(gateway, server):
+    backend = server("m")
+    peers = []
+
+    def lists(connection):
+        peers.append(connection.sock.getpeername())
+        backend.tells_models.wait()
+        connection.answer(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
+
+    backend.paths["/v1/models"] = lists
+    gateway.agent(backend.url)
+    gateway.wait_models(gateway.ready_key, "m")
+    until(lambda: len(peers) >= 3, 40, "three looks, with no call between them")
+    assert len(set(peers)) == 1, "one connection, which is never idle for longer than it is kept"
+    backend.tells_models.clear()
+    with Client(gateway, gateway.ready_key, timeout=3) as client:
+        assert client.chat("x", model="m")[0] == 200
+    backend.tells_models.set()
 
 
 @pytest.mark.parametrize("path, answer, slots", [
