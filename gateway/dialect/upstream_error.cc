@@ -189,6 +189,8 @@ std::uint16_t client_status(std::uint16_t upstream_status) noexcept {
       return upstream_status;
     case 408:
       return 504;
+    case 501:  // llama.cpp: started without this endpoint. A client that takes it for a fault asks again in vain
+      return 400;
     case 451:
       return upstream_status;
     case 498:  // Groq: out of capacity

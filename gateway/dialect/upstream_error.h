@@ -34,7 +34,7 @@ struct UpstreamError {
 
 // The status that the client gets for an upstream's. 401 and 403 become 502: the caller's key is not at fault (but see
 // upstream_answer() for what a moderation says); so do 402, 409 and redirects, which a caller can do nothing about; 408
-// becomes 504; 498 and 529, which say that there is no room, 503.
+// becomes 504; 498 and 529, which say that there is no room, 503; 501, which no retry helps, 400.
 [[nodiscard]] std::uint16_t client_status(std::uint16_t upstream_status) noexcept;
 
 }  // namespace sluice::dialect

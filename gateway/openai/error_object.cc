@@ -112,6 +112,10 @@ ErrorAnswer upstream_answer(std::uint16_t status, std::string_view content_type,
     answer.should_retry = ErrorAnswer::ShouldRetry::kNo;
     error = {};
   }
+  if (status == 501) {  // its code repeats a status that the client does not see
+    if (error.code == "501") error.code = {};
+    if (error.message.empty()) error.message = "The model server does not support this request.";
+  }
   answer.body = error_object(error, answer.status);
   return answer;
 }

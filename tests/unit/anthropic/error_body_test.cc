@@ -69,6 +69,8 @@ TEST(UpstreamAnswer, C8HasTheOneShapeWhateverTheServersIs) {
        body("overloaded_error", "Overloaded")},
       {498, "", 529, body("overloaded_error", "The model server is overloaded or loading. Try again soon.")},
       {504, R"({"type":"error","error":{"type":"timeout_error","message":"t"}})", 504, body("timeout_error", "t")},
+      {501, R"({"error":{"code":501,"message":"not here","type":"not_supported_error"}})", 400,
+       body("invalid_request_error", "not here")},
       {400, R"({"error":{"message":"bad","type":"BadRequestError","code":400}})", 400,
        body("invalid_request_error", "bad")},
       {404, R"({"detail":"Not Found"})", 404, body("not_found_error", "Not Found")},
