@@ -1,4 +1,6 @@
 // What a SQLite store keeps of calls: records, use by scope and day, seals.
+#include <tuple>
+
 #include "unit/store/sqlite_fixture.h"
 
 namespace sluice::store {
