@@ -57,7 +57,7 @@ Outcome run(std::string_view in, dialect::FilterOptions options = {}, std::size_
   return outcome;
 }
 
-struct Case {
+struct StreamCase {
   const char* name;
   std::string in;
   std::string out;
@@ -70,7 +70,7 @@ std::string with(std::string text, std::string_view from, std::string_view to) {
   return text;
 }
 
-std::vector<Case> cases() {
+std::vector<StreamCase> cases() {
   const std::string overloaded =
       event("error", R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})");
   return {
@@ -114,7 +114,7 @@ std::vector<Case> cases() {
 }
 
 TEST(StreamFilter, GivesTheSameWhereverItsInputIsSplit) {
-  for (const Case& c : cases()) {
+  for (const StreamCase& c : cases()) {
     for (std::size_t cut = 0; cut <= c.in.size(); ++cut) {
       const Outcome outcome = run(c.in, {}, cut);
       ASSERT_EQ(outcome.out, c.out) << c.name << " at " << cut;
