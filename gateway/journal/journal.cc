@@ -176,7 +176,7 @@ void Journal::sync_turn() {
   {
     const std::lock_guard lock(segments_mutex_);
     for (std::size_t i = first_unsealed_; i < segments_.size(); ++i) {
-      if (segments_[i].age != Kept::Age::kSealed) unsealed.push_back(segments_[i].segment.get());
+      if (segments_[i].age != SegmentEntry::Age::kSealed) unsealed.push_back(segments_[i].segment.get());
     }
   }
   int error = 0;
@@ -214,7 +214,7 @@ absl::Status Journal::make_segment(std::atomic<Segment*>& into) {
   Segment* made = segment->get();
   {
     const std::lock_guard lock(segments_mutex_);
-    segments_.push_back(Kept{.segment = std::move(*segment), .seal = {}});
+    segments_.push_back(SegmentEntry{.segment = std::move(*segment), .seal = {}});
   }
   into.store(made, std::memory_order_release);
   return absl::OkStatus();
@@ -224,26 +224,27 @@ absl::Status Journal::make_segment(std::atomic<Segment*>& into) {
 void Journal::seal_closed() {
   const Segment* active = active_.load(std::memory_order_acquire);
   for (;;) {
-    Kept* kept = nullptr;
+    SegmentEntry* entry = nullptr;
     {
       const std::lock_guard lock(segments_mutex_);
       if (first_unsealed_ == segments_.size()) return;
-      kept = &segments_[first_unsealed_];
+      entry = &segments_[first_unsealed_];
     }
-    Segment& segment = *kept->segment;
+    Segment& segment = *entry->segment;
     if (active != nullptr && segment.sequence() >= active->sequence()) return;
-    if (kept->age == Kept::Age::kOpen) {
+    if (entry->age == SegmentEntry::Age::kOpen) {
       const std::uint64_t records = segment.close();
       const std::lock_guard lock(segments_mutex_);
-      kept->records = records;
-      kept->age = Kept::Age::kClosed;
+      entry->records = records;
+      entry->age = SegmentEntry::Age::kClosed;
     }
-    if (!kept->found && !segment.published(kept->records)) return;  // somebody is still writing the slot he has claimed
-    const Seal seal = segment.seal(key_, last_mac_, kept->records, disk_);
+    if (!entry->found && !segment.published(entry->records))
+      return;  // somebody is still writing the slot he has claimed
+    const Seal seal = segment.seal(key_, last_mac_, entry->records, disk_);
     last_mac_ = seal.mac;
     const std::lock_guard lock(segments_mutex_);
-    kept->seal = seal;
-    kept->age = Kept::Age::kSealed;
+    entry->seal = seal;
+    entry->age = SegmentEntry::Age::kSealed;
     ++first_unsealed_;
   }
 }

@@ -142,7 +142,7 @@ class Journal final : public AuditSink {
                             std::uint32_t* segment = nullptr) noexcept;
   [[nodiscard]] bool spare(const Segment& segment) const noexcept;
 
-  struct Kept;
+  struct SegmentEntry;
 
   absl::Status recover();  // this and the next two: journal_recovery.cc
   absl::Status lock_and_key();
@@ -155,7 +155,7 @@ class Journal final : public AuditSink {
   void deliver_turn();
   absl::Status make_segment(std::atomic<Segment*>& into);
   void seal_closed();
-  std::uint64_t collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed);
+  std::uint64_t collect(const SegmentEntry& kept, std::uint64_t position, std::uint64_t limit, bool closed);
   void count_calls();
   absl::Status retire();
 
@@ -178,7 +178,7 @@ class Journal final : public AuditSink {
 
   // Segments of this process in order, and before them those that it found undelivered. Never shrunk: a worker may
   // still look at an old one's tail.
-  struct Kept {
+  struct SegmentEntry {
     std::unique_ptr<Segment> segment;
     enum class Age : std::uint8_t { kOpen, kClosed, kSealed } age = Age::kOpen;
     std::uint64_t records = 0;  // once closed
@@ -190,7 +190,7 @@ class Journal final : public AuditSink {
     std::int64_t open = 0;   // calls admitted here, of those read, whose end has not been read
   };
   std::mutex segments_mutex_;  // of the deque's shape, `age`, `records` and `seal`; no worker takes it
-  std::deque<Kept> segments_;
+  std::deque<SegmentEntry> segments_;
   std::size_t first_unsealed_ = 0;
   std::mutex unmap_mutex_;  // held while a mapping is synced, or goes
   bool sync_failed_ = false;

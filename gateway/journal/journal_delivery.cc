@@ -16,14 +16,14 @@ void Journal::deliver_turn() {
   if (status.ok() && std::exchange(store_down_, false) && events_ != nullptr) events_->store_recovered();
 }
 
-// Reads on from `position` in `kept`: ends into batch_, and which segments' calls were admitted or have ended into
+// Reads on from `position` in `entry`: ends into batch_, and which segments' calls were admitted or have ended into
 // `counts_`. Returns where it stopped: at the batch's bound, at a slot that is not written yet, or at the end.
-std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::uint64_t limit, bool closed) {
+std::uint64_t Journal::collect(const SegmentEntry& entry, std::uint64_t position, std::uint64_t limit, bool closed) {
   SlotBytes slot;
   constexpr std::uint64_t kSlotsInARow = 256;
   for (; position < limit && batch_.size() < options_.deliver_batch; ++position) {
     if (position % kSlotsInARow == 0) give_way();
-    const Segment::Read read = kept.segment->read(position, slot);
+    const Segment::Read read = entry.segment->read(position, slot);
     if (read != Segment::Read::kRecord) {
       if (!closed) break;
       continue;  // cut after a crash
@@ -31,7 +31,7 @@ std::uint64_t Journal::collect(const Kept& kept, std::uint64_t position, std::ui
     if (slot.kind == RecordKind::kAdmit) counts_.push_back({slot.admit_segment, +1});
     if (slot.kind != RecordKind::kSettle) continue;
     if (slot.admit_segment != 0) counts_.push_back({slot.admit_segment, -1});
-    if (position >= kept.already) batch_.push_back(record_of(slot, kept.segment->text(slot)));
+    if (position >= entry.already) batch_.push_back(record_of(slot, entry.segment->text(slot)));
   }
   return position;
 }
@@ -40,34 +40,34 @@ absl::Status Journal::deliver() {
   const std::lock_guard lock(deliver_mutex_);
   if (store_ == nullptr) return absl::FailedPreconditionError("no store");
   for (std::size_t i = first_undelivered_;; ++i) {
-    Kept* kept = nullptr;
+    SegmentEntry* entry = nullptr;
     std::uint64_t limit = 0;
     bool closed = false;
     const auto look = [&] {
       const std::lock_guard inner(segments_mutex_);
       if (i >= segments_.size()) return false;
-      kept = &segments_[i];
-      closed = kept->age == Kept::Age::kSealed;
-      limit = closed ? kept->records : kept->segment->claimed();
+      entry = &segments_[i];
+      closed = entry->age == SegmentEntry::Age::kSealed;
+      limit = closed ? entry->records : entry->segment->claimed();
       return true;
     };
     if (!look()) break;
-    while (kept->read < limit) {
+    while (entry->read < limit) {
       batch_.clear();
       counts_.clear();
-      const std::uint64_t read = collect(*kept, kept->read, limit, closed);
-      if (read == kept->read) break;
+      const std::uint64_t read = collect(*entry, entry->read, limit, closed);
+      if (read == entry->read) break;
       if (!batch_.empty()) {
         if (absl::Status status = store_->add(batch_); !status.ok()) return status;
         delivered_.fetch_add(batch_.size(), std::memory_order_relaxed);
       }
-      kept->read = read;
-      kept->segment->header().delivered_slots = std::max(kept->already, read);
+      entry->read = read;
+      entry->segment->header().delivered_slots = std::max(entry->already, read);
       count_calls();
     }
-    if (closed && !kept->seal_stored) {
-      if (absl::Status status = store_->add_seal(kept->seal); !status.ok()) return status;
-      kept->seal_stored = true;
+    if (closed && !entry->seal_stored) {
+      if (absl::Status status = store_->add_seal(entry->seal); !status.ok()) return status;
+      entry->seal_stored = true;
     }
   }
   return retire();
@@ -77,27 +77,27 @@ JournalPosition Journal::stored_up_to() {
   const std::lock_guard lock(deliver_mutex_);
   const std::lock_guard inner(segments_mutex_);
   for (std::size_t i = first_undelivered_; i < segments_.size(); ++i) {
-    const Kept& kept = segments_[i];
-    if (kept.age != Kept::Age::kSealed || !kept.seal_stored || kept.read < kept.records)
-      return {.segment = kept.segment->sequence(), .records = std::max(kept.read, kept.already)};
+    const SegmentEntry& entry = segments_[i];
+    if (entry.age != SegmentEntry::Age::kSealed || !entry.seal_stored || entry.read < entry.records)
+      return {.segment = entry.segment->sequence(), .records = std::max(entry.read, entry.already)};
   }
   return {.segment = segments_.empty() ? 1 : segments_.back().segment->sequence() + 1, .records = 0};
 }
 
 void Journal::each_undelivered(const std::function<void(const AuditRecord&)>& visit) {
   for (std::size_t i = first_undelivered_;; ++i) {
-    const Kept* kept = nullptr;
+    const SegmentEntry* entry = nullptr;
     std::uint64_t limit = 0;
     {
       const std::lock_guard lock(segments_mutex_);
       if (i >= segments_.size()) return;
-      kept = &segments_[i];
-      limit = kept->age == Kept::Age::kSealed ? kept->records : kept->segment->claimed();
+      entry = &segments_[i];
+      limit = entry->age == SegmentEntry::Age::kSealed ? entry->records : entry->segment->claimed();
     }
     SlotBytes slot;
-    for (std::uint64_t position = std::max(kept->read, kept->already); position < limit; ++position) {
-      if (kept->segment->read(position, slot) == Segment::Read::kRecord && slot.kind == RecordKind::kSettle)
-        visit(record_of(slot, kept->segment->text(slot)));
+    for (std::uint64_t position = std::max(entry->read, entry->already); position < limit; ++position) {
+      if (entry->segment->read(position, slot) == Segment::Read::kRecord && slot.kind == RecordKind::kSettle)
+        visit(record_of(slot, entry->segment->text(slot)));
     }
   }
 }
@@ -114,18 +114,19 @@ void Journal::count_calls() {
 // before what it settles was read.
 absl::Status Journal::retire() {
   for (;;) {
-    Kept* kept = nullptr;
+    SegmentEntry* entry = nullptr;
     {
       const std::lock_guard lock(segments_mutex_);
       if (first_undelivered_ == segments_.size()) return absl::OkStatus();
-      kept = &segments_[first_undelivered_];
-      if (kept->age != Kept::Age::kSealed || !kept->seal_stored || kept->read < kept->records || kept->open != 0)
+      entry = &segments_[first_undelivered_];
+      if (entry->age != SegmentEntry::Age::kSealed || !entry->seal_stored || entry->read < entry->records ||
+          entry->open != 0)
         return absl::OkStatus();
     }
-    kept->segment->header().state = SegmentState::kDelivered;
+    entry->segment->header().state = SegmentState::kDelivered;
     {
       const std::lock_guard unmap(unmap_mutex_);
-      kept->segment->unmap();
+      entry->segment->unmap();
     }
     ++first_undelivered_;
     remove_old();

@@ -111,24 +111,24 @@ absl::Status Journal::recover() {
     next_sequence_ = std::max(next_sequence_, header.sequence + 1);
     if (header.state != SegmentState::kOpen) last_mac_ = header.mac;
     if (header.state == SegmentState::kDelivered) continue;
-    Kept kept{.segment = nullptr,
-              .age = Kept::Age::kClosed,
-              .records = header.records,
-              .found = true,
-              .already = 0,
-              .seal = {}};
+    SegmentEntry entry{.segment = nullptr,
+                       .age = SegmentEntry::Age::kClosed,
+                       .records = header.records,
+                       .found = true,
+                       .already = 0,
+                       .seal = {}};
     if (header.state == SegmentState::kOpen) {
-      kept.records = (*segment)->find_end();
-      recovery_.torn += (*segment)->cut_torn(kept.records);
+      entry.records = (*segment)->find_end();
+      recovery_.torn += (*segment)->cut_torn(entry.records);
     } else {
-      kept.age = Kept::Age::kSealed;
-      kept.seal = {header.sequence, header.records, header.tokens, header.cost_micros, header.mac};
+      entry.age = SegmentEntry::Age::kSealed;
+      entry.seal = {header.sequence, header.records, header.tokens, header.cost_micros, header.mac};
       ++first_unsealed_;
     }
-    kept.already = std::min(header.delivered_slots, kept.records);
+    entry.already = std::min(header.delivered_slots, entry.records);
     ++recovery_.segments;
     SlotBytes slot;
-    for (std::uint64_t i = 0; i < kept.records; ++i) {
+    for (std::uint64_t i = 0; i < entry.records; ++i) {
       if ((*segment)->read(i, slot) != Segment::Read::kRecord) continue;
       ++recovery_.records;
       const CallId id{slot.boot_id, slot.number};
@@ -146,8 +146,8 @@ absl::Status Journal::recover() {
         open.erase(id);
       }
     }
-    kept.segment = *std::move(segment);
-    segments_.push_back(std::move(kept));
+    entry.segment = *std::move(segment);
+    segments_.push_back(std::move(entry));
   }
   if (store_ != nullptr) {
     // The directory may have been lost while the store was not: sequences go on behind the last seal.

@@ -22,9 +22,9 @@ void BudgetLog::threshold_passed(const ledger::ThresholdEvent& event) noexcept {
 }
 
 // What the journal has to say, as lines of the log.
-class Accounting::Told final : public journal::JournalEvents {
+class Accounting::JournalLog final : public journal::JournalEvents {
  public:
-  explicit Told(observe::Log& log) : log_(log) {}
+  explicit JournalLog(observe::Log& log) : log_(log) {}
   void journal_full(std::string_view why) noexcept override {
     log_.error("no room for the journal: new calls are refused, or go on unjournalled as [journal] on_full says",
                {{"why", why}});
@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Setti
     return accounting;
   }
   accounting->store_ = *std::move(store);
-  accounting->told_ = std::make_unique<Told>(log);
+  accounting->journal_log_ = std::make_unique<JournalLog>(log);
   auto journal = journal::Journal::open(
       {.dir = settings.journal_dir(),
        .boot_id = boot_id,
@@ -90,7 +90,7 @@ absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Setti
        .deliver_interval = settings.journal.sink_interval,
        .deliver_batch = settings.journal.sink_batch,
        .keep = std::chrono::duration_cast<std::chrono::hours>(settings.audit.keep)},
-      clock, accounting->store_.get(), accounting->told_.get());
+      clock, accounting->store_.get(), accounting->journal_log_.get());
   if (!journal.ok()) return journal.status();
   accounting->journal_ = *std::move(journal);
   if (absl::Status delivered = accounting->journal_->deliver(); !delivered.ok()) return delivered;

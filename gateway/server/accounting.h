@@ -70,11 +70,11 @@ class Accounting final {
   [[nodiscard]] std::uint64_t dropped() const noexcept;
 
  private:
-  class Told;
+  class JournalLog;
   explicit Accounting(std::uint64_t boot_id);
 
   const std::uint64_t boot_id_;
-  std::unique_ptr<Told> told_;
+  std::unique_ptr<JournalLog> journal_log_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<store::QueuedAuditSink> queue_;

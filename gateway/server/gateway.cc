@@ -153,13 +153,13 @@ absl::Status Gateway::open_agents() {
   for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i].worker().scope = *scope;
   agents_.emplace(*store_, book_, *ca_, clock_, pairing_times());
   const ControlThread control{control_, control_tasks_, *store_};
-  booked_.emplace(control, book_, *agents_, log_);
-  desk_.emplace(dialects_.table(), control, *agents_, held_, log_);
+  stored_agents_.emplace(control, book_, *agents_, log_);
+  pairing_endpoint_.emplace(dialects_.table(), control, *agents_, held_, log_);
   std::vector<net::Loop*> loops;
   for (std::size_t i = 0; i < workers_.size(); ++i) loops.push_back(&workers_[i].loop());
   tunnel::RegistryOptions options = make_registry_options(settings_, boot_id_, dialects_.table());
   options.session.held = &held_;
-  registry_ = std::make_unique<tunnel::Registry>(control_, loops, std::move(options), *booked_, log_);
+  registry_ = std::make_unique<tunnel::Registry>(control_, loops, std::move(options), *stored_agents_, log_);
   models_.set_registry(*registry_);
   registry_->listen(models_);
   return absl::OkStatus();
@@ -209,7 +209,7 @@ void Gateway::start_tunnels() {
       registry_->accept(i, std::move(stream));
     });
     worker.worker().own_paths = [this, &worker](http::Incoming& client, const policy::Peer& peer) {
-      return desk_->serve(worker.worker(), client, peer);
+      return pairing_endpoint_->serve(worker.worker(), client, peer);
     };
     worker.set_closing([this, i] { return registry_->close(i); });
   }

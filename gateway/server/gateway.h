@@ -122,8 +122,8 @@ class Gateway final : private admin::GatewayControl {
   identity::AgentBook book_;
   std::optional<identity::GatewayCa> ca_;
   std::optional<admin::Agents> agents_;
-  std::optional<BookedAgents> booked_;
-  std::optional<PairingDesk> desk_;
+  std::optional<StoredAgents> stored_agents_;
+  std::optional<PairingEndpoint> pairing_endpoint_;
   std::unique_ptr<tunnel::Registry> registry_;
   std::optional<admin::AdminServer> admin_;
   const MonoTime started_ = Mono::now();

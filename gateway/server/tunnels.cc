@@ -50,7 +50,7 @@ Error error_of(const absl::Status& status) noexcept {
 
 }  // namespace
 
-std::optional<tunnel::KnownAgent> BookedAgents::find(X509& certificate) const noexcept {
+std::optional<tunnel::KnownAgent> StoredAgents::find(X509& certificate) const noexcept {
   const auto read = net::read_certificate(&certificate);
   if (!read.ok()) return std::nullopt;
   const auto id = identity::parse_agent_name(read->common_name);
@@ -60,36 +60,36 @@ std::optional<tunnel::KnownAgent> BookedAgents::find(X509& certificate) const no
   return tunnel::KnownAgent{.id = identity::agent_name(agent->id), .name = agent->name, .binding = agent->binding};
 }
 
-void BookedAgents::renew(const std::string& agent_id, std::string csr, Signed done) noexcept {
+void StoredAgents::renew(const std::string& agent_id, std::string csr, Signed done) noexcept {
   control_.loop.post([this, agent_id, csr = std::move(csr), done = std::move(done)]() mutable {
     control_.tasks.spawn(renew_when_free(agent_id, std::move(csr), std::move(done)));
   });
 }
 
-Task<void> BookedAgents::renew_when_free(std::string agent_id, std::string csr, Signed done) {
+Task<void> StoredAgents::renew_when_free(std::string agent_id, std::string csr, Signed done) {
   const absl::Status changeable = co_await admin::await_change(control_.store, control_.loop);
   if (!changeable.ok()) co_return done(changeable);
   done(agents_.renew(agent_id, csr));
 }
 
-void BookedAgents::remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept {
+void StoredAgents::remember(const std::string& agent_id, const std::vector<std::string>& models) noexcept {
   control_.loop.post(
       [this, agent_id, models]() mutable { control_.tasks.spawn(remember_when_free(agent_id, std::move(models))); });
 }
 
-Task<void> BookedAgents::remember_when_free(std::string agent_id, std::vector<std::string> models) {
+Task<void> StoredAgents::remember_when_free(std::string agent_id, std::vector<std::string> models) {
   absl::Status kept = co_await admin::await_change(control_.store, control_.loop);
   if (kept.ok()) kept = agents_.remember(agent_id, models);
   if (!kept.ok()) log_not_kept(agent_id, kept);
 }
 
-void BookedAgents::log_not_kept(const std::string& agent_id, const absl::Status& why) noexcept {
+void StoredAgents::log_not_kept(const std::string& agent_id, const absl::Status& why) noexcept {
   log_.warn("models of an agent not stored", {{"agent", agent_id}, {"why", text_of(why)}});
 }
 
 // Carried to the control thread and back; whichever end is last frees it.
-struct PairingDesk::Errand {
-  Errand(net::Loop& loop_, json::object asked_) : loop(loop_), done(loop_), asked(std::move(asked_)) {}
+struct PairingEndpoint::PairingRequest {
+  PairingRequest(net::Loop& loop_, json::object asked_) : loop(loop_), done(loop_), asked(std::move(asked_)) {}
   net::Loop& loop;  // the worker's
   net::Signal done;
   json::object asked;
@@ -98,11 +98,11 @@ struct PairingDesk::Errand {
 };
 
 // In the words of every other path.
-Task<Status> PairingDesk::refuse(http::Incoming& client, Error error, std::string_view message) const {
+Task<Status> PairingEndpoint::refuse(http::Incoming& client, Error error, std::string_view message) const {
   return proxy::answer_error(client, dialects_.first(), error, message);
 }
 
-Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer) {
+Task<Status> PairingEndpoint::serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer) {
   net::Loop& loop = worker.loop;
   const std::shared_ptr<const policy::Chain> chain = worker.conf->chain;  // shared: a reload may replace it meanwhile
   const http::RequestHead& head = client.head();
@@ -125,22 +125,23 @@ Task<Status> PairingDesk::serve(proxy::Worker& worker, http::Incoming& client, c
     co_return co_await refuse(
         client, self_error(ErrorKind::kOverloaded, "too many agents ask to be paired now; retry shortly"));
   }
-  const auto errand = std::make_shared<Errand>(loop, *std::move(asked));  // shared: the worker may stop waiting first
-  control_.loop.post([this, errand] { control_.tasks.spawn(pair(errand)); });
-  (void)co_await errand->done.wait(net::Deadline::after(kPairTime));
-  errand->waiting = false;
-  if (absl::IsPermissionDenied(errand->paired.status()))
+  const auto request =
+      std::make_shared<PairingRequest>(loop, *std::move(asked));  // shared: the worker may stop waiting first
+  control_.loop.post([this, request] { control_.tasks.spawn(pair(request)); });
+  (void)co_await request->done.wait(net::Deadline::after(kPairTime));
+  request->waiting = false;
+  if (absl::IsPermissionDenied(request->paired.status()))
     chain->authentication_failed(peer, policy::CredentialFailure::kPairing);
-  if (!errand->paired.ok())
-    co_return co_await refuse(client, error_of(errand->paired.status()), text_of(errand->paired.status()));
-  log_paired(errand->paired->agent_id);
-  const std::string text = paired_text(*errand->paired);
+  if (!request->paired.ok())
+    co_return co_await refuse(client, error_of(request->paired.status()), text_of(request->paired.status()));
+  log_paired(request->paired->agent_id);
+  const std::string text = paired_text(*request->paired);
   co_return co_await client.respond(200, kHeaders, text);
 }
 
 // The store is not asked, nor waited for, for a stranger's guess.
-Task<void> PairingDesk::pair(std::shared_ptr<Errand> errand) {
-  const json::object& o = errand->asked;
+Task<void> PairingEndpoint::pair(std::shared_ptr<PairingRequest> request) {
+  const json::object& o = request->asked;
   const std::string_view key = sluice::text_of(o, "pairing_key");
   absl::Status changeable;
   if (agents_.knows(key)) changeable = co_await admin::await_change(control_.store, control_.loop);
@@ -151,16 +152,18 @@ Task<void> PairingDesk::pair(std::shared_ptr<Errand> errand) {
     paired = agents_.pair(key, sluice::text_of(o, "csr"), sluice::text_of(o, "name"));
   pairings_.fetch_sub(1);
   if (!paired.ok()) log_refusal(paired.status());
-  errand->loop.post([errand, paired = std::move(paired)]() mutable {
-    errand->paired = std::move(paired);
-    if (errand->waiting) errand->done.notify();
+  request->loop.post([request, paired = std::move(paired)]() mutable {
+    request->paired = std::move(paired);
+    if (request->waiting) request->done.notify();
   });
 }
 
-void PairingDesk::log_refusal(const absl::Status& why) noexcept {
+void PairingEndpoint::log_refusal(const absl::Status& why) noexcept {
   if (!refusals_.take(Mono::now())) return;  // a stranger would fill the disk
   log_.warn("an agent was not paired", {{"why", text_of(why)}});
 }
-void PairingDesk::log_paired(const std::string& agent_id) noexcept { log_.info("agent paired", {{"agent", agent_id}}); }
+void PairingEndpoint::log_paired(const std::string& agent_id) noexcept {
+  log_.info("agent paired", {{"agent", agent_id}});
+}
 
 }  // namespace sluice::server

@@ -31,9 +31,9 @@ struct ControlThread {
 // The agents' book as the registry sees it. Signing and storing are the control thread's.
 // Thread:   any.
 // Lifetime: outlives the registry; the control loop runs until the registry is closed.
-class BookedAgents final : public tunnel::AgentDirectory {
+class StoredAgents final : public tunnel::AgentDirectory {
  public:
-  BookedAgents(ControlThread control, const identity::AgentBook& book, admin::Agents& agents,
+  StoredAgents(ControlThread control, const identity::AgentBook& book, admin::Agents& agents,
                observe::Log& log) noexcept
       : control_(control), book_(book), agents_(agents), log_(log) {}
 
@@ -56,17 +56,17 @@ class BookedAgents final : public tunnel::AgentDirectory {
 // "gateways"}; errors as for every other path.
 // Thread:   serve() on any worker; what it asks for runs on the control thread.
 // Lifetime: outlives every connection.
-class PairingDesk final {
+class PairingEndpoint final {
  public:
-  PairingDesk(const dialect::Table& dialects, ControlThread control, admin::Agents& agents, HeldBytes& held,
-              observe::Log& log) noexcept
+  PairingEndpoint(const dialect::Table& dialects, ControlThread control, admin::Agents& agents, HeldBytes& held,
+                  observe::Log& log) noexcept
       : dialects_(dialects), control_(control), agents_(agents), held_(held), log_(log) {}
   Task<Status> serve(proxy::Worker& worker, http::Incoming& client, const policy::Peer& peer);
 
  private:
-  struct Errand;
-  Task<void> pair(std::shared_ptr<Errand> errand);     // on the control thread
-  void log_refusal(const absl::Status& why) noexcept;  // on the control thread
+  struct PairingRequest;
+  Task<void> pair(std::shared_ptr<PairingRequest> request);  // on the control thread
+  void log_refusal(const absl::Status& why) noexcept;        // on the control thread
   void log_paired(const std::string& agent_id) noexcept;
   Task<Status> refuse(http::Incoming& client, Error error, std::string_view message = {}) const;
 
