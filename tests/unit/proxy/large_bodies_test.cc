@@ -11,7 +11,7 @@
 namespace sluice::proxy {
 namespace {
 
-using Answer = std::optional<Result<dialect::CallBody>>;
+using Read = std::optional<Result<dialect::CallBody>>;
 
 std::string body_of(const std::string& model, std::size_t bytes) {
   std::string body = R"({"model":")" + model + R"(","messages":[{"role":"user","content":")";
@@ -21,7 +21,7 @@ std::string body_of(const std::string& model, std::size_t bytes) {
 }
 
 Task<void> keep(LargeBodies& bodies, net::Loop& loop, const dialect::Dialect& dialect, std::string_view body,
-                Answer& into) {
+                Read& into) {
   into.emplace(co_await bodies.read(loop, dialect, dialect.endpoints()[0], body));
 }
 
@@ -35,7 +35,7 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
   std::vector<std::string> texts;
   for (const char* model : {"a", "b", "c"}) texts.push_back(body_of(model, 1 << 20));
   texts[1].pop_back();
-  std::vector<Answer> answers(texts.size());
+  std::vector<Read> answers(texts.size());
   for (std::size_t i = 0; i < texts.size(); ++i) group.spawn(keep(bodies, loop, dialect, texts[i], answers[i]));
   EXPECT_FALSE(answers[0]) << "nothing is read before the loop runs on";
   drain();
