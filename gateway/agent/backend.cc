@@ -167,7 +167,7 @@ std::string Backend::trouble_of(const Error& error) const {
   std::string text = of_system ? absl::StrCat("cannot connect: ", std::strerror(error.os_code)) : std::string(what);
   if (what.find("certificate") != std::string_view::npos) text += "; see --backend-ca";
   if (what == "TLS handshake failed") text += "; does it want http://?";
-  if (error.kind == ErrorKind::kProtocol && !access_.url.tls) text += "; does it want https://?";
+  if (what == http::h1::kNotHttp.what && !access_.url.tls) text += "; does it want https://?";
   return text;
 }
 

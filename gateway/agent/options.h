@@ -29,7 +29,8 @@ struct RunOptions {
   std::uint32_t most_tunnels = 8;   // to one gateway
   std::uint32_t grace_ms = 30'000;  // running calls may take so long to end on SIGTERM
   std::uint32_t ping_interval_ms = 10'000;
-  std::uint32_t poll_interval_ms = 10'000;  // between looks at the model server's list
+  std::uint32_t poll_interval_ms =
+      10'000;  // between questions for its slots; between looks at its list, if less than 3 s
   // From a request to its answer's head, and between two parts of it. As long as a gateway's [tunnel] head_time and
   // stream_gap can be: the gateway bounds its calls itself, and ends the stream of one that took too long.
   std::uint32_t head_time_ms = 86'400'000;

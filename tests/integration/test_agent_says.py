@@ -178,6 +178,21 @@ def test_a_server_that_dies_is_seen_with_the_call_that_it_breaks(gateway, server
     until(lambda: "refused" in listed(gateway)["trouble"], 5, "agent list shows the reason")
 
 
+@pytest.mark.parametrize("said, reason, hint", [(b"\x15\x03\x01\x00\x02\x02\x46", "not HTTP", True), (b"HTTP/1.1 200 OK\r\nContent-", "broke off", False)],
+                         ids=["TLS", "killed"])
+def test_https_is_offered_only_where_what_came_first_was_not_http(gateway, server, said, reason, hint):
+    backend = server("m")
+
+    def dies(connection):
+        connection.raw(said)
+        connection.cut()
+
+    backend.paths["/v1/models"] = dies
+    agent = gateway.agent(backend.url)
+    says(agent, reason)
+    assert ("does it want https://?" in agent.process.log) == hint
+
+
 def test_a_server_that_came_back_with_another_model_answers_no_call_for_the_old_name(gateway, server):
     first = server("old")
     agent = gateway.agent(first.url)

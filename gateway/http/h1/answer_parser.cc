@@ -23,6 +23,12 @@ std::optional<std::chrono::seconds> timeout_of(std::string_view parameters) noex
   return std::nullopt;
 }
 
+// As far as `bytes` go.
+bool begins_like_http(std::string_view bytes) noexcept {
+  constexpr std::string_view kName = "HTTP/1.";
+  return bytes.substr(0, kName.size()) == kName.substr(0, bytes.size());
+}
+
 }  // namespace
 
 // What the fields of one head say about where the answer ends.
@@ -155,6 +161,7 @@ AnswerParser::Step AnswerParser::take_body(std::span<char> bytes, Buffer& body) 
 }
 
 AnswerParser::Step AnswerParser::feed(std::span<char> bytes, Buffer& body) {
+  if (!began_) is_http_ = begins_like_http({bytes.data(), bytes.size()});
   began_ |= !bytes.empty();
   std::size_t used = 0;
   if (stage_ == Stage::kHead && read_head({bytes.data(), bytes.size()}, used) == Step::kBad) return Step::kBad;

@@ -30,6 +30,8 @@ class AnswerParser final {
 
   // Whether any byte of an answer has come.
   [[nodiscard]] bool began() const noexcept { return began_; }
+  // Whether the first bytes of it, if any came, are those of HTTP/1.
+  [[nodiscard]] bool is_http() const noexcept { return is_http_; }
   [[nodiscard]] bool has_head() const noexcept { return stage_ != Stage::kHead && stage_ != Stage::kBad; }
   // REQUIRES: has_head(). Valid once.
   void take_head(AnswerHead& into) noexcept { into = std::move(answer_); }
@@ -51,6 +53,7 @@ class AnswerParser final {
   std::size_t head_limit_;
   Stage stage_ = Stage::kHead;
   bool began_ = false;
+  bool is_http_ = true;
   bool http_1_0_ = false;
   bool keep_alive_ = false;
   std::optional<std::chrono::seconds> idle_time_;

@@ -356,6 +356,7 @@ Task<Status> ClientPool::State::receive(net::Stream& stream, Progress& progress,
                                         ? parser.end(cut ? AnswerParser::End::kTruncated : AnswerParser::End::kClean)
                                         : parser.feed(std::span(scratch).first(size), progress.body);
     wipe(scratch.data(), size);
+    if (step == AnswerParser::Step::kBad && !parser.is_http()) co_return kNotHttp;
     if (step == AnswerParser::Step::kBad) co_return read && !parser.began() ? kGivenUp : kBrokeOff;
     if (!progress.has_head && parser.has_head()) {
       parser.take_head(progress.head);

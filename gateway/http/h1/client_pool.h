@@ -15,6 +15,9 @@
 
 namespace sluice::http::h1 {
 
+// A call's error where the first bytes that came were not HTTP: the server speaks something else, TLS perhaps.
+inline constexpr Error kNotHttp = upstream_error(ErrorKind::kProtocol, "the model server's answer is not HTTP");
+
 struct ClientPoolOptions {
   BaseUrl url;
   std::shared_ptr<SSL_CTX> context;  // of https; shared, because connections outlive a reload

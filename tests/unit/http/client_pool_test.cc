@@ -231,6 +231,19 @@ TEST_F(ClientPoolTest, WhatCameBeforeABreakIsKept) {
   EXPECT_EQ(ended.error.retry, Retry::kNo);
 }
 
+TEST_F(ClientPoolTest, WhatIsNotHttpIsToldFromAnAnswerThatBreaksOff) {
+  const std::string alert("\x15\x03\x01\x00\x02\x02\x46", 7);  // of TLS: no renegotiation
+  serve({{{{alert}}, After::kClose},
+         {{{"220 mail\r\n\r\n"}}, After::kClose},
+         {{{"HT"}}, After::kClose},
+         {{{"HTTP/1.1 200 OK\r\ncontent-le"}}, After::kClose}});
+  make_pool();
+  EXPECT_EQ(call().error.what, std::string_view(kNotHttp.what));
+  EXPECT_EQ(call().error.what, std::string_view(kNotHttp.what));
+  EXPECT_EQ(call().error.what, std::string_view("the model server broke off its answer"));
+  EXPECT_EQ(call().error.what, std::string_view("the model server broke off its answer"));
+}
+
 TEST_F(ClientPoolTest, AnAnswerMayEndWithItsConnection) {
   serve({{{{"HTTP/1.0 200 OK\r\n\r\nhello"}}, After::kClose}});
   make_pool();
