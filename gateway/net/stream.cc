@@ -21,11 +21,17 @@ struct TcpInfo {
 static_assert(offsetof(TcpInfo, bytes_acked) == 120);
 
 // Nothing: this kernel does not say. It also says of a connection that has ended.
-std::optional<std::uint64_t> count_acknowledged(int fd) noexcept {
+std::optional<TcpInfo> tcp_info_of(int fd) noexcept {
   TcpInfo info{};
   socklen_t length = sizeof info;
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || length < sizeof info) return std::nullopt;
-  return info.bytes_acked;
+  return info;
+}
+
+std::optional<std::uint64_t> count_acknowledged(int fd) noexcept {
+  const std::optional<TcpInfo> info = tcp_info_of(fd);
+  if (!info) return std::nullopt;
+  return info->bytes_acked;
 }
 
 }  // namespace
@@ -348,6 +354,13 @@ std::optional<std::uint64_t> Stream::acknowledged_bytes() noexcept {
   const std::optional<std::uint64_t> count = count_acknowledged(socket_.native_handle());
   if (!count || *count < acknowledged_before_) return std::nullopt;
   return *count - acknowledged_before_;
+}
+
+std::optional<std::chrono::milliseconds> Stream::last_arrival_age() noexcept {
+  if (state_ == State::kClosed) return std::nullopt;
+  const std::optional<TcpInfo> info = tcp_info_of(socket_.native_handle());
+  if (!info) return std::nullopt;
+  return std::chrono::milliseconds(info->first.tcpi_last_data_recv);
 }
 
 void Stream::end_writing() noexcept {

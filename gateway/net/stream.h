@@ -101,6 +101,8 @@ class Stream final {
   [[nodiscard]] std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
   // How many of those the peer's kernel has acknowledged. Nothing: nobody can tell; REQUIRES a stream from connect().
   [[nodiscard]] std::optional<std::uint64_t> acknowledged_bytes() noexcept;
+  // How long ago the peer's last bytes arrived, whether or not anybody has read them. Nothing: nobody can tell.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> last_arrival_age() noexcept;
 
   // null: plain, or no more of use: an SSL object whose peer showed a certificate stays.
   [[nodiscard]] SSL* ssl() const noexcept { return ssl_.get(); }

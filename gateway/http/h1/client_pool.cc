@@ -35,8 +35,18 @@ constexpr Error kBrokeOff = {
 
 struct Idle {
   std::unique_ptr<net::Stream> stream;
+  MonoTime since;
   MonoTime until;
 };
+
+// The server's clock began when its last byte left, ours when that was read: long after, where this thread did not get
+// to run. One that is used again soon has time enough, and its kernel is not asked.
+bool was_read_late(const Idle& connection, MonoTime now) noexcept {
+  const MonoTime::duration kept = connection.until - connection.since;
+  if (now - connection.since < kept / 4) return false;
+  const std::optional<std::chrono::milliseconds> age = connection.stream->last_arrival_age();
+  return age && *age >= kept;
+}
 
 // What the driving coroutine and the call share.
 struct Progress {
@@ -224,7 +234,8 @@ bool ClientPool::in_touch() noexcept {
 }
 
 bool ClientPool::State::usable(const Idle& connection) noexcept {
-  return Mono::now() < connection.until && connection.stream->is_quiet();
+  const MonoTime now = Mono::now();
+  return now < connection.until && connection.stream->is_quiet() && !was_read_late(connection, now);
 }
 
 // The server's clock began with its last byte: a good while before now, where we did not read for a while.
@@ -250,7 +261,7 @@ std::unique_ptr<net::Stream> ClientPool::State::take_idle() noexcept {
 void ClientPool::State::give_back(std::unique_ptr<net::Stream> stream, MonoTime until) {
   if (closed || options.most_idle == 0) return stream->close();
   if (idle.size() == options.most_idle) idle.pop_back();
-  idle.push_front({std::move(stream), until});
+  idle.push_front({std::move(stream), Mono::now(), until});
   if (!armed() || until < sweep_at) sweep_by(until);
 }
 

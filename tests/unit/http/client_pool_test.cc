@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <deque>
+#include <thread>
 
 #include "net/tls_context.h"
 #include "support/loop_runner.h"
@@ -89,6 +90,7 @@ struct ClientPoolTest : test::LoopTest {
         got.append(block.data(), *read);
       }
       (void)co_await stream.write(step.answer, soon());
+      std::this_thread::sleep_for(std::exchange(test.stall, milliseconds(0)));
     }
     if (script.after == After::kDeafThenClose || script.after == After::kDeafThenReset) {
       sock_filter drop_all{BPF_RET | BPF_K, 0, 0, 0};
@@ -156,7 +158,8 @@ struct ClientPoolTest : test::LoopTest {
   int accepted = 0;
   int client_left = 0;
   std::size_t unasked_bytes = 0;
-  bool end = false;  // of deaf connections
+  milliseconds stall{0};  // of the whole loop, once, behind an answer
+  bool end = false;       // of deaf connections
   int noted = 0;
   MonoTime left_at;
 };
@@ -389,6 +392,16 @@ TEST_F(ClientPoolTest, C46AServerThatNamesItsIdleTimeIsLeftBeforeIt) {
   EXPECT_EQ(call().body, "ok");
   run(wait(*this, 2));
   EXPECT_LT(Mono::now() - before, milliseconds(950));
+}
+
+TEST_F(ClientPoolTest, C46AnAnswerThatIsReadLateLeavesItsConnectionLessTime) {
+  serve({{{{kOk}, {kOk}}}, {{{kOk}}}});
+  make_pool([](ClientPoolOptions& options) { options.idle_time = milliseconds(400); });
+  stall = milliseconds(500);
+  EXPECT_EQ(call().body, "ok");
+  run(pause(milliseconds(150)));
+  EXPECT_EQ(call().body, "ok");
+  EXPECT_EQ(accepted, 2);  // the server has kept the first for more than the time
 }
 
 TEST_F(ClientPoolTest, C46AServerThatKeepsNothingIdleGetsANewConnection) {
