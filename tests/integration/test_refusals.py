@@ -101,6 +101,16 @@ def test_contract_11_a_rate_limit_says_when_and_the_sdks_retry_succeeds(gateway,
     assert outcome.error is None and outcome.attempts >= 2
 
 
+def test_what_the_model_server_does_not_support_is_asked_once(gateway, key, fake, mark, openai_sdk):
+    error = {"error": {"code": 501, "message": "This server does not support embeddings. Start it with `--embeddings`", "type": "not_supported_error"}}
+    fake.on(mark, lambda c: c.answer(501, error))
+    outcome = openai_sdk.run(gateway, key["key"], "embeddings.create", {"model": "fake-model", "input": mark}, max_retries=2)
+    assert outcome.error["status"] == 400 and outcome.attempts == 1 and len(fake.seen(mark)) == 1
+    with Client(gateway, key) as client:
+        status, _, body = client.call("POST", "/v1/embeddings", {"model": "fake-model", "input": mark})
+    assert status == 400 and error_of(body)["message"] == error["error"]["message"]
+
+
 def test_contract_12_an_unknown_model_is_404(gateway, key):
     with Client(gateway, key) as client:
         for model in ("no-such-model", "fake-model ", "FAKE-MODEL", "../x"):
