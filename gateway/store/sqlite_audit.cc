@@ -29,20 +29,26 @@ static_assert(journal::kCostUnknown == -1 && static_cast<int>(RefusalKind::kNone
 
 // A record whose texts were lost (its call was cut off by a crash, or the journal had no room for them) still has the
 // ids of its callers, and the store knows their names.
-#define INSERT_AUDIT(rare_columns)                                                                        \
-  "INSERT INTO audit (" AUDIT_COLUMNS                                                                     \
-  ") VALUES (?1,?2,?3,?4,?5,"                                                                             \
-  "?6,CASE ?7 WHEN '' THEN coalesce((SELECT name FROM tenants WHERE id = ?6), '') ELSE ?7 END,"           \
-  "?8,CASE ?9 WHEN '' THEN coalesce((SELECT name FROM users WHERE id = ?8), '') ELSE ?9 END,"             \
-  "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31," rare_columns \
+#define NAME_OR_LOOK_UP(text, table, id) \
+  "CASE " text " WHEN '' THEN coalesce((SELECT name FROM " table " WHERE id = " id "), '') ELSE " text " END"
+#define INSERT_AUDIT(tenant, user, rare_columns)                                                           \
+  "INSERT INTO audit (" AUDIT_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6," tenant ",?8," user                    \
+  ",?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31," rare_columns \
   ") ON CONFLICT DO NOTHING"
+constexpr char kInsertCommon[] = INSERT_AUDIT("?7", "?9", RARE_COLUMNS_UNSAID);
+constexpr char kInsertRare[] =
+    INSERT_AUDIT(NAME_OR_LOOK_UP("?7", "tenants", "?6"), NAME_OR_LOOK_UP("?9", "users", "?8"), RARE_COLUMNS_GIVEN);
+
+[[nodiscard]] bool lost_names(const journal::AuditRecord& r) noexcept {
+  return (r.tenant_id != 0 && r.tenant.view().empty()) || (r.user_id != 0 && r.user.view().empty());
+}
 
 [[nodiscard]] bool says_rare(const journal::AuditRecord& r) noexcept {
   const Usage& u = r.usage;
   const std::uint64_t usage = u.cache_write_tokens | u.audio_input_tokens | u.audio_output_tokens | u.images |
                               u.seconds | u.characters | u.searches;
   return usage != 0 || r.upstream_cost_micros != journal::kCostUnknown || r.price_tier != 0 ||
-         r.refused_by != ledger::RefusedBy{};
+         r.refused_by != ledger::RefusedBy{} || lost_names(r);
 }
 
 // `rare`: what the statement takes behind the columns that every record has.
@@ -121,7 +127,7 @@ journal::AuditRecord read_record(const Statement& row) {
 absl::Status SqliteStore::add(std::span<const journal::AuditRecord> records) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  Statement common(database_, INSERT_AUDIT(RARE_COLUMNS_UNSAID));
+  Statement common(database_, kInsertCommon);
   std::optional<Statement> rare;  // prepared once a record needs it
   Statement count(database_,
                   "INSERT INTO usage_by_day (day_us, tenant_id, user_id, key_id, model, tokens, cost_micros)"
@@ -135,7 +141,7 @@ absl::Status SqliteStore::add(std::span<const journal::AuditRecord> records) {
   for (const journal::AuditRecord& record : records) {
     give_way();
     const bool says = says_rare(record);
-    if (says && !rare) rare.emplace(database_, INSERT_AUDIT(RARE_COLUMNS_GIVEN));
+    if (says && !rare) rare.emplace(database_, kInsertRare);
     Statement& insert = says ? *rare : common;
     if (says) {
       bind_rare(insert, record);
