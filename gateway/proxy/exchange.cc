@@ -207,9 +207,16 @@ Status Exchange::understand() {
 
 // The same, where it would keep the worker from everybody else's calls.
 Task<Status> Exchange::understand_large() {
-  const std::string_view body = request_->body.view();
-  Result<dialect::CallBody> asked = co_await worker_.large_bodies->read(worker_.loop, dialect(), endpoint(), body);
-  co_return take_in(std::move(asked));
+  LargeBodies::Job job{.wake = wake_, .dialect = dialect(), .endpoint = endpoint(), .body = request_->body.view()};
+  client_.watch_client(&wake_);
+  worker_.large_bodies->add(job);
+  while (!job.over) {
+    // Without a deadline: those before it are read, or withdrawn as this one is, and then it is.
+    const Result<net::Wake> woken = co_await next(net::Deadline::never());
+    if (!woken && worker_.large_bodies->withdraw(job)) co_return woken.error();
+  }
+  if (const Status now = interrupted(); !now) co_return now.error();
+  co_return take_in(*std::move(job.result));
 }
 
 Status Exchange::take_in(Result<dialect::CallBody> asked) {

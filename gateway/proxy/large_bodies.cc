@@ -4,16 +4,6 @@
 
 namespace sluice::proxy {
 
-struct LargeBodies::Job {
-  net::Loop& loop;
-  const dialect::Dialect& dialect;
-  const dialect::Endpoint& endpoint;
-  std::string_view body;
-  net::Signal done{loop};
-  std::optional<Result<dialect::CallBody>> result{};
-  bool over = false;  // the worker's: it has heard of the result
-};
-
 LargeBodies::~LargeBodies() {
   {
     const std::lock_guard lock(mutex_);
@@ -23,17 +13,17 @@ LargeBodies::~LargeBodies() {
   thread_.join();
 }
 
-// Without a deadline: the thread is in the body until it has read it, and a read ends by itself.
-Task<Result<dialect::CallBody>> LargeBodies::read(net::Loop& loop, const dialect::Dialect& dialect,
-                                                  const dialect::Endpoint& endpoint, std::string_view body) {
-  Job job{loop, dialect, endpoint, body};
+void LargeBodies::add(Job& job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(&job);
   }
   changed_.notify_one();
-  while (!job.over) (void)co_await job.done.wait();
-  co_return *std::move(job.result);
+}
+
+bool LargeBodies::withdraw(Job& job) noexcept {
+  const std::lock_guard lock(mutex_);
+  return std::erase(jobs_, &job) != 0;
 }
 
 void LargeBodies::work_off() {
@@ -46,9 +36,9 @@ void LargeBodies::work_off() {
     jobs_.pop_front();
     lock.unlock();
     job.result = job.dialect.read_call(job.endpoint, job.body, parser_);
-    job.loop.post([&job] {
+    job.wake.loop().post([&job] {
       job.over = true;
-      job.done.notify();
+      job.wake.notify();
     });
   }
 }

@@ -9,9 +9,7 @@
 #include <string_view>
 #include <thread>
 
-#include "base/task.h"
 #include "dialect/dialect.h"
-#include "net/loop.h"
 #include "net/signal.h"
 #include "wire/parser.h"
 
@@ -21,8 +19,8 @@ namespace sluice::proxy {
 inline constexpr std::size_t kLargeBodyBytes = 256 * 1024;
 
 // A thread with a parser of its own, which takes one body after the other.
-// Thread:   read() on any worker's; made and destroyed on one.
-// Lifetime: outlives every read().
+// Thread:   add() and withdraw() on any worker's; made and destroyed on one.
+// Lifetime: outlives every job.
 class LargeBodies final {
  public:
   LargeBodies() : thread_([this] { work_off(); }) {}
@@ -30,12 +28,22 @@ class LargeBodies final {
   LargeBodies(const LargeBodies&) = delete;
   LargeBodies& operator=(const LargeBodies&) = delete;
 
-  // What dialect.read_call() gives, asked for on `loop`. REQUIRES: the body stays as it is until then, padded.
-  Task<Result<dialect::CallBody>> read(net::Loop& loop, const dialect::Dialect& dialect,
-                                       const dialect::Endpoint& endpoint, std::string_view body);
+  // A body to be read. What dialect.read_call() gives stands in `result` once `wake` was notified and `over` is true.
+  // Thread:   the worker that `wake` is on, between add() and then but for its first members.
+  // Lifetime: from add() until it is over, or was withdrawn; the body stays as it is until then, padded.
+  struct Job {
+    net::Signal& wake;
+    const dialect::Dialect& dialect;
+    const dialect::Endpoint& endpoint;
+    std::string_view body;
+    bool over = false;
+    std::optional<Result<dialect::CallBody>> result{};
+  };
+  void add(Job& job);
+  // Nobody wants it any more. False: it is being read, or was; it will be over soon.
+  [[nodiscard]] bool withdraw(Job& job) noexcept;
 
  private:
-  struct Job;  // lives in its read()
   void work_off();
 
   wire::Parser parser_;  // the thread's own

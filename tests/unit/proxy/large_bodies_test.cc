@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <vector>
 
 #include "openai/openai.h"
@@ -11,8 +12,6 @@
 namespace sluice::proxy {
 namespace {
 
-using Read = std::optional<Result<dialect::CallBody>>;
-
 std::string body_of(const std::string& model, std::size_t bytes) {
   std::string body = R"({"model":")" + model + R"(","messages":[{"role":"user","content":")";
   body += std::string(bytes, 'a') + R"("}]})";
@@ -20,9 +19,8 @@ std::string body_of(const std::string& model, std::size_t bytes) {
   return body;
 }
 
-Task<void> keep(LargeBodies& bodies, net::Loop& loop, const dialect::Dialect& dialect, std::string_view body,
-                Read& into) {
-  into.emplace(co_await bodies.read(loop, dialect, dialect.endpoints()[0], body));
+Task<void> wait_for(LargeBodies::Job& job) {
+  while (!job.over) (void)co_await job.wake.wait();
 }
 
 struct LargeBodiesTest : test::LoopTest {
@@ -35,15 +33,35 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
   std::vector<std::string> texts;
   for (const char* model : {"a", "b", "c"}) texts.push_back(body_of(model, 1 << 20));
   texts[1].pop_back();
-  std::vector<Read> answers(texts.size());
-  for (std::size_t i = 0; i < texts.size(); ++i) group.spawn(keep(bodies, loop, dialect, texts[i], answers[i]));
-  EXPECT_FALSE(answers[0]) << "nothing is read before the loop runs on";
+  std::deque<net::Signal> wakes;
+  std::deque<LargeBodies::Job> jobs;
+  for (const std::string& text : texts) {
+    jobs.push_back({wakes.emplace_back(loop), dialect, dialect.endpoints()[0], text});
+    bodies.add(jobs.back());
+    group.spawn(wait_for(jobs.back()));
+  }
+  EXPECT_FALSE(jobs[0].over) << "nothing is over before the loop runs on";
   drain();
-  ASSERT_TRUE(answers[0] && answers[1] && answers[2]);
-  EXPECT_EQ((**answers[0]).model, "a");
-  EXPECT_FALSE(*answers[1]);
-  EXPECT_EQ((**answers[2]).model, "c");
-  EXPECT_GT((**answers[2]).prompt_estimate, 200'000u);
+  EXPECT_EQ((**jobs[0].result).model, "a");
+  EXPECT_FALSE(*jobs[1].result);
+  EXPECT_EQ((**jobs[2].result).model, "c");
+  EXPECT_GT((**jobs[2].result).prompt_estimate, 200'000u);
+}
+
+TEST_F(LargeBodiesTest, OneThatWaitsIsWithdrawnAndNotRead) {
+  const std::string first = body_of("a", 8 << 20), second = body_of("b", 1 << 20);
+  net::Signal first_wake(loop), second_wake(loop);
+  LargeBodies::Job ahead{first_wake, dialect, dialect.endpoints()[0], first};
+  LargeBodies::Job job{second_wake, dialect, dialect.endpoints()[0], second};
+  bodies.add(ahead);
+  bodies.add(job);
+  EXPECT_TRUE(bodies.withdraw(job)) << "eight MiB are read before it";
+  EXPECT_FALSE(bodies.withdraw(job));
+  group.spawn(wait_for(ahead));
+  drain();
+  EXPECT_EQ((**ahead.result).model, "a");
+  EXPECT_FALSE(job.over || job.result);
+  EXPECT_FALSE(bodies.withdraw(ahead)) << "it was read";
 }
 
 }  // namespace
