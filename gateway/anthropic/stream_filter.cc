@@ -153,7 +153,9 @@ void StreamFilter::take_part(std::string_view type, const Parts& parts) {
 }
 
 void StreamFilter::take_error(std::string_view data, Buffer& out) {
-  out.append(error_event(error_in_event(data)));
+  dialect::ErrorAnswer answer = error_in_event(data);
+  dialect::hide_secret(answer, options_.secret);
+  out.append(error_event(answer));
   ++events_;
   state_ = StreamState::kError;
 }

@@ -42,7 +42,8 @@ struct FilterOptions {
   std::uint64_t choices = 1;          // as CallBody::choices: these end the stream together
   std::uint64_t prompt_estimate = 0;  // for the usage that cut() tells the client
   std::size_t event_limit_bytes = 32 * 1024 * 1024;
-  ClaimLimit claim_limit = {};  // usage beyond it is not believed
+  ClaimLimit claim_limit = {};   // usage beyond it is not believed
+  std::string_view secret = {};  // our key of the upstream, which no error repeats; outlives the filter
 };
 
 // Filters one SSE answer: takes bytes as they come, hands on whole events in the form that SDKs of the dialect parse, and

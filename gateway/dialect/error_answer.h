@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/wiped_string.h"
 
@@ -13,6 +14,9 @@ struct ErrorAnswer {
   enum class ShouldRetry : std::uint8_t { kUnsaid, kYes, kNo } should_retry = ShouldRetry::kUnsaid;
   enum class Fault : std::uint8_t { kOther, kCredentials } fault = Fault::kOther;  // kCredentials: an operator's matter
 };
+
+// Puts asterisks where the answer holds `secret`: a model server may repeat the key that it was shown.
+void hide_secret(ErrorAnswer& answer, std::string_view secret) noexcept;
 
 // Whether a status says that the request itself was refused before any work, so that another one may be made of it.
 [[nodiscard]] constexpr bool is_refusal(std::uint16_t status) noexcept {

@@ -6,10 +6,18 @@
 #include <utility>
 
 #include "base/text.h"
+#include "dialect/error_answer.h"
 #include "wire/json_text.h"
 #include "wire/skim.h"
 
 namespace sluice::dialect {
+
+void hide_secret(ErrorAnswer& answer, std::string_view secret) noexcept {
+  constexpr std::size_t kShortest = 8;  // a shorter one is no key, and may be a word
+  if (secret.size() < kShortest) return;
+  for (std::size_t at = answer.body.find(secret); at != WipedString::npos; at = answer.body.find(secret, at))
+    std::fill_n(answer.body.begin() + static_cast<std::ptrdiff_t>(at), secret.size(), '*');
+}
 namespace {
 
 constexpr std::size_t kMessageBytes = 4096;

@@ -120,7 +120,9 @@ void StreamProgress::take_rest(std::string_view rest, Buffer& out) {
 }
 
 void StreamProgress::take_error(std::string_view data, Buffer& out) {
-  out.append(error_event(upstream_answer(error_status(data, 500), {}, data)));
+  dialect::ErrorAnswer answer = upstream_answer(error_status(data, 500), {}, data);
+  dialect::hide_secret(answer, options.secret);
+  out.append(error_event(answer));
   ++events;
   state = StreamState::kError;
 }

@@ -115,6 +115,7 @@ Task<void> Exchange::refuse(Error error) {
 }
 
 Task<void> Exchange::answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after) {
+  if (lease_) dialect::hide_secret(answer, lease_->secret());
   dialect().add_request_id(answer, call_.request_id);
   if (begun_ == Begun::kStream) {
     // The status has gone: the error goes as the stream's last event.

@@ -105,7 +105,8 @@ dialect::FilterOptions Exchange::filter_options() const noexcept {
           .choices = asked_.choices,
           .prompt_estimate = call_.prompt_estimate,
           .event_limit_bytes = conf_->settings.event_bytes,
-          .claim_limit = claim_limit()};
+          .claim_limit = claim_limit(),
+          .secret = lease_->secret()};
 }
 
 Task<Status> Exchange::relay_stream() {

@@ -51,6 +51,10 @@ class DirectPlace final : public Place {
   [[nodiscard]] std::span<const http::Header> headers() const noexcept override {
     return {headers_.data(), settings_.credential_header.empty() ? 0u : 1u};
   }
+  [[nodiscard]] std::string_view secret() const noexcept override {
+    const std::string_view value = settings_.credential;
+    return value.substr(value.find(' ') + 1);  // behind the scheme; npos + 1 is 0
+  }
   [[nodiscard]] std::string_view called(std::string_view model) const noexcept override {
     const auto found = settings_.names.find(model);
     return found == settings_.names.end() ? model : std::string_view(found->second);

@@ -38,6 +38,8 @@ class Place {
   }
   // Headers of the place's own, such as what shows its key.
   [[nodiscard]] virtual std::span<const http::Header> headers() const noexcept { return {}; }
+  // The key that they show; empty: none, or one that only the agent knows.
+  [[nodiscard]] virtual std::string_view secret() const noexcept { return {}; }
   // Whether stream_options.include_usage may be added; old servers refuse it.
   [[nodiscard]] virtual bool asks_for_usage() const noexcept { return true; }
   // The longest prompt and answer that `model`, as this place calls it, takes together, in tokens; 0: not known.
