@@ -21,6 +21,8 @@
 namespace sluice::config {
 namespace {
 
+constexpr bool is_visible(char c) noexcept { return c > ' ' && c <= '~'; }
+
 struct HostPort {
   std::string host;
   std::uint32_t port = 0;
@@ -303,6 +305,8 @@ class Checker final {
       findings_.add(at + ".credential",
                     cat("credential ", upstream.credential, " is none; it is ", names_of(credential_kinds())));
     }
+    if (!std::ranges::all_of(upstream.api_version, is_visible))
+      findings_.add(at + ".api_version", "api_version is visible characters, such as 2024-10-21");
     if (!kind->lists_models && upstream.models.empty())
       findings_.add(at + ".models", cat("models is empty: an upstream of kind ", kind->name,
                                         " does not list what it can be called with; name its models"));
@@ -357,14 +361,23 @@ class Checker final {
       secret.value = value;
     } else {
       const std::string path(reference.substr(5));
-      read_secret_file(at, path.starts_with('/') || folder_.empty() ? path : cat(folder_, "/", path), secret);
+      if (!read_secret_file(at, path.starts_with('/') || folder_.empty() ? path : cat(folder_, "/", path), secret))
+        return;
     }
     while (!secret.value.empty() && (secret.value.back() == '\n' || secret.value.back() == '\r'))
       secret.value.pop_back();
-    if (secret.value.find_first_of("\r\n") != SecretText::npos) findings_.add(at, "the secret has more than one line");
+    if (secret.value.find_first_of("\r\n") != SecretText::npos) {
+      findings_.add(at, "the secret has more than one line");
+    } else if (secret.value.empty()) {
+      findings_.add(
+          at, cat(reference.substr(reference.find(':') + 1), " is empty; it should hold the secret and nothing else"));
+    } else if (!std::ranges::all_of(secret.value, is_visible)) {
+      findings_.add(at, "the secret holds bytes that no header can carry; it is one line of visible characters");
+    }
   }
 
-  void read_secret_file(const std::string& at, const std::string& path, Secret& secret) {
+  // False: it could not be read, which is said.
+  bool read_secret_file(const std::string& at, const std::string& path, Secret& secret) {
     constexpr std::size_t kMostBytes = 64 * 1024;
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     secret.value.resize(kMostBytes);
@@ -372,11 +385,9 @@ class Checker final {
     const int why = errno;
     if (fd >= 0) ::close(fd);
     secret.value.resize(size_bytes > 0 ? static_cast<std::size_t>(size_bytes) : 0);
-    if (size_bytes < 0) {
+    if (size_bytes < 0)
       findings_.add(at, cat("cannot read ", path, ": ", std::strerror(why), "; let the gateway's user read it"));
-    } else if (size_bytes == 0) {
-      findings_.add(at, cat(path, " is empty; it should hold the secret and nothing else"));
-    }
+    return size_bytes >= 0;
   }
 
   Settings& s_;

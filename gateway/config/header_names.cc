@@ -6,9 +6,9 @@
 namespace sluice::config {
 namespace {
 
-// Credentials by what their names hold, whoever invents them.
-constexpr std::array<std::string_view, 7> kSecretParts{"authorization", "api-key", "apikey",  "api_key",
-                                                       "cookie",        "secret",  "password"};
+// Credentials, and whose account it is, by what their names hold, whoever invents them.
+constexpr std::array<std::string_view, 8> kSecretParts{"authorization", "api-key", "apikey",   "api_key",
+                                                       "cookie",        "secret",  "password", "organization"};
 constexpr std::array<std::string_view, 4> kPrefixes{"x-forwarded-", "proxy-", "sec-", "x-sluice-"};
 // Whose the call is; how the connection and the body are framed; what the gateway says itself.
 constexpr std::array<std::string_view, 29> kNames{"openai-organization",

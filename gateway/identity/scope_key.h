@@ -19,6 +19,7 @@ namespace sluice::identity {
 // Thread: scoped() on any; immutable.
 class ScopeKey final {
  public:
+  static constexpr std::size_t kBytes = 32;
   static constexpr std::size_t kDigits = 32;
 
   // A random one, of this process alone.
@@ -35,7 +36,7 @@ class ScopeKey final {
                           std::span<char, kDigits> into) const noexcept;
 
  private:
-  std::array<std::uint8_t, 32> key_;
+  std::array<std::uint8_t, kBytes> key_;
 };
 
 }  // namespace sluice::identity

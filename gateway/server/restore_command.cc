@@ -17,6 +17,7 @@
 
 #include "base/files.h"
 #include "config/loader.h"
+#include "identity/scope_key.h"
 #include "journal/deliver_again.h"
 #include "journal/verify.h"
 #include "server/backup.h"
@@ -102,6 +103,10 @@ absl::Status Restore::read() {
   for (const char* name :
        {part::kCaKey, part::kCaCertificate, part::kRevocationLog, part::kRevocationBytes, part::kStoreId})
     if (!parts_.contains(name)) return absl::DataLossError("the backup " + file_ + " lacks its " + name);
+  const auto scope = parts_.find(part::kScopeKey);
+  if (scope != parts_.end() && scope->second.size() != identity::ScopeKey::kBytes)
+    return absl::DataLossError(fmt::format("the backup {} is damaged: its {} has {} bytes of {}", file_,
+                                           part::kScopeKey, scope->second.size(), identity::ScopeKey::kBytes));
   store_id_ = parts_[part::kStoreId];
   return absl::OkStatus();
 }

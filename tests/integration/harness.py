@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -33,9 +34,15 @@ def until(condition, timeout=20.0, what="condition"):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody listens on, below those that the system gives to connections: one of these would take it again
+    before the program that it is meant for is there."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as given:
+        first_given = int(given.read().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_240, max(first_given, 20_480))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def launcher():

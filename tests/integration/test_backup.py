@@ -171,6 +171,19 @@ def test_names_that_callers_choose_leave_as_before_when_the_state_folder_was_los
     gateway.wait_models(key, "fake-model")
     assert leaves_as() == before != "warm"
 
+    # One whose key is damaged is told, and nothing is replaced.
+    damaged = gateway.folder / "damaged.db"
+    shutil.copy(file, damaged)
+    with contextlib.closing(sqlite3.connect(damaged)) as broken:
+        broken.execute("UPDATE backup_parts SET value = substr(value, 1, 31) WHERE name = 'scope.key'")
+        broken.commit()
+    gateway.stop()
+    told = restore(gateway, damaged, check=False)
+    assert told.returncode == 1 and "its scope.key has 31 bytes of 32" in told.stderr
+    gateway.start()
+    gateway.wait_models(key, "fake-model")
+    assert leaves_as() == before
+
     # One that was written before the key was in backups: what is in the state folder stays.
     with contextlib.closing(sqlite3.connect(file)) as older:
         older.execute("DELETE FROM backup_parts WHERE name = 'scope.key'")

@@ -18,7 +18,7 @@ def sent(gateway, key, fake, mark, headers, **members):
 
 def test_headers_that_upstreams_use_pass_and_who_the_client_is_does_not(gateway, key, fake, mark):
     request = sent(gateway, key, fake, mark, [("OpenAI-Beta", "assistants=v2"), ("Anthropic-Version", "2023-06-01"), ("anthropic-beta", "a"),
-                                              ("OpenAI-Organization", "canary"), ("Cookie", "canary"), ("X-Other", "canary")])
+                                              ("OpenAI-Organization", "canary"), ("anthropic-organization", "canary"), ("Cookie", "canary"), ("X-Other", "canary")])
     assert request.header("openai-beta") == "assistants=v2" and request.header("anthropic-version") == "2023-06-01"
     assert request.header("anthropic-beta") == "a" and b"canary" not in request.head
 

@@ -183,7 +183,8 @@ def test_all_answers_together_stay_under_the_cap(make_gateway, fake, mark, via, 
         until(lambda: buffered(gateway) > CAP // 2 and len(ended) > count // 4, what="some have no room")
         assert buffered(gateway) <= CAP
         for status, body in list(ended):
-            assert status == (200 if stream else 503)
+            # A stream that finds no room before its first byte has begun nothing.
+            assert status in ((200, 503) if stream else (503,))
             assert b"server_is_overloaded" in body and b"retry" in body
     until(lambda: buffered(gateway) == 0, what="nothing is held")
     with Client(gateway, gateway.ready_key) as client:

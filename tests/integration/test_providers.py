@@ -114,6 +114,7 @@ def test_a_server_that_lacks_a_dialect_is_not_called_in_it(gateway_of, provider,
     (['url = "https://x"', 'credential = "basic"'], "it is bearer, x-api-key or api-key"),
     (['url = "https://x"', 'dialects = ["cohere"]'], "there are openai and anthropic"),
     (['url = "https://x"', 'models = ["a="]'], "is not NAME or NAME=ITS_NAME"),
+    (['kind = "anthropic"', 'api_version = "2023\\r\\nX-Inj: y"'], "api_version is visible characters"),
 ])
 def test_a_mistake_in_the_conf_is_told_with_what_is_meant(tmp_path, lines, said):
     conf = tmp_path / "sluice.toml"
@@ -121,3 +122,36 @@ def test_a_mistake_in_the_conf_is_told_with_what_is_meant(tmp_path, lines, said)
                     f'[[upstream]]\nname = "cloud"\n' + "\n".join(lines) + "\n")
     told = run("check", "--config", conf, check=False)
     assert told.returncode == 1 and said in told.stderr, told.stderr
+
+
+KEY = b"sk-provider"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path, members", [(CHAT, {}), ("/v1/messages", {"max_tokens": 5})])
+def test_an_error_that_repeats_the_gateways_key_reaches_the_client_without_it(gateway_of, provider, mark, path, members, stream):
+    said = {"error": {"type": "invalid_request_error", "message": "no such header: Bearer sk-provider", "param": "sk-provider"}}
+
+    def answer(connection):
+        if not stream:
+            return connection.answer(400, said)
+        connection.head()
+        connection.event(said)
+        connection.end()
+
+    provider.on(mark, answer)
+    gateway = gateway_of()
+    gateway.wait_models(gateway.ready_key, "gpt-4o")
+    status, _, body = ask(gateway, mark, path, "gpt-4o", stream=stream, **members)
+    assert KEY not in body and b"no such header: Bearer ***********" in body, body
+
+
+@pytest.mark.parametrize("secret, said", [(b"sk\x01key", "no header can carry"), (b"sk\xc3\xa4", "no header can carry"), (b"\n", "is empty"),
+                                          (b"", "is empty")])
+def test_a_key_that_no_header_can_carry_is_told(tmp_path, secret, said):
+    (tmp_path / "key").write_bytes(secret)
+    conf = tmp_path / "sluice.toml"
+    conf.write_text(f'[server]\nstate_dir = "{tmp_path}"\n[[listener]]\ntransport = "plain"\naddress = "127.0.0.1:0"\n'
+                    f'[[upstream]]\nname = "cloud"\nurl = "http://127.0.0.1:1"\napi_key = "file:{tmp_path}/key"\n')
+    told = run("check", "--config", conf, check=False)
+    assert told.returncode == 1 and said in told.stderr and len(told.stderr.splitlines()) == 1, told.stderr
