@@ -120,7 +120,7 @@ class Counts final {
     usage.reasoning_tokens = of(Meter::kReasoning);
     usage.searches = of(Meter::kSearches);
     if (total > usage.total()) reading.doubt = place(total - usage.total(), usage);
-    if (usage.total() == 0) return std::nullopt;
+    if (usage.total() == 0 && beside_.total() == 0) return std::nullopt;
     usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
     usage.cache_write_tokens = std::min(usage.cache_write_tokens, usage.prompt_tokens);
     usage.audio_input_tokens = std::min(of(Meter::kAudioInput), usage.prompt_tokens);

@@ -142,6 +142,14 @@ TEST(ReadUsage, C24AbsentIsNotZero) {
     EXPECT_FALSE(read_usage(object)) << object;
 }
 
+TEST(ReadUsage, C24StepsBesideCountsOfNothingAreCounted) {
+  const auto read = read_usage(
+      R"({"input_tokens":0,"output_tokens":0,"iterations":[{"type":"compaction","input_tokens":180000,"output_tokens":3500}]})");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->usage.prompt_tokens, 180000U);
+  EXPECT_EQ(read->usage.completion_tokens, 3500U);
+}
+
 TEST(ReadUsage, ACutOffObjectIsNeverReadOtherwise) {
   for (const UsageCase& c : cases()) {
     for (std::size_t size = 0; size < c.usage.size(); ++size) {
