@@ -43,7 +43,7 @@ class Events final {
   Converted write(std::string_view answer) {
     wire::Skimmer skimmer(answer);
     if (skimmer.open('{') != wire::Skim::kMember) return Converted::kNot;
-    std::string_view content, usage, reason, sequence;
+    std::string_view content, usage, reason, sequence, details;
     data_.append(R"({"type":"message_start","message":{)");
     wire::SkimMember member;
     while (skimmer.member(member) == wire::Skim::kMember) {
@@ -51,6 +51,7 @@ class Events final {
       if (member.name == "usage") usage = member.value;
       if (member.name == "stop_reason") reason = member.value;
       if (member.name == "stop_sequence") sequence = member.value;
+      if (member.name == "stop_details") details = member.value;
       const bool later = member.name == "content" || member.name.starts_with("stop_");
       if (!later) append_member(data_, member.name, member.value);
     }
@@ -62,6 +63,7 @@ class Events final {
     data_.append(R"({"type":"message_delta","delta":{)");
     append_member(data_, "stop_reason", reason.empty() ? "null" : reason);
     append_member(data_, "stop_sequence", sequence.empty() ? "null" : sequence);
+    if (!details.empty()) append_member(data_, "stop_details", details);
     data_.append("}");
     if (!usage.empty()) append_member(data_, "usage", usage);
     end_event("message_delta", "}");

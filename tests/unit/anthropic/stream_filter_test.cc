@@ -276,6 +276,18 @@ TEST(WholeAsStream, AToolsInputThatWasCutMakesNoAnswer) {
   EXPECT_EQ(assembled.append_to(out), dialect::Converted::kNot);
 }
 
+TEST(WholeAsStream, WhyItStoppedIsToldInFullAtTheEnd) {
+  Buffer events;
+  const std::string_view answer =
+      R"({"type":"message","content":[],"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":"cyber"},"usage":{"output_tokens":1}})";
+  ASSERT_EQ(append_as_events(events, answer), dialect::Converted::kDone);
+  EXPECT_TRUE(
+      events.view().find(
+          R"("delta":{"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":"cyber"}},)") !=
+      std::string_view::npos)
+      << events.view();
+}
+
 TEST(WholeAsStream, WhatIsNoMessageIsNot) {
   Buffer out;
   for (const char* answer : {"[]", "{}", R"({"content":"x"})", R"({"content":["x"]})"})
