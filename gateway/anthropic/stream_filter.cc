@@ -25,6 +25,7 @@ namespace {
 constexpr std::size_t kKeptScratchBytes = 64 * 1024;
 constexpr std::size_t kMostOpenBlocks = 1024;
 constexpr std::string_view kStop = "message_stop";
+constexpr std::string_view kStopEvent = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 std::string_view without_space(std::string_view text) noexcept {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
@@ -147,6 +148,7 @@ void StreamFilter::take_part(std::string_view type, const Parts& parts) {
     note_message(parts.message);
   } else if (type == "message_delta") {
     final_ = note_usage(parts.usage) || final_;
+    reason_told_ = wire::is_string(wire::skim_find(parts.delta, "stop_reason")) || reason_told_;
   } else if (type == kStop) {
     state_ = StreamState::kDone;
   }
@@ -245,6 +247,7 @@ StreamState StreamFilter::finish(Buffer& out) noexcept {
 void StreamFilter::cut(Buffer& out) noexcept {
   if (state_ != StreamState::kOpen) return;
   state_ = StreamState::kDone;
+  if (reason_told_) return out.append(kStopEvent);
   if (!started_) append_start(out);
   for (const std::uint64_t index : open_blocks_) {
     out.append("event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
@@ -255,7 +258,8 @@ void StreamFilter::cut(Buffer& out) noexcept {
       "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\","
       "\"stop_sequence\":null},\"usage\":{\"output_tokens\":");
   append_number(out, usage(options_.prompt_estimate).completion_tokens);
-  out.append("}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+  out.append("}}\n\n");
+  out.append(kStopEvent);
 }
 
 // Of a message that was cut before it began.

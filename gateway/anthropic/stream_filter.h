@@ -39,7 +39,8 @@ class StreamFilter final : public dialect::EventFilter {
   [[nodiscard]] std::size_t held_bytes() const noexcept override { return 0; }
 
   dialect::StreamState finish(Buffer& out) noexcept override;
-  // Open blocks stop, then a message_delta with stop_reason "max_tokens" and the usage, then message_stop.
+  // Open blocks stop, then a message_delta with stop_reason "max_tokens" and the usage, then message_stop. Where the
+  // server's message_delta said why it stopped: message_stop alone.
   void cut(Buffer& out) noexcept override;
 
   // One a delta at least, by text length else.
@@ -71,9 +72,10 @@ class StreamFilter final : public dialect::EventFilter {
   Buffer repaired_;    // an event whose bytes were not UTF-8
   Buffer unfinished_;  // a message_stop without its blank line, in case that nothing follows
 
-  bool has_more_ = false;  // kEventsAtOnce were taken
-  bool started_ = false;   // message_start
-  bool final_ = false;     // a message_delta told the usage
+  bool has_more_ = false;     // kEventsAtOnce were taken
+  bool started_ = false;      // message_start
+  bool final_ = false;        // a message_delta told the usage
+  bool reason_told_ = false;  // a message_delta said why it stopped
   std::uint64_t events_ = 0;
   std::uint64_t text_deltas_ = 0;
   std::uint64_t text_bytes_ = 0;

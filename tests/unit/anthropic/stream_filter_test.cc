@@ -205,6 +205,15 @@ TEST(StreamFilter, CutEndsTheMessageAsIfItHadMetItsCap) {
   EXPECT_EQ(filter.finish(out), StreamState::kDone);
 }
 
+TEST(StreamFilter, CutBehindTheReasonOfTheServerLeavesItAsItIs) {
+  StreamFilter filter({});
+  Buffer in, out;
+  in.append(kStart + kBlock + kHello + kBlockStop + kDelta);
+  EXPECT_EQ(filter.filter(in, out), StreamState::kOpen);
+  filter.cut(out);
+  EXPECT_EQ(out.view(), kStart + kBlock + kHello + kBlockStop + kDelta + kStop);
+}
+
 TEST(StreamFilter, CutBeforeTheFirstEventMakesAWholeMessage) {
   StreamFilter filter({.prompt_estimate = 9});
   Buffer out;
