@@ -168,7 +168,7 @@ void StreamFilter::take_rest(std::string_view rest, Buffer& out) {
   constexpr std::size_t kLongestBytes = 64 * 1024;
   constexpr std::size_t kLongestStopBytes = 256;
   unfinished_.clear();
-  if (rest.starts_with("event: message_stop\n") && rest.size() <= kLongestStopBytes) {
+  if (!rest.starts_with('{') && rest.size() <= kLongestStopBytes && rest.find(kStop) != std::string_view::npos) {
     unfinished_.append(rest);
   } else if (rest.starts_with('{')) {
     const std::size_t end = rest.substr(0, kLongestBytes).find('\n');
@@ -238,7 +238,11 @@ StreamState StreamFilter::finish(Buffer& out) noexcept {
     std::string_view rest = unfinished_.view();
     wire::EventSplitter splitter;
     wire::RawEvent raw;
-    if (splitter.next(rest, raw) == wire::EventSplitter::Found::kEvent) take(wire::read_event(raw, joined_), out);
+    if (splitter.next(rest, raw) == wire::EventSplitter::Found::kEvent) {
+      const wire::SseEvent event = wire::read_event(raw, joined_);
+      const std::string_view type = wire::skim_find(event.data, "type");
+      if (event.name == kStop || (wire::is_string(type) && wire::unquoted(type) == kStop)) take(event, out);
+    }
   }
   if (state_ == StreamState::kOpen) state_ = StreamState::kBroken;
   return state_;
