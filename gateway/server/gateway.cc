@@ -51,7 +51,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       store_(store::make_sqlite(settings_.store_path())),
       held_(settings_.http.buffered_limit),
       doubts_(log_),
-      outages_(log_),
+      outages_(log_, "an upstream cannot be reached", "an upstream can be reached again"),
+      unlisted_(log_, "an upstream does not list its models, and the conf names none", "an upstream lists its models"),
       control_(worker_count(settings_)),
       control_tasks_(control_,
                      [this](const char* what) {
@@ -70,6 +71,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .doubts = doubts_,
                                          .large_bodies = large_bodies_,
                                          .outages = outages_,
+                                         .unlisted = unlisted_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
       models_(control_, workers_, meters_, log_),

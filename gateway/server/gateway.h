@@ -107,6 +107,7 @@ class Gateway final : private admin::GatewayControl {
   proxy::Doubts doubts_;
   proxy::LargeBodies large_bodies_;
   Outages outages_;
+  Outages unlisted_;
   ConnectionCount connections_;
   net::Loop control_;
   net::TaskGroup control_tasks_;

@@ -19,7 +19,7 @@ void Outages::away(const std::string& upstream, unsigned worker, std::string_vie
   if (outage.is_told || too_soon) return;
   outage.is_told = true;
   outage.told = now;
-  log_.warn("an upstream cannot be reached", {{"upstream", upstream}, {"why", why}});
+  log_.warn(begins_, {{"upstream", upstream}, {"why", why}});
 }
 
 void Outages::there(const std::string& upstream, unsigned worker) {
@@ -30,7 +30,7 @@ void Outages::there(const std::string& upstream, unsigned worker) {
   outage.workers.erase(worker);
   if (!outage.workers.empty() || !std::exchange(outage.is_told, false)) return;
   const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(Mono::now() - outage.began);
-  log_.info("an upstream can be reached again", {{"upstream", upstream}, {"seconds_away", lasted.count()}});
+  log_.info(ends_, {{"upstream", upstream}, {"seconds_away", lasted.count()}});
 }
 
 void Outages::forget(const std::string& upstream, unsigned worker) {

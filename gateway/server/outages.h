@@ -1,4 +1,4 @@
-// What the log says of direct upstreams that cannot be reached, and of those that can again.
+// What the log says of direct upstreams with a trouble, such as one that cannot be reached, and of those that are over it.
 #pragma once
 
 #include <map>
@@ -18,9 +18,10 @@ namespace sluice::server {
 // Lifetime: the log outlives it.
 class Outages final {
  public:
-  explicit Outages(observe::Log& log) noexcept : log_(log) {}
+  // `begins` and `ends`: how the log calls the two, static.
+  Outages(observe::Log& log, const char* begins, const char* ends) noexcept : log_(log), begins_(begins), ends_(ends) {}
 
-  // What a look by `worker` found; called for each of them. `why`: it cannot be reached. An outage that begins within
+  // What a look by `worker` found; called for each of them. `why`: of the trouble. An outage that begins within
   // ten seconds of the last one that was told is told behind them, if it lasts.
   void away(const std::string& upstream, unsigned worker, std::string_view why);
   void there(const std::string& upstream, unsigned worker);
@@ -29,13 +30,15 @@ class Outages final {
 
  private:
   struct Outage {
-    std::set<unsigned> workers;  // that cannot reach it
+    std::set<unsigned> workers;  // that find it so
     MonoTime began{};
     MonoTime told{};
     bool is_told = false;
   };
 
   observe::Log& log_;
+  const char* const begins_;
+  const char* const ends_;
   std::mutex mutex_;
   std::map<std::string, Outage> by_upstream_;
 };

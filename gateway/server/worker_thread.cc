@@ -12,6 +12,7 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
     : loop_(index),
       log_(shared.log),
       outages_(shared.outages),
+      unlisted_(shared.unlisted),
       tasks_(loop_,
              [this](const char* what) {
                metrics_.fault();
@@ -81,6 +82,7 @@ void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPla
     if (old.place == nullptr) continue;
     old.place->stop();
     outages_.forget(std::string(old.place->name()), loop_.index());
+    unlisted_.forget(std::string(old.place->name()), loop_.index());
   }
   upstreams_.clear();
   worker_.pool.set_upstreams({places.begin(), places.end()});
@@ -108,6 +110,11 @@ void WorkerThread::hear(const upstream::DirectPlace* place, const upstream::Mode
 
 void WorkerThread::note_outage(const upstream::DirectPlace& place) {
   const std::string name(place.name());
+  if (place.unlisted()) {
+    unlisted_.away(name, loop_.index(), place.unlisted()->what);
+  } else if (!place.away()) {
+    unlisted_.there(name, loop_.index());
+  }
   if (!place.away()) return outages_.there(name, loop_.index());
   const Error& error = *place.away();
   const bool of_system = error.os_code != 0 && error.kind == ErrorKind::kConnect;

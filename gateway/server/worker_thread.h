@@ -31,6 +31,7 @@ struct Shared {
   proxy::Doubts& doubts;
   proxy::LargeBodies& large_bodies;
   Outages& outages;
+  Outages& unlisted;  // of those whose models nobody knows
   ConnectionCount& connections;
   std::uint64_t boot_id;
 };
@@ -100,6 +101,7 @@ class WorkerThread final {
   net::Loop loop_;
   observe::Log& log_;
   Outages& outages_;
+  Outages& unlisted_;
   net::TaskGroup tasks_;
   proxy::WorkerMetrics metrics_;
   proxy::Worker worker_;

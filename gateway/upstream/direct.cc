@@ -60,6 +60,8 @@ Task<void> DirectPlace::watch(Changed changed) {
     const bool there =
         asked || asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream;
     away_ = there ? std::nullopt : std::optional(asked.error());
+    unlisted_.reset();
+    if (there && !asked && settings_.models.empty()) unlisted_ = asked.error();
     // What an upstream served it will serve again: a model does not become unknown because its server is away.
     if (asked) {
       listed_ = std::move(*asked);
@@ -92,8 +94,14 @@ Task<Result<ModelList>> DirectPlace::ask_models() {
   ask_until_ = net::Deadline::after(kAskTime);
   const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake_, ask_until_);
   SLUICE_CO_TRY(co_await http::read_answer(*call, wake_, ask_until_, kModelListBytes));
-  if (call->head()->status != 200)
-    co_return upstream_error(ErrorKind::kUpstream, "the upstream did not answer GET /v1/models with 200");
+  const unsigned status = call->head()->status;
+  if (status == 401 || status == 403)
+    co_return upstream_error(ErrorKind::kUpstream,
+                             "it refused the question for them: check its api_key and credential in the conf");
+  if (status != 200)
+    co_return upstream_error(
+        ErrorKind::kUpstream,
+        "it did not answer GET /v1/models with 200: check its url, or name its models in the conf");
   co_return read_model_list(call->body().view());
 }
 

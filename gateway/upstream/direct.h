@@ -76,6 +76,8 @@ class DirectPlace final : public Place {
   [[nodiscard]] bool reachable() const noexcept override { return !away_; }
   // Why it could not be reached when it was last asked; nothing: it could.
   [[nodiscard]] const std::optional<Error>& away() const noexcept { return away_; }
+  // Why it does not list its models though it can be reached and the conf names none; nothing: it does, or need not.
+  [[nodiscard]] const std::optional<Error>& unlisted() const noexcept { return unlisted_; }
   [[nodiscard]] std::int64_t slots() const noexcept override { return slots_->count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
   [[nodiscard]] bool take_slot() noexcept override { return slots_->take(); }
@@ -99,6 +101,7 @@ class DirectPlace final : public Place {
   ModelList listed_;           // last
   NameMap<ModelFacts> facts_;  // of those that it says anything of
   std::optional<Error> away_;
+  std::optional<Error> unlisted_;
   bool stopped_ = false;
   // Of the list that is being asked for; stop() moves it to the past.
   net::Deadline ask_until_ = net::Deadline::never();
