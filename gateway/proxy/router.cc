@@ -22,13 +22,14 @@ constexpr Error kNoPlace = {ErrorKind::kUnavailable,
                             0,
                             0,
                             "no machine that serves this model is reachable now; retry shortly"};
-constexpr Error kNotTaken = {ErrorKind::kUnavailable,
-                             Origin::kUpstream,
-                             Retry::kNo,
-                             0,
-                             0,
-                             "the machines that serve this model are reachable and take no calls of this endpoint; ask "
-                             "your administrator to update their agents"};
+constexpr Error kNotTaken = {
+    ErrorKind::kUnavailable,
+    Origin::kUpstream,
+    Retry::kNo,
+    0,
+    0,
+    "nothing that serves this model takes calls of this endpoint; call it by another API, or ask "
+    "your administrator: an upstream has dialects, an agent may be old"};
 constexpr Error kNoSlot = {ErrorKind::kOverloaded,
                            Origin::kUpstream,
                            Retry::kNo,
@@ -98,9 +99,10 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
   if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
   const upstream::Pool::Waiter waiter(worker_.pool, wanted(call_.model), wake_);
   for (;;) {
+    if (supply == upstream::Supply::kNotTaken) co_return kNotTaken;  // waiting makes no dialect
     const bool full = supply == upstream::Supply::kFull;
     const net::Deadline limit = full ? patience.queue : patience.hold;
-    if (limit.passed()) co_return full ? kNoSlot : supply == upstream::Supply::kNotTaken ? kNotTaken : kNoPlace;
+    if (limit.passed()) co_return full ? kNoSlot : kNoPlace;
     const Result<net::Wake> woken = co_await next(limit);
     if (!woken) co_return woken.error();
     supply = worker_.pool.take(wanted(call_.model), tried, lease);
