@@ -301,6 +301,8 @@ class Checker final {
     }
     if (upstream.url.empty() && kind->url.empty())
       findings_.add(at, cat("url is missing in [[upstream]]: one of kind ", kind->name, " is at a URL of your own"));
+    if (kind->paths == PathRule::kDeployment && upstream.url.find("/openai") != std::string::npos)
+      findings_.add(at + ".url", "url is that of the resource, such as https://NAME.openai.azure.com, without /openai");
     if (!upstream.credential.empty() && find_credential_kind(upstream.credential, credential_kinds()) == nullptr) {
       findings_.add(at + ".credential",
                     cat("credential ", upstream.credential, " is none; it is ", names_of(credential_kinds())));
@@ -312,8 +314,11 @@ class Checker final {
                                         " does not list what it can be called with; name its models"));
     for (std::size_t i = 0; i < upstream.models.size(); ++i) {
       const std::string& model = upstream.models[i];
-      if (model.starts_with('=') || model.ends_with('='))
-        findings_.add(cat(at, ".models[", i, "]"), cat("\"", model, "\" is not NAME or NAME=ITS_NAME"));
+      const std::size_t equals = model.find('=');
+      const bool both = equals == std::string::npos || (equals != 0 && equals + 1 != model.size());
+      if (!both || model.find("= ") != std::string::npos || model.find(" =") != std::string::npos)
+        findings_.add(cat(at, ".models[", i, "]"),
+                      cat("\"", model, "\" is not NAME or NAME=ITS_NAME, without spaces around the ="));
     }
   }
 

@@ -2,7 +2,7 @@
 import pytest
 
 from fake_model import FakeModel, message_events, named, whole_answer
-from harness import Client, Gateway, run
+from harness import Client, Gateway, run, until
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_anthropic_takes_its_own_dialect_alone(gateway_of, provider, mark):
     call = provider.seen(mark)[0]
     assert call.target.startswith("/v1/messages") and call.header("x-api-key") == "sk-provider"
     status, _, body = ask(gateway, mark, CHAT, "gpt-4o")
-    assert status == 503 and b"take no calls of this endpoint" in body and len(provider.seen(mark)) == 1
+    assert status == 503 and b"takes calls of this endpoint" in body and len(provider.seen(mark)) == 1
 
 
 def test_a_server_that_lacks_a_dialect_is_not_called_in_it(gateway_of, provider, mark):
@@ -114,6 +114,8 @@ def test_a_server_that_lacks_a_dialect_is_not_called_in_it(gateway_of, provider,
     (['url = "https://x"', 'credential = "basic"'], "it is bearer, x-api-key or api-key"),
     (['url = "https://x"', 'dialects = ["cohere"]'], "there are openai and anthropic"),
     (['url = "https://x"', 'models = ["a="]'], "is not NAME or NAME=ITS_NAME"),
+    (['url = "https://x"', 'models = ["a = b"]'], "without spaces around the ="),
+    (['kind = "azure"', 'url = "https://x.example/openai/v1"', 'models = ["a"]'], "without /openai"),
     (['kind = "anthropic"', 'api_version = "2023\\r\\nX-Inj: y"'], "api_version is visible characters"),
 ])
 def test_a_mistake_in_the_conf_is_told_with_what_is_meant(tmp_path, lines, said):
@@ -155,3 +157,14 @@ def test_a_key_that_no_header_can_carry_is_told(tmp_path, secret, said):
                     f'[[upstream]]\nname = "cloud"\nurl = "http://127.0.0.1:1"\napi_key = "file:{tmp_path}/key"\n')
     told = run("check", "--config", conf, check=False)
     assert told.returncode == 1 and said in told.stderr and len(told.stderr.splitlines()) == 1, told.stderr
+
+
+def test_a_provider_that_refuses_the_question_for_its_models_stands_in_the_log(gateway_of, provider):
+    provider.paths["/v1/models"] = lambda connection: connection.answer(401, {"error": {"message": "no"}})
+    gateway = gateway_of('health_interval = "100ms"')
+    until(lambda: "does not list its models" in gateway.process.log, what="the log says so")
+    [line] = [line for line in gateway.process.log.splitlines() if "does not list its models" in line]
+    assert "upstream=cloud" in line and "check its api_key" in line
+    del provider.paths["/v1/models"]
+    gateway.wait_models(gateway.ready_key, "gpt-4o")
+    until(lambda: "an upstream lists its models" in gateway.process.log, what="its end is logged")
