@@ -37,7 +37,8 @@ class Backend final {
   [[nodiscard]] bool out_of_touch() noexcept { return finding_ || !pool_.in_touch(); }
 
   // Whoever waits for the list of the first look that begins from now on; `wake` is notified when it is there. A look
-  // under way that ends late is enough: its connection was open all the time, so that the server is the same.
+  // under way that ends late is enough, for a busy server is no other one. One that took the port over meanwhile, and is
+  // as slow to list what it serves, may get a call for a model of before.
   // Lifetime: backend and signal outlive it.
   class NextLook final {
    public:
