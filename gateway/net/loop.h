@@ -10,6 +10,7 @@
 
 #include "base/task.h"
 #include "net/deadline.h"
+#include "net/readiness.h"
 
 namespace sluice::net {
 
@@ -17,13 +18,14 @@ namespace sluice::net {
 // Lifetime: outlives every socket, signal and task made on it.
 class Loop final {
  public:
-  explicit Loop(unsigned index = 0) : index_(index), io_(kHint), wheel_(io_) {}
+  explicit Loop(unsigned index = 0) : index_(index), io_(kHint), wheel_(io_), readiness_(io_) {}
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   [[nodiscard]] asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] Executor executor() noexcept { return io_.get_executor(); }
   [[nodiscard]] DeadlineWheel& wheel() noexcept { return wheel_; }
+  [[nodiscard]] Readiness& readiness() noexcept { return readiness_; }
   // 0 … workers-1.
   [[nodiscard]] unsigned index() const noexcept { return index_; }
   [[nodiscard]] bool here() const noexcept { return io_.get_executor().running_in_this_thread(); }
@@ -79,6 +81,7 @@ class Loop final {
   unsigned index_;
   mutable asio::io_context io_;
   DeadlineWheel wheel_;
+  Readiness readiness_;
   std::vector<std::coroutine_handle<>> ready_;
   std::vector<std::coroutine_handle<>> resumed_;  // empty but inside resume_ready()
 };

@@ -1,6 +1,7 @@
 #include "net/stream.h"
 
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -34,6 +35,14 @@ std::optional<std::uint64_t> count_acknowledged(int fd) noexcept {
   return info->bytes_acked;
 }
 
+Stream::Parts parts_of(Socket socket) noexcept {
+  boost::system::error_code ignored;  // of a socket that has been closed: then it has no descriptor either
+  Stream::Parts parts;
+  parts.peer = socket.remote_endpoint(ignored);
+  parts.fd = socket.release(ignored);
+  return parts;
+}
+
 }  // namespace
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
@@ -41,34 +50,11 @@ std::optional<std::uint64_t> count_acknowledged(int fd) noexcept {
 struct Stream::Link {
   Stream* stream;  // null: gone
   unsigned references = 1;
-  bool read_armed = false;
-  bool write_armed = false;
   bool resting = false;
 
   void drop() noexcept {
     if (--references == 0) delete this;
   }
-};
-
-// The handler of one async_wait. It may come after the stream has gone, on a loop that goes on.
-class Stream::Ready {
- public:
-  Ready(Link* link, Side side) noexcept : link_(link), side_(side) { ++link_->references; }
-  Ready(Ready&& other) noexcept : link_(std::exchange(other.link_, nullptr)), side_(other.side_) {}
-  Ready(const Ready&) = delete;
-  Ready& operator=(Ready&&) = delete;
-  ~Ready() {
-    if (link_ != nullptr) link_->drop();
-  }
-  // An error is not looked at: the operation that is tried next finds it, with its reason.
-  void operator()(boost::system::error_code) noexcept {
-    (side_ == Side::kRead ? link_->read_armed : link_->write_armed) = false;
-    if (link_->stream != nullptr) link_->stream->on_ready(side_);
-  }
-
- private:
-  Link* link_;
-  Side side_;
 };
 
 // The handler that ends a rest.
@@ -83,7 +69,7 @@ class Stream::Rested {
   }
   void operator()() noexcept {
     link_->resting = false;
-    if (link_->stream != nullptr) link_->stream->on_ready(Side::kRead);
+    if (link_->stream != nullptr) link_->stream->wake(true, false);
   }
 
  private:
@@ -109,11 +95,28 @@ void Stream::Waiter::wake_later(Outcome outcome) noexcept {
   loop_.resume_later(std::exchange(waiting_, nullptr));
 }
 
+void Stream::enter() noexcept {
+  if (fd_ >= 0 && !loop_.readiness().add(fd_, *this)) state_ = State::kBroken;
+}
+
+void Stream::leave() noexcept {
+  (void)disarm(Side::kRead);
+  (void)disarm(Side::kWrite);
+  loop_.readiness().remove(fd_, *this);
+}
+
 void Stream::arm(Side side) noexcept {
-  bool& armed = side == Side::kRead ? link_->read_armed : link_->write_armed;
-  if (armed || !socket_.is_open()) return;
-  armed = true;
-  socket_.async_wait(side == Side::kRead ? Socket::wait_read : Socket::wait_write, Ready(link_, side));
+  bool& armed = side == Side::kRead ? read_armed_ : write_armed_;
+  if (fd_ < 0 || std::exchange(armed, true)) return;
+  loop_.readiness().expect();
+}
+
+// Whether it was armed.
+bool Stream::disarm(Side side) noexcept {
+  bool& armed = side == Side::kRead ? read_armed_ : write_armed_;
+  if (!std::exchange(armed, false)) return false;
+  loop_.readiness().forget();
+  return true;
 }
 
 // The turn is spent and there is more: goes on behind what is ready now, and behind the sockets that become so.
@@ -122,13 +125,27 @@ void Stream::rest() noexcept {
   asio::post(loop_.executor(), Rested(link_));
 }
 
-void Stream::on_ready(Side side) noexcept {
-  (side == Side::kRead ? readable_ : writable_) = true;
-  if (side == Side::kRead) turn_.begin();
-  if (side == Side::kRead && watcher_ != nullptr) watcher_->notify();
+// An edge that nobody waits for is remembered alone.
+void Stream::became_ready(Readiness::Edge edge) noexcept {
+  peer_ended_ = peer_ended_ || edge.ended;
+  readable_ = readable_ || edge.readable;
+  writable_ = writable_ || edge.writable;
+  const bool readable = edge.readable && disarm(Side::kRead);
+  const bool writable = edge.writable && disarm(Side::kWrite);
+  if (readable || writable) wake(readable, writable);
+}
+
+void Stream::wake(bool readable, bool writable) noexcept {
+  if (readable) {
+    turn_.begin();
+    if (watcher_ != nullptr) watcher_->notify();
+  }
+  const auto is_woken = [&](const Waiter& waiter) {
+    return (readable && waiter.waits_for(Side::kRead)) || (writable && waiter.waits_for(Side::kWrite));
+  };
   // A woken coroutine may destroy the stream: nothing may be touched behind the last wake().
-  const bool wake_reader = reader_.waits_for(side);
-  if (writer_.waits_for(side)) {
+  const bool wake_reader = is_woken(reader_);
+  if (is_woken(writer_)) {
     if (wake_reader) reader_.wake_later(Outcome::kReady);
     writer_.wake(Outcome::kReady);
   } else if (wake_reader) {
@@ -171,10 +188,10 @@ void Stream::watch_readable(Signal* signal) noexcept {
 Result<std::size_t> Stream::receive(char* into, std::size_t size_bytes) noexcept {
   if (!readable_) return kWouldBlockError;
   for (;;) {
-    const ssize_t n = ::recv(socket_.native_handle(), into, size_bytes, 0);
+    const ssize_t n = ::recv(fd_, into, size_bytes, 0);
     if (n > 0) {
       turn_.took_bytes(static_cast<std::size_t>(n));
-      if (static_cast<std::size_t>(n) < size_bytes) readable_ = false;
+      if (static_cast<std::size_t>(n) < size_bytes && !peer_ended_) readable_ = false;
       return static_cast<std::size_t>(n);
     }
     if (n == 0) {
@@ -194,7 +211,7 @@ Result<std::size_t> Stream::receive(char* into, std::size_t size_bytes) noexcept
 Result<std::size_t> Stream::send(const char* from, std::size_t size_bytes) noexcept {
   if (!writable_) return kWouldBlockError;
   for (;;) {
-    const ssize_t n = ::send(socket_.native_handle(), from, size_bytes, MSG_NOSIGNAL);
+    const ssize_t n = ::send(fd_, from, size_bytes, MSG_NOSIGNAL);
     if (n >= 0) {
       sent_bytes_ += static_cast<std::size_t>(n);
       if (static_cast<std::size_t>(n) < size_bytes) writable_ = false;
@@ -276,33 +293,26 @@ Task<Status> Stream::write(std::string_view bytes, Deadline deadline) {
 
 // --- opening, closing, moving ----------------------------------------------------------------------------------------
 
-Stream::Stream(Loop& loop, Socket socket, Endpoint peer, Link* link) noexcept
-    : loop_(loop), socket_(std::move(socket)), peer_(std::move(peer)), link_(link), reader_(loop), writer_(loop) {
-  link_->stream = this;
-  boost::system::error_code ignored;  // a socket that refuses these is closed already: the first read says so
-  socket_.non_blocking(true, ignored);
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-}
-
-Stream::Stream(Loop& loop, Socket socket) : Stream(loop, std::move(socket), {}, new Link{}) {
-  boost::system::error_code ignored;
-  peer_ = socket_.remote_endpoint(ignored);
-}
-
-Stream::Stream(Loop& loop, Parts parts) : Stream(loop, Socket(loop.executor()), parts.peer, new Link{}) {
-  boost::system::error_code ec;
-  socket_.assign(parts.peer.protocol(), parts.fd, ec);
-  if (ec) {
-    ::close(parts.fd);
+Stream::Stream(Loop& loop, int fd, Endpoint peer)
+    : loop_(loop), fd_(fd), peer_(std::move(peer)), link_(new Link{.stream = this}), reader_(loop), writer_(loop) {
+  if (fd_ < 0) {
     state_ = State::kClosed;
     return;
   }
-  socket_.non_blocking(true, ec);
+  int on = 1;  // a socket that refuses these is closed already: the first read says so
+  (void)::ioctl(fd_, FIONBIO, &on);
+  (void)::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Stream::Stream(Loop& loop, Socket socket) : Stream(loop, parts_of(std::move(socket))) {}
+
+Stream::Stream(Loop& loop, Parts parts) : Stream(loop, parts.fd, parts.peer) {
   alpn_ = std::move(parts.alpn);
   records_ = std::move(parts.records);
   if (parts.ssl) attach(std::move(parts.ssl));
   if (records_ && records_->speaks()) layer_ = Layer::kRecords;
   holds_bytes_ = layer_ != Layer::kPlain;
+  enter();
 }
 
 Stream::~Stream() {
@@ -319,8 +329,8 @@ Stream::Parts Stream::release() {
   parts.records = std::move(records_);
   parts.ssl = std::move(ssl_);
   if (parts.ssl) BIO_set_data(SSL_get_rbio(parts.ssl.get()), nullptr);
-  boost::system::error_code ec;
-  parts.fd = socket_.release(ec);
+  leave();
+  parts.fd = std::exchange(fd_, -1);
   state_ = State::kClosed;
   return parts;
 }
@@ -329,14 +339,13 @@ Task<Result<std::unique_ptr<Stream>>> Stream::connect(Loop& loop, Endpoint endpo
   const auto failed = [](ErrorKind kind, const char* what, int code) {
     return Error{kind, Origin::kUpstream, Retry::kYes, 0, code, what};
   };
-  boost::system::error_code ec;
-  Socket socket(loop.executor());
-  socket.open(endpoint.protocol(), ec);
-  if (ec) co_return failed(ErrorKind::kConnect, "no socket", ec.value());
-  std::unique_ptr<Stream> stream(new Stream(loop, std::move(socket), endpoint, new Link{}));
-  const int fd = stream->socket_.native_handle();
-  if (::connect(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
-    if (errno != EINPROGRESS) co_return failed(ErrorKind::kConnect, "cannot connect", errno);
+  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) co_return failed(ErrorKind::kConnect, "no socket", errno);
+  std::unique_ptr<Stream> stream(new Stream(loop, fd, endpoint));
+  const bool connected = ::connect(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0;
+  if (!connected && errno != EINPROGRESS) co_return failed(ErrorKind::kConnect, "cannot connect", errno);
+  stream->enter();
+  if (!connected) {
     stream->writable_ = false;
     const Status ready = co_await stream->wait_writable(deadline);
     if (!ready) co_return failed(ready.error().kind, "cannot connect in time", 0);
@@ -351,14 +360,14 @@ Task<Result<std::unique_ptr<Stream>>> Stream::connect(Loop& loop, Endpoint endpo
 
 std::optional<std::uint64_t> Stream::acknowledged_bytes() noexcept {
   if (state_ == State::kClosed) return std::nullopt;
-  const std::optional<std::uint64_t> count = count_acknowledged(socket_.native_handle());
+  const std::optional<std::uint64_t> count = count_acknowledged(fd_);
   if (!count || *count < acknowledged_before_) return std::nullopt;
   return *count - acknowledged_before_;
 }
 
 std::optional<std::chrono::milliseconds> Stream::last_arrival_age() noexcept {
   if (state_ == State::kClosed) return std::nullopt;
-  const std::optional<TcpInfo> info = tcp_info_of(socket_.native_handle());
+  const std::optional<TcpInfo> info = tcp_info_of(fd_);
   if (!info) return std::nullopt;
   return std::chrono::milliseconds(info->first.tcpi_last_data_recv);
 }
@@ -366,12 +375,14 @@ std::optional<std::chrono::milliseconds> Stream::last_arrival_age() noexcept {
 void Stream::end_writing() noexcept {
   if (state_ == State::kClosed) return;
   say_goodbye();
-  ::shutdown(socket_.native_handle(), SHUT_WR);
+  ::shutdown(fd_, SHUT_WR);
 }
 
 void Stream::shut() noexcept {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  if (fd_ >= 0) {
+    leave();
+    ::close(std::exchange(fd_, -1));
+  }
   ssl_.reset();
   records_.reset();
   watcher_ = nullptr;
@@ -388,8 +399,8 @@ void Stream::close() noexcept {
 
 void Stream::abort() noexcept {
   if (state_ == State::kClosed) return;
-  boost::system::error_code ignored;
-  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  (void)::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   shut();
 }
 

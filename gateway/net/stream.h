@@ -1,4 +1,4 @@
-// One TCP connection, plain or TLS, on one worker: straight on the non-blocking socket, waiting with async_wait.
+// One TCP connection, plain or TLS, on one worker: straight on the non-blocking socket, waiting by net/readiness.
 //
 // asio::ssl::stream copies every byte through two memory BIOs and keeps 34 KiB for each connection. Here a client's
 // end, and a server's of TLS 1.2, keeps the SSL object and no buffer while idle (SSL_MODE_RELEASE_BUFFERS): 14 KiB. A
@@ -37,7 +37,7 @@ using SslPtr = std::unique_ptr<SSL, SslDeleter>;
 // Thread:   owning worker only. release() and the constructor move a connection between workers, with nothing pending.
 // Lifetime: no operation may be under way at destruction; close() first, then let the waiting coroutine return.
 // Cancel:   close() makes every operation under way return kClosed; a deadline makes one return kTimeout.
-class Stream final {
+class Stream final : private Readiness::Watched {
  public:
   // Takes a connected socket; makes it non-blocking, with TCP_NODELAY.
   Stream(Loop& loop, Socket socket);
@@ -161,16 +161,18 @@ class Stream final {
     std::coroutine_handle<> waiting_;
   };
 
-  // What a pending async_wait, or a rest, holds: the stream may be gone when its handler comes.
-  struct Link;
-  class Ready;
+  struct Link;  // what a rest holds: the stream may be gone when its handler comes
   class Rested;
   struct Wire;  // the BIO between SSL and the socket
 
-  Stream(Loop& loop, Socket socket, Endpoint peer, Link* link) noexcept;
+  Stream(Loop& loop, int fd, Endpoint peer);
+  void enter() noexcept;
+  void leave() noexcept;
   void arm(Side side) noexcept;
+  [[nodiscard]] bool disarm(Side side) noexcept;
   void rest() noexcept;
-  void on_ready(Side side) noexcept;
+  void became_ready(Readiness::Edge edge) noexcept override;
+  void wake(bool readable, bool writable) noexcept;
   Task<Status> wait(Waiter& waiter, Side side, Deadline deadline);
   Result<std::size_t> receive(char* into, std::size_t size_bytes) noexcept;
   Result<std::size_t> send(const char* from, std::size_t size_bytes) noexcept;
@@ -181,6 +183,7 @@ class Stream final {
   Task<Status> handshake(Deadline deadline, Handshakes* handshakes);
   Task<Status> await_turn(Handshakes& handshakes, Step step);
   [[nodiscard]] bool peer_has_left() noexcept;
+  void look_again() noexcept;
   Result<std::size_t> tls_failed(int outcome, Side side) noexcept;
   [[nodiscard]] bool is_http(int reason) noexcept;
   void go_on_in_plain() noexcept;
@@ -194,22 +197,25 @@ class Stream final {
   void say_goodbye() noexcept;
 
   Loop& loop_;
-  Socket socket_;
+  int fd_;  // -1: closed, or given up
   SslPtr ssl_;
   std::unique_ptr<TlsRecords> records_;  // of a server's end
   std::string alpn_;
   Endpoint peer_;
-  Link* link_;  // counted by the pending waits and by this
+  Link* link_;  // counted by a rest and by this
   Waiter reader_;
   Waiter writer_;
   Signal* watcher_ = nullptr;
   State state_ = State::kOpen;
   Layer layer_ = Layer::kPlain;
-  // Whether the socket may have bytes, or room: false from the call that found it empty (a short read says so, too) to
-  // the next readiness, so that nobody asks the kernel in vain.
   Turn turn_;
-  bool readable_ = true;
+  // Whether the socket may have bytes, or room: false from the call that found none to the next edge, so that nobody asks
+  // the kernel in vain. A short read says that there is no more, but for the end of a peer that has ended.
+  bool readable_ = false;
   bool writable_ = true;
+  bool peer_ended_ = false;
+  bool read_armed_ = false;  // somebody waits for the edge
+  bool write_armed_ = false;
   bool read_ended_ = false;
   bool truncated_ = false;
   bool writing_failed_ = false;    // what the peer sent before can still be read

@@ -170,10 +170,16 @@ Result<std::size_t> Stream::tls_failed(int outcome, Side side) noexcept {
   return broken(by_socket ? "connection was reset" : "TLS failed", code);
 }
 
+// What was read before may have been all, exactly.
+void Stream::look_again() noexcept {
+  char byte = 0;
+  if (readable_ && ::recv(fd_, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN) readable_ = false;
+}
+
 Task<Status> Stream::handshake_as_server(SSL_CTX* context, Deadline deadline, Handshakes* handshakes) {
   std::optional<Handshakes::Running> running;
   if (handshakes != nullptr) {
-    readable_ = false;  // nobody knows; the wait finds out
+    look_again();
     SLUICE_CO_TRY(co_await wait_readable(deadline));
     running.emplace(*handshakes, *this);
   }
@@ -207,7 +213,7 @@ Task<Status> Stream::handshake_as_client(SSL_CTX* context, const std::string& ho
 
 // To compute for one that will not read it is what an attacker wants: a hello and a FIN cost it nothing.
 bool Stream::peer_has_left() noexcept {
-  pollfd socket{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  pollfd socket{.fd = fd_, .events = POLLRDHUP, .revents = 0};
   return ::poll(&socket, 1, 0) == 1 && (socket.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 

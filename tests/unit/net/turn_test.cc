@@ -181,6 +181,7 @@ TEST_F(TurnTest, WhatIsChargedIsPartOfTheTurn) {
   make_pair();
   group.spawn(send(*client, 4, 1024));
   drain();
+  ASSERT_TRUE(run(server->wait_readable(soon())));
   std::array<char, 1024> into;
   ASSERT_TRUE(server->try_read(into));
   server->charge(Turn::kRecords);
