@@ -27,7 +27,16 @@ void Exchange::take_usage(dialect::UsageReading told) noexcept {
 
 void Exchange::take_usage(const dialect::EventFilter& filter) noexcept {
   outcome_.usage = filter.usage(call_.prompt_estimate);
+  add_prompt_untold();
   if (filter.told()) tell_doubt(*filter.told());
+}
+
+// Some servers tell what was written and not what was read. A model has read its prompt all the same.
+void Exchange::add_prompt_untold() noexcept {
+  Usage& usage = outcome_.usage;
+  if (usage.source != UsageSource::kMeasured || usage.prompt_tokens != 0 || call_.prompt_estimate == 0) return;
+  usage.prompt_tokens = std::min(call_.prompt_estimate, claim_limit().prompt);
+  usage.source = UsageSource::kEstimated;
 }
 
 void Exchange::tell_doubt(const dialect::UsageReading& told) const noexcept {
@@ -50,6 +59,16 @@ void Exchange::take_walked_usage() noexcept {
   outcome_.usage = own_count();
   if (!walk_) return;
   if (const std::optional<dialect::UsageReading> told = walk_->told()) take_usage(*told);
+  add_prompt_untold();
+}
+
+// Of an answer that is none: what it says itself, and nothing of our own.
+void Exchange::take_said_usage() noexcept {
+  outcome_.usage = filter_ ? filter_->usage(0) : Usage{};
+  if (!filter_ && walk_) {
+    if (const std::optional<dialect::UsageReading> told = walk_->told()) take_usage(*told);
+  }
+  if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
 }
 
 // Looks at what has arrived of an answer and was not looked at before.

@@ -149,9 +149,11 @@ class Exchange final {
   [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;
   void take_usage(dialect::UsageReading told) noexcept;
   void take_usage(const dialect::EventFilter& filter) noexcept;
+  void add_prompt_untold() noexcept;
   void tell_doubt(const dialect::UsageReading& told) const noexcept;
   [[nodiscard]] Usage own_count() const noexcept;
   void take_walked_usage() noexcept;
+  void take_said_usage() noexcept;
   void walk_arrived();
 
   // After the client has left, in read_on.cc.

@@ -68,7 +68,7 @@ Task<Status> Exchange::relay_stream_as_whole() {
   }
   (void)answer.prepare(simdjson::SIMDJSON_PADDING);
   if (std::optional<dialect::ErrorAnswer> error = dialect().error_in_answer(answer.view())) {
-    if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
+    take_said_usage();
     outcome_.reason = EndReason::kUpstreamError;
     co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
     co_return ok();

@@ -95,8 +95,7 @@ Task<Status> Exchange::answer_said_error() {
   (void)body.prepare(simdjson::SIMDJSON_PADDING);
   std::optional<dialect::ErrorAnswer> error = dialect().error_in_answer(body.view());
   if (!error) co_return co_await answer_nothing(kNoAnswer);
-  take_walked_usage();
-  if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
+  take_said_usage();
   outcome_.reason = EndReason::kUpstreamError;
   co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
   co_return ok();
@@ -104,8 +103,7 @@ Task<Status> Exchange::answer_said_error() {
 
 // A 2xx that is no answer, or none that the client could use; `why` says so. The same is charged.
 Task<Status> Exchange::answer_nothing(const char* why) {
-  if (walk_) take_walked_usage();
-  if (outcome_.usage.source != UsageSource::kMeasured) outcome_.usage = {};
+  take_said_usage();
   outcome_.reason = EndReason::kUpstreamFailed;
   dialect::ErrorAnswer answer = dialect().error_answer(upstream_error(ErrorKind::kProtocol, why));
   co_await answer_error(answer, {});

@@ -340,6 +340,27 @@ def test_contract_07_a_client_that_leaves_is_charged_what_it_saw(gateway, key, f
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_contract_24_a_prompt_that_is_not_told_is_estimated_beside_the_output_that_is(gateway, key, fake, mark, streamed):
+    def stream(connection):
+        connection.head()
+        for event in message_events(["a", "b", "c"]):
+            if event["type"] == "message_start":
+                del event["message"]["usage"]["input_tokens"]
+            connection.chunk(named(event))
+        connection.end()
+
+    answer = whole_message()
+    del answer["usage"]["input_tokens"]
+    fake.on(mark, stream if streamed else lambda c: c.answer(200, answer))
+    with Client(gateway, key) as client:
+        status, headers, body = message(client, mark + "x" * 400, stream=streamed)
+    assert status == 200, body
+    record = gateway.audit_of(headers["x-request-id"])
+    assert record["end_reason"] == "completed" and record["usage_source"] == "estimated", record
+    assert record["completion_tokens"] == 3 and 100 <= record["prompt_tokens"] < 150, record
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
 def test_contract_41_one_rule_reads_every_spelling_here_too(gateway, fake, mark, streamed):
     def handler(told):
         def handle(connection):

@@ -114,6 +114,15 @@ def test_contract_41_a_total_that_nothing_explains_is_left_and_logged_once(make_
     assert gateway.process.log.count("total_tokens") == 1
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("told", ['{"completion_tokens":3}', '{"prompt_tokens":0,"completion_tokens":3,"total_tokens":3}'], ids=["absent", "zero"])
+def test_contract_24_a_prompt_that_is_not_told_is_estimated_beside_the_output_that_is(gateway, key, fake, mark, streamed, told):
+    fake.on(mark, (stream if streamed else whole)(told))
+    record, _ = record_of(gateway, key, mark + "x" * 400, streamed)
+    assert record["end_reason"] == "completed" and record["usage_source"] == "estimated", record
+    assert record["completion_tokens"] == 3 and 100 <= record["prompt_tokens"] < 150, record
+
+
 def test_a_stream_whose_claim_is_not_believed_still_ends_as_usual(gateway, key, fake, mark):
     fake.on(mark, stream(json.dumps(usage(5, BEYOND))))
     _, body = record_of(gateway, key, mark, True, max_tokens=50, stream_options={"include_usage": True})
