@@ -1,12 +1,12 @@
 #include "anthropic/call_reader.h"
 
 #include <array>
+#include <charconv>
 
 #include "anthropic/text_walk.h"
 #include "dialect/body_reader.h"
 #include "dialect/splices.h"
 #include "wire/folded_name.h"
-#include "wire/skim.h"
 
 namespace sluice::anthropic {
 
@@ -151,14 +151,21 @@ class Walk final {
   CallBody call_;
 };
 
+// Whether `token` is a number of at least `least`, in any spelling: 6000, 6e3, 6000.0. What is none is left to the server.
+bool is_at_least(std::string_view token, std::uint64_t least) noexcept {
+  double number = 0;
+  const char* const end = token.data() + token.size();
+  const auto [behind, error] = std::from_chars(token.data(), end, number);
+  return error == std::errc() && behind == end && number >= static_cast<double>(least);
+}
+
 // A budget of thinking has to be below max_tokens, and at least 1,024: a smaller clamp leaves no room for any.
 void clamp_thinking(const CallBody& call, std::string_view body, std::uint64_t most, WipedString& scratch,
                     dialect::Splices& splices) {
   constexpr std::uint64_t kLeastBudget = 1'024;
   const dialect::Member& budget = call.own[kThinkingBudget];
   if (!budget.present() || most <= kLeastBudget) return;
-  const std::uint64_t given = wire::skim_count(body.substr(budget.offset, budget.length));
-  if (given < most) return;
+  if (!is_at_least(body.substr(budget.offset, budget.length), most)) return;
   const std::size_t begin = scratch.size();
   splices.append_number(most - 1);
   splices.add(budget, begin);

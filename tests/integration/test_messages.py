@@ -90,6 +90,16 @@ def test_a_message_is_settled_on_a_budget_and_its_cap_is_clamped_to_what_is_left
     assert error_of(body)["type"] == "rate_limit_error"
 
 
+def test_a_budget_of_thinking_is_clamped_with_its_cap_however_it_is_spelt(gateway, fake, mark):
+    key = gateway.key("--budget", "tokens:3000/total", user=mark)
+    body = '{"model":"fake-model","max_tokens":9e3,"thinking":{"type":"enabled","budget_tokens":6e3},"messages":[{"role":"user","content":"%s"}]}' % mark
+    with Client(gateway, key) as client:
+        status, _, answer = client.call("POST", MESSAGES, body, VERSION)
+    assert status == 200, answer
+    sent = fake.seen(mark)[0].json
+    assert 1024 < sent["max_tokens"] <= 3000 and sent["thinking"]["budget_tokens"] == sent["max_tokens"] - 1
+
+
 @pytest.mark.parametrize("path", [MESSAGES, COUNT])
 def test_contract_54_a_missing_or_wrong_key_is_told_in_the_shape_that_was_spoken_to(gateway, path):
     for headers in ([], [("x-api-key", "sk-wrong")], [("authorization", "Bearer sk-wrong")]):

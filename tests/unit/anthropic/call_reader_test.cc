@@ -109,6 +109,20 @@ TEST(CallReader, ABudgetOfThinkingStaysBelowACapThatWasClamped) {
             R"({"thinking":{"type":"enabled","budget_tokens":7999 },"model":"m","max_tokens":8000})");
   EXPECT_EQ(edited(body, {.clamp_output_to = 900}),
             R"({"thinking":{"type":"enabled","budget_tokens":10000 },"model":"m","max_tokens":900})");
+  // However it is spelt; what is no number is the server's to refuse.
+  for (const char* number : {"8000", "1e4", "9999.0", "1.0E+4"}) {
+    const std::string spelt =
+        std::string(R"({"thinking":{"budget_tokens":)") + number + R"(},"model":"m","max_tokens":16000})";
+    EXPECT_EQ(edited(spelt.c_str(), {.clamp_output_to = 8'000}),
+              R"({"thinking":{"budget_tokens":7999},"model":"m","max_tokens":8000})");
+  }
+  for (const char* other : {"7e3", "7999.0", "-1e4", "\"10000\"", "null", "1e999"}) {
+    const std::string spelt =
+        std::string(R"({"thinking":{"budget_tokens":)") + other + R"(},"model":"m","max_tokens":16000})";
+    const std::string kept =
+        std::string(R"({"thinking":{"budget_tokens":)") + other + R"(},"model":"m","max_tokens":8000})";
+    EXPECT_EQ(edited(spelt.c_str(), {.clamp_output_to = 8'000}), kept);
+  }
   EXPECT_EQ(edited(body, {}), body);
 }
 
