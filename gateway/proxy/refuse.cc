@@ -73,14 +73,10 @@ std::chrono::milliseconds retry_after_of(const http::AnswerHead& head, unsigned 
   return dialect::is_busy(status) || status == 429 ? kRetrySoon : std::chrono::milliseconds{0};
 }
 
-// The operator's matter, not the caller's: whose key it is, the caller does not know. Once a minute at most.
+// The operator's matter, not the caller's: whose key it is, the caller does not know.
 void Exchange::tell_operator(const dialect::ErrorAnswer& answer, unsigned status) noexcept {
-  if (answer.fault != dialect::ErrorAnswer::Fault::kCredentials) return;
-  const MonoTime now = worker_.clock.mono();
-  if (now < worker_.next_credentials_line) return;
-  worker_.next_credentials_line = now + std::chrono::minutes(1);
-  worker_.log.error("a model server refuses the gateway's credentials; check the api_key of this upstream",
-                    {{"upstream", std::string_view(place_name_)}, {"status", status}});
+  if (answer.fault != dialect::ErrorAnswer::Fault::kCredentials || worker_.doubts == nullptr) return;
+  worker_.doubts->tell_refused_credentials(*lease_, status, worker_.clock.mono());
 }
 
 Task<void> Exchange::refuse(Error error) {

@@ -100,8 +100,7 @@ struct Worker {
   wire::Parser parser;
   upstream::Pool pool;
   upstream::RefusedMembers refused_members;
-  std::vector<Worker*> siblings;   // all workers, this one too: what one has learnt, the others need not
-  MonoTime next_credentials_line;  // a provider that refuses our key is told of once in a while
+  std::vector<Worker*> siblings;  // all workers, this one too: what one has learnt, the others need not
   std::shared_ptr<const Conf> conf;
   std::list<RunningCall*> running;
   LargeBodies* large_bodies = nullptr;  // shared by all workers; null: every body is read here. Set by server/

@@ -455,3 +455,25 @@ def test_contract_49_a_refused_credential_is_502_and_the_operators_matter(make_g
             assert status == 502 and "sk-operator" not in body.decode() and "administrator" in error_of(body)["message"]
     until(lambda: "refuses the gateway's credentials" in gateway.process.log, what="a line of the log")
     assert gateway.process.log.count("refuses the gateway's credentials") == 1 and "sk-operator" not in gateway.process.log
+    assert ("--backend-key" if via == "agent" else "give its [[upstream]] an api_key") in gateway.process.log
+
+
+def test_contract_49_each_upstream_that_refuses_is_told_in_the_words_of_the_conf(make_gateway, mark, tmp_path):
+    (tmp_path / "key").write_text("sk-operator")
+    refusing = [FakeModel([f"model-{i}"]) for i in range(2)]
+    conf = "".join(f'[[upstream]]\nname = "up{i}"\nurl = "{model.url}"\napi_key = "file:{tmp_path}/key"\ncredential = "{how}"\n'
+                   for i, (model, how) in enumerate(zip(refusing, ("x-api-key", "bearer"))))
+    gateway = make_gateway(conf, via=None)
+    key = gateway.key()
+    gateway.wait_models(key, "model-0", "model-1")
+    for model in refusing:
+        model.on(mark, lambda c: c.answer(401, {"error": {"message": "no"}}))
+    for _ in range(6):  # over connections of both workers
+        with Client(gateway, key) as client:
+            assert [client.chat(mark, model=f"model-{i}")[0] for i in range(2)] == [502, 502]
+    lines = until(lambda: (found := [l for l in gateway.process.log.splitlines() if "refuses the gateway's credentials" in l])
+                  and len(found) >= 2 and found, what="a line of each")
+    assert len(lines) == 2 and all("api_key and credential" in line and "sk-operator" not in line for line in lines), lines
+    assert [header in line for line, header in zip(sorted(lines, key=lambda l: "up1" in l), ("x-api-key", "authorization"))] == [True, True]
+    for model in refusing:
+        model.close()
