@@ -17,6 +17,9 @@ constexpr std::string_view kApi = "api_error";
 constexpr std::string_view kOverloaded = "overloaded_error";
 constexpr std::string_view kTimeout = "timeout_error";
 constexpr std::uint16_t kOverloadedStatus = 529;
+constexpr std::string_view kLacksPath =
+    "The model server behind this model does not have this path of Anthropic's API. Call the model through "
+    "/v1/chat/completions, or ask your administrator for a model whose server has it.";
 
 // The types of the dialect, and the status that each comes with.
 struct TypeRow {
@@ -39,6 +42,17 @@ std::string_view type_of(std::uint16_t status) noexcept {
   const auto row = std::ranges::find(kTypes, status, &TypeRow::status);
   if (row != kTypes.end()) return row->type;
   return status < 500 ? kInvalidRequest : kApi;
+}
+
+// The type that an answer of `status` has, where an upstream gave it `said`: that one, if it is of the dialect and goes with
+// the status. Servers of other dialects say invalid_request_error of what is not found, too.
+std::string_view type_told(std::uint16_t status, std::string_view said) noexcept {
+  const auto row = std::ranges::find(kTypes, said, &TypeRow::type);
+  if (row == kTypes.end()) return type_of(status);
+  const bool has_own = std::ranges::find(kTypes, status, &TypeRow::status) != kTypes.end();
+  const bool both_faults = status >= 500 && row->status >= 500;
+  const bool both_refusals = status < 500 && row->status < 500 && !has_own;
+  return row->status == status || both_faults || both_refusals ? row->type : type_of(status);
 }
 
 // What a kind becomes where nothing better is known.
@@ -151,6 +165,13 @@ bool is_out_of_credit(const dialect::UpstreamError& error) noexcept {
   return error.message.find("credit balance is too low") != WipedString::npos;
 }
 
+// A server that was asked in this dialect and does not have the path says so in another's words, or in none. One that has
+// it, or that has a model of the name to tell of, says that.
+bool lacks_path(std::uint16_t status, const dialect::UpstreamError& error, std::string_view body) noexcept {
+  if (status != 404 || wire::skim_find(body, "type") == R"("error")") return false;
+  return !dialect::mentions(error, "model");
+}
+
 ErrorAnswer refused_credentials() {
   ErrorAnswer answer;
   answer.status = 502;
@@ -192,10 +213,14 @@ ErrorAnswer upstream_answer(std::uint16_t status, std::string_view body) {
     answer.body = error_object(kInvalidRequest, error.message);
     return answer;
   }
+  if (lacks_path(status, error, body)) {
+    answer.status = 400;
+    answer.body = error_object(kInvalidRequest, kLacksPath);
+    return answer;
+  }
   if (answer.status == 502 && (status < 400 || status == 409)) error = {};
-  const bool known = std::ranges::find(kTypes, std::string_view(error.type), &TypeRow::type) != kTypes.end();
   const std::string_view words = error.message.empty() ? words_of(answer.status) : std::string_view(error.message);
-  answer.body = error_object(known ? std::string_view(error.type) : type_of(answer.status), words);
+  answer.body = error_object(type_told(answer.status, error.type), words);
   return answer;
 }
 

@@ -172,6 +172,10 @@ bool is_context_overflow(const UpstreamError& error) noexcept {
   return false;
 }
 
+bool mentions(const UpstreamError& error, std::string_view word) noexcept {
+  return contains_folded(error.message, word) || contains_folded(error.code, word);
+}
+
 bool refuses_credentials(std::uint16_t status, const UpstreamError& error) noexcept {
   return status == 401 || status == 402 || (status == 403 && !is_moderation(error));
 }

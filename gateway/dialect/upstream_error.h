@@ -25,6 +25,9 @@ struct UpstreamError {
 // TGI.
 [[nodiscard]] bool is_context_overflow(const UpstreamError& error) noexcept;
 
+// Whether its message or code holds `word`, which is in lower case, in any case.
+[[nodiscard]] bool mentions(const UpstreamError& error, std::string_view word) noexcept;
+
 // Whether it is the gateway's credential that was refused, or its account: 401, 402, and 403 where it does not speak of
 // what the caller asked.
 [[nodiscard]] bool refuses_credentials(std::uint16_t status, const UpstreamError& error) noexcept;

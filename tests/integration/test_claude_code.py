@@ -69,6 +69,13 @@ def test_contract_53_a_tool_loop_runs_to_its_end(gateway, fake, home):
     assert [(r["endpoint"], r["end_reason"], r["usage_source"]) for r in records] == [("messages", "completed", "measured")] * 2
 
 
+def test_a_model_server_without_the_api_is_not_told_as_an_unknown_model(gateway, fake, home):
+    key = gateway.key(user=str(home))
+    fake.on(str(home), lambda c: c.answer(404, {"error": {"message": "Not found", "type": "invalid_request_error", "param": None, "code": None}}))
+    code, said = claude(gateway, key, home)
+    assert code != 0 and "does not have this path of Anthropic's API" in said and "may not exist" not in said, said
+
+
 def test_an_unknown_model_and_a_spent_budget_are_told_at_once(gateway, fake, home):
     key = gateway.key("--budget", "tokens:1/total", user=str(home))
     code, said = claude(gateway, key, home)

@@ -183,6 +183,20 @@ def test_contract_15_an_error_of_the_place_keeps_its_status_type_and_words(gatew
                 assert headers["retry-after"] == "7"
 
 
+@pytest.mark.parametrize("status, error, expected, type_told", [
+    (422, {"type": "api_error", "message": "no"}, 422, "invalid_request_error"), (501, {"type": "api_error", "message": "no"}, 400, "invalid_request_error"),
+    (404, {"type": "invalid_request_error", "message": "The model 'm' does not exist"}, 404, "not_found_error"),
+    (404, {"type": "invalid_request_error", "message": "Not found"}, 400, "invalid_request_error")])
+def test_contract_54_an_error_of_the_place_has_the_type_that_goes_with_its_status(gateway, key, fake, mark, status, error, expected, type_told):
+    fake.on(mark, lambda c: c.answer(status, {"error": error}))
+    with Client(gateway, key) as client:
+        for stream in (False, True):
+            got, headers, body = message(client, mark, stream=stream)
+            told = error_of(body, headers["request-id"])
+            assert (got, told["type"]) == (expected, type_told), body
+            assert told["message"] == error["message"] or ("/v1/chat/completions" in told["message"] and error["message"] == "Not found")
+
+
 def test_contract_05_a_place_that_dies_in_mid_stream_ends_it_with_an_error_event(gateway, key, fake, mark):
     def handle(connection):
         connection.head()

@@ -73,7 +73,20 @@ TEST(UpstreamAnswer, C8HasTheOneShapeWhateverTheServersIs) {
        body("invalid_request_error", "not here")},
       {400, R"({"error":{"message":"bad","type":"BadRequestError","code":400}})", 400,
        body("invalid_request_error", "bad")},
-      {404, R"({"detail":"Not Found"})", 404, body("not_found_error", "Not Found")},
+      {404, R"({"type":"error","error":{"type":"not_found_error","message":"Not Found"}})", 404,
+       body("not_found_error", "Not Found")},
+      {404, R"({"error":{"message":"The model 'm' does not exist","type":"invalid_request_error"}})", 404,
+       body("not_found_error", "The model 'm' does not exist")},
+      {404, R"({"error":"model 'm' not found"})", 404, body("not_found_error", "model 'm' not found")},
+      {422, R"({"type":"error","error":{"type":"api_error","message":"no"}})", 422,
+       body("invalid_request_error", "no")},
+      {422, R"({"detail":[{"loc":["body","max_tokens"],"msg":"too small","type":"int"}]})", 422,
+       body("invalid_request_error", "too small")},
+      {501, R"({"type":"error","error":{"type":"api_error","message":"no"}})", 400,
+       body("invalid_request_error", "no")},
+      {503, R"({"type":"error","error":{"type":"overloaded_error","message":"full"}})", 503,
+       body("overloaded_error", "full")},
+      {500, R"({"error":{"message":"no","type":"invalid_request_error"}})", 500, body("api_error", "no")},
       {500, "<html>oops</html>", 500, body("api_error", "The model server failed.")},
       {413, R"({"type":"error","error":{"type":"request_too_large","message":"big"}})", 413,
        body("request_too_large", "big")},
@@ -97,6 +110,19 @@ TEST(UpstreamAnswer, C8HasTheOneShapeWhateverTheServersIs) {
     const ErrorAnswer answer = upstream_answer(c.status, c.said);
     EXPECT_EQ(answer.status, c.client_status) << c.said;
     EXPECT_EQ(std::string_view(answer.body), c.body);
+  }
+}
+
+// In the words of FastAPI, of llama.cpp, of OpenAI's API, of a web server, and in none.
+TEST(UpstreamAnswer, AServerWithoutThePathIsNotToldAsAnUnknownModel) {
+  for (const char* said :
+       {R"({"detail":"Not Found"})", R"({"error":{"code":404,"message":"File Not Found","type":"not_found_error"}})",
+        R"({"error":{"message":"Not found","type":"invalid_request_error","param":null,"code":null}})",
+        "404 page not found", ""}) {
+    const ErrorAnswer answer = upstream_answer(404, said);
+    EXPECT_EQ(answer.status, 400) << said;
+    EXPECT_NE(answer.body.find("invalid_request_error"), WipedString::npos);
+    EXPECT_NE(answer.body.find("/v1/chat/completions"), WipedString::npos) << answer.body;
   }
 }
 
