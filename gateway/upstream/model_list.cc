@@ -1,5 +1,6 @@
 #include "upstream/model_list.h"
 
+#include <absl/time/time.h>
 #include <simdjson.h>
 
 #include <algorithm>
@@ -53,6 +54,22 @@ std::uint64_t number_of(const Element& entry, const char* object, const char* me
   return number >= 1 && number <= static_cast<double>(most) ? static_cast<std::uint64_t>(number) : 0;
 }
 
+constexpr std::uint64_t kLatest = 253'402'300'799;  // the year 9999
+
+// A number under "created" (OpenAI), a number or a date of RFC 3339 under "created_at" (Anthropic). 0: nothing of them.
+std::int64_t created_of(const Element& entry) noexcept {
+  for (const char* member : {"created", "created_at"}) {
+    const std::uint64_t seconds = number_of(entry, nullptr, member, kLatest);
+    if (seconds != 0) return static_cast<std::int64_t>(seconds);
+  }
+  std::string_view text;
+  absl::Time date;
+  if (entry["created_at"].get(text) != simdjson::SUCCESS) return 0;
+  if (!absl::ParseTime(absl::RFC3339_full, absl::string_view(text.data(), text.size()), &date, nullptr)) return 0;
+  const std::int64_t seconds = absl::ToUnixSeconds(date);
+  return seconds > 0 && seconds <= static_cast<std::int64_t>(kLatest) ? seconds : 0;
+}
+
 struct ContextName {
   const char* object;  // null: the entry itself
   const char* member;
@@ -72,10 +89,9 @@ constexpr ContextName kContextNames[] = {
 
 ModelFacts facts_of(const Element& entry) noexcept {
   constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 40;
-  constexpr std::uint64_t kLatest = 253'402'300'799;  // the year 9999
   ModelFacts facts;
   if (!entry.is_object()) return facts;
-  facts.created = static_cast<std::int64_t>(number_of(entry, nullptr, "created", kLatest));
+  facts.created = created_of(entry);
   for (const ContextName& name : kContextNames) {
     if (facts.context_tokens != 0) break;
     facts.context_tokens = number_of(entry, name.object, name.member, kMostTokens);

@@ -197,7 +197,8 @@ def test_a_body_that_cannot_be_read_is_told_why(gateway, key, body, says):
 
 
 LISTED = {"data": [{"id": "vllm", "created": 1700000001, "max_model_len": 32768}, {"id": "llama", "meta": {"n_ctx_train": 131072, "n_ctx": 8192}},
-                   {"id": "router", "created": 1700000002, "context_length": 200000}, {"id": "silent"}]}
+                   {"id": "router", "created": 1700000002, "context_length": 200000}, {"id": "silent"},
+                   {"type": "model", "id": "claude", "display_name": "Claude", "created_at": "2025-02-19T00:00:00Z"}]}
 
 
 @pytest.mark.parametrize("via", ["direct", "agent"])
@@ -217,9 +218,17 @@ def test_the_list_of_models_says_what_the_server_says_of_them(make_gateway, via)
 
             models = until(listed, what="the models are listed")
             one = json.loads(client.get("/v1/models/router")[2])
+            theirs = json.loads(client.get("/v1/models", headers=[("anthropic-version", "2023-06-01")])[2])
     finally:
         model.close()
     for name, created, context in (("vllm", 1700000001, 32768), ("alias", 1700000001, 32768), ("llama", 0, 8192), ("router", 1700000002, 200000)):
         assert models[name]["created"] == created and models[name]["max_model_len"] == models[name]["context_length"] == context
     assert models["silent"] == {"id": "silent", "object": "model", "created": 0, "owned_by": "sluice"}
     assert one == models["router"]
+    assert models["claude"]["created"] == 1739923200
+    entries = {m["id"]: m for m in theirs.pop("data")}
+    assert theirs == {"has_more": False, "first_id": next(iter(entries)), "last_id": list(entries)[-1]} and set(entries) == set(models)
+    assert entries["claude"] == {"type": "model", "id": "claude", "display_name": "claude", "created_at": "2025-02-19T00:00:00Z"}
+    assert entries["router"] == {"type": "model", "id": "router", "display_name": "router", "created_at": "2023-11-14T22:13:22Z",
+                                 "max_input_tokens": 200000}
+    assert entries["silent"]["created_at"] == "1970-01-01T00:00:00Z"

@@ -59,6 +59,13 @@ TEST(ModelList, SaysWhenAModelWasMadeAndHowLongItsContextIs) {
       {R"({"model":"a","details":{"context_length":40960}})", {0, 40'960}},
       {R"({"id":"a","created":"yesterday","max_model_len":null,"meta":null,"context_length":-1})", {}},
       {R"({"id":"a","created":-5,"max_model_len":1e30,"meta":7})", {}},
+      {R"({"id":"a","created_at":"2025-02-19T00:00:00Z"})", {1'739'923'200, 0}},
+      {R"({"id":"a","created_at":"2025-02-19T01:00:00.5+01:00"})", {1'739'923'200, 0}},
+      {R"({"id":"a","created_at":1700000000})", {1'700'000'000, 0}},
+      {R"({"id":"a","created_at":"1970-01-01T00:00:00Z"})", {}},
+      {R"({"id":"a","created_at":"infinite-future"})", {}},
+      {R"({"id":"a","created_at":"99999-01-01T00:00:00Z"})", {}},
+      {R"({"id":"a","created_at":"2025"})", {}},
   };
   for (const auto& [entry, facts] : cases) {
     const Result<ModelList> list = read_model_list("[" + std::string(entry) + "]");
