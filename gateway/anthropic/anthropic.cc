@@ -14,6 +14,9 @@ namespace sluice::anthropic {
 
 std::span<const Endpoint> Anthropic::endpoints() const noexcept { return anthropic::endpoints(); }
 const char* Anthropic::advice_for(std::string_view path) const noexcept { return anthropic::advice_for(path); }
+const char* Anthropic::advice_to_clients(std::string_view path) const noexcept {
+  return anthropic::advice_to_clients(path);
+}
 
 Result<dialect::CallBody> Anthropic::read_call(const Endpoint& endpoint, std::string_view body,
                                                wire::Parser& parser) const noexcept {

@@ -10,6 +10,7 @@ class Anthropic final : public dialect::Dialect {
   [[nodiscard]] std::string_view name() const noexcept override { return "anthropic"; }
   [[nodiscard]] std::span<const dialect::Endpoint> endpoints() const noexcept override;
   [[nodiscard]] const char* advice_for(std::string_view path) const noexcept override;
+  [[nodiscard]] const char* advice_to_clients(std::string_view path) const noexcept override;
   // The API requires it.
   [[nodiscard]] std::string_view mark_of_clients() const noexcept override { return "anthropic-version"; }
 

@@ -48,6 +48,15 @@ constexpr std::array<Unserved, 6> kUnserved{{
     {"/v1/complete", "Text completions are not served by this gateway; send POST /v1/messages."},
     {"/v1/organizations/", "Anthropic's admin API is not served by this gateway."},
 }};
+// Paths that other APIs have, too: what their names mean in this one.
+constexpr std::array<Unserved, 4> kToClients{{
+    {"/v1/files", "Files are not stored by this gateway; send their content in the request."},
+    {"/v1/skills", "Skills are not stored by this gateway; send what they say in the request."},
+    {"/v1/v1/",
+     "The path has /v1 twice: clients of Anthropic's API add it themselves, so their base URL is this gateway's "
+     "address without it."},
+    {"/models", "The path lacks /v1: clients of Anthropic's API send GET /v1/models."},
+}};
 
 }  // namespace
 
@@ -64,6 +73,22 @@ const char* advice_for(std::string_view path) noexcept {
     if (path.starts_with(unserved.begins)) return unserved.advice;
   }
   return nullptr;
+}
+
+const char* advice_to_clients(std::string_view path) noexcept {
+  if (const char* const advice = advice_for(path); advice != nullptr) return advice;
+  if (path == "/" || path == "/v1" || path == "/v1/")
+    return "This is the gateway's address and no path of its API; clients of Anthropic's API take it, without /v1, as "
+           "their "
+           "base URL. GET /v1/models lists the models.";
+  if (path.find("//") != std::string_view::npos)
+    return "The path has two slashes in a row; check how the base URL ends (without /v1, with no slash behind it).";
+  for (const Unserved& unserved : kToClients) {
+    if (path.starts_with(unserved.begins)) return unserved.advice;
+  }
+  return "Unknown request URL. Of Anthropic's API this gateway serves POST /v1/messages, POST "
+         "/v1/messages/count_tokens and "
+         "GET /v1/models; check the base URL (it has no /v1 at its end) and the path's spelling.";
 }
 
 }  // namespace sluice::anthropic

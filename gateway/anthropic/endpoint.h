@@ -20,5 +20,7 @@ enum class Api : std::uint8_t { kMessages, kCountTokens };
 
 // What is wrong with a path that is none of them; null: it is no path that a client of this API asks for.
 [[nodiscard]] const char* advice_for(std::string_view path) noexcept;
+// The same to who is known for such a client: never null.
+[[nodiscard]] const char* advice_to_clients(std::string_view path) noexcept;
 
 }  // namespace sluice::anthropic

@@ -38,6 +38,8 @@ class Dialect {
   [[nodiscard]] virtual std::span<const Endpoint> endpoints() const noexcept = 0;
   // What to tell whoever asked for a path that is no endpoint (static text); null: nothing, it is not nearly one of ours.
   [[nodiscard]] virtual const char* advice_for(std::string_view path) const noexcept = 0;
+  // The same to who is known for a client of this dialect: what it may not have meant, too.
+  [[nodiscard]] virtual const char* advice_to_clients(std::string_view path) const noexcept { return advice_for(path); }
   // A header that its clients send with everything and no others do, in lower case: by it a client is known where the path
   // is any dialect's, or nobody's. Empty: there is none.
   [[nodiscard]] virtual std::string_view mark_of_clients() const noexcept = 0;

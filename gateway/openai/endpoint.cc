@@ -44,7 +44,12 @@ struct Unserved {
   std::string_view begins;
   const char* advice;
 };
-constexpr std::array<Unserved, 12> kUnserved{{
+constexpr std::array<Unserved, 14> kUnserved{{
+    {"/v1/responses/input_tokens",
+     "Input tokens are not counted in advance by this gateway; the usage of an answer says how many there were."},
+    {"/v1/responses/compact",
+     "Compaction is not served by this gateway; send a summary, or the part of the conversation that fits, in "
+     "'input'."},
     {"/v1/responses/",
      "Responses are not stored by this gateway, so none can be fetched; send 'store': false and the "
      "whole conversation."},

@@ -94,7 +94,10 @@ Status Exchange::match() {
 void Exchange::find_speaker() noexcept {
   for (const dialect::Dialect* const dialect : worker_.dialects.dialects()) {
     const std::string_view mark = dialect->mark_of_clients();
-    if (!mark.empty() && !head_.fields[mark].empty()) match_.dialect = dialect;
+    if (mark.empty() || head_.fields[mark].empty()) continue;
+    match_.dialect = dialect;
+    if (match_.endpoint != nullptr) continue;
+    if (const char* const advice = dialect->advice_to_clients(head_.path); advice != nullptr) match_.advice = advice;
   }
 }
 

@@ -118,11 +118,12 @@ def test_contract_54_a_path_that_is_none_is_told_in_the_shape_that_was_spoken_to
     assert status == 405 and answer["allow"] == "POST, OPTIONS" and error_of(body)["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("path", ["/v1/models/nobody-knows", "/v1/files", "/nothing"])
+@pytest.mark.parametrize("path", ["/v1/models/nobody-knows", "/v1/files", "/nothing", "/v1/responses/x", "/"])
 def test_contract_54_a_client_is_known_by_its_version_where_the_path_is_anybodys(gateway, key, path):
     with Client(gateway, key) as client:
         status, _, body = client.get(path, headers=VERSION)
         assert status == 404 and error_of(body)["type"] == "not_found_error"
+        assert not any(words in error_of(body)["message"] for words in ("/v1/chat", "ends in /v1", "base_url")), body
         status, _, body = client.get(path)
         assert status == 404 and json.loads(body)["error"]["code"] in ("model_not_found", "unknown_url")
     with Client(gateway) as client:

@@ -21,5 +21,15 @@ TEST(Endpoints, APathThatIsNoneIsAnsweredInThisDialectWhereItsClientsAskForIt) {
     EXPECT_EQ(advice_for(path), nullptr) << path;
 }
 
+TEST(Endpoints, AKnownClientIsToldOfThisApiWhateverThePath) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"/", "without /v1"},         {"/v1/files/f_1", "send their content"}, {"/v1//messages", "two slashes"},
+      {"/nothing", "/v1/messages"}, {"/v1/responses", "/v1/messages"},       {"/v1/messages/batches", "one by one"},
+  };
+  for (const auto& [path, says] : cases) {
+    EXPECT_NE(std::string_view(advice_to_clients(path)).find(says), std::string_view::npos) << path;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::anthropic

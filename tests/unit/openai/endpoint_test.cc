@@ -58,6 +58,8 @@ TEST(FindEndpoint, SaysWhatIsWrongWithAPathThatIsNearlyRight) {
       {"/", "base_url"},
       {"/v1", "base_url"},
       {"/v1/responses/resp_1", "not stored"},
+      {"/v1/responses/input_tokens", "not counted in advance"},
+      {"/v1/responses/compact", "Compaction"},
       {"/openai/deployments/x/chat/completions", "Azure"},
       {"/api/tags", "Ollama"},
       {"/v1/file", "Unknown request URL"},
