@@ -30,6 +30,37 @@ def test_a_message_and_its_stream_arrive_as_they_were_sent(gateway, key, fake, m
         assert request.header("anthropic-version") and request.header("x-api-key") is None
 
 
+def test_what_a_beta_asks_for_goes_by_its_header_alone(gateway, key, fake, mark, anthropic_sdk):
+    """beta=true, which the SDKs put into the query, ends at the gateway: their clients of other clouds leave it out, too."""
+    outcome = anthropic_sdk.run(gateway, key["key"], "beta.messages.create", asked(mark, betas=["context-management-2025-06-27", "b-2"]))
+    assert outcome.error is None
+    (request,) = fake.seen(mark)
+    assert request.target == "/v1/messages" and request.header("anthropic-beta") == "context-management-2025-06-27,b-2"
+
+
+def test_an_event_of_a_type_that_nobody_knows_yet_passes(gateway, key, fake, mark, anthropic_sdk):
+    """Anthropic's versioning rules announce new types of events; clients pass by those that they do not know."""
+    events = list(message_events(["Hello", " there"]))
+    events.insert(3, {"type": "block_annotated", "index": 0, "note": {"usage": {"output_tokens": 999}, "stop_reason": "refusal"}})
+    events.insert(-1, {"type": "message_annotated", "usage": {"output_tokens": 999}})
+    sent = "".join(map(named, events))
+
+    def handle(connection):
+        connection.head()
+        connection.chunk(sent)
+        connection.end()
+
+    fake.on(mark, handle)
+    outcome = anthropic_sdk.run(gateway, key["key"], "messages.create", asked(mark, stream=True))
+    assert outcome.error is None and outcome.chunks[-1]["type"] == "message_stop"
+    assert "".join(c["delta"]["text"] for c in outcome.chunks if c["type"] == "content_block_delta") == "Hello there"
+    with Client(gateway, key) as client:
+        status, headers, body = client.call("POST", "/v1/messages", asked(mark, stream=True), [("anthropic-version", "2023-06-01")])
+    assert status == 200 and body.decode() == sent
+    record = gateway.audit_of(headers["x-request-id"])
+    assert (record["end_reason"], record["usage_source"], record["completion_tokens"]) == ("completed", "measured", 2)
+
+
 def test_tools_pass_both_ways(gateway, key, fake, mark, anthropic_sdk):
     use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Z\u00fcrich"}}
     tools = [{"name": "weather", "description": "d", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
