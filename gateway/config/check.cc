@@ -312,9 +312,15 @@ class Checker final {
     if (!kind->lists_models && upstream.models.empty())
       findings_.add(at + ".models", cat("models is empty: an upstream of kind ", kind->name,
                                         " does not list what it can be called with; name its models"));
+    std::set<std::string_view> seen;
     for (std::size_t i = 0; i < upstream.models.size(); ++i) {
       const std::string& model = upstream.models[i];
       const std::size_t equals = model.find('=');
+      const std::string_view name = std::string_view(model).substr(0, equals);
+      if (!seen.insert(name).second)
+        findings_.add(
+            cat(at, ".models[", i, "]"),
+            cat("model ", name, " is given twice; give it once, with the name that this upstream has for it"));
       const bool both = equals == std::string::npos || (equals != 0 && equals + 1 != model.size());
       if (!both || model.find("= ") != std::string::npos || model.find(" =") != std::string::npos)
         findings_.add(cat(at, ".models[", i, "]"),

@@ -53,6 +53,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       doubts_(log_),
       outages_(log_, "an upstream cannot be reached", "an upstream can be reached again"),
       unlisted_(log_, "an upstream does not list its models, and the conf names none", "an upstream lists its models"),
+      lacking_(log_, "an upstream does not list models that the conf names for it; check their names",
+               "an upstream lists all models that the conf names for it"),
       control_(worker_count(settings_)),
       control_tasks_(control_,
                      [this](const char* what) {
@@ -72,6 +74,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .large_bodies = large_bodies_,
                                          .outages = outages_,
                                          .unlisted = unlisted_,
+                                         .lacking = lacking_,
                                          .connections = connections_,
                                          .boot_id = boot_id_}),
       models_(control_, workers_, meters_, log_),

@@ -108,6 +108,7 @@ class Gateway final : private admin::GatewayControl {
   proxy::LargeBodies large_bodies_;
   Outages outages_;
   Outages unlisted_;
+  Outages lacking_;
   ConnectionCount connections_;
   net::Loop control_;
   net::TaskGroup control_tasks_;

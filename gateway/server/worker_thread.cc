@@ -13,6 +13,7 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       log_(shared.log),
       outages_(shared.outages),
       unlisted_(shared.unlisted),
+      lacking_(shared.lacking),
       tasks_(loop_,
              [this](const char* what) {
                metrics_.fault();
@@ -83,6 +84,7 @@ void WorkerThread::set_upstreams(std::vector<std::shared_ptr<upstream::DirectPla
     old.place->stop();
     outages_.forget(std::string(old.place->name()), loop_.index());
     unlisted_.forget(std::string(old.place->name()), loop_.index());
+    lacking_.forget(std::string(old.place->name()), loop_.index());
   }
   upstreams_.clear();
   worker_.pool.set_upstreams({places.begin(), places.end()});
@@ -114,6 +116,11 @@ void WorkerThread::note_outage(const upstream::DirectPlace& place) {
     unlisted_.away(name, loop_.index(), place.unlisted()->what);
   } else if (!place.away()) {
     unlisted_.there(name, loop_.index());
+  }
+  if (place.lacking().empty()) {
+    lacking_.there(name, loop_.index());
+  } else {
+    lacking_.away(name, loop_.index(), place.lacking());
   }
   if (!place.away()) return outages_.there(name, loop_.index());
   const Error& error = *place.away();

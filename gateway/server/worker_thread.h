@@ -32,6 +32,7 @@ struct Shared {
   proxy::LargeBodies& large_bodies;
   Outages& outages;
   Outages& unlisted;  // of those whose models nobody knows
+  Outages& lacking;   // of those whose list lacks a model that the conf names
   ConnectionCount& connections;
   std::uint64_t boot_id;
 };
@@ -102,6 +103,7 @@ class WorkerThread final {
   observe::Log& log_;
   Outages& outages_;
   Outages& unlisted_;
+  Outages& lacking_;
   net::TaskGroup tasks_;
   proxy::WorkerMetrics metrics_;
   proxy::Worker worker_;

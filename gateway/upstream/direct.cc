@@ -1,5 +1,6 @@
 #include "upstream/direct.h"
 
+#include <unordered_set>
 #include <utility>
 
 #include "http/read_answer.h"
@@ -66,6 +67,7 @@ Task<void> DirectPlace::watch(Changed changed) {
     if (asked) {
       listed_ = std::move(*asked);
       note_facts();
+      lacking_ = find_lacking();
     }
     changed(configured.names.empty() ? listed_ : configured);
     const net::Deadline pause = net::Deadline::after(there ? settings_.health_interval : kRetryPause);
@@ -79,6 +81,24 @@ void DirectPlace::note_facts() {
   for (std::size_t i = 0; i < listed_.facts.size(); ++i) {
     if (listed_.facts[i] != ModelFacts()) facts_.emplace(listed_.names[i], listed_.facts[i]);
   }
+}
+
+// Where a list has the names that calls are made with.
+std::string DirectPlace::find_lacking() const {
+  constexpr std::size_t kMost = 5;
+  std::string lacking;
+  if (!settings_.kind.lists_models) return lacking;
+  const std::unordered_set<std::string_view> listed(listed_.names.begin(), listed_.names.end());
+  std::size_t found = 0;
+  for (const std::string& name : settings_.models) {
+    const std::string_view theirs = called(name);
+    if (listed.contains(theirs)) continue;
+    if (++found > kMost) return lacking.append(", …");
+    if (found > 1) lacking.append(", ");
+    lacking.append(name);
+    if (theirs != name) lacking.append("=").append(theirs);
+  }
+  return lacking;
 }
 
 ModelFacts DirectPlace::facts_of(std::string_view model) const noexcept {

@@ -78,6 +78,8 @@ class DirectPlace final : public Place {
   [[nodiscard]] const std::optional<Error>& away() const noexcept { return away_; }
   // Why it does not list its models though it can be reached and the conf names none; nothing: it does, or need not.
   [[nodiscard]] const std::optional<Error>& unlisted() const noexcept { return unlisted_; }
+  // Models that the conf names and the server's last list lacks, as the conf has them, the first few; empty: none.
+  [[nodiscard]] const std::string& lacking() const noexcept { return lacking_; }
   [[nodiscard]] std::int64_t slots() const noexcept override { return slots_->count(); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return slots_->free(); }
   [[nodiscard]] bool take_slot() noexcept override { return slots_->take(); }
@@ -89,6 +91,7 @@ class DirectPlace final : public Place {
   Task<Result<ModelList>> ask_models();
   [[nodiscard]] ModelFacts facts_of(std::string_view model) const noexcept;
   void note_facts();
+  [[nodiscard]] std::string find_lacking() const;
   [[nodiscard]] std::string version_query() const;
 
   DirectSettings settings_;
@@ -102,6 +105,7 @@ class DirectPlace final : public Place {
   NameMap<ModelFacts> facts_;  // of those that it says anything of
   std::optional<Error> away_;
   std::optional<Error> unlisted_;
+  std::string lacking_;
   bool stopped_ = false;
   // Of the list that is being asked for; stop() moves it to the past.
   net::Deadline ask_until_ = net::Deadline::never();

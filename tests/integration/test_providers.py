@@ -115,6 +115,7 @@ def test_a_server_that_lacks_a_dialect_is_not_called_in_it(gateway_of, provider,
     (['url = "https://x"', 'dialects = ["cohere"]'], "there are openai and anthropic"),
     (['url = "https://x"', 'models = ["a="]'], "is not NAME or NAME=ITS_NAME"),
     (['url = "https://x"', 'models = ["a = b"]'], "without spaces around the ="),
+    (['url = "https://x"', 'models = ["a", "b=c", "a=d"]'], "model a is given twice"),
     (['kind = "azure"', 'url = "https://x.example/openai/v1"', 'models = ["a"]'], "without /openai"),
     (['kind = "anthropic"', 'api_version = "2023\\r\\nX-Inj: y"'], "api_version is visible characters"),
 ])
@@ -168,3 +169,21 @@ def test_a_provider_that_refuses_the_question_for_its_models_stands_in_the_log(g
     del provider.paths["/v1/models"]
     gateway.wait_models(gateway.ready_key, "gpt-4o")
     until(lambda: "an upstream lists its models" in gateway.process.log, what="its end is logged")
+
+
+def test_a_model_that_the_provider_does_not_list_stands_in_the_log(gateway_of, provider):
+    gateway = gateway_of('health_interval = "100ms"', 'models = ["ours=their-nam", "gpt-4o", "mine=their-name", "gpt-5"]')
+    gateway.wait_models(gateway.ready_key, "ours", "gpt-4o", "mine", "gpt-5")
+    until(lambda: "does not list models that the conf names" in gateway.process.log, what="the log says so")
+    [line] = [line for line in gateway.process.log.splitlines() if "does not list models" in line]
+    assert "upstream=cloud" in line and "ours=their-nam, gpt-5" in line and "mine" not in line and "gpt-4o" not in line, line
+    provider.models += ["their-nam", "gpt-5"]
+    until(lambda: "lists all models that the conf names" in gateway.process.log, what="its end is logged")
+    assert gateway.process.log.count("does not list models") == 1
+
+
+def test_a_provider_whose_list_is_of_other_names_is_not_said_to_lack_any(gateway_of, provider):
+    gateway = gateway_of('kind = "azure"', 'health_interval = "100ms"', 'models = ["ours=a-deployment"]')
+    gateway.wait_models(gateway.ready_key, "ours")
+    until(lambda: len(provider.gets) > 6, what="each worker has its list")
+    assert "does not list models" not in gateway.process.log
