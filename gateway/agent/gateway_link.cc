@@ -142,7 +142,9 @@ Task<void> GatewayLink::greet(LinePtr line, net::Signal& changed) {
   const net::Deadline deadline = net::Deadline::after(kHelloTime);
   while (!line->hello() && !line->ended() && !deadline.passed()) (void)co_await changed.wait(deadline);
   if (line->hello()) co_return;
-  complain("the gateway ends the tunnel before its hello; has this agent been revoked?");
+  complain(
+      "the gateway ends the tunnel before its hello: it has revoked or suspended this agent, or its listener at this "
+      "address takes no agents (tunnels = false); the gateway's log says which");
   line->close();
 }
 

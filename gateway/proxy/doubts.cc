@@ -48,6 +48,15 @@ void Doubts::tell_left_out(std::string_view request_id, std::size_t most) noexce
             {{"request_id", request_id}, {"passed", most}});
 }
 
+void Doubts::tell_turned_away(std::string_view listener) noexcept {
+  constexpr std::uint64_t kSeed = 0x7475726e;  // apart from what is told of usage
+  if (remember(XXH3_64bits_withSeed(listener.data(), listener.size(), kSeed)) == Told::kAgain) return;
+  log_.warn(
+      "an agent dials a listener that takes no agents and is turned away; set tunnels in its [[listener]], or give the "
+      "agent the address of another",
+      {{"listener", listener}});
+}
+
 void Doubts::tell_refused_credentials(const upstream::Place& place, unsigned status, MonoTime now) noexcept {
   const std::string_view name = place.name();
   std::atomic<MonoTime::rep>& next = next_told_of(XXH3_64bits(name.data(), name.size()));

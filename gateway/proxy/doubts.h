@@ -1,6 +1,6 @@
 // What is odd and is said once in the log, however many calls it meets: what model servers tell of their usage that cannot
-// be right (once for each place and model), more headers of a call than are passed on, and what refuses the gateway's
-// credentials (once a minute for each place).
+// be right (once for each place and model), more headers of a call than are passed on, an agent at a listener that
+// takes none, and what refuses the gateway's credentials (once a minute for each place).
 #pragma once
 
 #include <array>
@@ -29,6 +29,8 @@ class Doubts final {
             const dialect::ClaimLimit& limit) noexcept;
   // A call had more than `most` headers that [route] forward_headers and scoped_headers name. Logged for the first alone.
   void tell_left_out(std::string_view request_id, std::size_t most) noexcept;
+  // An agent dialled `listener`, whose tunnels are off. Logged once for each listener.
+  void tell_turned_away(std::string_view listener) noexcept;
   // `place` answered `status`: it refuses the key that it is shown, or the account behind that.
   void tell_refused_credentials(const upstream::Place& place, unsigned status, MonoTime now) noexcept;
 

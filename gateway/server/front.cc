@@ -54,7 +54,11 @@ Task<void> Front::serve(net::Socket socket, std::shared_ptr<const FrontSettings>
     co_return co_await answer_in_plain(std::move(stream), *settings);
   if (!secured || draining_) co_return stream->close();
   const Protocol* const protocol = protocol_of(*stream, *settings);
-  if (protocol == nullptr) co_return stream->close();
+  if (protocol == nullptr) {
+    if (stream->alpn() == net::kTunnelAlpn && worker_.doubts != nullptr)
+      worker_.doubts->tell_turned_away(settings->listener);
+    co_return stream->close();
+  }
   co_await (this->*protocol->serve)(std::move(stream), *settings, peer);
 }
 

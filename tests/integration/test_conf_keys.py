@@ -257,7 +257,8 @@ def test_agents_are_let_in_by_listeners_that_take_tunnels(make_gateway):
     gateway.stop()
     gateway.config.write_text(gateway.config.read_text().replace("[tls]", "tunnels = false\n[tls]"))
     gateway.start()
-    until(lambda: "the gateway ends the tunnel before its hello" in gateway.agents[0].process.log, what="the agent is turned away")
+    until(lambda: "takes no agents (tunnels = false)" in gateway.agents[0].process.log, what="the agent is turned away")
+    until(lambda: "an agent dials a listener that takes no agents" in gateway.process.log, what="the gateway's log says why")
     assert state() == "away"
 
 
