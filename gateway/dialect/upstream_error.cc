@@ -139,8 +139,14 @@ bool contains_any(const UpstreamError& error, std::span<const std::string_view> 
   });
 }
 
-// Of a 403: whether it speaks of what the caller asked, and not of the gateway's own credential or account.
+// Of a 403: whether it speaks of what the caller asked, and not of the gateway's own credential or account. Words alone
+// tell the two apart: OpenRouter and xAI moderate under this status, everybody refuses keys under it, and neither has a
+// code for it. What says neither counts as the credential's: it may describe the operator's account, and who can mend
+// that is told.
 bool is_moderation(const UpstreamError& error) noexcept {
+  constexpr std::string_view kAccount[] = {"your account", "this account", "api key", "api_key"};
+  constexpr std::string_view kAsked[] = {"prompt", "input", "content", "request", "message", "output"};
+  if (contains_any(error, kAccount) && !contains_any(error, kAsked)) return false;
   constexpr std::string_view kWords[] = {"moderation",     "flagged", "content policy", "content_policy",
                                          "content filter", "safety",  "content_filter", "usage polic",
                                          "inappropriate",  "harmful", "guardrail",      "violat"};

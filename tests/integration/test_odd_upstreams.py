@@ -458,6 +458,21 @@ def test_contract_49_a_refused_credential_is_502_and_the_operators_matter(make_g
     assert ("--backend-key" if via == "agent" else "give its [[upstream]] an api_key") in gateway.process.log
 
 
+@pytest.mark.parametrize("said, expected", [
+    ({"message": "Your input was flagged by moderation", "code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "..."}}, 403),
+    ({"message": "Content violates usage guidelines. Failed check: SAFETY_CHECK"}, 403),
+    ({"message": "Your account was flagged for unusual activity"}, 502), ({"message": "This API key violates the project's restrictions"}, 502),
+    ({"message": "Forbidden"}, 502), ("The caller does not have permission to execute the specified operation", 502)])
+def test_contract_49_a_403_is_the_callers_where_it_speaks_of_what_was_asked_and_the_operators_else(gateway, key, fake, mark, said, expected):
+    for path, members in (("/v1/chat/completions", {}), ("/v1/messages", {"max_tokens": 5})):
+        fake.on(mark, lambda c: c.answer(403, {"error": said}))
+        with Client(gateway, key) as client:
+            status, _, body = client.call("POST", path, {"model": "fake-model", "messages": [{"role": "user", "content": mark}], **members})
+        words = said if isinstance(said, str) else said["message"]
+        told = json.loads(body)["error"]["message"]
+        assert status == expected and (told == words if expected == 403 else "administrator" in told), (path, body)
+
+
 def test_contract_49_each_upstream_that_refuses_is_told_in_the_words_of_the_conf(make_gateway, mark, tmp_path):
     (tmp_path / "key").write_text("sk-operator")
     refusing = [FakeModel([f"model-{i}"]) for i in range(2)]
