@@ -192,6 +192,14 @@ def test_models_are_listed_and_shown_in_the_dialects_own_shape(gateway, mark, an
     assert (refused.error["status"], refused.error["type"]) == (404, "not_found_error")
 
 
+def test_the_recipe_for_curl_works_as_it_stands(gateway, key, tmp_path):
+    environment = {**os.environ, "ANTHROPIC_BASE_URL": gateway.base_url.removesuffix("/v1"), "ANTHROPIC_API_KEY": key["key"],
+                   "CURL_CA_BUNDLE": gateway.ca}
+    done = subprocess.run(["bash", "-c", test_clients.code("Anthropic, curl", "sh")], env=environment, cwd=tmp_path, capture_output=True, text=True,
+                          timeout=60 * SLOW)
+    assert done.returncode == 0 and done.stdout == "".join(named(e) for e in message_events(["Hello", " ", "there"])), done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("language", ["Python", "Node"])
 def test_recipe_works_as_it_stands(gateway, key, tmp_path, language):
     environment = {**{name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")},

@@ -160,7 +160,7 @@ RUNNERS = {"curl": curl, "OpenAI, Python": python_of("OpenAI, Python"), "OpenAI,
            "Vercel AI SDK": node_of("Vercel AI SDK"), "Codex": codex, "opencode": opencode}
 # The browser needs a gateway with CORS, Anthropic's clients a model server that speaks their API: these have tests of their
 # own. Open WebUI's says on the page that it is not run.
-ELSEWHERE = {"Browser", "Open WebUI", "Anthropic, Python", "Anthropic, Node", "Claude Code"}
+ELSEWHERE = {"Browser", "Open WebUI", "Anthropic, curl", "Anthropic, Python", "Anthropic, Node", "Claude Code"}
 
 
 @pytest.mark.parametrize("name", RUNNERS)

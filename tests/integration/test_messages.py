@@ -303,6 +303,11 @@ def test_a_count_generates_and_charges_nothing_and_has_no_cap(gateway, fake, mar
     assert (record["endpoint"], record["usage_source"], record["prompt_tokens"], record["completion_tokens"]) == \
         ("messages.count_tokens", "none", 0, 0)
     assert record["end_reason"] == "completed"
+    with Client(gateway, key) as client:
+        fake.on(mark, lambda c: c.answer(200, whole_message(prompt=80, completion=40)))
+        assert message(client, mark)[0] == 200
+        status, headers, answer = client.call("POST", COUNT, body, VERSION)
+    assert status == 429 and headers["x-should-retry"] == "false" and error_of(answer)["type"] == "rate_limit_error"
 
 
 @pytest.mark.parametrize("answer", [b"null", b"{}", b'{"choices":[]}', b"<html>", b'{"type":"message","usage":{"input_tokens":4,"output_tokens":2}}'])

@@ -58,7 +58,8 @@ def test_a_model_is_called_by_the_name_that_the_upstream_has_for_it(gateway_of, 
     provider.on(mark, lambda connection: connection.answer(200, whole_answer(model="their-name")))
     gateway = gateway_of('models = ["ours=their-name", "gpt-4o"]')
     gateway.wait_models(gateway.ready_key, "ours")
-    status, head, _ = ask(gateway, mark, CHAT, "ours")
+    status, head, body = ask(gateway, mark, CHAT, "ours")
+    assert b'"model": "their-name"' in body, "an answer is the server's own, its model's name too"
     assert status == 200 and provider.seen(mark)[0].json["model"] == "their-name"
     assert ask(gateway, mark, CHAT, "gpt-4o")[0] == 200 and provider.seen(mark)[1].json["model"] == "gpt-4o"
     assert ask(gateway, mark, CHAT, "their-name")[0] == 404, "nobody's name but the upstream's"
