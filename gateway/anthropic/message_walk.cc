@@ -16,13 +16,11 @@ bool is_mark(char c) noexcept { return c == '\xEF' || c == '\xBB' || c == '\xBF'
 
 }  // namespace
 
-MessageWalk::~MessageWalk() { wipe(kept_.data(), kept_.size()); }
-
 void MessageWalk::take(std::string_view bytes) {
   const char* at = bytes.data();
   const char* const end = at + bytes.size();
   capture_from_ = at;
-  while (at != end && form_ != Form::kBroken) at = in_string_ ? through_string(at, end) : step(at);
+  while (at != end && form_ != Form::kBroken) at = string_.is_open() ? through_string(at, end) : step(at);
   if (!captures_) return;
   captured_.append({capture_from_, static_cast<std::size_t>(end - capture_from_)});
   if (captured_.size() <= kMostUsageBytes) return;
@@ -66,62 +64,31 @@ const char* MessageWalk::step(const char* at) {
 }
 
 void MessageWalk::begin_string() noexcept {
-  in_string_ = true;
-  string_bytes_ = 0;
-  kept_bytes_ = 0;
   const bool kept = depth_ == 1 && (top_ == Key::kModel || top_ == Key::kType);
-  room_ = at_name() ? kNameBytes : kept ? static_cast<std::uint32_t>(kept_.size()) : 0;
+  string_.begin(at_name() ? kNameBytes : kept ? wire::StringInPieces::kMostKept : 0);
 }
 
 const char* MessageWalk::through_string(const char* at, const char* end) {
-  const char* const begin = at;
-  const auto note_escape = [this](char escaped) { string_bytes_ -= escaped == 'u' ? 4 : 1; };
-  if (escaped_) {
-    escaped_ = false;
-    note_escape(*at++);
-  }
-  for (;;) {
-    at = wire::find_quote_or_backslash(at, end);
-    if (at == end) break;
-    if (*at == '"') {
-      note_string(begin, at);
-      in_string_ = false;
-      end_string();
-      return at + 1;
-    }
-    if (++at == end) {
-      escaped_ = true;
-      break;
-    }
-    note_escape(*at++);
-  }
-  note_string(begin, end);
-  return end;
-}
-
-void MessageWalk::note_string(const char* begin, const char* end) noexcept {
-  const auto size = static_cast<std::size_t>(end - begin);
-  string_bytes_ += static_cast<std::int64_t>(size);
-  const std::size_t kept = std::min<std::size_t>(size, room_ - kept_bytes_);
-  std::copy_n(begin, kept, kept_.data() + kept_bytes_);
-  kept_bytes_ += static_cast<std::uint32_t>(kept);
+  at = string_.take(at, end);
+  if (!string_.is_open()) end_string();
+  return at;
 }
 
 void MessageWalk::end_string() {
-  const std::string_view kept(kept_.data(), kept_bytes_);
+  const std::string_view kept = string_.beginning();
   if (at_name()) {
     std::array<char, kNameBytes> decoded;
     key_ = key_of(wire::plain_name(kept, decoded));
     return;
   }
   if (top_ == Key::kContent && depth_ > 1 && key_ != Key::kNoText && key_ != Key::kType)
-    text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(string_bytes_, 0));
+    text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(string_.size_bytes(), 0));
   if (depth_ != 1) return;
   if (top_ == Key::kModel) {
     std::array<char, 256> decoded;
     model_.assign(wire::unescape(kept, decoded));
   } else if (top_ == Key::kError) {
-    says_error_ = says_error_ || string_bytes_ > 0;
+    says_error_ = says_error_ || string_.size_bytes() > 0;
   } else if (top_ == Key::kType) {
     says_error_ = says_error_ || kept == "error";
   }

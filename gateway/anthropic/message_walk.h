@@ -14,6 +14,7 @@
 #include "anthropic/endpoint.h"
 #include "base/bytes.h"
 #include "dialect/answer.h"
+#include "wire/string_in_pieces.h"
 
 namespace sluice::anthropic {
 
@@ -22,7 +23,6 @@ namespace sluice::anthropic {
 class MessageWalk final : public dialect::WholeAnswer {
  public:
   explicit MessageWalk(const Endpoint& endpoint) noexcept : api_(api_of(endpoint)) {}
-  ~MessageWalk() override;
   MessageWalk(const MessageWalk&) = delete;
   MessageWalk& operator=(const MessageWalk&) = delete;
 
@@ -45,7 +45,6 @@ class MessageWalk final : public dialect::WholeAnswer {
 
   const char* step(const char* at);
   const char* through_string(const char* at, const char* end);
-  void note_string(const char* begin, const char* end) noexcept;
   void begin_string() noexcept;
   void end_string();
   void open(const char* bracket);
@@ -68,11 +67,7 @@ class MessageWalk final : public dialect::WholeAnswer {
   Key top_ = Key::kOther;      // the top level's member that is being walked
   Key key_ = Key::kOther;      // the innermost one
   bool after_colon_ = false;
-  bool in_string_ = false;
-  bool escaped_ = false;           // the string's next byte stands behind a backslash
-  std::int64_t string_bytes_ = 0;  // of the string so far, escapes counted as what they mostly stand for
-  std::array<char, 320> kept_;     // the string's beginning, as it stands; of text nothing is kept
-  std::uint32_t kept_bytes_ = 0, room_ = 0;
+  wire::StringInPieces string_;  // that is being walked; of text nothing is kept
 
   Buffer captured_;                     // of the usage object
   const char* capture_from_ = nullptr;  // where the rest of it begins in the bytes at hand

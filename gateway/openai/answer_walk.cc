@@ -19,14 +19,12 @@ bool is_mark(char c) noexcept { return c == '\xEF' || c == '\xBB' || c == '\xBF'
 
 }  // namespace
 
-AnswerWalk::~AnswerWalk() { wipe(name_.data(), name_.size()); }
-
 void AnswerWalk::take(std::string_view bytes) {
   const char* at = bytes.data();
   const char* const end = at + bytes.size();
   capture_from_ = at;
   while (at != end && form_ != Form::kBroken) {
-    if (in_string_) {
+    if (string_.is_open()) {
       at = through_string(at, end);
     } else if (skips()) {
       at = through_skipped(at, end);
@@ -68,7 +66,7 @@ const char* AnswerWalk::through_structure(const char* at, const char* end) {
     switch (c) {
       case '"':
         at = take_string(at, end);
-        if (in_string_) return at;
+        if (string_.is_open()) return at;
         break;
       case '{':
       case '[':
@@ -115,45 +113,14 @@ const char* AnswerWalk::take_string(const char* at, const char* end) {
 }
 
 void AnswerWalk::begin_string() noexcept {
-  in_string_ = true;
-  string_bytes_ = 0;
-  name_bytes_ = 0;
   const bool kept = depth_ == 1 && (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus);
-  name_room_ = at_name() ? kMemberNameBytes : kept ? static_cast<std::uint32_t>(name_.size()) : 0;
+  string_.begin(at_name() ? kMemberNameBytes : kept ? wire::StringInPieces::kMostKept : 0);
 }
 
 const char* AnswerWalk::through_string(const char* at, const char* end) {
-  const char* const begin = at;
-  if (escaped_) {
-    escaped_ = false;
-    note_escape(*at++);
-  }
-  for (;;) {
-    at = wire::find_quote_or_backslash(at, end);
-    if (at == end) break;
-    if (*at == '"') {
-      note_string(begin, at);
-      in_string_ = false;
-      if (!skips()) end_string({name_.data(), name_bytes_}, string_bytes_);
-      return at + 1;
-    }
-    if (++at == end) {
-      escaped_ = true;
-      break;
-    }
-    note_escape(*at++);
-  }
-  note_string(begin, end);
-  return end;
-}
-
-void AnswerWalk::note_string(const char* begin, const char* end) noexcept {
-  const auto size = static_cast<std::size_t>(end - begin);
-  string_bytes_ += static_cast<std::int64_t>(size);
-  if (name_bytes_ == name_room_) return;
-  const std::size_t kept = std::min<std::size_t>(size, name_room_ - name_bytes_);
-  std::copy_n(begin, kept, name_.data() + name_bytes_);
-  name_bytes_ += static_cast<std::uint32_t>(kept);
+  at = string_.take(at, end);
+  if (!string_.is_open() && !skips()) end_string(string_.beginning(), string_.size_bytes());
+  return at;
 }
 
 // `kept`: its beginning as it stands, long enough for a name; `size_bytes` counts an escape as what it mostly stands for.
@@ -302,8 +269,7 @@ const char* AnswerWalk::through_skipped(const char* at, const char* end) {
         at = behind;
         continue;
       }
-      in_string_ = true;
-      name_room_ = name_bytes_ = 0;
+      string_.begin(0);
       return at;
     }
     if (c == '{' || c == '[') {

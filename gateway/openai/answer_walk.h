@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "dialect/answer.h"
 #include "openai/endpoint.h"
+#include "wire/string_in_pieces.h"
 
 namespace sluice::openai {
 
@@ -27,7 +28,6 @@ using dialect::UsageReading;
 class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
  public:
   explicit AnswerWalk(const Endpoint& endpoint) noexcept : endpoint_(endpoint) {}
-  ~AnswerWalk() override;
   AnswerWalk(const AnswerWalk&) = delete;
   AnswerWalk& operator=(const AnswerWalk&) = delete;
 
@@ -72,8 +72,6 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   const char* through_skipped(const char* at, const char* end);
   const char* take_string(const char* at, const char* end);
   const char* through_string(const char* at, const char* end);
-  void note_escape(char escaped) noexcept { string_bytes_ -= escaped == 'u' ? 4 : 1; }
-  void note_string(const char* begin, const char* end) noexcept;
   void begin_string() noexcept;
   void end_string(std::string_view kept, std::int64_t size_bytes);
   void end_value();
@@ -101,11 +99,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   std::uint32_t below_from_ = 0;  // its level; 0: there is none
   Key key_ = Key::kOther;         // of the value that comes, or that is being walked
   bool after_colon_ = false;
-  bool in_string_ = false;
-  bool escaped_ = false;           // the string's next byte stands behind a backslash
-  std::int64_t string_bytes_ = 0;  // of the string so far, escapes counted as what they mostly stand for
-  std::array<char, 320> name_;     // the string's beginning, as it stands; of text nothing is kept
-  std::uint32_t name_bytes_ = 0, name_room_ = 0;
+  wire::StringInPieces string_;  // that is being walked; of text nothing is kept
 
   Buffer captured_;                                 // of a usage object
   const char* capture_from_ = nullptr;              // where the rest of it begins in the bytes at hand
