@@ -2,7 +2,6 @@
 // text, and which members could refer to what a model server stores; those may not.
 #pragma once
 
-#include <algorithm>
 #include <string_view>
 
 #include "openai/stored_state.h"
@@ -13,24 +12,15 @@ namespace sluice::openai {
 struct TextRules {
   using Spot = openai::Spot;
   static constexpr Spot kNowhere = Spot::kNowhere;
-
-  // Not in these members of a message.
-  [[nodiscard]] static bool is_text(std::string_view name) noexcept {
-    constexpr std::string_view kOthers[] = {"role",      "type",     "id",           "data",
-                                            "file_data", "b64_json", "tool_call_id", "call_id"};
-    return std::find(std::begin(kOthers), std::end(kOthers), name) == std::end(kOthers);
-  }
+  static constexpr std::string_view kNoText[] = {"role",      "type",     "id",           "data",
+                                                 "file_data", "b64_json", "tool_call_id", "call_id"};
 
   class Object final {
    public:
     explicit Object(Spot spot) noexcept : spot_(spot) {}
     [[nodiscard]] const char* member(wire::ondemand::field& field, Spot& inside) noexcept {
-      if (spot_ == Spot::kNowhere) return nullptr;
-      const char* const raw = field.key().raw();
-      const StateFound found = look_at(spot_, raw);
-      inside = found.inside;
-      if (found.row != nullptr && refers(field.value().raw_json_token())) return found.row->refusal;
-      if (spot_ == Spot::kItems) item_.note(raw, field.value().raw_json_token());
+      if (const char* const refusal = wire::refusal_of(field, spot_, inside); refusal != nullptr) return refusal;
+      if (spot_ == Spot::kItems) item_.note(field.key().raw(), field.value().raw_json_token());
       return nullptr;
     }
     [[nodiscard]] const char* end() const noexcept { return item_.refusal(); }

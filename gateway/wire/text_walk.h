@@ -4,9 +4,8 @@
 //   struct Rules {
 //     using Spot = …;                    // where in a request the walk is
 //     static constexpr Spot kNowhere;    // where names mean nothing
-//     // Whether the strings in the member `name` of a counted object are text that a model reads. `name` stands as it
-//     // is spelt, and is cut behind kLongestName bytes.
-//     static bool is_text(std::string_view name) noexcept;
+//     // The members of a counted object whose strings are no text that a model reads, each cut behind its 16th byte.
+//     static constexpr std::string_view kNoText[];
 //     // Looks at the members of one object. Both give null, or why the request is refused (static text).
 //     struct Object {
 //       explicit Object(Spot) noexcept;
@@ -14,6 +13,8 @@
 //       const char* end() noexcept;
 //     };
 //   };
+//
+// Where a member stands for itself, refusal_of() is what Object::member() asks.
 #pragma once
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include <string_view>
 
 #include "wire/json_value.h"
+#include "wire/raw_string.h"
 
 namespace sluice::wire {
 
@@ -34,6 +36,16 @@ enum class Count : std::uint8_t {
 
 // Whether a string's token carries bytes in base64 rather than text.
 [[nodiscard]] bool is_base64_url(std::string_view token) noexcept;
+
+// Whether the member `field`, at `spot`, refers to something that a request may not refer to: null, or why it is refused.
+// What it may not, the look_at() beside Spot says: it finds a name's row in the dialect's table, and where its value is.
+template <class Spot>
+const char* refusal_of(ondemand::field& field, Spot spot, Spot& inside) noexcept {
+  if (spot == Spot::kNowhere) return nullptr;
+  const auto found = look_at(spot, field.key().raw());
+  inside = found.inside;
+  return found.row != nullptr && refers(field.value().raw_json_token()) ? found.row->refusal : nullptr;
+}
 
 // Thread:   one.
 // Lifetime: of one walk over a body; the body stays.
@@ -53,7 +65,7 @@ class TextWalk final {
   static constexpr unsigned kDeepest = 128;  // nesting that a model server's own parser is sure to take
   static constexpr const char* kTooDeep = "The request body nests too deeply; the bound is 128 levels.";
 
-  static std::string_view name_of(ondemand::field& field) noexcept;
+  static bool is_text(ondemand::field& field) noexcept;
   Status walk_array(ondemand::value& value, unsigned depth, Count count, Spot spot);
   Status walk_object(ondemand::value& value, unsigned depth, Count count, Spot spot);
   Status walk_scalar(ondemand::value& value, ondemand::json_type type, Count count);
@@ -62,14 +74,15 @@ class TextWalk final {
   const char* last_token_end_ = nullptr;
 };
 
-// As it stands in the text: an escaped spelling only changes the estimate.
+// By its name as it stands in the text: an escaped spelling only changes the estimate.
 template <class Rules>
-std::string_view TextWalk<Rules>::name_of(ondemand::field& field) noexcept {
+bool TextWalk<Rules>::is_text(ondemand::field& field) noexcept {
   const char* begin = field.key().raw();
   constexpr std::size_t kLongestName = 16;
   std::size_t length = 0;
   while (length < kLongestName && begin[length] != '"') ++length;
-  return {begin, length};
+  const std::string_view name(begin, length);
+  return std::find(std::begin(Rules::kNoText), std::end(Rules::kNoText), name) == std::end(Rules::kNoText);
 }
 
 // Recursion is bounded by kDeepest.
@@ -109,7 +122,7 @@ Status TextWalk<Rules>::walk_object(ondemand::value& value, unsigned depth, Coun
   for (auto step : object) {
     ondemand::field field;
     if (std::move(step).get(field)) return bad(kNotJson);
-    const bool text = count != Count::kNothing && Rules::is_text(name_of(field));
+    const bool text = count != Count::kNothing && is_text(field);
     Spot inside = Rules::kNowhere;
     if (const char* const refusal = rules.member(field, inside); refusal != nullptr) return bad(refusal);
     SLUICE_TRY(walk(field.value(), depth + 1, text ? count : Count::kNothing, inside));
