@@ -14,22 +14,13 @@
 #include "anthropic/message_events.h"
 #include "anthropic/message_walk.h"
 #include "anthropic/stream_filter.h"
+#include "support/any_bytes.h"
 
 namespace sluice::anthropic::fuzz {
 
 using dialect::StreamState;
-
-inline Buffer padded(std::string_view text) {
-  Buffer buffer;
-  buffer.append(text);
-  (void)buffer.prepare(simdjson::SIMDJSON_PADDING);
-  return buffer;
-}
-
-inline bool is_json(std::string_view text) {
-  simdjson::dom::parser parser;
-  return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS;
-}
+using test::is_json;
+using test::padded;
 
 // A call that is read can be edited; the edited one reads as what was asked for, and stays JSON if it was.
 inline void call(wire::Parser& parser, std::string_view text) {
@@ -42,8 +33,7 @@ inline void call(wire::Parser& parser, std::string_view text) {
   }
   dialect::EditedBody edited;
   edit_body(*asked, body.view(), {.clamp_output_to = 1500, .model = "other"}, edited);
-  std::string whole;
-  for (std::size_t i = 0; i < edited.count; ++i) whole += edited.parts[i];
+  const std::string whole = test::text_of(edited);
   const Buffer again = padded(whole);
   const Result<dialect::CallBody> changed = read_call(endpoint, again.view(), parser);
   ASSERT_TRUE(changed) << changed.error().what << "\n" << text << "\n" << whole;
@@ -56,47 +46,22 @@ inline void call(wire::Parser& parser, std::string_view text) {
   }
 }
 
-struct Filtered {
-  std::string out;
-  StreamState state = StreamState::kOpen;
-  Usage usage;
-  bool operator==(const Filtered& other) const {
-    return out == other.out && state == other.state && usage.completion_tokens == other.usage.completion_tokens &&
-           usage.prompt_tokens == other.usage.prompt_tokens && usage.source == other.usage.source;
-  }
-};
-
-inline Filtered filter(std::string_view text, std::size_t step) {
+inline test::Filtered filter(std::string_view text, std::size_t step) {
   StreamFilter filter({});
-  Buffer arrived, out;
-  Filtered filtered;
-  for (std::size_t at = 0; at < text.size(); at += step) {
-    arrived.append(text.substr(at, step));
-    filtered.state = filter.filter(arrived, out);
-  }
-  if (filtered.state == StreamState::kOpen || filtered.state == StreamState::kDone) filtered.state = filter.finish(out);
-  filtered.out = out.view();
-  filtered.usage = filter.usage(1);
-  return filtered;
+  return test::send_through(filter, test::cut_every(text, step), 1);
 }
 
 // What leaves depends on no split, and consists of whole events with data; what was put together of it is JSON if it was.
 inline void stream(std::string_view text, std::size_t step) {
-  const Filtered whole = filter(text, text.size() + 1);
-  ASSERT_EQ(whole, filter(text, step)) << "step " << step << "\n" << text;
+  const test::Filtered whole = filter(text, text.size() + 1);
+  test::expect_same(whole, filter(text, step), text);
   ASSERT_NE(whole.state, StreamState::kOpen);
-  ASSERT_TRUE(simdjson::validate_utf8(whole.out)) << text;
   bool json = true;
-  for (std::string_view rest = whole.out; !rest.empty();) {
-    const std::size_t end = rest.find("\n\n");
-    ASSERT_NE(end, std::string_view::npos) << whole.out;
-    const std::string_view event = rest.substr(0, end);
-    rest.remove_prefix(end + 2);
-    ASSERT_EQ(event.find('\r'), std::string_view::npos);
+  test::for_each_event(whole.out, [&](std::string_view event, std::string_view) {
     const std::size_t data = event.find("data: ");
     ASSERT_NE(data, std::string_view::npos) << event;
     json = json && event.find("\ndata: ", data) == std::string_view::npos && is_json(event.substr(data + 6));
-  }
+  });
   AssembledMessage assembled;
   Buffer events, answer;
   events.append(whole.out);

@@ -12,20 +12,12 @@
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
 #include "openai/stream_filter.h"
+#include "support/any_bytes.h"
 
 namespace sluice::openai::fuzz {
 
-inline Buffer padded(std::string_view text) {
-  Buffer buffer;
-  buffer.append(text);
-  (void)buffer.prepare(simdjson::SIMDJSON_PADDING);
-  return buffer;
-}
-
-inline bool is_json(std::string_view text) {
-  simdjson::dom::parser parser;
-  return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS;
-}
+using test::is_json;
+using test::padded;
 
 // A call that is read can be edited; the edited one reads as what was asked for, and stays JSON if it was.
 inline void call(wire::Parser& parser, const Endpoint& endpoint, std::string_view text) {
@@ -39,8 +31,7 @@ inline void call(wire::Parser& parser, const Endpoint& endpoint, std::string_vie
   EditedBody edited;
   const Edits edits{.ask_for_usage = true, .clamp_output_to = 3, .model = "other"};
   edit_body(endpoint, *asked, body.view(), edits, edited);
-  std::string whole;
-  for (std::size_t i = 0; i < edited.count; ++i) whole += edited.parts[i];
+  const std::string whole = test::text_of(edited);
   const Buffer again = padded(whole);
   const Result<CallBody> changed = read_call(endpoint, again.view(), parser);
   ASSERT_TRUE(changed) << changed.error().what << "\n" << text << "\n" << whole;
@@ -57,49 +48,24 @@ inline void call(wire::Parser& parser, const Endpoint& endpoint, std::string_vie
   }
 }
 
-struct Filtered {
-  std::string out;
-  StreamState state = StreamState::kOpen;
-  Usage usage;
-  bool operator==(const Filtered& other) const {
-    return out == other.out && state == other.state && usage.completion_tokens == other.usage.completion_tokens &&
-           usage.prompt_tokens == other.usage.prompt_tokens && usage.source == other.usage.source;
-  }
-};
-
-inline Filtered filter(const Endpoint& endpoint, bool wants_usage, std::string_view text, std::size_t step) {
+inline test::Filtered filter(const Endpoint& endpoint, bool wants_usage, std::string_view text, std::size_t step) {
   StreamFilter filter(endpoint, {.client_wants_usage = wants_usage});
-  Buffer arrived, out;
-  Filtered filtered;
-  for (std::size_t at = 0; at < text.size(); at += step) {
-    arrived.append(text.substr(at, step));
-    filtered.state = filter.filter(arrived, out);
-  }
-  if (filtered.state == StreamState::kOpen || filtered.state == StreamState::kDone) filtered.state = filter.finish(out);
-  filtered.out = out.view();
-  filtered.usage = filter.usage(1);
-  return filtered;
+  return test::send_through(filter, test::cut_every(text, step), 1);
 }
 
 // What leaves depends on no split, consists of whole events with data, and ends once.
 inline void stream(const Endpoint& endpoint, bool wants_usage, std::string_view text, std::size_t step) {
-  const Filtered whole = filter(endpoint, wants_usage, text, text.size() + 1);
-  ASSERT_EQ(whole, filter(endpoint, wants_usage, text, step)) << "step " << step << "\n" << text;
+  const test::Filtered whole = filter(endpoint, wants_usage, text, text.size() + 1);
+  test::expect_same(whole, filter(endpoint, wants_usage, text, step), text);
   ASSERT_NE(whole.state, StreamState::kOpen);
-  ASSERT_TRUE(simdjson::validate_utf8(whole.out)) << text;
   std::size_t ends = 0;
-  for (std::string_view rest = whole.out; !rest.empty();) {
-    const std::size_t end = rest.find("\n\n");
-    ASSERT_NE(end, std::string_view::npos) << whole.out;
-    const std::string_view event = rest.substr(0, end);
-    rest.remove_prefix(end + 2);
-    ASSERT_EQ(event.find('\r'), std::string_view::npos);
+  test::for_each_event(whole.out, [&](std::string_view event, std::string_view rest) {
     ASSERT_TRUE(event.starts_with("data: ") ||
                 (event.starts_with("event: ") && event.find("\ndata: ") != std::string_view::npos))
         << event;
     ends += event == "data: [DONE]" ? 1 : 0;
     ASSERT_TRUE(ends == 0 || rest.empty()) << whole.out;
-  }
+  });
   ASSERT_EQ(ends, whole.state == StreamState::kDone && api_of(endpoint) != Api::kResponse ? 1u : 0u);
 }
 

@@ -4,6 +4,7 @@
 
 #include "anthropic/assembled_message.h"
 #include "anthropic/message_events.h"
+#include "support/filtered.h"
 
 namespace sluice::anthropic {
 namespace {
@@ -29,32 +30,12 @@ const std::string kDelta = event(
 const std::string kStop = event("message_stop", R"({"type":"message_stop"})");
 const std::string kWhole = kStart + kBlock + kPing + kHello + kBlockStop + kDelta + kStop;
 
-struct Outcome {
-  std::string out;
-  StreamState state = StreamState::kOpen;
-  Usage usage;
-  std::uint64_t counted = 0;
-  std::string model;
-  std::optional<dialect::UsageReading> told;
-};
+using Outcome = test::Filtered;
 
 // Feeds `in` cut at `cut`, then ends the stream as an exchange does.
 Outcome run(std::string_view in, dialect::FilterOptions options = {}, std::size_t cut = 0) {
   StreamFilter filter(options);
-  Buffer arrived;
-  Buffer out;
-  Outcome outcome;
-  for (const std::string_view part : {in.substr(0, cut), in.substr(cut)}) {
-    arrived.append(part);
-    outcome.state = filter.filter(arrived, out);
-  }
-  if (outcome.state == StreamState::kOpen || outcome.state == StreamState::kDone) outcome.state = filter.finish(out);
-  outcome.out = out.view();
-  outcome.usage = filter.usage(1000);
-  outcome.counted = filter.completion_tokens();
-  outcome.model = filter.model();
-  outcome.told = filter.told();
-  return outcome;
+  return test::send_through(filter, test::cut_at(in, cut), 1000);
 }
 
 struct StreamCase {

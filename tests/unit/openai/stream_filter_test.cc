@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/filtered.h"
+
 namespace sluice::openai {
 namespace {
 
@@ -15,30 +17,12 @@ constexpr std::string_view kDoneEvent = "data: [DONE]\n\n";
 
 std::string event(std::string_view data) { return "data: " + std::string(data) + "\n\n"; }
 
-struct Outcome {
-  std::string out;
-  StreamState state = StreamState::kOpen;
-  Usage usage;
-  std::uint64_t counted = 0;
-  std::string model;
-};
+using Outcome = test::Filtered;
 
 // Feeds `in` cut at `cut`, then ends the stream as an exchange does.
 Outcome run(EndpointId id, std::string_view in, StreamFilter::Options options, std::size_t cut) {
   StreamFilter filter(endpoint_of(id), options);
-  Buffer arrived;
-  Buffer out;
-  Outcome outcome;
-  for (const std::string_view part : {in.substr(0, cut), in.substr(cut)}) {
-    arrived.append(part);
-    outcome.state = filter.filter(arrived, out);
-  }
-  if (outcome.state == StreamState::kOpen || outcome.state == StreamState::kDone) outcome.state = filter.finish(out);
-  outcome.out = out.view();
-  outcome.usage = filter.usage(100);
-  outcome.counted = filter.completion_tokens();
-  outcome.model = filter.model();
-  return outcome;
+  return test::send_through(filter, test::cut_at(in, cut), 100);
 }
 
 struct Case {
