@@ -127,6 +127,26 @@ Task<void> wait_once(net::Signal& wake, int& woken) {
   ++woken;
 }
 
+// Two wait, and the slot that `lease` gives back wakes the second of them alone.
+void expect_second_alone_woken(PoolTest& test, Lease& lease, const Wanted& first, const Wanted& second) {
+  net::Loop& loop = test.loop;
+  net::Signal a(loop), b(loop);
+  Pool::Waiter cannot(test.pool, first, a), can(test.pool, second, b);
+  int cannot_woken = 0, can_woken = 0;
+  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
+  tasks.spawn(wait_once(a, cannot_woken));
+  tasks.spawn(wait_once(b, can_woken));
+  loop.io().poll();
+  lease.release();
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(cannot_woken, 0);
+  EXPECT_EQ(can_woken, 1);
+  a.notify();
+  loop.io().restart();
+  loop.io().poll();
+}
+
 TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
   know({{"m", {small}}});
   Lease lease;
@@ -152,21 +172,7 @@ TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
   know({{"m", {small}}, {"other", {large}}});
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
-  net::Signal a(loop), b(loop);
-  Pool::Waiter for_other(pool, {"other"}, a), for_m(pool, {"m"}, b);
-  int other_woken = 0, m_woken = 0;
-  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
-  tasks.spawn(wait_once(a, other_woken));
-  tasks.spawn(wait_once(b, m_woken));
-  loop.io().poll();
-  lease.release();
-  loop.io().restart();
-  loop.io().poll();
-  EXPECT_EQ(other_woken, 0);
-  EXPECT_EQ(m_woken, 1);
-  a.notify();
-  loop.io().restart();
-  loop.io().poll();
+  expect_second_alone_woken(*this, lease, {"other"}, {"m"});
 }
 
 TEST_F(PoolTest, APlaceThatIsBoundToATenantTakesNoCallOfAnother) {
@@ -176,21 +182,7 @@ TEST_F(PoolTest, APlaceThatIsBoundToATenantTakesNoCallOfAnother) {
   EXPECT_EQ(pool.take({"m", 8}, {}, other), Supply::kUnreachable);
   ASSERT_EQ(pool.take({"m", 7}, {}, lease), Supply::kTaken);
   // Whoever cannot use a freed slot does not take the word from whoever can.
-  net::Signal a(loop), b(loop);
-  Pool::Waiter cannot(pool, {"m", 8}, a), can(pool, {"m", 7}, b);
-  int cannot_woken = 0, can_woken = 0;
-  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
-  tasks.spawn(wait_once(a, cannot_woken));
-  tasks.spawn(wait_once(b, can_woken));
-  loop.io().poll();
-  lease.release();
-  loop.io().restart();
-  loop.io().poll();
-  EXPECT_EQ(cannot_woken, 0);
-  EXPECT_EQ(can_woken, 1);
-  a.notify();
-  loop.io().restart();
-  loop.io().poll();
+  expect_second_alone_woken(*this, lease, {"m", 8}, {"m", 7});
 }
 
 TEST_F(PoolTest, AFreedSlotDoesNotWakeWhoWaitsForAnEndpointThatItsPlaceDoesNotTake) {
@@ -198,21 +190,7 @@ TEST_F(PoolTest, AFreedSlotDoesNotWakeWhoWaitsForAnEndpointThatItsPlaceDoesNotTa
   small->takes_not = 1;
   Lease lease;
   ASSERT_EQ(take("m", lease), Supply::kTaken);
-  net::Signal a(loop), b(loop);
-  Pool::Waiter cannot(pool, {.model = "m", .endpoint = 1}, a), can(pool, {.model = "m", .endpoint = 2}, b);
-  int cannot_woken = 0, can_woken = 0;
-  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
-  tasks.spawn(wait_once(a, cannot_woken));
-  tasks.spawn(wait_once(b, can_woken));
-  loop.io().poll();
-  lease.release();
-  loop.io().restart();
-  loop.io().poll();
-  EXPECT_EQ(cannot_woken, 0);
-  EXPECT_EQ(can_woken, 1);
-  a.notify();
-  loop.io().restart();
-  loop.io().poll();
+  expect_second_alone_woken(*this, lease, {.model = "m", .endpoint = 1}, {.model = "m", .endpoint = 2});
 }
 
 // --- the catalog
