@@ -13,6 +13,7 @@
 #include "journal/deliver_again.h"
 #include "journal/journal.h"
 #include "journal/verify.h"
+#include "support/full_record.h"
 #include "unit/journal/memory_store.h"
 
 namespace sluice::journal {
@@ -89,39 +90,17 @@ class JournalTest : public ::testing::Test {
   }
   void settle(std::uint64_t number, std::uint32_t segment, std::uint64_t prompt = 10, std::uint64_t completion = 20,
               std::string_view labels = R"({"team":"a"})") {
-    AuditRecord record;
-    record.boot_id = options.boot_id;
-    record.number = number;
+    journal->record(record_of(number, segment, prompt, completion, labels));
+  }
+  AuditRecord record_of(std::uint64_t number, std::uint32_t segment, std::uint64_t prompt, std::uint64_t completion,
+                        std::string_view labels) {
+    AuditRecord record = test::full_record(options.boot_id, number);
     record.admit_segment = segment;
     record.day_us = 1;
-    record.tenant_id = 3, record.user_id = 4, record.key_id = 5;
-    record.end_reason = EndReason::kCompleted;
-    record.status = 200;
-    record.usage = {.source = UsageSource::kMeasured,
-                    .prompt_tokens = prompt,
-                    .cached_tokens = 1,
-                    .completion_tokens = completion,
-                    .reasoning_tokens = 2,
-                    .cache_write_tokens = 3,
-                    .audio_input_tokens = 4,
-                    .audio_output_tokens = 5,
-                    .images = 6,
-                    .seconds = 7,
-                    .characters = 8,
-                    .searches = 9};
-    record.upstream_cost_micros = 6;
-    record.price_tier = 1;
-    record.attempts = 2;
-    record.refused_by = {RefusalKind::kSpent, Scope::kUserModel, BudgetUnit::kMicroUsd, BudgetPeriod::kMonth};
-    record.duration = std::chrono::microseconds(456);
-    record.bytes_in = 78, record.bytes_out = 90;
-    record.cost_micros = 7;
     record.settled_in = static_cast<ledger::Epoch>(number);
-    record.model = "m";
-    record.tenant = "acme";
+    record.usage.prompt_tokens = prompt, record.usage.completion_tokens = completion;
     record.labels = labels;
-    record.ttft = std::chrono::microseconds(123);
-    journal->record(std::move(record));
+    return record;
   }
   void deliver() { ASSERT_TRUE(journal->deliver().ok()); }
   const AuditRecord& stored(std::uint64_t boot, std::uint64_t number) { return store.records.at({boot, number}); }
