@@ -1,5 +1,6 @@
 """Every way a call can end: settled once, its slot and its reservation free, one audit record."""
 import json
+import pathlib
 import signal
 import threading
 import time
@@ -253,3 +254,38 @@ def test_an_aborted_call_ends_its_upstream_and_is_charged_what_was_seen(make_gat
     assert closed[0] - began < 2 * SLOW
     assert (record["end_reason"], record["usage_source"]) == ("client_gone", "estimated")
     assert record["completion_tokens"] > 0
+
+
+def reader_seconds(gateway):
+    """What the thread that reads large bodies has worked so far."""
+    for task in pathlib.Path(f"/proc/{gateway.process.pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == "bodies":
+            return int((task / "schedstat").read_text().split()[0]) / 1e9
+    raise AssertionError("there is no such thread")
+
+
+def test_a_large_body_whose_client_has_left_is_not_read(make_gateway):
+    """Nor does it hold up those behind it: bodies are read one after the other."""
+    gateway = make_gateway("[log]\naccess = true\n", via=None)
+    staying, leaving = gateway.key(user="staying"), gateway.key(user="leaving")
+    body = b'{"model":"none","x":{"":0' + b',"a":0' * 2_000_000 + b"}}"
+
+    def send(key, part=body):
+        client = Client(gateway, key, timeout=120)
+        client.send("POST", "/v1/chat/completions", headers=[("Content-Type", "application/json"), ("Content-Length", len(body))])
+        client.sock.sendall(part)
+        return client
+
+    with send(staying) as client:
+        assert client.read_head()[0] == 404
+    one = reader_seconds(gateway)
+    left = [send(leaving, body[:-1]) for _ in range(8)]
+    waiting = [send(staying) for _ in range(4)]  # the thread is at work
+    for client in left:
+        client.sock.sendall(body[-1:])
+        client.close()
+    for client in waiting:
+        assert client.read_head()[0] == 404
+        client.close()
+    until(lambda: gateway.process.log.count("end=client_gone") == 8, what="a line of each that left")
+    assert reader_seconds(gateway) < (1 + 4 + 3) * one, f"{reader_seconds(gateway):.2f} s; one takes {one:.2f} s"
