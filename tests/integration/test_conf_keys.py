@@ -542,10 +542,10 @@ def test_an_upstream_is_called_as_the_conf_says(gateway_of, fake, mark, tmp_path
 @pytest.mark.parametrize("lines, again", [((), True), (('idle_time = "100ms"',), False), (("pool = 0",), False)])
 def test_an_idle_connection_to_an_upstream_is_kept_for_idle_time(gateway_of, fake, mark, lines, again):
     """idle_time, and pool: how many are kept."""
-    ports = []
+    connections = []
 
     def answer(connection):
-        ports.append(connection.sock.getpeername()[1])
+        connections.append(connection.sock)
         connection.answer(200, {"object": "chat.completion", "choices": []})
 
     fake.on(mark, answer)
@@ -553,9 +553,10 @@ def test_an_idle_connection_to_an_upstream_is_kept_for_idle_time(gateway_of, fak
     gateway.wait_models(gateway.ready_key, "fake-model")
     with Client(gateway, gateway.ready_key) as client:
         client.chat(mark)
-        time.sleep(0.5)
+        if not again:
+            until(lambda: connections[0] not in fake.open, what="it is closed")
         client.chat(mark)
-    assert (len(set(ports)) == 1) is again, ports
+    assert (connections[0] is connections[1]) is again
 
 
 def test_an_upstream_is_asked_for_its_models_each_health_interval(gateway_of, fake):
