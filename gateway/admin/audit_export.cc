@@ -26,23 +26,23 @@ std::string hex(std::uint64_t value) {
 std::string id_or_none(Scope scope, std::uint64_t id) { return id == 0 ? std::string() : format_id(scope, id); }
 
 // One CSV line, field by field.
-class Line final {
+class CsvLine final {
  public:
-  explicit Line(std::string& into) : into_(into) {}
-  Line& text(std::string_view field) {
+  explicit CsvLine(std::string& into) : into_(into) {}
+  CsvLine& text(std::string_view field) {
     comma();
     append_csv_field(into_, field);
     return *this;
   }
   template <std::integral T>
-  Line& number(T value) {
+  CsvLine& number(T value) {
     comma();
     std::array<char, 24> digits;
     into_.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
     return *this;
   }
   // -1: nothing came, so the field is empty; 0 would be a time.
-  Line& micros(std::chrono::microseconds value) {
+  CsvLine& micros(std::chrono::microseconds value) {
     if (value.count() >= 0) return number(value.count());
     comma();
     return *this;
@@ -101,7 +101,7 @@ void append_csv_head(std::string& into) { into.append(kColumns).append("\r\n"); 
 
 void append_csv(std::string& into, const journal::AuditRecord& r) {
   const LimitText limit(r.refused_by);
-  Line(into)
+  CsvLine(into)
       .text(format_time(r.began))
       .text(r.request_id)
       .text(hex(r.boot_id))

@@ -28,13 +28,13 @@ absl::Status no_such_route(const Request& request) {
 }  // namespace
 
 // One row says who may ask, what it needs of the store, and who answers. A row without a right does not compile.
-struct Routes::Route {
+struct Routes::Row {
   using MadeHandler = Made (Routes::*)(const Principal&, const Request&);
   using ShownHandler = Shown (Routes::*)(const Principal&, const Request&);
 
-  consteval Route(std::string_view method_, std::string_view path_, Right right_, Needs needs_, MadeHandler handler)
+  consteval Row(std::string_view method_, std::string_view path_, Right right_, Needs needs_, MadeHandler handler)
       : method(method_), path(path_), right(right_), needs(needs_), makes(handler) {}
-  consteval Route(std::string_view method_, std::string_view path_, Right right_, Needs needs_, ShownHandler handler)
+  consteval Row(std::string_view method_, std::string_view path_, Right right_, Needs needs_, ShownHandler handler)
       : method(method_), path(path_), right(right_), needs(needs_), shows(handler) {}
 
   std::string_view method, path;
@@ -44,11 +44,11 @@ struct Routes::Route {
   ShownHandler shows = nullptr;
 };
 
-const Routes::Route* Routes::find(const Request& request) noexcept {
+const Routes::Row* Routes::find(const Request& request) noexcept {
   using enum Right;
   using enum Needs;
-  static_assert(!std::is_constructible_v<Route, const char*, const char*, Needs, Route::MadeHandler>);
-  static constexpr Route kRoutes[] = {
+  static_assert(!std::is_constructible_v<Row, const char*, const char*, Needs, Row::MadeHandler>);
+  static constexpr Row kRoutes[] = {
       {"GET", "/status", kWatch, kNothing, &Routes::status},
       {"GET", "/models", kWatch, kNothing, &Routes::models},
       {"GET", "/metrics", kWatch, kNothing, &Routes::metrics},
@@ -81,14 +81,14 @@ const Routes::Route* Routes::find(const Request& request) noexcept {
       {"DELETE", "/agents/{}", kManageAgents, kChange, &Routes::revoke_agent},
       {"GET", "/audit", kReadAudit, kStore, &Routes::audit},
   };
-  for (const Route& route : kRoutes) {
+  for (const Row& route : kRoutes) {
     if (route.method == request.method && fits(route.path, request.path)) return &route;
   }
   return nullptr;
 }
 
 Task<Answer> Routes::handle(const Principal& who, const Request& request) {
-  const Route* const route = find(request);
+  const Row* const route = find(request);
   if (route == nullptr) co_return error_answer(no_such_route(request));
   if (!who.may(route->right))
     co_return error_answer(absl::PermissionDeniedError(who.name() + " may not do this; ask an administrator"));
@@ -106,7 +106,7 @@ Task<Answer> Routes::handle(const Principal& who, const Request& request) {
   co_return result.ok() ? json_answer(*result) : error_answer(result.status());
 }
 
-Answer Routes::answer_of(const Route& route, const Principal& who, const Request& request) {
+Answer Routes::answer_of(const Row& route, const Principal& who, const Request& request) {
   if (route.shows != nullptr) {
     Shown shown = (this->*route.shows)(who, request);
     return shown.ok() ? std::move(*shown) : error_answer(shown.status());

@@ -33,14 +33,14 @@ class Routes final {
   [[nodiscard]] Task<Answer> handle(const Principal& who, const Request& request);
 
  private:
-  struct Route;
+  struct Row;  // of the table in routes.cc
   // What of the store a route needs: kChange waits until no other program holds it locked, without holding up the thread.
   enum class Needs : std::uint8_t { kNothing, kStore, kChange };
   using Made = absl::StatusOr<json::value>;
   using Shown = absl::StatusOr<Answer>;  // with a secret, or of another type
 
-  [[nodiscard]] static const Route* find(const Request& request) noexcept;
-  [[nodiscard]] Answer answer_of(const Route& route, const Principal& who, const Request& request);
+  [[nodiscard]] static const Row* find(const Request& request) noexcept;
+  [[nodiscard]] Answer answer_of(const Row& route, const Principal& who, const Request& request);
 
   // routes_gateway.cc
   Made status(const Principal& who, const Request& request);

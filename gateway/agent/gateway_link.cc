@@ -28,7 +28,7 @@ std::chrono::milliseconds Backoff::next(MonoTime now, std::uint64_t random, std:
   return std::chrono::milliseconds(random % static_cast<std::uint64_t>(bound.count() + 1));
 }
 
-GatewayLink::GatewayLink(LineContext& context, http::BaseUrl url, std::uint32_t most_tunnels)
+GatewayLink::GatewayLink(UplinkContext& context, http::BaseUrl url, std::uint32_t most_tunnels)
     : context_(context), url_(std::move(url)), most_tunnels_(std::max(most_tunnels, 1U)) {}
 
 void GatewayLink::start() {
@@ -38,12 +38,12 @@ void GatewayLink::start() {
 
 void GatewayLink::stop() noexcept {
   stopped_ = true;
-  for (const LinePtr& line : lines_) line->leave();
+  for (const UplinkPtr& uplink : uplinks_) uplink->leave();
   for (const auto& place : places_) place->notify();
 }
 
 void GatewayLink::cut() noexcept {
-  for (const LinePtr& line : lines_) line->close();
+  for (const UplinkPtr& uplink : uplinks_) uplink->close();
 }
 
 // `place`: of the tunnel that was greeted. It stays, where there are too many now.
@@ -103,18 +103,18 @@ Task<void> GatewayLink::keep_place() {
   const auto changed = std::make_shared<net::Signal>(context_.loop);
   const auto position = places_.insert(places_.end(), changed);
   Backoff backoff;
-  LinePtr old;
+  UplinkPtr old;
   while (!stopped_ && !surplus()) {
     std::unique_ptr<net::Stream> stream = co_await dial();
     if (stopped_) break;
     if (stream) {
-      const LinePtr line = std::make_shared<Line>(context_, changed);
-      context_.tasks.spawn(run_line(line, std::move(stream)));
-      co_await greet(line, *changed);
-      if (line->hello()) {
+      const UplinkPtr uplink = std::make_shared<Uplink>(context_, changed);
+      context_.tasks.spawn(run_uplink(uplink, std::move(stream)));
+      co_await greet(uplink, *changed);
+      if (uplink->hello()) {
         backoff.reset();
         if (old) old->leave();
-        old = co_await hold(line, *changed);
+        old = co_await hold(uplink, *changed);
       }
     }
     if (!stopped_ && !surplus()) co_await pause(*changed, backoff);
@@ -124,28 +124,28 @@ Task<void> GatewayLink::keep_place() {
 }
 
 // Until the tunnel has ended or is one too many: null. Or until it is to be replaced, and is still there.
-Task<GatewayLink::LinePtr> GatewayLink::hold(LinePtr line, net::Signal& changed) {
+Task<GatewayLink::UplinkPtr> GatewayLink::hold(UplinkPtr uplink, net::Signal& changed) {
   bool too_many = surplus();
-  fill_places(*line->hello(), changed);
+  fill_places(*uplink->hello(), changed);
   too_many = too_many && surplus();
-  while (!too_many && !line->ended() && !line->wants_replacement() && !stopped_) {
+  while (!too_many && !uplink->ended() && !uplink->wants_replacement() && !stopped_) {
     (void)co_await changed.wait();
     compare_models();
     too_many = surplus();
   }
-  if (too_many) line->leave();
-  co_return too_many || line->ended() ? nullptr : line;
+  if (too_many) uplink->leave();
+  co_return too_many || uplink->ended() ? nullptr : uplink;
 }
 
 // Waits for the gateway's hello; a tunnel without one is closed.
-Task<void> GatewayLink::greet(LinePtr line, net::Signal& changed) {
+Task<void> GatewayLink::greet(UplinkPtr uplink, net::Signal& changed) {
   const net::Deadline deadline = net::Deadline::after(kHelloTime);
-  while (!line->hello() && !line->ended() && !deadline.passed()) (void)co_await changed.wait(deadline);
-  if (line->hello()) co_return;
+  while (!uplink->hello() && !uplink->ended() && !deadline.passed()) (void)co_await changed.wait(deadline);
+  if (uplink->hello()) co_return;
   complain(
       "the gateway ends the tunnel before its hello: it has revoked or suspended this agent, or its listener at this "
       "address takes no agents (tunnels = false); the gateway's log says which");
-  line->close();
+  uplink->close();
 }
 
 Task<void> GatewayLink::pause(net::Signal& changed, Backoff& backoff) {
@@ -156,12 +156,12 @@ Task<void> GatewayLink::pause(net::Signal& changed, Backoff& backoff) {
   }
 }
 
-Task<void> GatewayLink::run_line(LinePtr line, std::unique_ptr<net::Stream> stream) {
-  const auto position = lines_.insert(lines_.end(), line);
-  if (stopped_) line->leave();
-  co_await line->run(std::move(stream));
-  lines_.erase(position);
-  if (lines_.empty() && watcher_ != nullptr) watcher_->notify();
+Task<void> GatewayLink::run_uplink(UplinkPtr uplink, std::unique_ptr<net::Stream> stream) {
+  const auto position = uplinks_.insert(uplinks_.end(), uplink);
+  if (stopped_) uplink->leave();
+  co_await uplink->run(std::move(stream));
+  uplinks_.erase(position);
+  if (uplinks_.empty() && watcher_ != nullptr) watcher_->notify();
 }
 
 // Says each trouble once, until it is over.

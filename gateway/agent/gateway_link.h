@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/line.h"
 #include "agent/options.h"
+#include "agent/uplink.h"
 #include "http/url.h"
 #include "net/task_group.h"
 
@@ -32,29 +32,29 @@ class Backoff final {
 // Lifetime: stop() and the context's task group's join() before destruction.
 class GatewayLink final {
  public:
-  GatewayLink(LineContext& context, http::BaseUrl url, std::uint32_t most_tunnels);
+  GatewayLink(UplinkContext& context, http::BaseUrl url, std::uint32_t most_tunnels);
 
   void start();
   // Every tunnel leaves; none is opened any more.
   void stop() noexcept;
   // Cuts what is left.
   void cut() noexcept;
-  [[nodiscard]] std::size_t tunnels() const noexcept { return lines_.size(); }
+  [[nodiscard]] std::size_t tunnels() const noexcept { return uplinks_.size(); }
   // The gateway has said hello, and is not one that would call none of the models that are there.
   [[nodiscard]] bool useful() const noexcept;
   // Notified when that changes and when the last tunnel has ended.
   void watch(net::Signal* signal) noexcept { watcher_ = signal; }
 
  private:
-  using LinePtr = std::shared_ptr<Line>;  // shared: see Line
+  using UplinkPtr = std::shared_ptr<Uplink>;  // shared: see Uplink
 
   Task<void> keep_place();
-  Task<void> greet(LinePtr line, net::Signal& changed);
+  Task<void> greet(UplinkPtr uplink, net::Signal& changed);
   Task<void> pause(net::Signal& changed, Backoff& backoff);
-  Task<void> run_line(LinePtr line, std::unique_ptr<net::Stream> stream);
+  Task<void> run_uplink(UplinkPtr uplink, std::unique_ptr<net::Stream> stream);
   Task<std::unique_ptr<net::Stream>> dial();
   Task<Result<std::unique_ptr<net::Stream>>> connect();
-  Task<LinePtr> hold(LinePtr line, net::Signal& changed);
+  Task<UplinkPtr> hold(UplinkPtr uplink, net::Signal& changed);
   void fill_places(const tunnel::Hello& hello, const net::Signal& place);
   // More tunnels are kept up than the gateway wants: a keep_place() that sees it ends with its own.
   [[nodiscard]] bool surplus() const noexcept { return places_.size() > wanted_; }
@@ -62,10 +62,10 @@ class GatewayLink final {
   void compare_models();
   void complain(std::string_view what);
 
-  LineContext& context_;
+  UplinkContext& context_;
   http::BaseUrl url_;
   std::uint32_t most_tunnels_;
-  std::list<LinePtr> lines_;
+  std::list<UplinkPtr> uplinks_;
   std::list<std::shared_ptr<net::Signal>> places_;  // each wakes one keep_place()
   std::size_t wanted_ = 0;
   std::chrono::milliseconds reconnect_cap_{tunnel::Hello{}.reconnect_cap_ms};  // as last told

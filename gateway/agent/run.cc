@@ -93,7 +93,7 @@ class Program final {
   std::atomic<std::size_t> buffered_{0};
   Backend backend_;
   Forwarder forwarder_;
-  LineContext context_;
+  UplinkContext context_;
   std::vector<std::unique_ptr<GatewayLink>> links_;
   asio::basic_signal_set<Executor> signals_;
   TelemetrySampler telemetry_;

@@ -5,9 +5,9 @@
 namespace sluice::plugins {
 namespace {
 
-class Budget final : public policy::Policy {
+class BudgetHold final : public policy::Policy {
  public:
-  explicit Budget(ledger::Ledger& ledger) : ledger_(ledger) {}
+  explicit BudgetHold(ledger::Ledger& ledger) : ledger_(ledger) {}
   [[nodiscard]] std::string_view name() const noexcept override { return "budget"; }
 
   [[nodiscard]] policy::Decision admit(policy::Call& call) noexcept override {
@@ -43,7 +43,7 @@ class Budget final : public policy::Policy {
 }  // namespace
 
 std::unique_ptr<policy::Policy> make_budget(const PluginServices& services) {
-  return std::make_unique<Budget>(services.ledger);
+  return std::make_unique<BudgetHold>(services.ledger);
 }
 
 }  // namespace sluice::plugins

@@ -165,8 +165,8 @@ class AgentTest : public testing::Test {
     options.backend = "http://127.0.0.1:" + std::to_string(model_server.port());
     backend = std::make_unique<Backend>(loop, agent_side, *make_backend_access(options), options, reporter);
     forwarder = std::make_unique<Forwarder>(loop, agent_side, *backend, reporter, calls);
-    context =
-        std::make_unique<LineContext>(LineContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});
+    context = std::make_unique<UplinkContext>(
+        UplinkContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});
     link = std::make_unique<GatewayLink>(*context, *http::parse_base_url(url), 8);
     agent_side.spawn(backend->watch());
     link->start();
@@ -247,7 +247,7 @@ class AgentTest : public testing::Test {
   std::unique_ptr<Backend> backend;
   const ForwardedCalls calls{openai::endpoints(), {"POST /v1/rerank"}};
   std::unique_ptr<Forwarder> forwarder;
-  std::unique_ptr<LineContext> context;
+  std::unique_ptr<UplinkContext> context;
   std::unique_ptr<GatewayLink> link;
 };
 

@@ -1,4 +1,4 @@
-// One tunnel of the agent: answers what the gateway asks of the agent itself and gives calls to the forwarder.
+// One tunnel of the agent to a gateway: answers what the gateway asks of the agent itself and gives calls to the forwarder.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@
 
 namespace sluice::agent {
 
-// What every line of the agent uses.
-struct LineContext {
+// What every uplink of the agent uses.
+struct UplinkContext {
   net::Loop& loop;
   net::TaskGroup& tasks;
   Forwarder& forwarder;
@@ -27,10 +27,10 @@ struct LineContext {
 // Thread:   owning worker only.
 // Lifetime: shared by the coroutine that runs it, the one that keeps its place filled and the one that reports health,
 //           any of which may be last.
-class Line final : public tunnel::CallHandler, public std::enable_shared_from_this<Line> {
+class Uplink final : public tunnel::CallHandler, public std::enable_shared_from_this<Uplink> {
  public:
   // `changed` hears of hello, of other models at the server, of a wish to drain and of the end.
-  Line(LineContext& context, std::shared_ptr<net::Signal> changed);
+  Uplink(UplinkContext& context, std::shared_ptr<net::Signal> changed);
 
   Task<void> run(std::unique_ptr<net::Stream> stream);
   // GOAWAY; running calls finish.
@@ -47,9 +47,9 @@ class Line final : public tunnel::CallHandler, public std::enable_shared_from_th
   void control(tunnel::IncomingPtr call);
   void say_hello(tunnel::IncomingPtr call);
   void renew(tunnel::IncomingPtr call);
-  Task<void> report(std::shared_ptr<Line> self, tunnel::IncomingPtr call);
+  Task<void> report(std::shared_ptr<Uplink> self, tunnel::IncomingPtr call);
 
-  LineContext& context_;
+  UplinkContext& context_;
   std::shared_ptr<net::Signal> changed_;  // shared: whoever listens may stop before the tunnel has ended
   net::Signal health_wake_;
   tunnel::AgentTunnel tunnel_;

@@ -1,4 +1,4 @@
-#include "agent/line.h"
+#include "agent/uplink.h"
 
 #include "agent/options.h"
 
@@ -16,24 +16,24 @@ void answer(tunnel::IncomingPtr call, unsigned status, std::string_view body) {
 
 }  // namespace
 
-Line::Line(LineContext& context, std::shared_ptr<net::Signal> changed)
+Uplink::Uplink(UplinkContext& context, std::shared_ptr<net::Signal> changed)
     : context_(context),
       changed_(std::move(changed)),
       health_wake_(context.loop),
       tunnel_(context.loop, context.session, tunnel::BodyLimits{}, context.buffered, *this) {}
 
-Task<void> Line::run(std::unique_ptr<net::Stream> stream) {
+Task<void> Uplink::run(std::unique_ptr<net::Stream> stream) {
   co_await tunnel_.run(std::move(stream));
   ended_ = true;
   changed_->notify();
 }
 
-void Line::leave() noexcept {
+void Uplink::leave() noexcept {
   tunnel_.leave();
   health_wake_.notify();
 }
 
-void Line::handle(tunnel::IncomingPtr call) noexcept {
+void Uplink::handle(tunnel::IncomingPtr call) noexcept {
   if (call->head().target.starts_with(tunnel::kControlPrefix)) {
     control(std::move(call));
   } else {
@@ -41,7 +41,7 @@ void Line::handle(tunnel::IncomingPtr call) noexcept {
   }
 }
 
-void Line::control(tunnel::IncomingPtr call) {
+void Uplink::control(tunnel::IncomingPtr call) {
   const std::string_view path = call->head().target;
   if (path == tunnel::kHelloPath) return say_hello(std::move(call));
   if (path == tunnel::kRenewPath) return renew(std::move(call));
@@ -57,7 +57,7 @@ void Line::control(tunnel::IncomingPtr call) {
   answer(std::move(call), 404, R"({"error":{"message":"no such control request"}})");
 }
 
-void Line::say_hello(tunnel::IncomingPtr call) {
+void Uplink::say_hello(tunnel::IncomingPtr call) {
   hello_ = tunnel::decode_hello(call->body());
   if (!hello_) return answer(std::move(call), 400, "{}");
   tunnel::HelloAnswer said = context_.reporter.hello(std::string(kVersion));
@@ -66,7 +66,7 @@ void Line::say_hello(tunnel::IncomingPtr call) {
   changed_->notify();
 }
 
-void Line::renew(tunnel::IncomingPtr call) {
+void Uplink::renew(tunnel::IncomingPtr call) {
   if (const auto certificate = tunnel::decode_certificate(call->body())) {
     const absl::Status status = context_.credentials.renew(*certificate);
     return answer(std::move(call), status.ok() ? 200 : 400, "{}");
@@ -76,8 +76,8 @@ void Line::renew(tunnel::IncomingPtr call) {
   answer(std::move(call), 200, tunnel::encode_csr(*csr));
 }
 
-// `self` keeps the line until the report has seen that its tunnel is over, a turn after everybody else.
-Task<void> Line::report([[maybe_unused]] std::shared_ptr<Line> self, tunnel::IncomingPtr call) {
+// `self` keeps the uplink until the report has seen that its tunnel is over, a turn after everybody else.
+Task<void> Uplink::report([[maybe_unused]] std::shared_ptr<Uplink> self, tunnel::IncomingPtr call) {
   const Reporter::Subscription subscription(context_.reporter, health_wake_);
   call->watch_client(&health_wake_);
   const http::Header type{"content-type", "application/x-ndjson"};
