@@ -90,6 +90,27 @@ struct KnownModel {
   WallTime seen;
 };
 
+// A response that a model server keeps: whose it is, and which place keeps it.
+struct ResponseRecord {
+  std::string id;  // as the model server calls it
+  std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;
+  std::string place;  // name of the upstream or agent
+  std::string model;  // as the gateway calls it
+  WallTime created, expires;
+};
+
+// A change of them, by user and id.
+struct ResponseChange {
+  enum class Kind : std::uint8_t {
+    kAdd,       // or put in place of the one with this id, which the place has given anew
+    kAddItems,  // of its output; without effect where there is no such response
+    kForget,
+  };
+  Kind kind = Kind::kAdd;
+  ResponseRecord response;         // of kAddItems and kForget user_id and id alone
+  std::vector<std::string> items;  // ids
+};
+
 struct AuditFilter {
   std::optional<WallTime> from;     // began at or after
   std::optional<WallTime> to;       // began before

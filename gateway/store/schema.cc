@@ -184,6 +184,34 @@ ALTER TABLE audit ADD COLUMN refused_kind INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE audit ADD COLUMN refused_scope INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE audit ADD COLUMN refused_unit INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE audit ADD COLUMN refused_period INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                                            R"sql(
+-- Responses that model servers keep: whose each is, and which place keeps it. erase_us: nobody's since then, and to be
+-- deleted at its place. What stands in a response's output is named by later calls as well.
+CREATE TABLE responses (
+  user_id INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  tenant_id INTEGER NOT NULL,
+  key_id INTEGER NOT NULL,
+  place TEXT NOT NULL,
+  model TEXT NOT NULL,
+  created_us INTEGER NOT NULL,
+  expires_us INTEGER NOT NULL,
+  erase_us INTEGER,
+  PRIMARY KEY (user_id, id)
+) WITHOUT ROWID;
+CREATE INDEX responses_by_id ON responses (id, place);
+CREATE INDEX responses_by_expiry ON responses (expires_us);
+CREATE INDEX responses_to_erase ON responses (erase_us) WHERE erase_us IS NOT NULL;
+CREATE TABLE response_items (
+  user_id INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  response_id TEXT NOT NULL,
+  PRIMARY KEY (user_id, id),
+  FOREIGN KEY (user_id, response_id) REFERENCES responses (user_id, id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX response_items_by_id ON response_items (id);
+CREATE INDEX response_items_by_response ON response_items (user_id, response_id);
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

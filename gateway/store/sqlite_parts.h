@@ -1,5 +1,5 @@
-// SqliteStore, one connection; its functions are spread over sqlite_callers.cc, sqlite_agents.cc, sqlite_budgets.cc and
-// sqlite_audit.cc.
+// SqliteStore, one connection; its functions are spread over sqlite_callers.cc, sqlite_agents.cc, sqlite_budgets.cc,
+// sqlite_responses.cc and sqlite_audit.cc.
 #pragma once
 
 #include <atomic>
@@ -55,6 +55,16 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<AgentRecord>> agents() override;
   absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) override;
   absl::StatusOr<std::vector<KnownModel>> known_models() override;
+
+  absl::Status change_responses(std::span<const ResponseChange> changes) override;
+  absl::StatusOr<ResponseRecord> find_response(std::uint64_t user_id, std::string_view id, WallTime now) override;
+  absl::StatusOr<ResponseRecord> find_response_of_item(std::uint64_t user_id, std::string_view id,
+                                                       WallTime now) override;
+  absl::Status trim_responses(std::uint64_t user_id, std::size_t most) override;
+  absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) override;
+  absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) override;
+  absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) override;
+  absl::Status erase_later(std::uint64_t user_id, std::string_view id, WallTime now) override;
 
   absl::Status add(std::span<const journal::AuditRecord> records) override;
   absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) override;

@@ -102,6 +102,25 @@ class Store : public journal::UsageStore {
   virtual absl::Status set_known_models(std::uint64_t agent_id, std::span<const std::string> models, WallTime now) = 0;
   virtual absl::StatusOr<std::vector<KnownModel>> known_models() = 0;
 
+  // --- Responses that model servers keep. An id that a place gives twice belongs to whom it was given last. ---
+  // All of them in their order, or none.
+  virtual absl::Status change_responses(std::span<const ResponseChange> changes) = 0;
+  // The user's response with this id, or the one that has an item with it. kNotFound: there is none, it is another
+  // user's, it has expired or is to be erased.
+  virtual absl::StatusOr<ResponseRecord> find_response(std::uint64_t user_id, std::string_view id, WallTime now) = 0;
+  virtual absl::StatusOr<ResponseRecord> find_response_of_item(std::uint64_t user_id, std::string_view id,
+                                                               WallTime now) = 0;
+  // Forgets the user's oldest beyond `most`.
+  virtual absl::Status trim_responses(std::uint64_t user_id, std::size_t most) = 0;
+  // Forgets at most `limit` that have expired; gives how many.
+  virtual absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) = 0;
+  // What belongs to revoked users and tenants is to be erased from now on; gives how many there are.
+  virtual absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) = 0;
+  // At most `limit` that are to be erased, those that have been for longest first.
+  virtual absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) = 0;
+  // Their place could not be asked: others come first.
+  virtual absl::Status erase_later(std::uint64_t user_id, std::string_view id, WallTime now) = 0;
+
   // --- Audit; add(), sums(), add_seal() and seals() are the ledger's part of it ---
   // At most `limit` records behind `after`, oldest first; fewer than `limit`: there are no more.
   virtual absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) = 0;

@@ -19,6 +19,7 @@ inline const WallTime kNow{microseconds{1'800'000'000'000'000}};
 inline identity::Sha256 hash_of(int n) { return identity::sha256("secret " + std::to_string(n)); }
 // Makes a store of version 6 out of one of today, but for its version.
 inline absl::Status forget_meters(Database& database) {
+  if (absl::Status done = database.exec("DROP TABLE response_items; DROP TABLE responses"); !done.ok()) return done;
   for (const std::string column : {"cache_write_tokens", "audio_input_tokens", "audio_output_tokens", "images",
                                    "seconds", "characters", "searches", "upstream_cost_micros", "price_tier",
                                    "attempts", "refused_kind", "refused_scope", "refused_unit", "refused_period"}) {

@@ -1,0 +1,146 @@
+// Responses that model servers keep.
+#include "store/sqlite_parts.h"
+
+namespace sluice::store {
+namespace {
+
+#define RESPONSE_COLUMNS \
+  "responses.id, tenant_id, responses.user_id, key_id, place, model, created_us, expires_us FROM responses"
+
+ResponseRecord response_at(Statement& row) {
+  return {.id = std::string(row.text(0)),
+          .tenant_id = row.count(1),
+          .user_id = row.count(2),
+          .key_id = row.count(3),
+          .place = std::string(row.text(4)),
+          .model = std::string(row.text(5)),
+          .created = row.time(6),
+          .expires = row.time(7)};
+}
+
+absl::StatusOr<ResponseRecord> only(Statement& row) {
+  if (row.next()) return response_at(row);
+  if (!row.status().ok()) return row.status();
+  return absl::NotFoundError("no such response");
+}
+
+// The statements of one transaction over responses.
+class Changes final {
+ public:
+  explicit Changes(Database& database)
+      : take_(database, "DELETE FROM responses WHERE id = ?1 AND place = ?2 AND user_id <> ?3"),
+        add_(database,
+             "INSERT INTO responses (id, place, user_id, tenant_id, key_id, model, created_us, expires_us)"
+             " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET place = excluded.place,"
+             " key_id = excluded.key_id, model = excluded.model, created_us = excluded.created_us,"
+             " expires_us = excluded.expires_us, erase_us = NULL"),
+        take_item_(database,
+                   "DELETE FROM response_items WHERE id = ?1 AND user_id <> ?2 AND (SELECT place FROM responses r"
+                   " WHERE r.user_id = response_items.user_id AND r.id = response_id) ="
+                   " (SELECT place FROM responses r WHERE r.user_id = ?2 AND r.id = ?3)"),
+        add_item_(database,
+                  "INSERT INTO response_items (id, user_id, response_id) SELECT ?1, ?2, ?3 WHERE EXISTS"
+                  " (SELECT 1 FROM responses WHERE user_id = ?2 AND id = ?3)"
+                  " ON CONFLICT DO UPDATE SET response_id = excluded.response_id"),
+        forget_(database, "DELETE FROM responses WHERE id = ? AND user_id = ?") {}
+
+  absl::Status make(const ResponseChange& change) {
+    const ResponseRecord& of = change.response;
+    switch (change.kind) {
+      case ResponseChange::Kind::kAdd:
+        if (absl::Status taken = run(take_, of.id, of.place, of.user_id); !taken.ok()) return taken;
+        return run(add_, of.id, of.place, of.user_id, of.tenant_id, of.key_id, of.model, of.created, of.expires);
+      case ResponseChange::Kind::kAddItems:
+        for (const std::string& item : change.items) {
+          if (absl::Status taken = run(take_item_, item, of.user_id, of.id); !taken.ok()) return taken;
+          if (absl::Status added = run(add_item_, item, of.user_id, of.id); !added.ok()) return added;
+        }
+        return absl::OkStatus();
+      case ResponseChange::Kind::kForget:
+        break;
+    }
+    return run(forget_, of.id, of.user_id);
+  }
+
+ private:
+  template <class... Values>
+  static absl::Status run(Statement& statement, const Values&... values) {
+    absl::Status done = statement.bind(values...).run();
+    statement.rewind();
+    return done;
+  }
+
+  Statement take_, add_, take_item_, add_item_, forget_;
+};
+
+}  // namespace
+
+absl::Status SqliteStore::change_responses(std::span<const ResponseChange> changes) {
+  Transaction transaction(database_);
+  if (!transaction.status().ok()) return transaction.status();
+  {
+    Changes all(database_);
+    for (const ResponseChange& change : changes) {
+      if (absl::Status made = all.make(change); !made.ok()) return made;
+    }
+  }
+  return transaction.commit();
+}
+
+absl::StatusOr<ResponseRecord> SqliteStore::find_response(std::uint64_t user_id, std::string_view id, WallTime now) {
+  Statement row(database_,
+                "SELECT " RESPONSE_COLUMNS " WHERE user_id = ? AND id = ? AND expires_us > ? AND erase_us IS NULL");
+  return only(row.bind(user_id, id, now));
+}
+
+absl::StatusOr<ResponseRecord> SqliteStore::find_response_of_item(std::uint64_t user_id, std::string_view id,
+                                                                  WallTime now) {
+  Statement row(database_, "SELECT " RESPONSE_COLUMNS
+                           " JOIN response_items i ON i.user_id = responses.user_id AND i.response_id = responses.id"
+                           " WHERE i.user_id = ? AND i.id = ? AND expires_us > ? AND erase_us IS NULL");
+  return only(row.bind(user_id, id, now));
+}
+
+absl::Status SqliteStore::trim_responses(std::uint64_t user_id, std::size_t most) {
+  Statement count(database_, "SELECT count(*) FROM responses WHERE user_id = ?");
+  const std::size_t there = count.bind(user_id).next() ? count.count(0) : 0;
+  if (!count.status().ok() || there <= most) return count.status();
+  count.rewind();
+  Statement trim(database_,
+                 "DELETE FROM responses WHERE user_id = ?1 AND id IN"
+                 " (SELECT id FROM responses WHERE user_id = ?1 ORDER BY created_us, id LIMIT ?2)");
+  return trim.bind(user_id, there - most).run();
+}
+
+absl::StatusOr<std::size_t> SqliteStore::prune_responses(WallTime now, std::size_t limit) {
+  Statement prune(database_,
+                  "DELETE FROM responses WHERE (user_id, id) IN"
+                  " (SELECT user_id, id FROM responses WHERE expires_us <= ? LIMIT ?)");
+  if (absl::Status done = prune.bind(now, limit).run(); !done.ok()) return done;
+  return database_.changes();
+}
+
+absl::StatusOr<std::size_t> SqliteStore::mark_responses_of_revoked(WallTime now) {
+  Statement mark(database_,
+                 "UPDATE responses SET erase_us = ? WHERE erase_us IS NULL AND user_id IN (SELECT users.id FROM users"
+                 " JOIN tenants ON tenants.id = tenant_id"
+                 " WHERE users.revoked_us IS NOT NULL OR tenants.revoked_us IS NOT NULL)");
+  if (absl::Status done = mark.bind(now).run(); !done.ok()) return done;
+  return database_.changes();
+}
+
+absl::StatusOr<std::vector<ResponseRecord>> SqliteStore::responses_to_erase(std::size_t limit) {
+  Statement rows(database_, "SELECT " RESPONSE_COLUMNS " WHERE erase_us IS NOT NULL ORDER BY erase_us LIMIT ?");
+  rows.bind(limit);
+  std::vector<ResponseRecord> responses;
+  while (rows.next()) responses.push_back(response_at(rows));
+  if (!rows.status().ok()) return rows.status();
+  return responses;
+}
+
+absl::Status SqliteStore::erase_later(std::uint64_t user_id, std::string_view id, WallTime now) {
+  Statement later(database_, "UPDATE responses SET erase_us = ? WHERE user_id = ? AND id = ?");
+  return later.bind(now, user_id, id).run();
+}
+
+}  // namespace sluice::store
