@@ -26,9 +26,14 @@ bool is_plain_path(std::string_view path) noexcept {
 
 }  // namespace
 
+// A query goes with what is stored alone.
 bool ForwardedCalls::allows(std::string_view method, std::string_view path) const noexcept {
+  const std::size_t question = std::min(path.find('?'), path.size());
+  const bool plain = question == path.size() || dialect::is_plain_query(path.substr(question + 1));
   const auto of_table = [&](const dialect::Endpoint& endpoint) {
-    return is_forwarded(endpoint) && endpoint.method == method && endpoint.path == path;
+    if (!is_forwarded(endpoint) || endpoint.method != method) return false;
+    if (endpoint.work != dialect::Work::kStored) return endpoint.path == path;
+    return plain && dialect::match_path(endpoint, path.substr(0, question)).has_value();
   };
   const auto of_owner = [&](const std::string& text) { return is_call(text, method, path); };
   return std::ranges::any_of(endpoints_, of_table) || std::ranges::any_of(allowed_, of_owner);

@@ -15,9 +15,11 @@ struct TextRules {
   static constexpr std::string_view kNoText[] = {"role",        "type",       "id",        "data",
                                                  "tool_use_id", "media_type", "signature", "encrypted_conten"};
 
+  struct Seen {};
+
   class Object final {
    public:
-    explicit Object(Spot spot) noexcept : spot_(spot) {}
+    Object(Spot spot, Seen&) noexcept : spot_(spot) {}
     [[nodiscard]] const char* member(wire::ondemand::field& field, Spot& inside) const noexcept {
       return wire::refusal_of(field, spot_, inside);
     }

@@ -8,12 +8,13 @@ namespace sluice {
 
 // What kind of thing failed. A dialect turns a kind into status and words, once, in one place.
 enum class ErrorKind : std::uint8_t {
-  kBadRequest,     // malformed HTTP or JSON, wrong type, unsupported value
-  kNoKey,          // no credential at all
-  kInvalidKey,     // unknown, mistyped, expired or revoked credential
-  kForbidden,      // a valid key that may not do this
-  kNotFound,       // no such path
-  kModelNotFound,  // no such model for this key
+  kBadRequest,        // malformed HTTP or JSON, wrong type, unsupported value
+  kNoKey,             // no credential at all
+  kInvalidKey,        // unknown, mistyped, expired or revoked credential
+  kForbidden,         // a valid key that may not do this
+  kNotFound,          // no such path
+  kModelNotFound,     // no such model for this key
+  kResponseNotFound,  // no such response, or item of one, of this user
   kMethodNotAllowed,
   kUnsupportedEncoding,  // request Content-Encoding other than identity
   kTooLarge,             // body or head beyond its limit

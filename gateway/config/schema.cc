@@ -167,6 +167,15 @@ void describe_store(Store& s, Keys& k) {
   k.duration("backup_time", s.backup_time, {Duration(100), 7 * kDay}, "longest time that `sluice backup` may take");
 }
 
+void describe_responses(Responses& s, Keys& k) {
+  k.duration("keep", s.keep, {seconds(1), 3650 * kDay},
+             "a response that a model server stores is found by its id for so long; the server may keep it for less");
+  k.number("most_per_user", s.most_per_user, {1, 1'000'000},
+           "stored responses of one user; beyond it the oldest are not found any more");
+  k.duration("look_up_time", s.look_up_time, {Duration(10), minutes(1)},
+             "longest wait to learn whose a response is, then 503");
+}
+
 void describe_admin(Admin& s, Keys& k) {
   k.at_start().text("socket", s.socket, TextKind::kPath,
                     "Unix socket of the admin API, for its owner only; empty: admin.sock in state_dir");
@@ -278,6 +287,8 @@ void describe(Settings& s, Keys& k) {
   k.table("ledger", s.ledger, describe_ledger, "Limits and budgets.");
   k.table("journal", s.journal, describe_journal, "The usage journal: the truth for accounting.");
   k.table("store", s.store, describe_store, "Tenants, keys, agents and audit records.");
+  k.table("responses", s.responses, describe_responses,
+          "Whose the responses are that model servers store, for GET /v1/responses/ID and previous_response_id.");
   k.table("admin", s.admin, describe_admin, "The admin API.");
   k.table("audit", s.audit, describe_audit, "Audit records.");
   k.table("log", s.log, describe_log, "The log. It never holds a word of a prompt or an answer, nor a key.");

@@ -176,6 +176,14 @@ struct Store {
   bool operator==(const Store&) const = default;
 };
 
+// [responses]
+struct Responses {
+  Duration keep{30LL * 24 * 3600 * 1000};
+  std::uint32_t most_per_user = 10'000;
+  Duration look_up_time{5'000};
+  bool operator==(const Responses&) const = default;
+};
+
 // [admin]
 struct Admin {
   std::string socket;   // empty: state_dir/admin.sock
@@ -257,6 +265,7 @@ struct Settings {
   Ledger ledger;
   Journal journal;
   Store store;
+  Responses responses;
   Admin admin;
   Audit audit;
   Log log;

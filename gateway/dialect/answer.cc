@@ -1,5 +1,9 @@
 #include "dialect/answer.h"
 
+#include <algorithm>
+
+#include "dialect/endpoint.h"
+
 namespace sluice::dialect {
 namespace {
 
@@ -9,6 +13,15 @@ bool stands_before(char c) noexcept {
 }
 
 }  // namespace
+
+void KeptIds::set_answer(std::string_view id) {
+  if (answer_.empty() && is_stored_id(id)) answer_.assign(id);
+}
+
+void KeptIds::add_item(std::string_view id) {
+  if (items_.size() == kMostItems || !is_stored_id(id)) return;
+  if (std::ranges::find(items_, id) == items_.end()) items_.emplace_back(id);
+}
 
 AnswerKind kind_of(std::string_view bytes) noexcept {
   while (!bytes.empty() && stands_before(bytes.front())) bytes.remove_prefix(1);

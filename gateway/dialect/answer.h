@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/usage.h"
@@ -35,6 +37,25 @@ enum class StreamState : std::uint8_t {
 enum class Converted : std::uint8_t {
   kDone,
   kNot,  // nothing of this kind can be made of it; the output is of no use
+};
+
+// The ids under which a model server keeps an answer and its parts, as the answer tells them.
+class KeptIds final {
+ public:
+  static constexpr std::size_t kMostItems = 256;
+
+  // What is no id (is_stored_id()), or was told before, or is beyond the bound, is left out.
+  void set_answer(std::string_view id);
+  void add_item(std::string_view id);
+
+  [[nodiscard]] const std::string& answer() const noexcept { return answer_; }
+  [[nodiscard]] const std::vector<std::string>& items() const noexcept { return items_; }
+  // Grows with each id.
+  [[nodiscard]] std::size_t count() const noexcept { return items_.size() + (answer_.empty() ? 0 : 1); }
+
+ private:
+  std::string answer_;
+  std::vector<std::string> items_;
 };
 
 struct FilterOptions {
@@ -75,6 +96,8 @@ class EventFilter {
   // The last that the upstream said of its usage, believed or not; none: nothing.
   [[nodiscard]] virtual const std::optional<UsageReading>& told() const noexcept = 0;
   [[nodiscard]] virtual std::string_view model() const noexcept = 0;  // as the upstream named it
+  // Null: answers of this kind are not kept.
+  [[nodiscard]] virtual const KeptIds* kept_ids() const noexcept { return nullptr; }
 };
 
 // Walks a whole answer as it passes, in pieces of any size and in bounded memory.
@@ -99,6 +122,8 @@ class WholeAnswer {
   [[nodiscard]] virtual std::optional<UsageReading> told() const noexcept = 0;
   [[nodiscard]] virtual std::string_view model() const noexcept = 0;    // unescaped; empty: it does not say
   [[nodiscard]] virtual std::uint64_t text_bytes() const noexcept = 0;  // of what was generated
+  // Null: answers of this kind are not kept.
+  [[nodiscard]] virtual const KeptIds* kept_ids() const noexcept { return nullptr; }
 };
 
 // A stream as the whole answer that it should have been, for a server that streams unasked.

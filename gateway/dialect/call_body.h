@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/cap_member.h"
 #include "base/wiped_string.h"
@@ -27,10 +28,23 @@ struct OutputCap {
   std::optional<std::uint64_t> value;
 };
 
+// What a call names of the answers that the model server keeps, and whether its own is to be kept. Ids are such as
+// is_stored_id() knows: what is none names nothing that anybody has.
+struct StoredRefs {
+  bool keep = false;               // the answer is found by its id later
+  bool names_no_id = false;        // something was named by what cannot be an id
+  std::string answer;              // the one that the call goes on from; empty: none
+  std::vector<std::string> items;  // parts of earlier answers, in the order of the body
+  static constexpr std::size_t kMostItems = 1024;
+
+  [[nodiscard]] bool any() const noexcept { return names_no_id || !answer.empty() || !items.empty(); }
+};
+
 struct CallBody {
   WipedString model;             // unescaped
   WipedString stored_prompt;     // the id of a prompt that the model server keeps, unescaped; empty: none
   WipedString prompt_cache_key;  // unescaped; empty: none
+  StoredRefs stored;
   bool stream = false;
   bool wants_usage = false;   // the client asked to be told the usage of its stream
   std::uint64_t prompts = 1;  // of completions, or inputs of embeddings

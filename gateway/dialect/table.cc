@@ -1,15 +1,6 @@
 #include "dialect/table.h"
 
 namespace sluice::dialect {
-namespace {
-
-bool matches(const Endpoint& endpoint, std::string_view path) noexcept {
-  if (endpoint.work != Work::kShowModel) return path == endpoint.path;
-  return path.size() > endpoint.path.size() && path.starts_with(endpoint.path);
-}
-
-}  // namespace
-
 Table::Table(std::initializer_list<const Dialect*> dialects) : dialects_(dialects) {
   for (const Dialect* dialect : dialects_) {
     for (const Endpoint& endpoint : dialect->endpoints()) {
@@ -27,14 +18,23 @@ std::uint64_t Table::endpoints_of(std::string_view dialect) const noexcept {
   return bits;
 }
 
-Match Table::find(std::string_view path) const noexcept {
+Match Table::find(std::string_view path, std::string_view method) const noexcept {
+  if (method == "HEAD") method = "GET";
+  Match match;
   for (std::uint32_t number = 0; number < endpoints_.size(); ++number) {
     const Endpoint& endpoint = endpoints_[number];
-    if (!matches(endpoint, path)) continue;
-    Match match{.dialect = owners_[number], .endpoint = &endpoint, .number = number};
-    if (endpoint.work == Work::kShowModel) match.rest = path.substr(endpoint.path.size());
-    return match;
+    const std::optional<std::string_view> rest = match_path(endpoint, path);
+    if (!rest) continue;
+    match.methods = match.methods | methods_of(endpoint);
+    if (match.endpoint != nullptr && endpoint.method != method) continue;
+    match.dialect = owners_[number];
+    match.endpoint = &endpoint;
+    match.number = number;
+    match.rest = *rest;
+    const bool open = endpoint.work == Work::kStored;  // another row may have the same path
+    if (!open) break;
   }
+  if (match.endpoint != nullptr) return match;
   for (std::size_t i = dialects_.size(); i-- > 1;) {
     if (const char* const advice = dialects_[i]->advice_for(path); advice != nullptr)
       return {.dialect = dialects_[i], .advice = advice};

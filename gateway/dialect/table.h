@@ -15,7 +15,8 @@ struct Match {
   const Dialect* dialect = nullptr;    // never null: whose words an error is told in, at the least
   const Endpoint* endpoint = nullptr;  // null: no such endpoint
   std::uint32_t number = 0;            // of the endpoint, in Table::endpoints()
-  std::string_view rest = {};          // of kShowModel: the name behind the path, still percent-encoded
+  std::string_view rest = {};          // of kShowModel and kStored: as match_path() gives it
+  Methods methods = Methods::kNone;    // that the path takes: one of kStored may take several, each with a row
   const char* advice = "";             // where there is no endpoint: what to tell the client
 };
 
@@ -30,7 +31,8 @@ class Table final {
   static constexpr std::size_t kMostEndpoints = 64;
 
   // Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
-  [[nodiscard]] Match find(std::string_view path) const noexcept;
+  // Of the rows that share a path that with `method`, or the first: whether it takes the method, check_method() says.
+  [[nodiscard]] Match find(std::string_view path, std::string_view method = "POST") const noexcept;
   [[nodiscard]] const Dialect& first() const noexcept { return *dialects_.front(); }
   [[nodiscard]] std::span<const Dialect* const> dialects() const noexcept { return dialects_; }
   // Which endpoints a dialect has: a bit for the number of each. 0: there is no dialect of that name.

@@ -45,6 +45,7 @@ void AnswerWalk::take(std::string_view bytes) {
 }
 
 std::optional<UsageReading> AnswerWalk::told() const noexcept {
+  if (api_of(endpoint_) == Api::kStored) return std::nullopt;  // it was charged when it was made
   std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_;
   if (told && api_of(endpoint_) == Api::kEmbedding) {
     Usage& usage = told->usage;
@@ -113,7 +114,8 @@ const char* AnswerWalk::take_string(const char* at, const char* end) {
 }
 
 void AnswerWalk::begin_string() noexcept {
-  const bool kept = depth_ == 1 && (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus);
+  const bool kept =
+      (depth_ == 1 && (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus)) || (!at_name() && is_id());
   string_.begin(at_name() ? kMemberNameBytes : kept ? wire::StringInPieces::kMostKept : 0);
 }
 
@@ -131,15 +133,24 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
     key_ = key_of(as_it_stands ? kept : wire::unescape(kept, decoded));
     return;
   }
-  const bool text =
-      (walks_whole() && key_ != Key::kNoText) || (depth_ == 3 && path_[2] == Node::kChoice && key_ == Key::kText);
+  const bool text = (walks_whole() && key_ != Key::kNoText && key_ != Key::kId) ||
+                    (depth_ == 3 && path_[2] == Node::kChoice && key_ == Key::kText);
   if (text) text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(size_bytes, 0));
+  if (is_id()) {
+    if (depth_ == 1)
+      ids_.set_answer(kept);
+    else
+      ids_.add_item(kept);
+    return;
+  }
   if (depth_ != 1) return;
   if (key_ == Key::kModel) {
     std::array<char, 256> decoded;
     model_.assign(wire::unescape(kept, decoded));
   } else if (key_ == Key::kError || (key_ == Key::kObject && kept == "error")) {
     says_error_ = says_error_ || size_bytes > 0;
+  } else if (key_ == Key::kObject) {
+    is_kept_response_ = api_of(endpoint_) == Api::kStored && kept == "response";
   } else if (key_ == Key::kStatus) {
     ending_ = kept == "failed"                              ? Ending::kFailed
               : kept == "incomplete" || kept == "cancelled" ? Ending::kIncomplete
@@ -147,11 +158,17 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
   }
 }
 
+// The id of a response, or of an item right inside its output: {"id":"…","output":[{"id":"…"}]}.
+bool AnswerWalk::is_id() const noexcept {
+  if (key_ != Key::kId || api_of(endpoint_) != Api::kResponse) return false;
+  return depth_ == 1 || (depth_ == 3 && below_from_ == 2 && below_ == Node::kText);
+}
+
 AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
   const auto is = [name]<std::size_t N>(const char(&other)[N]) { return std::memcmp(name.data(), other, N - 1) == 0; };
   switch (name.size()) {  // first: most names of an answer mean nothing here
     case 2:
-      return is("id") ? Key::kNoText : Key::kOther;
+      return is("id") ? Key::kId : Key::kOther;
     case 4:
       return is("data") ? Key::kData : is("text") ? Key::kText : is("type") || is("role") ? Key::kNoText : Key::kOther;
     case 5:

@@ -34,13 +34,20 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   void take(std::string_view bytes) override;
 
   [[nodiscard]] Form form() const noexcept override { return form_; }
-  // It has what an answer of the dialect has: "choices", "data" or "output", as an array.
-  [[nodiscard]] bool is_answer() const noexcept override { return has_own_; }
-  // It has an "error" that is none of null and "", or is the flat form of one.
-  [[nodiscard]] bool says_error() const noexcept override { return says_error_; }
+  // It has what an answer of the dialect has: "choices", "data" or "output", as an array. Of what is kept any object
+  // will do.
+  [[nodiscard]] bool is_answer() const noexcept override { return has_own_ || api_of(endpoint_) == Api::kStored; }
+  // It has an "error" that is none of null and "", or is the flat form of one. A response that is kept has the error that
+  // it ended with.
+  [[nodiscard]] bool says_error() const noexcept override { return says_error_ && !is_kept_response_; }
 
   [[nodiscard]] Ending ending() const noexcept override {  // as Responses say it of themselves
     return api_of(endpoint_) == Api::kResponse ? ending_ : Ending::kComplete;
+  }
+
+  // Of a response: its own, and those of the items in "output".
+  [[nodiscard]] const dialect::KeptIds* kept_ids() const noexcept override {
+    return api_of(endpoint_) == Api::kResponse ? &ids_ : nullptr;
   }
 
   // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's.
@@ -56,6 +63,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     kOther,
     kText,
     kNoText,
+    kId,
     kUsage,
     kChoices,
     kData,
@@ -84,12 +92,14 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   [[nodiscard]] bool walks_whole() const noexcept { return below_from_ != 0; }
   [[nodiscard]] bool skips() const noexcept { return walks_whole() && below_ == Node::kSkipped; }
   [[nodiscard]] bool at_name() const noexcept;
+  [[nodiscard]] bool is_id() const noexcept;
   static Key key_of(std::string_view name) noexcept;
 
   const Endpoint& endpoint_;
   Form form_ = Form::kOpen;
   bool has_own_ = false;
   bool says_error_ = false;
+  bool is_kept_response_ = false;
   Ending ending_ = Ending::kComplete;
 
   std::uint32_t depth_ = 0;
@@ -107,6 +117,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   std::optional<UsageReading> own_, choice_, choices_, groq_;
 
   std::string model_;
+  dialect::KeptIds ids_;
   std::uint64_t text_bytes_ = 0;
 };
 

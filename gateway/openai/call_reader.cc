@@ -55,10 +55,18 @@ class Walk final {
     if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
     call_.choices = std::max(choices_, best_of_) * (api_of(endpoint_) == Api::kEmbedding ? 1 : call_.prompts);
     call_.prompt_estimate = (text_.bytes() + 3) / 4;
+    take_references();
     return std::move(call_);
   }
 
  private:
+  // A response is kept where nothing else is said (API reference: 'store').
+  void take_references() {
+    const bool keep = keep_.value_or(api_of(endpoint_) == Api::kResponse);
+    call_.stored = std::move(text_.seen());
+    call_.stored.keep = keep;
+  }
+
   Status read_member(std::string_view name, ondemand::value& value) {
     for (std::size_t i = 0; i < kNameCount; ++i) {
       const auto which = static_cast<Name>(i);
@@ -117,6 +125,10 @@ class Walk final {
         return read_background(value);
       case Name::kCacheKey:
         return read_cache_key(value);
+      case Name::kStore:
+        return read_store(value);
+      case Name::kPreviousResponse:
+        return read_previous(value);
       case Name::kCount:
         break;
     }
@@ -231,6 +243,26 @@ class Walk final {
                              "'prompt_cache_key' must be a string of at most 256 bytes.");
   }
 
+  Status read_store(ondemand::value& value) {
+    if (!refers(value.raw_json_token())) return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
+    bool keep = true;
+    SLUICE_TRY(reader_.read_flag(value, keep, "'store' must be true or false."));
+    keep_ = keep;
+    return ok();
+  }
+
+  // Whose it is, is looked up later: what cannot be an id is found as little as one that nobody has.
+  Status read_previous(ondemand::value& value) {
+    if (!refers(value.raw_json_token())) return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
+    WipedString id;
+    SLUICE_TRY(reader_.read_name(value, id, "'previous_response_id' must be a string of at most 256 bytes."));
+    if (dialect::is_stored_id(id))
+      text_.seen().answer.assign(std::string_view(id));
+    else
+      text_.seen().names_no_id = true;
+    return ok();
+  }
+
   // A prompt that the model server keeps, with its variables. Who may name which is not for this reader to say.
   Status read_stored_prompt(ondemand::value& value) {
     constexpr const char* kWrong = "'prompt.id' must be given once, as a string of at most 256 bytes.";
@@ -255,6 +287,7 @@ class Walk final {
   std::uint32_t seen_ = 0;
   std::uint64_t choices_ = 1;
   std::uint64_t best_of_ = 1;
+  std::optional<bool> keep_;  // 'store', where it is given
   TextWalk text_;
   CallBody call_;
 };

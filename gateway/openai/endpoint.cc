@@ -13,7 +13,7 @@ using dialect::Work;
 constexpr std::uint8_t mark(Api api) noexcept { return static_cast<std::uint8_t>(api); }
 
 // In the order of EndpointId.
-constexpr std::array<Endpoint, 6> kEndpoints{{
+constexpr std::array<Endpoint, 10> kEndpoints{{
     {"chat.completions", "POST", "/v1/chat/completions", BodyKind::kJson, Work::kGenerate, Agents::kEvery, true,
      mark(Api::kChat)},
     {"completions", "POST", "/v1/completions", BodyKind::kJson, Work::kGenerate, Agents::kEvery, true,
@@ -22,14 +22,21 @@ constexpr std::array<Endpoint, 6> kEndpoints{{
      mark(Api::kEmbedding)},
     {"responses", "POST", "/v1/responses", BodyKind::kJson, Work::kGenerate, Agents::kEvery, false,
      mark(Api::kResponse)},
+    {"responses.retrieve", "GET", "/v1/responses/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored)},
+    {"responses.delete", "DELETE", "/v1/responses/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored)},
+    {"responses.input_items", "GET", "/v1/responses/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored), "/input_items"},
+    {"responses.cancel", "POST", "/v1/responses/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored), "/cancel"},
     {"models", "GET", "/v1/models", BodyKind::kNone, Work::kListModels, Agents::kEvery, false, mark(Api::kNone)},
     {"model", "GET", "/v1/models/", BodyKind::kNone, Work::kShowModel, Agents::kNone, false, mark(Api::kNone)},
 }};
 
 bool is_endpoint(std::string_view path) noexcept {
   return std::ranges::any_of(kEndpoints, [path](const Endpoint& endpoint) {
-    const bool whole = endpoint.work != Work::kShowModel;
-    return path == endpoint.path || (!whole && path.starts_with(endpoint.path));
+    return path == endpoint.path || dialect::match_path(endpoint, path).has_value();
   });
 }
 
@@ -51,8 +58,8 @@ constexpr std::array<Unserved, 14> kUnserved{{
      "Compaction is not served by this gateway; send a summary, or the part of the conversation that fits, in "
      "'input'."},
     {"/v1/responses/",
-     "Responses are not stored by this gateway, so none can be fetched; send 'store': false and the "
-     "whole conversation."},
+     "Of a response this gateway serves GET and DELETE /v1/responses/ID, GET /v1/responses/ID/input_items and POST "
+     "/v1/responses/ID/cancel; an ID holds letters, digits, '_', '-' and '=' alone."},
     {"/v1/chat/completions/", "Completions are not stored by this gateway, so none can be fetched."},
     {"/v1/conversations", "Conversations are not stored by this gateway; send the whole conversation in 'input'."},
     {"/v1/files", "Files are not stored by this gateway; send their content in the request."},

@@ -11,10 +11,22 @@ namespace sluice::openai {
 
 using dialect::Endpoint;
 
-enum class EndpointId : std::uint8_t { kChatCompletions, kCompletions, kEmbeddings, kResponses, kModels, kModel };
+enum class EndpointId : std::uint8_t {
+  kChatCompletions,
+  kCompletions,
+  kEmbeddings,
+  kResponses,
+  kResponse,
+  kDeleteResponse,
+  kInputItems,
+  kCancelResponse,
+  kModels,
+  kModel
+};
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.
-enum class Api : std::uint8_t { kChat, kCompletion, kEmbedding, kResponse, kNone };
+// kStored: of what is kept of a response, whose answers are passed on whatever they hold.
+enum class Api : std::uint8_t { kChat, kCompletion, kEmbedding, kResponse, kStored, kNone };
 
 [[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }
 

@@ -43,6 +43,9 @@ Row row_of(const Error& error) noexcept {
     case ErrorKind::kModelNotFound:
       return {404, kInvalidRequest, "model_not_found", ShouldRetry::kUnsaid,
               "The model does not exist or you do not have access to it. GET /v1/models lists those you may call."};
+    case ErrorKind::kResponseNotFound:
+      return {404, kInvalidRequest, "response_not_found", ShouldRetry::kUnsaid,
+              "No such response is kept for the user of this API key."};
     case ErrorKind::kMethodNotAllowed:
       return {405, kInvalidRequest, "method_not_supported", ShouldRetry::kUnsaid,
               "This path does not take this method."};

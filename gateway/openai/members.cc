@@ -28,6 +28,8 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("tools"),
     SLUICE_MEMBER("background"),
     SLUICE_MEMBER("prompt_cache_key"),
+    SLUICE_MEMBER("store"),
+    SLUICE_MEMBER("previous_response_id"),
 }};
 #undef SLUICE_MEMBER
 
@@ -54,7 +56,9 @@ std::uint32_t members_of(Api api) noexcept {
       return bits(Name::kModel, Name::kInput);
     case Api::kResponse:
       return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kPrompt, Name::kInput,
-                  Name::kInstructions, Name::kTools, Name::kBackground, Name::kCacheKey);
+                  Name::kInstructions, Name::kTools, Name::kBackground, Name::kCacheKey, Name::kStore,
+                  Name::kPreviousResponse);
+    case Api::kStored:
     case Api::kNone:
       break;
   }

@@ -28,6 +28,8 @@ enum class Name : std::uint8_t {
   kTools,
   kBackground,
   kCacheKey,
+  kStore,
+  kPreviousResponse,
   kCount,
 };
 

@@ -11,119 +11,62 @@ namespace sluice::openai {
 namespace {
 
 constexpr std::uint8_t kResponses = api_bit(Api::kResponse);
+constexpr std::uint8_t kAnswering = api_bit(Api::kChat) | api_bit(Api::kCompletion);
 constexpr std::uint8_t kGenerating = api_bit(Api::kChat) | api_bit(Api::kCompletion) | api_bit(Api::kResponse);
 
 #define SLUICE_STORED ", which the model server stores and this gateway cannot keep apart by tenant; "
 constexpr std::string_view kItemReference = "item_reference";
 constexpr std::string_view kImageCall = "image_generation_call";
-constexpr const char* kItemReferenceRefusal =
-    "An item of 'input' is an 'item_reference': it names an item by its id" SLUICE_STORED
-    "send the item itself, as clients do where their option 'store' is false.";
-constexpr const char* kImageCallRefusal =
-    "An 'image_generation_call' item of 'input' has an 'id' and no 'result': it names an image" SLUICE_STORED
-    "send the image itself in 'result' or as an 'input_image'.";
+constexpr std::string_view kReasoning = "reasoning";
+constexpr const char* kTooManyItems =
+    "'input' names more than 1,024 stored items; send 'previous_response_id', which stands for all that came before, "
+    "or the items themselves.";
 
 // In the order of their spots.
 constexpr std::array kRows{
-    StateRow{Spot::kTop,
-             "previous_response_id",
-             kGenerating,
+    StateRow{Spot::kTop, "previous_response_id", kAnswering,
              "'previous_response_id' names a response" SLUICE_STORED
-             "send the whole conversation in 'input', and 'store': false.",
-             {}},
-    StateRow{Spot::kTop,
-             "conversation",
-             kResponses,
+             "send the whole conversation in 'input', and 'store': false."},
+    StateRow{Spot::kTop, "conversation", kResponses,
              "'conversation' names a conversation" SLUICE_STORED
-             "send the whole conversation in 'input', and 'store': false.",
-             {}},
-    StateRow{Spot::kTop,
-             "cached_content",
-             kGenerating,
-             "'cached_content' names a cached prompt" SLUICE_STORED "send the prompt itself.",
-             {}},
-    StateRow{Spot::kTop,
-             "kv_transfer_params",
-             kGenerating,
-             "'kv_transfer_params' names the memory of another call" SLUICE_STORED "leave it out.",
-             {}},
-    StateRow{Spot::kTop,
-             "session_params",
-             kGenerating,
-             "'session_params' names a session" SLUICE_STORED "send the whole conversation and leave it out.",
-             {}},
-    StateRow{Spot::kItems, "type", kResponses, kItemReferenceRefusal, kItemReference},
-    StateRow{Spot::kItems, "type", kResponses, kImageCallRefusal, kImageCall},
-    StateRow{Spot::kParts,
-             "file_id",
-             kGenerating,
-             "'file_id' names a file" SLUICE_STORED "send the content itself: 'file_data', or an image's data: URL.",
-             {}},
-    StateRow{Spot::kParts,
-             "file_ids",
-             kGenerating,
-             "'file_ids' names files" SLUICE_STORED "send the content itself: 'file_data', or an image's data: URL.",
-             {}},
-    StateRow{Spot::kParts,
-             "container_id",
-             kGenerating,
-             "'container_id' names a container" SLUICE_STORED "leave it out and send what the code printed as text.",
-             {}},
-    StateRow{Spot::kParts,
-             "vector_store_ids",
-             kGenerating,
+             "send the whole conversation in 'input', and 'store': false."},
+    StateRow{Spot::kTop, "cached_content", kGenerating,
+             "'cached_content' names a cached prompt" SLUICE_STORED "send the prompt itself."},
+    StateRow{Spot::kTop, "kv_transfer_params", kGenerating,
+             "'kv_transfer_params' names the memory of another call" SLUICE_STORED "leave it out."},
+    StateRow{Spot::kTop, "session_params", kGenerating,
+             "'session_params' names a session" SLUICE_STORED "send the whole conversation and leave it out."},
+    StateRow{Spot::kParts, "file_id", kGenerating,
+             "'file_id' names a file" SLUICE_STORED "send the content itself: 'file_data', or an image's data: URL."},
+    StateRow{Spot::kParts, "file_ids", kGenerating,
+             "'file_ids' names files" SLUICE_STORED "send the content itself: 'file_data', or an image's data: URL."},
+    StateRow{Spot::kParts, "container_id", kGenerating,
+             "'container_id' names a container" SLUICE_STORED "leave it out and send what the code printed as text."},
+    StateRow{Spot::kParts, "vector_store_ids", kGenerating,
              "'vector_store_ids' names collections of files" SLUICE_STORED
-             "search in your own program and send what it found as text.",
-             {}},
-    StateRow{Spot::kTools,
-             "file_id",
-             kGenerating,
-             "'file_id' of a tool names a file" SLUICE_STORED "send the content itself, as a data: URL.",
-             {}},
-    StateRow{Spot::kTools,
-             "file_ids",
-             kGenerating,
-             "'file_ids' of a tool names files" SLUICE_STORED "send the content itself in a message.",
-             {}},
-    StateRow{Spot::kTools,
-             "container",
-             kGenerating,
+             "search in your own program and send what it found as text."},
+    StateRow{Spot::kTools, "file_id", kGenerating,
+             "'file_id' of a tool names a file" SLUICE_STORED "send the content itself, as a data: URL."},
+    StateRow{Spot::kTools, "file_ids", kGenerating,
+             "'file_ids' of a tool names files" SLUICE_STORED "send the content itself in a message."},
+    StateRow{Spot::kTools, "container", kGenerating,
              "'container' of a tool names a machine" SLUICE_STORED
-             "leave the tool out and offer a function that runs code in your own program.",
-             {}},
-    StateRow{Spot::kTools,
-             "container_id",
-             kGenerating,
+             "leave the tool out and offer a function that runs code in your own program."},
+    StateRow{Spot::kTools, "container_id", kGenerating,
              "'container_id' of a tool names a machine" SLUICE_STORED
-             "leave the tool out and offer a function that runs code in your own program.",
-             {}},
-    StateRow{Spot::kTools,
-             "vector_store_ids",
-             kGenerating,
+             "leave the tool out and offer a function that runs code in your own program."},
+    StateRow{Spot::kTools, "vector_store_ids", kGenerating,
              "'vector_store_ids' of a tool names collections of files" SLUICE_STORED
-             "leave the tool out and offer a function that searches in your own program.",
-             {}},
-    StateRow{Spot::kTools,
-             "skill_id",
-             kGenerating,
-             "'skill_id' of a tool names a skill" SLUICE_STORED "send the skill's text as instructions.",
-             {}},
-    StateRow{Spot::kAudio,
-             "id",
-             kGenerating,
+             "leave the tool out and offer a function that searches in your own program."},
+    StateRow{Spot::kTools, "skill_id", kGenerating,
+             "'skill_id' of a tool names a skill" SLUICE_STORED "send the skill's text as instructions."},
+    StateRow{Spot::kAudio, "id", kGenerating,
              "'audio.id' names sound" SLUICE_STORED
-             "send what was said as the message's 'content', and a built-in voice by its name.",
-             {}},
-    StateRow{Spot::kExtra,
-             "cached_content",
-             kGenerating,
-             "'cached_content' names a cached prompt" SLUICE_STORED "send the prompt itself.",
-             {}},
-    StateRow{Spot::kExtra,
-             "cachedcontent",
-             kGenerating,
-             "'cachedContent' names a cached prompt" SLUICE_STORED "send the prompt itself.",
-             {}},
+             "send what was said as the message's 'content', and a built-in voice by its name."},
+    StateRow{Spot::kExtra, "cached_content", kGenerating,
+             "'cached_content' names a cached prompt" SLUICE_STORED "send the prompt itself."},
+    StateRow{Spot::kExtra, "cachedcontent", kGenerating,
+             "'cachedContent' names a cached prompt" SLUICE_STORED "send the prompt itself."},
 };
 #undef SLUICE_STORED
 
@@ -157,13 +100,20 @@ class NameFilter final {
 };
 constexpr NameFilter kFilter;
 
+// The id in a string's token; empty: it is none. An escape stands in no id.
+std::string_view unquoted_id(std::string_view token) noexcept {
+  if (token.size() < 2 || token.front() != '"' || token.back() != '"') return {};
+  const std::string_view id = token.substr(1, token.size() - 2);
+  return dialect::is_stored_id(id) ? id : std::string_view();
+}
+
 }  // namespace
 
 std::span<const StateRow> stored_state() noexcept { return kRows; }
 
 const StateRow* find_state(Spot spot, std::string_view name, Api api) noexcept {
   for (const StateRow& row : kRows) {
-    if (row.spot != spot || !row.value.empty()) continue;
+    if (row.spot != spot) continue;
     if (spot == Spot::kTop && (row.apis & api_bit(api)) == 0) continue;
     if (wire::equals_folded(name, row.name)) return &row;
   }
@@ -201,28 +151,76 @@ StateFound look_at(Spot spot, const char* raw) noexcept {
   return {.row = find_state(spot == Spot::kItems ? Spot::kParts : spot, text), .inside = spot_inside(spot, text)};
 }
 
+void ItemSeen::Given::note(std::string_view value) noexcept {
+  if (!refers(value)) return;
+  twice = here();
+  token = trimmed(value, kJsonWhite);
+}
+
 void ItemSeen::note(const char* raw, std::string_view token) noexcept {
   std::array<char, kPlainTextBytes> into;
   const std::string_view name = plain_text(raw, into);
-  if (name.size() < 2 || name.size() > 6) return;
-  if (wire::equals_folded(name, "id")) {
-    id_ = id_ || refers(token);
-  } else if (wire::equals_folded(name, "role")) {
-    role_ = role_ || refers(token);
-  } else if (wire::equals_folded(name, "result")) {
-    result_ = result_ || refers(token);
-  } else if (wire::equals_folded(name, "type")) {
-    type_ = type_ || refers(token);
-    reference_ = reference_ || says(token, kItemReference);
-    image_ = image_ || says(token, kImageCall);
+  const auto is = [name](std::string_view ours) { return wire::equals_folded(name, ours); };
+  switch (name.size()) {
+    case 2:
+      if (is("id")) id_.note(token);
+      return;
+    case 4:
+      if (is("role")) role_ = role_ || refers(token);
+      if (!is("type")) return;
+      type_ = type_ || refers(token);
+      if (says(token, kItemReference)) kind_ = Kind::kReference;
+      if (says(token, kImageCall) && kind_ == Kind::kOther) kind_ = Kind::kImage;
+      if (says(token, kReasoning) && kind_ == Kind::kOther) kind_ = Kind::kReasoning;
+      return;
+    case 6:
+      if (is("result")) result_ = result_ || refers(token);
+      return;
+    case 7:
+      if (is("content")) content_ = content_ || refers(token);
+      return;
+    case 17:
+      if (is("encrypted_content")) encrypted_ = encrypted_ || refers(token);
+      return;
+    case 19:
+      if (is("approval_request_id")) approval_.note(token);
+      return;
+    default:
+      return;
   }
 }
 
 // An item with neither type nor role is a reference by its shape (API reference: item_reference's type may be left
-// out).
-const char* ItemSeen::refusal() const noexcept {
-  if (reference_ || (id_ && !type_ && !role_)) return kItemReferenceRefusal;
-  return image_ && id_ && !result_ ? kImageCallRefusal : nullptr;
+// out). A reasoning item without its text is found by its id.
+bool ItemSeen::says_nothing_itself() const noexcept {
+  switch (kind_) {
+    case Kind::kReference:
+      return true;
+    case Kind::kImage:
+      return !result_;
+    case Kind::kReasoning:
+      return !content_ && !encrypted_;
+    case Kind::kOther:
+      break;
+  }
+  return !type_ && !role_;
+}
+
+const char* ItemSeen::add_to(dialect::StoredRefs& refs) const {
+  const bool reference = kind_ == Kind::kReference && !id_.here();
+  if (reference) refs.names_no_id = true;
+  for (const Given* given : {&id_, &approval_}) {
+    if (!given->here() || (given == &id_ && !says_nothing_itself())) continue;
+    const std::string_view id = unquoted_id(given->token);
+    if (id.empty() || given->twice) {
+      refs.names_no_id = true;
+    } else if (refs.items.size() == dialect::StoredRefs::kMostItems) {
+      return kTooManyItems;
+    } else {
+      refs.items.emplace_back(id);
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace sluice::openai

@@ -1,7 +1,7 @@
 // The members of a request that refer to something which the model server stores: responses, conversations, files,
-// containers, prompts. One table names them all. A model server knows one key, the gateway's: what it stored for one
-// tenant it would show to any other who names it, so such members are refused as long as what they name is not kept
-// apart.
+// containers, prompts. A model server knows one key, the gateway's: what it stored for one tenant it would show to any
+// other who names it. Whose a response and an item of it are the gateway knows: those are told (dialect::StoredRefs) and
+// looked up. One table names all others, which are refused as long as what they name is not kept apart.
 //
 // Names mean this only where the model server reads them. A tool's parameters, the arguments of its calls and metadata
 // are the caller's own words, and may hold a "file_id" of the caller's.
@@ -12,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "dialect/call_body.h"
 #include "openai/endpoint.h"
 #include "wire/raw_string.h"
 
@@ -38,10 +39,9 @@ enum class Spot : std::uint8_t {
 
 struct StateRow {
   Spot spot;
-  std::string_view name;   // in lower case
-  std::uint8_t apis;       // of kTop: the bits of those that read it
-  const char* refusal;     // what the client is told
-  std::string_view value;  // of a row that hangs on a value, such as a type: that value
+  std::string_view name;  // in lower case
+  std::uint8_t apis;      // of kTop: the bits of those that read it
+  const char* refusal;    // what the client is told
 };
 
 [[nodiscard]] constexpr std::uint8_t api_bit(Api api) noexcept {
@@ -67,17 +67,29 @@ struct StateFound {
 // is told by its length and first letter that it is none of ours.
 [[nodiscard]] StateFound look_at(Spot spot, const char* raw) noexcept;
 
-// One item of 'input', whose members come in any order: some kinds of it name a stored thing by their type.
+// One item of 'input', whose members come in any order: some kinds of it say nothing themselves but name an item that
+// is stored.
 class ItemSeen final {
  public:
   // `raw` as for look_at(), `token` as for refers().
   void note(const char* raw, std::string_view token) noexcept;
-  // Null: the item says itself what it is.
-  [[nodiscard]] const char* refusal() const noexcept;
+  // Adds what the item names. Null, or why the request is refused: it names too many.
+  [[nodiscard]] const char* add_to(dialect::StoredRefs& refs) const;
 
  private:
-  bool id_ = false, role_ = false, type_ = false, result_ = false;
-  bool reference_ = false, image_ = false;
+  enum class Kind : std::uint8_t { kOther, kReference, kImage, kReasoning };
+  // Of a member that was given: its value as it stands. Given twice: nobody can tell which one a server takes.
+  struct Given {
+    std::string_view token;
+    bool twice = false;
+    void note(std::string_view value) noexcept;
+    [[nodiscard]] bool here() const noexcept { return !token.empty(); }
+  };
+  [[nodiscard]] bool says_nothing_itself() const noexcept;
+
+  Given id_, approval_;
+  Kind kind_ = Kind::kOther;
+  bool role_ = false, type_ = false, result_ = false, content_ = false, encrypted_ = false;
 };
 
 }  // namespace sluice::openai

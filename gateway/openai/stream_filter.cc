@@ -202,6 +202,7 @@ void StreamProgress::take_response_event(std::string_view name, const Chunk& chu
       if (is_terminal(type)) (void)note_usage(dialect::read_usage(response.usage.member.value), Told::kAlone);
     }
   }
+  if (!type.ends_with(".delta")) note_ids(type, chunk);
   if (chunk.error.present()) {
     (void)pass_edited(name, chunk, false, out, nullptr);
   } else {
@@ -211,6 +212,16 @@ void StreamProgress::take_response_event(std::string_view name, const Chunk& chu
   terminal_seen = true;
   if (type != "response.completed") ending = type == "response.failed" ? Ending::kFailed : Ending::kIncomplete;
   state = StreamState::kDone;
+}
+
+// A response says its id in its first event, and each item's as it begins; the terminal event repeats them all.
+void StreamProgress::note_ids(std::string_view type, const Chunk& event) {
+  const auto id_in = [](std::string_view object) {
+    const std::string_view id = wire::skim_find(object, "id");
+    return wire::is_string(id) ? wire::unquoted(id) : std::string_view();
+  };
+  if (type.starts_with("response.output_item.")) return ids.add_item(id_in(wire::skim_find(event.text, "item")));
+  if (ids.answer().empty()) ids.set_answer(id_in(wire::skim_find(event.text, "response")));
 }
 
 void StreamProgress::note_head(const Chunk& chunk) {

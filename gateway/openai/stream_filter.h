@@ -40,6 +40,9 @@ class StreamFilter final : public dialect::EventFilter {
   [[nodiscard]] Ending ending() const noexcept override { return progress_.ending; }  // of Responses
   [[nodiscard]] const std::optional<UsageReading>& told() const noexcept override { return progress_.usage; }
   [[nodiscard]] std::string_view model() const noexcept override { return progress_.model; }
+  [[nodiscard]] const dialect::KeptIds* kept_ids() const noexcept override {
+    return api_of(progress_.endpoint) == Api::kResponse ? &progress_.ids : nullptr;
+  }
 
  private:
   StreamProgress progress_;

@@ -31,6 +31,7 @@ struct StreamProgress {
   void take_rest(std::string_view rest, Buffer& out);
 
   void note_head(const Chunk& chunk);
+  void note_ids(std::string_view type, const Chunk& event);
   void note_text(std::uint64_t bytes) noexcept;
   // Where usage was told, what counts less first.
   enum class Told : std::uint8_t { kByGroq, kByChoices, kAlong, kAlone };
@@ -75,6 +76,7 @@ struct StreamProgress {
   // Of the first chunk that has them, as they stand in its text: for the chunks that cut() writes.
   WipedString id, created, model_value;
   std::string model;
+  dialect::KeptIds ids;               // of Responses
   std::uint64_t sequence_number = 0;  // the next one, of Responses
 };
 

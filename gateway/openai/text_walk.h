@@ -1,5 +1,5 @@
 // What the walk over a request's values that are not read (wire/text_walk) goes by in this dialect: which strings are
-// text, and which members could refer to what a model server stores; those may not.
+// text, and which members could refer to what a model server stores: those may not, or their owner is looked up.
 #pragma once
 
 #include <string_view>
@@ -15,18 +15,21 @@ struct TextRules {
   static constexpr std::string_view kNoText[] = {"role",      "type",     "id",           "data",
                                                  "file_data", "b64_json", "tool_call_id", "call_id"};
 
+  using Seen = dialect::StoredRefs;
+
   class Object final {
    public:
-    explicit Object(Spot spot) noexcept : spot_(spot) {}
+    Object(Spot spot, Seen& seen) noexcept : spot_(spot), seen_(seen) {}
     [[nodiscard]] const char* member(wire::ondemand::field& field, Spot& inside) noexcept {
       if (const char* const refusal = wire::refusal_of(field, spot_, inside); refusal != nullptr) return refusal;
       if (spot_ == Spot::kItems) item_.note(field.key().raw(), field.value().raw_json_token());
       return nullptr;
     }
-    [[nodiscard]] const char* end() const noexcept { return item_.refusal(); }
+    [[nodiscard]] const char* end() { return spot_ == Spot::kItems ? item_.add_to(seen_) : nullptr; }
 
    private:
     Spot spot_;
+    Seen& seen_;
     ItemSeen item_;
   };
 };

@@ -3,6 +3,7 @@
 //
 //   router.cc          from a model's name to the head of an answer
 //   added_members.cc   what we add to a call, and take back where a server refuses it
+//   stored_calls.cc    what model servers keep of earlier calls, and whose it is
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
 //   read_on.cc         what is read of an answer whose client has left
 //   believe.cc         what is believed of the usage that a server tells
@@ -62,12 +63,17 @@ Task<Status> Exchange::phases() {
   SLUICE_CO_TRY(match());
   SLUICE_CO_TRY(identify());
   if (is_answered_here(endpoint())) co_return co_await answer_models();
-  SLUICE_CO_TRY(co_await read_body());
-  if (is_large())
-    SLUICE_CO_TRY(co_await understand_large());
-  else
-    SLUICE_CO_TRY(understand());
+  if (is_of_stored()) {
+    SLUICE_CO_TRY(co_await find_stored());
+  } else {
+    SLUICE_CO_TRY(co_await read_body());
+    if (is_large())
+      SLUICE_CO_TRY(co_await understand_large());
+    else
+      SLUICE_CO_TRY(understand());
+  }
   if (!find_model()) SLUICE_CO_TRY(co_await await_model());
+  if (names_stored()) SLUICE_CO_TRY(co_await find_keeper());
   SLUICE_CO_TRY(admit());
   SLUICE_CO_TRY(co_await send());
   co_return co_await relay();
@@ -83,11 +89,12 @@ Status Exchange::arrive() {
 
 // Which endpoint is it?
 Status Exchange::match() {
-  match_ = worker_.dialects.find(head_.path);
+  const std::string_view method = boost::beast::http::to_string(head_.method);
+  match_ = worker_.dialects.find(head_.path, method);
   if (match_.endpoint == nullptr || is_answered_here(endpoint())) find_speaker();
   if (match_.endpoint == nullptr) return client_error(ErrorKind::kNotFound, match_.advice);
   call_.endpoint = endpoint().name;
-  return dialect::check_method(endpoint(), boost::beast::http::to_string(head_.method));
+  return dialect::check_method(match_.methods, method);
 }
 
 // Where the path does not say whose words to answer in, the client may.
@@ -283,7 +290,7 @@ void Exchange::finish() noexcept {
   outcome_.upstream = place_name_;
   outcome_.refused_by = decision_.refusal.by();
   conf_->chain->finish(call_, outcome_, admitted_);
-  if (!call_.model.empty()) conf_->chain->record(call_, outcome_);
+  if (!call_.model.empty() || (key_ != nullptr && is_of_stored())) conf_->chain->record(call_, outcome_);
   const auto* tokens = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;
   if (match_.endpoint != nullptr) worker_.metrics.call_ended(match_.number, outcome_, tokens);
   if (worker_.log.access_enabled()) write_access_line();

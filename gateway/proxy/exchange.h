@@ -96,7 +96,7 @@ class Exchange final {
   [[nodiscard]] const dialect::Endpoint& endpoint() const noexcept { return *match_.endpoint; }
   // For this call's tenant. REQUIRES: identify().
   [[nodiscard]] upstream::Wanted wanted(std::string_view model) const noexcept {
-    return {model, call_.caller.tenant_id, match_.number};
+    return {model, call_.caller.tenant_id, match_.number, keeper_};
   }
   Status admit();
   Task<Status> send();
@@ -119,6 +119,17 @@ class Exchange final {
   void remember_refused();
   [[nodiscard]] bool client_names(std::string_view member) const noexcept;
 
+  // What model servers keep, in stored_calls.cc.
+  [[nodiscard]] bool is_of_stored() const noexcept {
+    return match_.endpoint != nullptr && endpoint().work == dialect::Work::kStored;
+  }
+  [[nodiscard]] bool names_stored() const noexcept { return keeper_.empty() && asked_.stored.any(); }
+  Task<Status> find_stored();
+  Task<Status> find_keeper();
+  Task<Result<StoredResponses::Keeper>> look_up();
+  [[nodiscard]] std::string_view path_at(const upstream::Place& place, std::string_view model);
+  void note_kept(const dialect::KeptIds* ids);
+
   // Parts of relay(), in relay.cc.
   Task<Result<dialect::AnswerKind>> await_kind();
   Task<Status> await_more(net::Deadline& ping, net::Deadline silence);
@@ -136,7 +147,7 @@ class Exchange final {
   Task<Status> relay_whole();
   Task<Status> gather(std::size_t limit_bytes, net::Deadline ping = net::Deadline::never());
   Task<Status> pass_through(ReplyHeaders& headers);
-  void complete() noexcept;
+  void complete();
   Task<Status> answer_said_error();
   Task<Status> answer_nothing(const char* why);
   Task<Status> relay_whole_as_stream();
@@ -195,6 +206,8 @@ class Exchange final {
   std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
   dialect::CallBody asked_;
   const ModelSettings* model_ = nullptr;
+  std::string keeper_;    // the place that keeps what the call names; empty: it names nothing
+  std::size_t kept_ = 0;  // ids of the answer that the gateway has noted
 
   policy::Call call_;
   policy::Outcome outcome_;

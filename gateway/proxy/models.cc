@@ -85,11 +85,11 @@ Task<void> Exchange::answer_options() {
   }
   add_answer_headers(headers);
   if (served) {
-    headers.add("allow", dialect::allowed_methods(endpoint()));
+    headers.add("allow", dialect::allowed_methods(match_.methods));
   } else if (is_probe(head_.path)) {
     headers.add("allow", kReadMethods);
   } else if (head_.path == "*") {
-    headers.add("allow", "GET, HEAD, POST, OPTIONS");
+    headers.add("allow", "GET, HEAD, POST, DELETE, OPTIONS");
   }
   if (preflight) add_preflight_headers(headers);
   (void)co_await client_.respond(204, headers.span(), {});
@@ -109,7 +109,7 @@ void Exchange::add_preflight_headers(ReplyHeaders& headers) const noexcept {
     if (allowed.size() - dialect::kSentBySdks.size() + name.size() + 2 > kMostBytes) break;
     allowed.append(", ").append(name);
   }
-  headers.add("access-control-allow-methods", "GET, HEAD, POST, OPTIONS");
+  headers.add("access-control-allow-methods", "GET, HEAD, POST, DELETE, OPTIONS");
   headers.add_copy("access-control-allow-headers", allowed);
   headers.add_number("access-control-max-age", static_cast<std::uint64_t>(cors_.max_age.count()));
 }

@@ -126,7 +126,8 @@ Task<void> Exchange::answer_error(dialect::ErrorAnswer& answer, std::chrono::mil
   add_answer_headers(headers);
   add_retry_headers(headers, answer, retry_after);
   add_limit_headers(headers, decision_.refusal, worker_.clock.wall());
-  if (answer.status == 405 && match_.endpoint != nullptr) headers.add("allow", dialect::allowed_methods(endpoint()));
+  if (answer.status == 405 && match_.endpoint != nullptr)
+    headers.add("allow", dialect::allowed_methods(match_.methods));
   outcome_.status = answer.status;
   outcome_.bytes_out += answer.body.size();
   finish();

@@ -137,6 +137,7 @@ Task<Status> Exchange::pass_events(dialect::EventFilter& filter) {
     const std::size_t arrived = upstream_->body().size();
     const dialect::StreamState state = filter_arrived(filter);
     const std::size_t rest = upstream_->body().size();
+    if (asked_.stored.keep) note_kept(filter.kept_ids());
     if (state == dialect::StreamState::kBroken) co_return kEndedEarly;
     if (state != dialect::StreamState::kOpen) co_return ok();
     if (!holding_.set(client_.pending_bytes() + filter.held_bytes())) co_return kHoldsTooMuch;

@@ -41,6 +41,7 @@ Task<Status> Exchange::relay_whole_as_stream() {
   dialect::StreamState state = filter.filter(events, client_.chunk());
   while (filter.has_more()) state = filter.filter(events, client_.chunk());
   if (state == dialect::StreamState::kDone) state = filter.finish(client_.chunk());
+  note_kept(filter.kept_ids());
   take_usage(filter);
   model_served_.assign(filter.model());
   if (state != dialect::StreamState::kDone) co_return kEndedEarly;
@@ -73,6 +74,7 @@ Task<Status> Exchange::relay_stream_as_whole() {
     co_await answer_error(*error, retry_after_of(*upstream_->head(), error->status, worker_.clock.wall()));
     co_return ok();
   }
+  note_kept(filter.kept_ids());
   note_first_byte();
   ReplyHeaders headers;
   headers.add("content-type", "application/json");

@@ -62,6 +62,7 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
     passed += body.size();
     if (passed > conf_->settings.answer_bytes) co_return kTooLong;
     walk_arrived();
+    note_kept(walk_->kept_ids());
     client_.append(body.view());
     body.consume(body.size());
     walked_bytes_ = 0;
@@ -82,7 +83,8 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
 }
 
 // The answer is whole: settle before its last bytes leave.
-void Exchange::complete() noexcept {
+void Exchange::complete() {
+  note_kept(walk_->kept_ids());
   model_served_ = walk_->model();
   outcome_.reason = end_reason_of(walk_->ending());
   take_walked_usage();

@@ -22,6 +22,14 @@ constexpr Error kNoPlace = {ErrorKind::kUnavailable,
                             0,
                             0,
                             "no machine that serves this model is reachable now; retry shortly"};
+constexpr Error kKeeperAway = {
+    ErrorKind::kUnavailable,
+    Origin::kUpstream,
+    Retry::kNo,
+    0,
+    0,
+    "the model server that keeps this response cannot be reached now, or does not serve the model any more; retry "
+    "shortly, or send the whole conversation"};
 constexpr Error kNotTaken = {
     ErrorKind::kUnavailable,
     Origin::kUpstream,
@@ -42,6 +50,7 @@ constexpr Error kNoSlot = {ErrorKind::kOverloaded,
 // A model that nobody knows is not found, unless an upstream has yet to say what it serves: then the call waits for it
 // as it would for a known model that cannot be reached.
 Task<Status> Exchange::await_model() {
+  if (is_of_stored()) co_return kKeeperAway;
   const net::Deadline hold = net::Deadline::after(conf_->settings.hold);
   const upstream::Pool::Waiter waiter(worker_.pool, wanted(asked_.model), wake_);
   client_.watch_client(&wake_);
@@ -102,7 +111,7 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
     if (supply == upstream::Supply::kNotTaken) co_return kNotTaken;  // waiting makes no dialect
     const bool full = supply == upstream::Supply::kFull;
     const net::Deadline limit = full ? patience.queue : patience.hold;
-    if (limit.passed()) co_return full ? kNoSlot : kNoPlace;
+    if (limit.passed()) co_return full ? kNoSlot : keeper_.empty() ? kNoPlace : kKeeperAway;
     const Result<net::Wake> woken = co_await next(limit);
     if (!woken) co_return woken.error();
     supply = worker_.pool.take(wanted(call_.model), tried, lease);
@@ -130,9 +139,11 @@ void Exchange::prepare(upstream::Place& place) {
   if (!asked_.prompt_cache_key.empty())
     edits.prompt_cache_key =
         worker_.scope.scoped(caller.tenant_id, caller.user_id, asked_.prompt_cache_key, request.cache_key);
-  dialect().edit_body(endpoint(), asked_, request.body.view(), edits, request.edited);
   request.headers.clear();
-  request.headers.add("content-type", "application/json");
+  if (!is_of_stored()) {  // which has no body
+    dialect().edit_body(endpoint(), asked_, request.body.view(), edits, request.edited);
+    request.headers.add("content-type", "application/json");
+  }
   request.headers.add("accept", call_.stream ? "text/event-stream" : "application/json");
   request.headers.add("accept-encoding", "identity");
   request.headers.add("x-request-id", call_.request_id);
@@ -146,7 +157,7 @@ void Exchange::prepare(upstream::Place& place) {
     worker_.doubts->tell_left_out(call_.request_id, kMostForwarded);
   for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
   request.outgoing = {.method = endpoint().method,
-                      .path = place.path(endpoint(), model, request.path),
+                      .path = path_at(place, model),
                       .headers = request.headers.span(),
                       .body = {request.edited.parts.data(), request.edited.count}};
   place_name_.assign(place.name());

@@ -22,6 +22,7 @@
 #include "proxy/forward.h"
 #include "proxy/large_bodies.h"
 #include "proxy/metrics.h"
+#include "proxy/stored_responses.h"
 #include "upstream/pool.h"
 #include "upstream/refused_members.h"
 #include "wire/parser.h"
@@ -41,6 +42,7 @@ struct ExchangeSettings {
   std::chrono::milliseconds drain_aborted{0};    // read on for so long after a client left; 0: not at all
   std::uint64_t max_claim = 2'000'000;           // tokens of one call that are believed where nothing else bounds them
   std::chrono::milliseconds refused_members{3'600'000};  // what places refused of what we add is kept so long
+  std::chrono::milliseconds look_up{5'000};              // of whose a stored response is
   std::size_t attempts = 3;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
@@ -103,8 +105,9 @@ struct Worker {
   std::vector<Worker*> siblings;  // all workers, this one too: what one has learnt, the others need not
   std::shared_ptr<const Conf> conf;
   std::list<RunningCall*> running;
-  LargeBodies* large_bodies = nullptr;  // shared by all workers; null: every body is read here. Set by server/
-  Doubts* doubts = nullptr;             // shared by all workers; null: nobody hears of them. Set by server/
+  LargeBodies* large_bodies = nullptr;   // shared by all workers; null: every body is read here. Set by server/
+  StoredResponses* responses = nullptr;  // shared by all workers; null: nobody's are known. Set by server/
+  Doubts* doubts = nullptr;              // shared by all workers; null: nobody hears of them. Set by server/
   // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
   std::function<Task<Status>(http::Incoming&, const policy::Peer&)> own_paths;
 };

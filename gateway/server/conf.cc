@@ -18,6 +18,7 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.ping_interval = settings.stream.ping_interval;
   conf.settings.hold = settings.route.hold;
   conf.settings.queue_time = settings.route.queue_time;
+  conf.settings.look_up = settings.responses.look_up_time;
   if (settings.ledger.drain_aborted) conf.settings.drain_aborted = settings.ledger.drain_time;
   conf.settings.max_claim = settings.ledger.max_claim;
   conf.settings.refused_members = settings.route.refused_members;
@@ -116,6 +117,12 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
   settings.head_time = upstream.head_time;
   settings.health_interval = upstream.health_interval;
   return settings;
+}
+
+proxy::StoredResponses::Options make_response_options(const config::Settings& settings) noexcept {
+  return {.keep = settings.responses.keep,
+          .most_per_user = settings.responses.most_per_user,
+          .interval = settings.journal.sink_interval};
 }
 
 net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca) {

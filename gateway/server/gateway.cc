@@ -51,6 +51,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       store_(store::make_sqlite(settings_.store_path())),
       held_(settings_.http.buffered_limit),
       doubts_(log_),
+      responses_(store::make_sqlite(settings_.store_path(), store::Durability::kCheckpoint), clock_, log_,
+                 make_response_options(settings_)),
       outages_(log_, "an upstream cannot be reached", "an upstream can be reached again"),
       unlisted_(log_, "an upstream does not list its models, and the conf names none", "an upstream lists its models"),
       lacking_(log_, "an upstream does not list models that the conf names for it; check their names",
@@ -72,6 +74,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .held = held_,
                                          .doubts = doubts_,
                                          .large_bodies = large_bodies_,
+                                         .responses = responses_,
                                          .outages = outages_,
                                          .unlisted = unlisted_,
                                          .lacking = lacking_,
@@ -118,6 +121,7 @@ absl::Status Gateway::load() {
   if (absl::Status restored = restore_budgets(*store_, ledger_); !restored.ok()) return restored;
   workers_.settle();  // no key is good before every worker has its policies
   directory_.loaded();
+  responses_.sweep_soon();
   warn_of_unbound();
   return absl::OkStatus();
 }

@@ -106,6 +106,7 @@ class Gateway final : private admin::GatewayControl {
   HeldBytes held_;
   proxy::Doubts doubts_;
   proxy::LargeBodies large_bodies_;
+  proxy::StoredResponses responses_;
   Outages outages_;
   Outages unlisted_;
   Outages lacking_;

@@ -56,6 +56,9 @@ absl::Status Gateway::apply(std::shared_ptr<SSL_CTX> tls) {
     workers_.abandon(*change);
     return changed;
   }
+  proxy::StoredResponses::Options responses = make_response_options(settings_);
+  responses.interval = started_with_.journal.sink_interval;  // which is read at start alone
+  responses_.set_options(responses);
   ledger_.set_slice(settings_.ledger.slice);
   ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());

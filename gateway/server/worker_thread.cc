@@ -27,6 +27,7 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
       work_(loop_.executor()) {
   worker_.doubts = &shared.doubts;
   worker_.large_bodies = &shared.large_bodies;
+  worker_.responses = &shared.responses;
 }
 
 void WorkerThread::start() {

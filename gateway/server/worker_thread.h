@@ -30,6 +30,7 @@ struct Shared {
   HeldBytes& held;
   proxy::Doubts& doubts;
   proxy::LargeBodies& large_bodies;
+  proxy::StoredResponses& responses;
   Outages& outages;
   Outages& unlisted;  // of those whose models nobody knows
   Outages& lacking;   // of those whose list lacks a model that the conf names

@@ -105,9 +105,10 @@ struct ResponseChange {
     kAdd,       // or put in place of the one with this id, which the place has given anew
     kAddItems,  // of its output; without effect where there is no such response
     kForget,
+    kEraseLater,  // one that is to be erased and whose place could not be asked: others come first
   };
   Kind kind = Kind::kAdd;
-  ResponseRecord response;         // of kAddItems and kForget user_id and id alone
+  ResponseRecord response;         // but for kAdd, user_id and id alone
   std::vector<std::string> items;  // ids
 };
 

@@ -64,7 +64,6 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) override;
   absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) override;
   absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) override;
-  absl::Status erase_later(std::uint64_t user_id, std::string_view id, WallTime now) override;
 
   absl::Status add(std::span<const journal::AuditRecord> records) override;
   absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) override;

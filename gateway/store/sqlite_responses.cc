@@ -42,7 +42,10 @@ class Changes final {
                   "INSERT INTO response_items (id, user_id, response_id) SELECT ?1, ?2, ?3 WHERE EXISTS"
                   " (SELECT 1 FROM responses WHERE user_id = ?2 AND id = ?3)"
                   " ON CONFLICT DO UPDATE SET response_id = excluded.response_id"),
-        forget_(database, "DELETE FROM responses WHERE id = ? AND user_id = ?") {}
+        forget_(database, "DELETE FROM responses WHERE id = ? AND user_id = ?"),
+        later_(database,
+               "UPDATE responses SET erase_us = 1 + (SELECT max(erase_us) FROM responses WHERE erase_us IS NOT NULL)"
+               " WHERE id = ? AND user_id = ? AND erase_us IS NOT NULL") {}
 
   absl::Status make(const ResponseChange& change) {
     const ResponseRecord& of = change.response;
@@ -56,6 +59,8 @@ class Changes final {
           if (absl::Status added = run(add_item_, item, of.user_id, of.id); !added.ok()) return added;
         }
         return absl::OkStatus();
+      case ResponseChange::Kind::kEraseLater:
+        return run(later_, of.id, of.user_id);
       case ResponseChange::Kind::kForget:
         break;
     }
@@ -70,7 +75,7 @@ class Changes final {
     return done;
   }
 
-  Statement take_, add_, take_item_, add_item_, forget_;
+  Statement take_, add_, take_item_, add_item_, forget_, later_;
 };
 
 }  // namespace
@@ -136,11 +141,6 @@ absl::StatusOr<std::vector<ResponseRecord>> SqliteStore::responses_to_erase(std:
   while (rows.next()) responses.push_back(response_at(rows));
   if (!rows.status().ok()) return rows.status();
   return responses;
-}
-
-absl::Status SqliteStore::erase_later(std::uint64_t user_id, std::string_view id, WallTime now) {
-  Statement later(database_, "UPDATE responses SET erase_us = ? WHERE user_id = ? AND id = ?");
-  return later.bind(now, user_id, id).run();
 }
 
 }  // namespace sluice::store

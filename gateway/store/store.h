@@ -118,8 +118,6 @@ class Store : public journal::UsageStore {
   virtual absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) = 0;
   // At most `limit` that are to be erased, those that have been for longest first.
   virtual absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) = 0;
-  // Their place could not be asked: others come first.
-  virtual absl::Status erase_later(std::uint64_t user_id, std::string_view id, WallTime now) = 0;
 
   // --- Audit; add(), sums(), add_seal() and seals() are the ledger's part of it ---
   // At most `limit` records behind `after`, oldest first; fewer than `limit`: there are no more.

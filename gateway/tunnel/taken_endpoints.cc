@@ -11,6 +11,7 @@ bool takes(const dialect::Endpoint& endpoint, const HelloAnswer& answer) {
   if (endpoint.agents == Agents::kNone) return false;
   if (!answer.endpoints) return endpoint.agents == Agents::kEvery;
   if (std::ranges::find(*answer.endpoints, endpoint.name) != answer.endpoints->end()) return true;
+  if (endpoint.work == dialect::Work::kStored) return false;  // an owner's path has no place for an id
   const std::string call = std::string(endpoint.method).append(" ").append(endpoint.path);
   return std::ranges::find(answer.allowed, call) != answer.allowed.end();
 }

@@ -27,9 +27,9 @@ DirectPlace::DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings 
 std::string_view DirectPlace::path(const dialect::Endpoint& endpoint, std::string_view model, std::string& made) const {
   if (settings_.kind.paths == config::PathRule::kDialect) return endpoint.path;
   constexpr std::string_view kVersion = "/v1";
-  constexpr std::string_view kModelInBody = "responses";
+  constexpr std::string_view kModelInBody = "/v1/responses";
   made.assign("/openai");
-  if (endpoint.name != kModelInBody) append_percent_encoded(made.append("/deployments/"), model);
+  if (!endpoint.path.starts_with(kModelInBody)) append_percent_encoded(made.append("/deployments/"), model);
   made.append(endpoint.path.substr(kVersion.size())).append(version_query());
   return made;
 }

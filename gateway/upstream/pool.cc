@@ -52,6 +52,7 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
   for (std::size_t i = 0; i < size; ++i) {
     const std::shared_ptr<Place>* at = place(*known, (start + i) % size);
     if (at == nullptr || !(*at)->serves(wanted.tenant_id)) continue;
+    if (!wanted.place.empty() && (*at)->name() != wanted.place) continue;
     if (!(*at)->takes(wanted.endpoint)) {
       if (supply == Supply::kUnreachable && (*at)->reachable()) supply = Supply::kNotTaken;
       continue;
@@ -93,7 +94,7 @@ void Pool::wake_all() noexcept {
 
 bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
   const KnownModel* known = find(wanted);
-  if (known == nullptr) return false;
+  if (known == nullptr || (!wanted.place.empty() && wanted.place != name)) return false;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
     if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id) || !(*at)->takes(wanted.endpoint))

@@ -21,11 +21,12 @@ namespace sluice::upstream {
 class Pool;
 
 // Which model, whose call it is, and of which endpoint (its number in the table of dialects).
-// Lifetime: of the name.
+// Lifetime: of the names.
 struct Wanted {
   std::string_view model;
   std::uint64_t tenant_id = 0;
   std::uint32_t endpoint = 0;
+  std::string_view place = {};  // the one that may be called, by its name; empty: any
 };
 
 // A slot on a place, given back on destruction.

@@ -6,11 +6,12 @@
 //     static constexpr Spot kNowhere;    // where names mean nothing
 //     // The members of a counted object whose strings are no text that a model reads, each cut behind its 16th byte.
 //     static constexpr std::string_view kNoText[];
+//     struct Seen;  // what is remembered of the whole walk
 //     // Looks at the members of one object. Both give null, or why the request is refused (static text).
 //     struct Object {
-//       explicit Object(Spot) noexcept;
+//       Object(Spot, Seen&) noexcept;
 //       const char* member(ondemand::field&, Spot& inside) noexcept;  // `inside`: where its value is; starts as kNowhere
-//       const char* end() noexcept;
+//       const char* end();
 //     };
 //   };
 //
@@ -60,6 +61,7 @@ class TextWalk final {
   Status walk_whole(ondemand::value& value, unsigned depth, Spot spot);
 
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] typename Rules::Seen& seen() noexcept { return seen_; }
 
  private:
   static constexpr unsigned kDeepest = 128;  // nesting that a model server's own parser is sure to take
@@ -70,6 +72,7 @@ class TextWalk final {
   Status walk_object(ondemand::value& value, unsigned depth, Count count, Spot spot);
   Status walk_scalar(ondemand::value& value, ondemand::json_type type, Count count);
 
+  typename Rules::Seen seen_;
   std::size_t bytes_ = 0;
   const char* last_token_end_ = nullptr;
 };
@@ -118,7 +121,7 @@ Status TextWalk<Rules>::walk_object(ondemand::value& value, unsigned depth, Coun
   if (depth > kDeepest) return bad(kTooDeep);
   ondemand::object object;
   if (value.get_object().get(object)) return bad(kNotJson);
-  typename Rules::Object rules(spot);
+  typename Rules::Object rules(spot, seen_);
   for (auto step : object) {
     ondemand::field field;
     if (std::move(step).get(field)) return bad(kNotJson);

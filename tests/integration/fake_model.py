@@ -1,6 +1,6 @@
 """A model server whose every byte a test decides, and that remembers every byte it was sent.
 
-A test registers a handler under a marker; a request whose body holds the marker gets that handler. What no marker
+A test registers a handler under a marker; a request whose body or path holds the marker gets that handler. What no marker
 claims gets a small well-formed answer. One thread a connection, on a port that the system picked.
 """
 import json
@@ -18,6 +18,9 @@ class Request:
         lines = head.decode("latin-1").split("\r\n")
         self.method, self.target, _ = lines[0].split(" ", 2)
         self.headers = [(n.strip().lower(), v.strip()) for n, _, v in (line.partition(":") for line in lines[1:] if line)]
+
+    def holds(self, marker):
+        return marker in self.body or marker in self.target.encode()
 
     def header(self, name):
         return next((v for n, v in self.headers if n == name), None)
@@ -209,9 +212,9 @@ class FakeModel:
             self.handlers[marker.encode()] = handler
 
     def seen(self, marker):
-        """Every request whose body held the marker, in order."""
+        """Every request whose body or path held the marker, in order."""
         with self.lock:
-            return [r for r in self.requests if marker.encode() in r.body]
+            return [r for r in self.requests if r.holds(marker.encode())]
 
     def close(self):
         self.closing = True
@@ -258,20 +261,21 @@ class FakeModel:
             sock.close()
 
     def _handler_of(self, request):
-        if request.method == "GET":
-            path = request.target.split("?")[0]
-            self.gets.append(request)
-            if path in self.paths:
-                return self.paths[path]
-            if path == "/v1/models":
-                self.asked_for_models.set()
-                self.tells_models.wait()
-                listing = {"object": "list", "data": [{"id": m, "object": "model", "created": 1, "owned_by": "fake"} for m in self.models]}
-                return lambda c: c.answer(200, listing if self.listing is None else self.listing)
-            return lambda c: c.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error", "param": None, "code": None}})
         with self.lock:
-            self.requests.append(request)
-            return next((h for marker, h in self.handlers.items() if marker in request.body), default_handler)
+            marked = next((h for marker, h in self.handlers.items() if request.holds(marker)), None)
+            if marked is not None or request.method != "GET":
+                self.requests.append(request)
+                return marked or default_handler
+        path = request.target.split("?")[0]
+        self.gets.append(request)
+        if path in self.paths:
+            return self.paths[path]
+        if path == "/v1/models":
+            self.asked_for_models.set()
+            self.tells_models.wait()
+            listing = {"object": "list", "data": [{"id": m, "object": "model", "created": 1, "owned_by": "fake"} for m in self.models]}
+            return lambda c: c.answer(200, listing if self.listing is None else self.listing)
+        return lambda c: c.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error", "param": None, "code": None}})
 
     @staticmethod
     def _read(sock, buffered):

@@ -22,18 +22,36 @@ class Row:
     answer: dict = None   # the model server's
     errors: object = error_of  # reads an error of the dialect and checks its shape
     charges: bool = True
-
-    @property
-    def method(self):
-        return "GET" if self.body is None else "POST"
+    method: str = "POST"  # GET where there is no body
 
     def call(self, client, mark="x", model="fake-model", headers=()):
         if self.body is None:
             return client.call("GET", self.path, headers=headers)
         return client.call("POST", self.path, json.dumps({"model": model, **self.body}).replace("MARK", mark), headers)
 
-    def serve(self, fake, mark):
+    def serve(self, gateway, fake, mark):
+        """The model server answers calls of this row that carry the mark."""
         fake.on(mark, lambda c: c.answer(200, self.answer))
+
+    def hold(self, gateway, fake, mark, handle):
+        fake.on(mark, handle)
+
+
+class StoredRow(Row):
+    """A call of a response that the user has made, whose id is the mark."""
+
+    def call(self, client, mark="x", model="fake-model", headers=()):
+        return client.call(self.method, self.path.replace("MARK", mark), headers=headers)
+
+    def serve(self, gateway, fake, mark):
+        self.hold(gateway, fake, mark, lambda c: c.answer(200, self.answer))
+
+    def hold(self, gateway, fake, mark, handle):
+        fake.on(mark, lambda c: c.answer(200, {**RESPONSE, "id": mark}))
+        with Client(gateway, gateway.key(user=mark)) as client:
+            assert client.call("POST", "/v1/responses", {"model": "fake-model", "input": mark})[0] == 200
+        fake.requests.remove(fake.seen(mark)[-1])
+        fake.on(mark, handle)
 
 
 ASKED = [{"role": "user", "content": "MARK"}]
@@ -42,6 +60,10 @@ ROWS = {
     "completions": Row("/v1/completions", {"prompt": "MARK"}, {"choices": [{"index": 0, "text": "x", "finish_reason": "stop"}], "usage": usage()}),
     "embeddings": Row("/v1/embeddings", {"input": "MARK"}, {"data": [], "usage": {"prompt_tokens": 8, "total_tokens": 8}}),
     "responses": Row("/v1/responses", {"input": "MARK"}, RESPONSE),
+    "responses.retrieve": StoredRow("/v1/responses/MARK", {}, {**RESPONSE, "error": {"code": "server_error", "message": "x"}}, charges=False, method="GET"),
+    "responses.delete": StoredRow("/v1/responses/MARK", {}, {"object": "response.deleted", "deleted": True}, charges=False, method="DELETE"),
+    "responses.input_items": StoredRow("/v1/responses/MARK/input_items", {}, {"object": "list", "data": []}, charges=False, method="GET"),
+    "responses.cancel": StoredRow("/v1/responses/MARK/cancel", {}, RESPONSE, charges=False),
     "messages": Row("/v1/messages", {"max_tokens": 50, "messages": ASKED}, whole_message(), test_messages.error_of),
     "messages.count_tokens": Row("/v1/messages/count_tokens", {"messages": ASKED}, {"input_tokens": 8}, test_messages.error_of, charges=False),
     "models": Row("/v1/models"),
@@ -70,6 +92,7 @@ def test_who_calls_is_asked_first(gateway, name, fake):
 @pytest.mark.parametrize("name", CALLS)
 def test_a_key_calls_the_models_that_it_has_a_right_to(gateway, name, mark, fake):
     row = ROWS[name]
+    row.serve(gateway, fake, mark)
     key = gateway.key("--model", "other-model", user=mark)
     with Client(gateway, key) as client:
         status, answer, body = row.call(client, mark)
@@ -81,11 +104,12 @@ def test_a_key_calls_the_models_that_it_has_a_right_to(gateway, name, mark, fake
 @pytest.mark.parametrize("name", CALLS)
 def test_a_rate_limit_holds_and_a_record_is_written(gateway, name, mark, fake):
     row = ROWS[name]
-    row.serve(fake, mark)
+    row.serve(gateway, fake, mark)
     key = gateway.key("--rpm", "1", user=mark)
     with Client(gateway, key) as client:
         status, first, body = row.call(client, mark)
         assert status == 200, body
+        row.serve(gateway, fake, mark)  # what it deleted is there again
         status, second, body = row.call(client, mark)
     assert status == 429 and row.errors(body) and second["x-sluice-limit-name"] and int(second["retry-after"]) <= 60
     record = gateway.audit_of(first["x-request-id"])
@@ -101,7 +125,8 @@ def test_a_spent_budget_refuses_and_a_call_is_charged_to_it(gateway, name, mark,
     row = ROWS[name]
     key = gateway.key("--budget", "tokens:8/total", user=mark)
     spender = row if row.charges else ROWS["messages"]
-    spender.serve(fake, mark)
+    row.serve(gateway, fake, mark)
+    spender.serve(gateway, fake, mark)
     with Client(gateway, key) as client:
         status, _, body = spender.call(client, mark)
         assert status == 200, body
@@ -121,7 +146,7 @@ def test_a_revoked_key_ends_a_call_that_runs(gateway, name, mark, fake):
         begun.set()
         closed.append(connection.wait_closed(20))
 
-    fake.on(mark, handle)
+    row.hold(gateway, fake, mark, handle)
     answers = []
 
     def call():

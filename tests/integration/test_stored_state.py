@@ -1,4 +1,5 @@
-"""What the model server stores for one caller is no other's: behaviour 50 of the wire contract."""
+"""What the model server stores for one caller is no other's, and what the gateway cannot keep apart is refused: behaviour 50 of the
+wire contract. Whose responses are, it knows: test_stored_responses.py."""
 import json
 
 import pytest
@@ -10,12 +11,8 @@ CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 
 # Path, members, and the word of the message that tells which one it is.
 REFERENCES = {
-    "previous response": (RESPONSES, '"previous_response_id":"resp_1"', "previous_response_id"),
-    "previous response, escaped": (RESPONSES, r'"previous\u005fresponse_id":"resp_1"', "previous_response_id"),
+    "previous response of a chat": (CHAT, r'"previous\u005fresponse_id":"resp_1"', "previous_response_id"),
     "conversation": (RESPONSES, '"conversation":{"id":"conv_1"}', "conversation"),
-    "item reference": (RESPONSES, '"input":[{"type":"item_reference","id":"msg_1"}]', "item_reference"),
-    "item reference without a type": (RESPONSES, '"input":[{"role":"user","content":"x"},{"id":"msg_1"}]', "item_reference"),
-    "item reference, escaped": (RESPONSES, r'"input":[{"id":"msg_1","t\u0079pe":"item_refer\u0065nce"}]', "item_reference"),
     "file in a part": (RESPONSES, '"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}]', "file_id"),
     "image in a part": (RESPONSES, '"input":[{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}]', "file_id"),
     "file in a tool's output": (RESPONSES, '"input":[{"type":"function_call_output","call_id":"c","output":[{"file_id":"f"}]}]', "file_id"),

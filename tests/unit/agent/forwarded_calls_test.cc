@@ -19,6 +19,20 @@ TEST(ForwardedCalls, AreThoseOfTheTableAndOfTheOwnerAndNoOthers) {
     EXPECT_FALSE(calls.allows("GET", path)) << path;
 }
 
+TEST(ForwardedCalls, WhatIsStoredIsAskedForByItsIdAndAQueryGoesWithItAlone) {
+  const ForwardedCalls calls(openai::endpoints(), {});
+  for (const char* path : {"/v1/responses/resp_1", "/v1/responses/resp_1/input_items?limit=1&after=msg_2",
+                           "/v1/responses/resp_1?include[]=a.b"})
+    EXPECT_TRUE(calls.allows("GET", path)) << path;
+  EXPECT_TRUE(calls.allows("DELETE", "/v1/responses/resp_1"));
+  EXPECT_TRUE(calls.allows("POST", "/v1/responses/resp_1/cancel"));
+  for (const char* path : {"/v1/responses/", "/v1/responses/..", "/v1/responses/a/b", "/v1/responses/a%2Fcancel",
+                           "/v1/responses/a?x=<y>", "/v1/models?x=1", "/v1/responses/a/../b"})
+    EXPECT_FALSE(calls.allows("GET", path)) << path;
+  EXPECT_FALSE(calls.allows("POST", "/v1/responses/resp_1"));
+  EXPECT_FALSE(calls.allows("DELETE", "/v1/responses/resp_1/cancel"));
+}
+
 TEST(ForwardedCalls, AGatewayIsToldWhichOfItsEndpointsAreKnownHere) {
   const ForwardedCalls calls(openai::endpoints(), {"POST /v1/rerank"});
   tunnel::Hello hello;
@@ -33,8 +47,9 @@ TEST(ForwardedCalls, AGatewayThatNamesNoneHearsOfAll) {
   const ForwardedCalls calls(openai::endpoints(), {});
   tunnel::HelloAnswer answer;
   calls.tell({}, answer);
-  EXPECT_EQ(*answer.endpoints,
-            (std::vector<std::string>{"chat.completions", "completions", "embeddings", "responses", "models"}));
+  EXPECT_EQ(*answer.endpoints, (std::vector<std::string>{"chat.completions", "completions", "embeddings", "responses",
+                                                         "responses.retrieve", "responses.delete",
+                                                         "responses.input_items", "responses.cancel", "models"}));
 }
 
 TEST(ForwardedCalls, OnlyOneCallAtATimeCanBeAllowed) {

@@ -202,5 +202,37 @@ TEST(AnswerKind, C43TheBytesDecide) {
     EXPECT_EQ(kind(text), dialect::AnswerKind::kOther) << text;
 }
 
+// The ids of a response and of its items, and of nothing deeper.
+TEST(AnswerWalk, C50TellsUnderWhichIdsAResponseIsKept) {
+  const std::string answer =
+      R"({"id":"resp_1","object":"response","status":"completed","output":[{"type":"reasoning","id":"rs_1"},)"
+      R"({"content":[{"id":"deep","text":"x"}],"id":"msg_1"},{"id":"a\u005fb"},{"id":7},{"id":"rs_1"}],"tools":[{"id":"t"}],)"
+      R"("error":null,"usage":{"input_tokens":1,"output_tokens":2,"total_tokens":3}})";
+  for (std::size_t step = 1; step <= answer.size(); step += 7) {
+    AnswerWalk walk(endpoint_of(EndpointId::kResponses));
+    for (std::size_t at = 0; at < answer.size(); at += step) walk.take(std::string_view(answer).substr(at, step));
+    ASSERT_NE(walk.kept_ids(), nullptr);
+    EXPECT_EQ(walk.kept_ids()->answer(), "resp_1");
+    EXPECT_EQ(walk.kept_ids()->items(), (std::vector<std::string>{"rs_1", "msg_1"}));
+    EXPECT_EQ(walk.kept_ids()->count(), 3u);
+    EXPECT_EQ(walk.text_bytes(), 1u);
+  }
+  EXPECT_EQ(AnswerWalk(endpoint_of(EndpointId::kChatCompletions)).kept_ids(), nullptr);
+}
+
+TEST(AnswerWalk, WhatIsKeptIsAnAnswerWhateverItHoldsAndChargesNothing) {
+  for (
+      const char* kept :
+      {R"({"id":"resp_1","object":"response.deleted","deleted":true})", R"({"object":"list","data":[]})",
+       R"({"object":"response","status":"failed","error":{"code":"server_error","message":"m"},"usage":{"input_tokens":1}})",
+       R"({"error":{"code":"server_error","message":"m"},"object":"response"})"}) {
+    const Seen seen = walk(EndpointId::kResponse, kept);
+    EXPECT_TRUE(seen.answer && seen.form == Form::kWhole) << kept;
+    EXPECT_FALSE(seen.error) << kept;
+    EXPECT_EQ(seen.prompt + seen.completion, 0u) << kept;
+  }
+  EXPECT_TRUE(walk(EndpointId::kResponse, R"({"error":{"message":"no such path"}})").error);
+}
+
 }  // namespace
 }  // namespace sluice::openai

@@ -112,7 +112,7 @@ TEST(CallReader, RefusesWhatItCannotReadExactly) {
       {"{\"model\":\"m\",\"x\":\"a\nb\"}", "JSON"},
       {deep.c_str(), "nests too deeply"},
       {R"({"model":"m","background":true})", "'background'", EndpointId::kResponses},
-      {R"({"model":"m","previous_response_id":"resp_1"})", "'previous_response_id'", EndpointId::kResponses},
+      {R"({"model":"m","previous_response_id":7})", "'previous_response_id' must be", EndpointId::kResponses},
       {R"({"model":"m","max_output_tokens":"x"})", "'max_output_tokens' must be", EndpointId::kResponses},
       {R"({"model":"m","best_of":0})", "'best_of' must be", EndpointId::kCompletions},
       {R"({"model":"m","prompt_cache_key":7})", "'prompt_cache_key' must be"},

@@ -28,7 +28,7 @@ std::string body_with(Spot spot, EndpointId id, const std::string& member) {
     case Spot::kTop:
       return R"({"model":"m",)" + member + "}";
     case Spot::kItems:
-      return R"({"model":"m","input":[{"id":"x_1",)" + member + "}]}";
+      return {};  // what an item names is looked up
     case Spot::kParts:
       return responses
                  ? R"({"input":[{"role":"user","content":[{"type":"input_file",)" + member + R"(}]}],"model":"m"})"
@@ -48,7 +48,7 @@ std::string body_with(Spot spot, EndpointId id, const std::string& member) {
 }
 
 std::string member_of(const StateRow& row, std::string_view value) {
-  return "\"" + std::string(row.name) + "\":" + std::string(row.value.empty() ? value : "");
+  return "\"" + std::string(row.name) + "\":" + std::string(value);
 }
 
 std::vector<EndpointId> endpoints_of(const StateRow& row) {
@@ -68,12 +68,11 @@ std::string escaped(std::string_view name) {
 TEST(StoredState, C50EveryRowIsRefusedHoweverItIsSpeltAndSaysWhichMemberItIs) {
   for (const StateRow& row : stored_state()) {
     for (const EndpointId id : endpoints_of(row)) {
-      const std::string_view told = row.value.empty() ? row.name : row.value;
-      const std::string value = row.value.empty() ? R"("x_1")" : "\"" + std::string(row.value) + "\"";
+      const std::string_view told = row.name;
       std::string other_case(row.name);
       other_case[0] = static_cast<char>(other_case[0] - ('a' - 'A'));
       for (const std::string& name : {std::string(row.name), escaped(row.name), other_case}) {
-        const std::string body = body_with(row.spot, id, "\"" + name + "\": " + value);
+        const std::string body = body_with(row.spot, id, "\"" + name + R"(": "x_1")");
         SCOPED_TRACE(body);
         const Result<CallBody> call = call_of(id, body);
         ASSERT_FALSE(call);
@@ -90,7 +89,6 @@ TEST(StoredState, C50EveryRowIsRefusedHoweverItIsSpeltAndSaysWhichMemberItIs) {
 
 TEST(StoredState, NullAndEmptyReferToNothing) {
   for (const StateRow& row : stored_state()) {
-    if (!row.value.empty()) continue;
     for (const EndpointId id : endpoints_of(row)) {
       for (const char* value : {"null", "\"\"", "[]", "[ ]", "null "}) {
         const std::string body = body_with(row.spot, id, member_of(row, value));
@@ -107,12 +105,6 @@ TEST(StoredState, C50ReferencesAreFoundInEveryPlaceOfARequest) {
   constexpr auto kChat = EndpointId::kChatCompletions;
   constexpr auto kResponses = EndpointId::kResponses;
   const std::pair<EndpointId, const char*> refused[] = {
-      {kResponses, R"({"model":"m","input":[{"id":"msg_1"}]})"},
-      {kResponses, R"({"model":"m","input":[{"type":null,"id":"msg_1"}]})"},
-      {kResponses, R"({"model":"m","input":{"type":"item_reference","id":"msg_1"}})"},
-      {kResponses, R"({"model":"m","input":[{"id":"msg_1","type":"item\u005freference"}]})"},
-      {kResponses, R"({"model":"m","input":[{"role":"user","content":"hi"},{"type":"Item_Reference","id":"x"}]})"},
-      {kResponses, R"({"model":"m","input":[{"type":"image_generation_call","id":"ig_1","result":null}]})"},
       {kResponses, R"({"model":"m","input":[{"type":"computer_call_output","output":{"file_id":"f"}}]})"},
       {kResponses,
        R"({"model":"m","input":[{"type":"function_call_output","output":[{"type":"input_image","file_id":"f"}]}]})"},
@@ -120,6 +112,9 @@ TEST(StoredState, C50ReferencesAreFoundInEveryPlaceOfARequest) {
       {kResponses, R"({"model":"m","instructions":[{"role":"user","content":[{"file_id":"f"}]}]})"},
       {kResponses, R"({"model":"m","conversation":{"id":"conv_1"}})"},
       {kResponses, R"({"model":"m","previous_response_id":null,"previous_response_id":"r"})"},
+      {kResponses, R"({"model":"m","previous_response_id":["r"]})"},
+      {kResponses, R"({"model":"m","Previous_Response_Id":"r"})"},
+      {kChat, R"({"model":"m","messages":[],"previous_response_id":"r"})"},
       {kResponses,
        R"({"model":"m","tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["f"]}}]})"},
       {kResponses, R"({"model":"m","tools":[{"type":"file_search","vector_store_ids":["v"]}]})"},
@@ -165,6 +160,65 @@ TEST(StoredState, TheCallersOwnNamesAreNoReferences) {
       {EndpointId::kEmbeddings, R"({"model":"m","input":"x","conversation":"c","previous_response_id":"r"})"},
   };
   for (const auto& [id, body] : good) EXPECT_EQ(why(id, body), "") << body;
+}
+
+TEST(StoredState, C50WhatNamesAResponseOrAnItemOfOneIsTold) {
+  using Ids = std::vector<std::string>;
+  struct Case {
+    const char* members;
+    const char* answer;
+    Ids items;
+    bool no_id = false;
+  };
+  const Case cases[] = {
+      {R"("input":"x")", "", {}},
+      {R"("input":"x","previous_response_id":"resp_1")", "resp_1", {}},
+      {R"("previous\u005fresponse_id":"r\u0065sp_1")", "resp_1", {}},
+      {R"("previous_response_id":null)", "", {}},
+      {R"("previous_response_id":"a/b")", "", {}, true},
+      {R"("input":[{"id":"msg_1"}])", "", {"msg_1"}},
+      {R"("input":[{"type":null,"id":"msg_1"}])", "", {"msg_1"}},
+      {R"("input":{"type":"item_reference","id":"msg_1"})", "", {"msg_1"}},
+      {R"("input":[{"id":"msg_1","type":"item\u005freference"},{"TYPE":"Item_Reference","ID": "rs_1" }])",
+       "",
+       {"msg_1", "rs_1"}},
+      {R"("input":[{"type":"item_reference","id":"msg\u005f1"}])", "", {}, true},
+      {R"("input":[{"type":"item_reference","id":"m","id":"n"}])", "", {}, true},
+      {R"("input":[{"type":"item_reference","id":7}])", "", {}, true},
+      {R"("input":[{"type":"item_reference"}])", "", {}, true},
+      {R"("input":[{"type":"item_reference","role":"user","id":"m","content":"x"}])", "", {"m"}},
+      {R"("input":[{"type":"image_generation_call","id":"ig_1","result":null}])", "", {"ig_1"}},
+      {R"("input":[{"type":"image_generation_call","id":"ig_1","result":"AAAA"}])", "", {}},
+      {R"("input":[{"type":"reasoning","id":"rs_1","summary":[]}])", "", {"rs_1"}},
+      {R"("input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"x"}])", "", {}},
+      {R"("input":[{"type":"reasoning","id":"rs_1","content":[{"type":"reasoning_text","text":"x"}]}])", "", {}},
+      {R"("input":[{"type":"mcp_approval_response","id":"a","approval_request_id":"mcpr_1"}])", "", {"mcpr_1"}},
+      {R"("input":[{"role":"assistant","id":"msg_1","content":"x"},{"type":"function_call","id":"fc_1"}])", "", {}},
+      {R"("instructions":[{"type":"item_reference","id":"m"}])", "", {"m"}},
+  };
+  for (const Case& one : cases) {
+    const Result<CallBody> call = call_of(EndpointId::kResponses, R"({"model":"m",)" + std::string(one.members) + "}");
+    ASSERT_TRUE(call) << one.members << call.error().what;
+    EXPECT_EQ(call->stored.answer, one.answer) << one.members;
+    EXPECT_EQ(call->stored.items, one.items) << one.members;
+    EXPECT_EQ(call->stored.names_no_id, one.no_id) << one.members;
+  }
+  std::string many = R"({"model":"m","input":[{"id":"m"})";
+  for (int i = 1; i < 1024; ++i) many += R"(,{"id":"m"})";
+  EXPECT_EQ(why(EndpointId::kResponses, many + "]}"), "");
+  EXPECT_NE(why(EndpointId::kResponses, many + R"(,{"id":"m"}]})").find("1,024"), std::string::npos);
+}
+
+TEST(StoredState, AResponseIsKeptUnlessItIsSaidOtherwise) {
+  const auto keeps = [](EndpointId id, const char* more) {
+    return call_of(id, R"({"model":"m","input":"x","messages":[])" + std::string(more) + "}")->stored.keep;
+  };
+  EXPECT_TRUE(keeps(EndpointId::kResponses, ""));
+  EXPECT_TRUE(keeps(EndpointId::kResponses, R"(,"store":true)"));
+  EXPECT_TRUE(keeps(EndpointId::kResponses, R"(,"store":null)"));
+  EXPECT_FALSE(keeps(EndpointId::kResponses, R"(,"store":false)"));
+  EXPECT_FALSE(keeps(EndpointId::kChatCompletions, R"(,"store":true)"));
+  EXPECT_NE(why(EndpointId::kResponses, R"({"model":"m","store":1})").find("'store'"), std::string::npos);
 }
 
 TEST(StoredState, TheIdOfAStoredPromptIsTold) {

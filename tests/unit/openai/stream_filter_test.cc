@@ -404,5 +404,25 @@ TEST(StreamFilter, ManyEventsAtOnceAreTakenPartByPart) {
   EXPECT_EQ(in.view(), "data: unfin");
 }
 
+TEST(StreamFilter, C50TellsUnderWhichIdsAResponseIsKeptBeforeItsEventLeaves) {
+  StreamFilter filter(endpoint_of(EndpointId::kResponses), {});
+  Buffer in, out;
+  const auto take = [&](std::string_view event) {
+    in.append("data: " + std::string(event) + "\n\n");
+    (void)filter.filter(in, out);
+  };
+  EXPECT_EQ(filter.kept_ids()->count(), 0u);
+  take(
+      R"({"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","status":"in_progress"}})");
+  EXPECT_EQ(filter.kept_ids()->answer(), "resp_1");
+  take(R"({"type":"response.output_item.added","sequence_number":1,"item":{"type":"message","id":"msg_1"}})");
+  take(R"({"type":"response.output_item.done","sequence_number":2,"item":{"type":"message","id":"msg_1"}})");
+  take(R"({"type":"response.output_item.done","sequence_number":3,"item":{"type":"function_call","id":"fc/1"}})");
+  take(R"({"type":"response.completed","sequence_number":4,"response":{"id":"resp_2","status":"completed"}})");
+  EXPECT_EQ(filter.kept_ids()->answer(), "resp_1");
+  EXPECT_EQ(filter.kept_ids()->items(), std::vector<std::string>{"msg_1"});
+  EXPECT_EQ(StreamFilter(endpoint_of(EndpointId::kChatCompletions), {}).kept_ids(), nullptr);
+}
+
 }  // namespace
 }  // namespace sluice::openai

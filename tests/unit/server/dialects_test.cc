@@ -13,10 +13,10 @@ TEST(Dialects, NoTwoEndpointsHaveOneNameOrOnePathAndMethod) {
   const Dialects dialects;
   const dialect::Table& table = dialects.table();
   std::set<std::string_view> names;
-  std::set<std::pair<std::string_view, std::string_view>> calls;
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> calls;
   for (const dialect::Endpoint& endpoint : table.endpoints()) {
     EXPECT_TRUE(names.insert(endpoint.name).second) << endpoint.name;
-    EXPECT_TRUE(calls.insert({endpoint.method, endpoint.path}).second) << endpoint.path;
+    EXPECT_TRUE(calls.insert({endpoint.method, endpoint.path, endpoint.behind_id}).second) << endpoint.path;
     EXPECT_TRUE(endpoint.path.starts_with('/')) << endpoint.path;
   }
   EXPECT_LE(names.size(), dialect::Table::kMostEndpoints);
@@ -27,8 +27,10 @@ TEST(Dialects, AMatchSaysWhichEndpointByItsNumber) {
   const dialect::Table& table = dialects.table();
   for (std::uint32_t number = 0; number < table.endpoints().size(); ++number) {
     const dialect::Endpoint& endpoint = table.endpoints()[number];
-    const bool prefix = endpoint.work == dialect::Work::kShowModel;
-    const dialect::Match match = table.find(std::string(endpoint.path) + (prefix ? "m" : ""));
+    const bool open = endpoint.work == dialect::Work::kShowModel || endpoint.work == dialect::Work::kStored;
+    const std::string path = std::string(endpoint.path) + (open ? "m" : "") + std::string(endpoint.behind_id);
+    const dialect::Match match = table.find(path, endpoint.method);
+    EXPECT_EQ(match.rest, open ? "m" : "");
     ASSERT_NE(match.endpoint, nullptr) << endpoint.path;
     EXPECT_EQ(match.number, number);
     EXPECT_EQ(match.endpoint->name, endpoint.name);

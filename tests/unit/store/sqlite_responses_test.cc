@@ -114,7 +114,8 @@ TEST_F(SqliteResponses, OfARevokedUserAreNobodysAndWaitToBeErased) {
   auto waiting = store->responses_to_erase(10);
   ASSERT_TRUE(waiting.ok());
   ASSERT_EQ(waiting->size(), 2u);
-  ASSERT_TRUE(store->erase_later(ada, waiting->front().id, kNow + minutes(1)).ok());
+  change({{.kind = Kind::kEraseLater, .response = waiting->front(), .items = {}}});
+  change({{.kind = Kind::kEraseLater, .response = response(bob, "resp_" + std::to_string(bob)), .items = {}}});
   EXPECT_EQ(store->responses_to_erase(1)->front().id, waiting->back().id);
   change({{.kind = Kind::kForget, .response = waiting->front(), .items = {}}});
   EXPECT_EQ(store->responses_to_erase(10)->size(), 1u);

@@ -1,0 +1,106 @@
+// Calls of what model servers keep: the response that a path names, and those that a body goes on from. The gateway knows
+// whose each is and where; the call goes there, or nowhere. What an answer is kept as is noted before its client sees it.
+#include <algorithm>
+
+#include "proxy/exchange.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr Error kOddQuery = client_error(
+    ErrorKind::kBadRequest,
+    "The query holds what none of this path has: send include, limit, order, after and before, 1,024 bytes at most.");
+constexpr Error kNotStreamedAgain = client_error(
+    ErrorKind::kBadRequest, "A stored response is not streamed again by this gateway; fetch it without 'stream'.");
+constexpr Error kNoMemory = self_error(ErrorKind::kUnavailable, "this gateway knows of no stored responses");
+constexpr Error kSlowStore =
+    self_error(ErrorKind::kUnavailable,
+               "The gateway could not look up in time whose response this is: its store is busy. Try again soon.");
+
+// Whether the query asks for a stream.
+bool asks_for_stream(std::string_view query) noexcept {
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view pair = query.substr(0, end);
+    if (pair.starts_with("stream=") && pair != "stream=false") return true;
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+// The id is in the path, and what is to be known of the call with the response that it names.
+Task<Status> Exchange::find_stored() {
+  if (!dialect::is_plain_query(head_.query)) co_return kOddQuery;
+  if (asks_for_stream(head_.query)) co_return kNotStreamedAgain;
+  request_ = std::make_unique<UpstreamRequest>();
+  asked_.stored.answer.assign(match_.rest);
+  Result<StoredResponses::Keeper> keeper = co_await look_up();
+  if (!keeper) co_return keeper.error();
+  keeper_ = std::move(keeper->place);
+  asked_.model.assign(std::string_view(keeper->model));
+  co_return ok();
+}
+
+// What the body goes on from decides where it goes.
+Task<Status> Exchange::find_keeper() {
+  Result<StoredResponses::Keeper> keeper = co_await look_up();
+  if (!keeper) co_return keeper.error();
+  keeper_ = std::move(keeper->place);
+  co_return ok();
+}
+
+Task<Result<StoredResponses::Keeper>> Exchange::look_up() {
+  if (worker_.responses == nullptr) co_return kNoMemory;
+  StoredResponses::LookUp look_up{.wake = wake_, .user_id = call_.caller.user_id, .refs = asked_.stored};
+  net::Deadline until = net::Deadline::after(conf_->settings.look_up);
+  client_.watch_client(&wake_);
+  worker_.responses->ask(look_up);
+  while (!look_up.over) {
+    const Result<net::Wake> woken = co_await next(until);
+    if (look_up.over || (woken && *woken == net::Wake::kNotified)) continue;
+    if (worker_.responses->withdraw(look_up)) co_return woken ? kSlowStore : woken.error();
+    until = net::Deadline::never();  // it is being looked up
+  }
+  if (const Status now = interrupted(); !now) co_return now.error();
+  co_return *std::move(look_up.result);
+}
+
+// Where the call goes at this place: behind the place's own path what the client's path has there.
+std::string_view Exchange::path_at(const upstream::Place& place, std::string_view model) {
+  const std::string_view own = place.path(endpoint(), model, request_->path);
+  if (!is_of_stored()) return own;
+  const std::size_t end = std::min(own.find('?'), own.size());
+  std::string path(own.substr(0, end));
+  path.append(match_.rest).append(endpoint().behind_id).append(own.substr(end));
+  if (!head_.query.empty()) path.append(end == own.size() ? "?" : "&").append(head_.query);
+  request_->path = std::move(path);
+  return request_->path;
+}
+
+// What the answer has told so far of how it is kept; or what is kept no longer.
+void Exchange::note_kept(const dialect::KeptIds* ids) {
+  if (worker_.responses == nullptr) return;
+  const policy::Caller& caller = call_.caller;
+  if (is_of_stored()) {
+    if (endpoint().method == "DELETE") worker_.responses->forget(caller.user_id, asked_.stored.answer);
+    return;
+  }
+  if (!asked_.stored.keep || ids == nullptr || ids->answer().empty() || ids->count() == kept_) return;
+  store::ResponseRecord response{.id = ids->answer(),
+                                 .tenant_id = caller.tenant_id,
+                                 .user_id = caller.user_id,
+                                 .key_id = caller.key_id,
+                                 .place = place_name_,
+                                 .model = std::string(call_.model),
+                                 .created = call_.began,
+                                 .expires = {}};
+  if (kept_ == 0) worker_.responses->add(response);
+  const std::size_t noted = kept_ == 0 ? 0 : kept_ - 1;
+  worker_.responses->add_items(response,
+                               {ids->items().begin() + static_cast<std::ptrdiff_t>(noted), ids->items().end()});
+  kept_ = ids->count();
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,126 @@
+"""A model server that stores responses as OpenAI's does: what it made is found by its id, and named by later calls. It
+knows one key, so that it would show anybody's to anybody."""
+import itertools
+import json
+import secrets
+import threading
+
+from fake_model import FakeModel
+
+
+def not_found(connection, what):
+    connection.answer(404, {"error": {"message": f"{what} not found", "type": "invalid_request_error", "param": None, "code": None}})
+
+
+class StoringModel(FakeModel):
+    def __init__(self, models=("fake-model",), ids=None):
+        self.responses = {}  # by id: the response, what it was told, and the one before it
+        self.items = set()   # ids
+        self.deleted = []
+        self.answers_deletes = threading.Event()
+        self.answers_deletes.set()
+        self.ids = iter(ids) if ids else ("resp_" + secrets.token_hex(24) for _ in itertools.count())
+        super().__init__(list(models))
+
+    def calls(self, method, path):
+        return [r for r in self.requests if r.method == method and r.target.split("?")[0] == path]
+
+    def _handler_of(self, request):
+        path = request.target.split("?")[0]
+        if not path.startswith("/v1/responses"):
+            return super()._handler_of(request)
+        with self.lock:
+            self.requests.append(request)
+        parts = path.split("/")[3:]
+        if not parts:
+            return self.make
+        kept = self.responses.get(parts[0])
+        return lambda c: self.stored(c, parts[0], kept, "".join(parts[1:]))
+
+    def stored(self, connection, response_id, kept, what):
+        if connection.request.method == "DELETE":
+            self.answers_deletes.wait()
+        if kept is None:
+            return not_found(connection, f"Response with id '{response_id}'")
+        if connection.request.method == "DELETE":
+            del self.responses[response_id]
+            self.deleted.append(response_id)
+            return connection.answer(200, {"id": response_id, "object": "response", "deleted": True})
+        if what == "input_items":
+            items = [{"type": "message", "id": f"msg_{i}", "role": "user", "content": [{"type": "input_text", "text": text}]}
+                     for i, text in enumerate(kept["told"])]
+            return connection.answer(200, {"object": "list", "data": items, "first_id": "msg_0", "last_id": "msg_0", "has_more": False})
+        return connection.answer(200, kept["response"])
+
+    def make(self, connection):
+        body = connection.request.json
+        told = self.told_by(body)
+        before = body.get("previous_response_id")
+        if before is not None and before not in self.responses:
+            return not_found(connection, f"Previous response with id '{before}'")
+        missing = [t for t in told if isinstance(t, tuple) and t[1] not in self.items]
+        if missing:
+            return not_found(connection, f"Item with id '{missing[0][1]}'")
+        told = [t for t in told if isinstance(t, str)]
+        heard = (self.responses[before]["heard"] if before else []) + told
+        response = self.response(body, heard)
+        if body.get("store", True) is not False:
+            self.responses[response["id"]] = {"response": response, "told": told, "heard": heard}
+            self.items.update(item["id"] for item in response["output"])
+        if body.get("stream"):
+            return self.stream(connection, response)
+        return connection.answer(200, response)
+
+    @staticmethod
+    def told_by(body):
+        told = []
+        given = body.get("input", [])
+        for item in [given] if isinstance(given, str) else given:
+            if isinstance(item, str):
+                told.append(item)
+            elif item.get("type") == "item_reference":
+                told.append(("item", item["id"]))
+            elif item.get("type") == "function_call_output":
+                told.append(str(item["output"]))
+            elif item.get("role") == "user":
+                content = item["content"]
+                told += [content] if isinstance(content, str) else [part["text"] for part in content]
+        return told
+
+    def response(self, body, heard):
+        message = {"type": "message", "id": "msg_" + secrets.token_hex(24), "role": "assistant", "status": "completed",
+                   "content": [{"type": "output_text", "text": " | ".join(heard), "annotations": [], "logprobs": []}]}
+        output = [{"type": "reasoning", "id": "rs_" + secrets.token_hex(24), "summary": []}, message]
+        if body.get("tools") and "weather" in heard[-1]:
+            output[1] = {"type": "function_call", "id": "fc_" + secrets.token_hex(24), "call_id": "call_1", "status": "completed",
+                         "name": body["tools"][0]["name"], "arguments": json.dumps({"city": "Rome"})}
+        return {"id": next(self.ids), "object": "response", "created_at": 1, "status": "completed", "error": None,
+                "incomplete_details": None, "instructions": None, "metadata": {}, "model": body["model"], "output": output,
+                "parallel_tool_calls": True, "previous_response_id": body.get("previous_response_id"), "temperature": 1.0,
+                "tool_choice": "auto", "tools": [], "top_p": 1.0, "store": body.get("store", True),
+                "usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 3,
+                          "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 8}}
+
+    @staticmethod
+    def stream(connection, response):
+        numbers = itertools.count()
+
+        def event(kind, **members):
+            members = {"type": kind, "sequence_number": next(numbers), **members}
+            connection.chunk(f"event: {kind}\ndata: {json.dumps(members)}\n\n")
+
+        begun = {**response, "status": "in_progress", "output": [], "usage": None}
+        connection.head()
+        event("response.created", response=begun)
+        for index, item in enumerate(response["output"]):
+            event("response.output_item.added", output_index=index, item=item)
+            if item["type"] == "message":
+                part = item["content"][0]
+                place = {"item_id": item["id"], "output_index": index, "content_index": 0}
+                event("response.content_part.added", part={**part, "text": ""}, **place)
+                event("response.output_text.delta", delta=part["text"], logprobs=[], **place)
+                event("response.output_text.done", text=part["text"], logprobs=[], **place)
+                event("response.content_part.done", part=part, **place)
+            event("response.output_item.done", output_index=index, item=item)
+        event("response.completed", response=response)
+        connection.end()
