@@ -35,6 +35,7 @@ constexpr bool takes(Methods methods, Methods one) noexcept {
 }  // namespace
 
 bool is_stored_id(std::string_view text) noexcept {
+  if (text == "compact" || text == "input_tokens") return false;
   return !text.empty() && text.size() <= kMostIdBytes &&
          std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-' || c == '='; });
 }

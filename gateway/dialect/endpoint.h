@@ -52,7 +52,7 @@ struct Endpoint {
 }
 
 // The id of something that a model server keeps, as it stands in a path and in bodies: letters, digits, "_", "-" and "=",
-// so that it needs no escape anywhere and leads nowhere else.
+// so that it needs no escape anywhere and leads nowhere else. Not the names of operations that may stand in its place.
 inline constexpr std::size_t kMostIdBytes = 256;
 [[nodiscard]] bool is_stored_id(std::string_view text) noexcept;
 
