@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proxy/exchange.h"
+#include "proxy/stored_path.h"
 
 namespace sluice::proxy {
 namespace {
@@ -67,16 +68,11 @@ Task<Result<StoredResponses::Keeper>> Exchange::look_up() {
   co_return *std::move(look_up.result);
 }
 
-// Where the call goes at this place: behind the place's own path what the client's path has there.
+// Where the call goes at this place.
 std::string_view Exchange::path_at(const upstream::Place& place, std::string_view model) {
-  const std::string_view own = place.path(endpoint(), model, request_->path);
-  if (!is_of_stored()) return own;
-  const std::size_t end = std::min(own.find('?'), own.size());
-  std::string path(own.substr(0, end));
-  path.append(match_.rest).append(endpoint().behind_id).append(own.substr(end));
-  if (!head_.query.empty()) path.append(end == own.size() ? "?" : "&").append(head_.query);
-  request_->path = std::move(path);
-  return request_->path;
+  if (!is_of_stored()) return place.path(endpoint(), model, request_->path);
+  const StoredPath of{.endpoint = endpoint(), .id = match_.rest, .query = head_.query};
+  return stored_path(place, of, model, request_->path);
 }
 
 // What the answer has told so far of how it is kept; or what is kept no longer.

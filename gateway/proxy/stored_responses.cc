@@ -15,7 +15,8 @@ constexpr std::size_t kMostChanges = 16'384;  // that wait for the store
 constexpr std::size_t kPrunedAtOnce = 1'000;
 constexpr std::size_t kErasedAtOnce = 16;
 constexpr std::chrono::seconds kSweepInterval{60};
-constexpr std::chrono::seconds kQuietTime{2};  // so long the store may be busy before the log says so
+constexpr std::chrono::seconds kEraseInterval{10};  // while a place that is to erase something could not be asked
+constexpr std::chrono::seconds kQuietTime{2};       // so long the store may be busy before the log says so
 
 constexpr Error kNobodys = {
     ErrorKind::kResponseNotFound,
@@ -299,6 +300,7 @@ void StoredResponses::sweep() {
     log_.info("responses of revoked users will be erased where they are kept", {{"responses", *marked}});
   const auto waiting = store_->responses_to_erase(kErasedAtOnce);
   if (!waiting.ok() || waiting->empty()) return;
+  next_sweep_ = clock_.mono() + kEraseInterval;
   const std::lock_guard lock(mutex_);
   if (erasing_ != 0 || !eraser_) return;
   erasing_ = waiting->size();
@@ -310,7 +312,7 @@ void StoredResponses::set_eraser(Eraser eraser) {
   eraser_ = std::move(eraser);
 }
 
-// After a few that went well come the next; after one that did not, the sweep of a minute later.
+// After a few that went well come the next; else the next sweep tries again.
 void StoredResponses::erased(const ResponseRecord& response, Erased how) {
   const std::lock_guard lock(mutex_);
   const bool done = how == Erased::kDone;

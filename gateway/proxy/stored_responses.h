@@ -83,7 +83,7 @@ class StoredResponses final {
   // --- Erasure ---
 
   // Is given what belonged to revoked users, a few at a time, to delete it where it is kept: on this object's thread, and
-  // again for the next few once erased() was called for each. To be set before the first worker runs.
+  // again for the next few once erased() was called for each.
   using Eraser = std::function<void(std::vector<store::ResponseRecord>)>;
   void set_eraser(Eraser eraser);  // null: none from now on; it is not running when this returns
   enum class Erased : std::uint8_t {

@@ -22,6 +22,10 @@ void Gateway::announce() {
 
 absl::Status Gateway::run() {
   if (absl::Status started = workers_.start(); !started.ok()) return started;
+  responses_.set_eraser([this](std::vector<store::ResponseRecord> responses) {
+    workers_[0].post(
+        [responses = std::move(responses)](WorkerThread& worker) mutable { worker.erase(std::move(responses)); });
+  });
   hear_signals();
   sweep_later(kSweepInterval);
   admin_->start();
@@ -76,6 +80,7 @@ Task<void> Gateway::stop() {
   workers_.post_all([](WorkerThread& worker) { worker.drain(); });
   const net::Deadline grace = net::Deadline::after(settings_.server.grace);
   while (connections_.open > 0 && !grace.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
+  responses_.set_eraser(nullptr);
   workers_.post_all([](WorkerThread& worker) { worker.cut(); });
   const net::Deadline cut = net::Deadline::after(kCutTime);
   while (connections_.open > 0 && !cut.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));

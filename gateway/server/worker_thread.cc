@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/background.h"
+#include "proxy/erase_responses.h"
 
 namespace sluice::server {
 
@@ -127,6 +128,10 @@ void WorkerThread::note_outage(const upstream::DirectPlace& place) {
   const Error& error = *place.away();
   const bool of_system = error.os_code != 0 && error.kind == ErrorKind::kConnect;
   outages_.away(name, loop_.index(), of_system ? std::generic_category().message(error.os_code) : error.what);
+}
+
+void WorkerThread::erase(std::vector<store::ResponseRecord> responses) {
+  tasks_.spawn(proxy::erase_responses(worker_, std::move(responses)));
 }
 
 void WorkerThread::drain() noexcept {

@@ -77,6 +77,9 @@ class WorkerThread final {
   using Listed = std::function<void(const std::string& upstream, const std::optional<upstream::ModelList>& models)>;
   void set_upstreams(std::vector<std::shared_ptr<upstream::DirectPlace>> places, Listed listed);
 
+  // Deletes these where they are kept.
+  void erase(std::vector<store::ResponseRecord> responses);
+
   void drain() noexcept;        // no new connection; idle ones close; running calls go on
   void end_revoked() noexcept;  // calls whose key is no longer live end now
   void cut() noexcept;          // running calls end with an error that asks for a retry

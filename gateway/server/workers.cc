@@ -8,7 +8,7 @@
 
 namespace sluice::server {
 
-Workers::Workers(unsigned count, const Shared& shared) : dialects_(shared.dialects) {
+Workers::Workers(unsigned count, const Shared& shared) : dialects_(shared.dialects), responses_(shared.responses) {
   for (unsigned index = 0; index < count; ++index) workers_.push_back(std::make_unique<WorkerThread>(index, shared));
   std::vector<upstream::Pool*> pools;
   std::vector<proxy::Worker*> siblings;
@@ -186,8 +186,9 @@ void Workers::settle() {
   if (started_) run_all([](WorkerThread&) {});
 }
 
-void Workers::revoked(const identity::Tenant*, const identity::User*, const identity::Key*) noexcept {
+void Workers::revoked(const identity::Tenant*, const identity::User*, const identity::Key* key) noexcept {
   if (started_) run_all([](WorkerThread& worker) { worker.end_revoked(); });
+  if (key == nullptr) responses_.sweep_soon();
 }
 
 void Workers::stop() { end(workers_.size()); }

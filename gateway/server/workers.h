@@ -58,7 +58,7 @@ class Workers final : public identity::RevocationListener {
   // Error: the system gives no more threads; those that had begun have ended.
   absl::Status start();
 
-  // Returns when every worker has seen it.
+  // Returns when every worker has seen it. What model servers keep of a user will be erased there.
   void revoked(const identity::Tenant* tenant, const identity::User* user, const identity::Key* key) noexcept override;
 
   // Runs `work(WorkerThread&)` on each worker, later.
@@ -87,6 +87,7 @@ class Workers final : public identity::RevocationListener {
   [[nodiscard]] bool overlaps_own(const net::Endpoint& endpoint) const noexcept;
 
   const dialect::Table& dialects_;
+  proxy::StoredResponses& responses_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<Address> addresses_;
   ListenerId next_listener_ = 0;

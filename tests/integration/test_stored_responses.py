@@ -323,5 +323,5 @@ def test_responses_of_a_revoked_user_whose_place_is_away_are_deleted_when_it_is_
     gateway.process.wait()
     model.answers_deletes.set()
     gateway.start()
-    until(lambda: rows(gateway) == 0, what="it was deleted")
+    until(lambda: rows(gateway) == 0, timeout=60, what="it was deleted")
     assert hers not in model.responses

@@ -1,0 +1,97 @@
+#include "proxy/erase_responses.h"
+
+#include <algorithm>
+
+#include "proxy/stored_path.h"
+
+namespace sluice::proxy {
+namespace {
+
+using Erased = StoredResponses::Erased;
+
+constexpr std::chrono::milliseconds kLongestAnswer{10'000};
+
+// Among the running calls, so that the end of the process ends it, too.
+class Running final {
+ public:
+  explicit Running(Worker& worker) : worker_(worker), wake(worker.loop) {
+    call.wake = &wake;
+    at_ = worker_.running.insert(worker_.running.end(), &call);
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() { worker_.running.erase(at_); }
+
+ private:
+  Worker& worker_;
+  std::list<RunningCall*>::iterator at_;
+
+ public:
+  net::Signal wake;
+  RunningCall call;
+};
+
+// The row of the table that deletes what is stored; null: no dialect has one.
+struct Deletion {
+  const dialect::Endpoint* endpoint = nullptr;
+  std::uint32_t number = 0;
+};
+Deletion deletion_in(const dialect::Table& table) noexcept {
+  const auto rows = table.endpoints();
+  for (std::uint32_t number = 0; number < rows.size(); ++number) {
+    if (rows[number].work == dialect::Work::kStored && rows[number].method == "DELETE") return {&rows[number], number};
+  }
+  return {};
+}
+
+// What a status of the answer means. 0: none came.
+Erased outcome_of(unsigned status) noexcept {
+  if (status >= 200 && status < 300) return Erased::kDone;
+  const bool for_now =
+      status < 400 || status >= 500 || status == 401 || status == 403 || status == 408 || status == 429;
+  return for_now && status != 501 ? Erased::kLater : Erased::kDone;
+}
+
+Task<Erased> erase(Worker& worker, const Deletion& deletion, const store::ResponseRecord& response, Running& running) {
+  upstream::Lease lease;
+  const upstream::Wanted wanted{response.model, response.tenant_id, deletion.number, response.place};
+  const upstream::Supply supply = worker.pool.take(wanted, {}, lease);
+  if (supply == upstream::Supply::kNotTaken) co_return Erased::kDone;  // nothing that it would understand
+  if (supply != upstream::Supply::kTaken) co_return Erased::kLater;
+  ReplyHeaders headers;
+  headers.add("accept", "application/json");
+  headers.add("accept-encoding", "identity");
+  for (const http::Header& header : lease->headers()) headers.add(header.name, header.value);
+  std::string path;
+  const http::OutgoingRequest request{
+      .method = deletion.endpoint->method,
+      .path = stored_path(*lease, {.endpoint = *deletion.endpoint, .id = response.id}, response.model, path),
+      .headers = headers.span(),
+      .body = {}};
+  const net::Deadline until = net::Deadline::after(std::min(lease->times().head, kLongestAnswer));
+  const std::unique_ptr<http::OutgoingCall> call = lease->start(request, running.wake);
+  while (call->head() == nullptr && call->state() == http::CallState::kRunning) {
+    if (running.call.drained || until.passed()) co_return Erased::kLater;
+    (void)co_await running.wake.wait(until);
+  }
+  co_return outcome_of(call->head() == nullptr ? 0 : call->head()->status);
+}
+
+}  // namespace
+
+Task<void> erase_responses(Worker& worker, std::vector<store::ResponseRecord> responses) {
+  Running running(worker);
+  const Deletion deletion = deletion_in(worker.dialects);
+  std::size_t erased = 0;
+  for (const store::ResponseRecord& response : responses) {
+    const Erased how =
+        deletion.endpoint == nullptr ? Erased::kDone : co_await erase(worker, deletion, response, running);
+    if (running.call.drained) co_return;
+    if (how == Erased::kDone) ++erased;
+    worker.responses->erased(response, how);
+  }
+  worker.log.info("responses of revoked users were deleted where they are kept",
+                  {{"deleted", erased}, {"to_try_again", responses.size() - erased}});
+}
+
+}  // namespace sluice::proxy
