@@ -48,6 +48,9 @@ class Anthropic final : public dialect::Dialect {
 
   void append_model(std::string& into, const dialect::ListedModel& model) const override;
   void append_models(std::string& into, std::span<const dialect::ListedModel> models) const override;
+  void append_count(std::string& into, std::uint64_t tokens) const override {
+    into.append(R"({"input_tokens":)").append(std::to_string(tokens)).push_back('}');
+  }
 };
 
 }  // namespace sluice::anthropic

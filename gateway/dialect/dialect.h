@@ -100,10 +100,12 @@ class Dialect {
   [[nodiscard]] virtual std::string_view request_id_header() const noexcept = 0;
   virtual void add_request_id(ErrorAnswer& answer, std::string_view request_id) const = 0;
 
-  // --- the lists that we answer ourselves ---
+  // --- what we answer ourselves ---
 
   virtual void append_model(std::string& into, const ListedModel& model) const = 0;
   virtual void append_models(std::string& into, std::span<const ListedModel> models) const = 0;
+  // The answer of an endpoint that counts a prompt (Work::kCount).
+  virtual void append_count(std::string& into, std::uint64_t tokens) const = 0;
 };
 
 }  // namespace sluice::dialect

@@ -1,13 +1,30 @@
 #include "dialect/table.h"
 
+#include <algorithm>
+
 namespace sluice::dialect {
-Table::Table(std::initializer_list<const Dialect*> dialects) : dialects_(dialects) {
+Table::Table(std::initializer_list<const Dialect*> dialects, std::initializer_list<const Translation*> translations)
+    : dialects_(dialects) {
   for (const Dialect* dialect : dialects_) {
     for (const Endpoint& endpoint : dialect->endpoints()) {
       endpoints_.push_back(endpoint);
       owners_.push_back(dialect);
     }
   }
+  detours_.resize(endpoints_.size());
+  for (const Translation* translation : translations) {
+    const std::uint32_t to = number_of(translation->to());
+    detours_[number_of(translation->from())] = {
+        .translation = translation,
+        .number = to,
+        .dialect = owners_[to],
+        .endpoint = &endpoints_[to],
+        .text = std::string(translation->from()) + " -> " + std::string(translation->to())};
+  }
+}
+
+std::uint32_t Table::number_of(std::string_view endpoint) const noexcept {
+  return static_cast<std::uint32_t>(std::ranges::find(endpoints_, endpoint, &Endpoint::name) - endpoints_.begin());
 }
 
 std::uint64_t Table::endpoints_of(std::string_view dialect) const noexcept {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "dialect/dialect.h"
+#include "dialect/translation.h"
 
 namespace sluice::dialect {
 
@@ -20,13 +23,24 @@ struct Match {
   const char* advice = "";             // where there is no endpoint: what to tell the client
 };
 
+// How calls of one endpoint are made at a place that does not have it.
+struct Detour {
+  const Translation* translation = nullptr;
+  std::uint32_t number = 0;  // of the endpoint that the place has
+  const Dialect* dialect = nullptr;
+  const Endpoint* endpoint = nullptr;
+  std::string text;  // "messages -> chat.completions"
+};
+
 // Immutable.
-// Lifetime: the dialects outlive it.
+// Lifetime: dialects and translations outlive it.
 class Table final {
  public:
   // The first dialect is the one that strangers are answered in; it has advice for every path.
-  // REQUIRES: not empty; at most kMostEndpoints endpoints in all, no two with one name.
-  explicit Table(std::initializer_list<const Dialect*> dialects);
+  // REQUIRES: not empty; at most kMostEndpoints endpoints in all, no two with one name; of an endpoint one translation,
+  // from and to endpoints that are there.
+  explicit Table(std::initializer_list<const Dialect*> dialects,
+                 std::initializer_list<const Translation*> translations = {});
 
   static constexpr std::size_t kMostEndpoints = 64;
 
@@ -39,11 +53,19 @@ class Table final {
   [[nodiscard]] std::uint64_t endpoints_of(std::string_view dialect) const noexcept;
   // All endpoints, by number.
   [[nodiscard]] std::span<const Endpoint> endpoints() const noexcept { return endpoints_; }
+  // Of calls of the endpoint with this number; null: there is none.
+  [[nodiscard]] const Detour* detour(std::uint32_t endpoint) const noexcept {
+    const std::optional<Detour>& found = detours_[endpoint];
+    return found ? &*found : nullptr;
+  }
 
  private:
+  [[nodiscard]] std::uint32_t number_of(std::string_view endpoint) const noexcept;
+
   std::vector<const Dialect*> dialects_;
   std::vector<Endpoint> endpoints_;
-  std::vector<const Dialect*> owners_;  // of the endpoints
+  std::vector<const Dialect*> owners_;          // of the endpoints
+  std::vector<std::optional<Detour>> detours_;  // by the number of the endpoint that a client calls
 };
 
 }  // namespace sluice::dialect

@@ -43,6 +43,7 @@ class OpenAi final : public dialect::Dialect {
 
   void append_model(std::string& into, const dialect::ListedModel& model) const override;
   void append_models(std::string& into, std::span<const dialect::ListedModel> models) const override;
+  void append_count(std::string&, std::uint64_t) const override {}  // no endpoint of it counts
 };
 
 }  // namespace sluice::openai

@@ -22,15 +22,16 @@ constexpr Error kTakesNoCap = {
 // What is added for this place: as its settings say, else as it was learnt.
 void Exchange::choose_members(upstream::Place& place) {
   added_ = {};
-  const bool usage = call_.stream && endpoint().asks_for_usage && !asked_.wants_usage && place.asks_for_usage();
-  const bool cap = call_.clamp_output_to != 0 && asked_.cap_count == 0;
+  const Spoken to = spoken();
+  const bool usage = call_.stream && to.endpoint.asks_for_usage && !to.asked.wants_usage && place.asks_for_usage();
+  const bool cap = to.asked.cap_count == 0 && clamp();
   if (!usage && !cap) return;
   const upstream::RefusedMembers::Known known =
       worker_.refused_members.find(place.name(), call_.model, worker_.clock.mono());
   added_.usage = usage && !known.usage_refused;
   if (!cap) return;
   const CapMember set = place.cap_member();
-  added_.cap = dialect().cap_member(endpoint(), set == CapMember::kAuto ? known.cap : set);
+  added_.cap = to.dialect.cap_member(to.endpoint, set == CapMember::kAuto ? known.cap : set);
 }
 
 // The head of an answer is there. Where it refuses a member of ours, the next ask() goes without it, or with the cap's
@@ -42,19 +43,21 @@ Task<Result<Again>> Exchange::take_back() {
   (void)co_await gather(kRefusalBytes);
   if (const Status now = interrupted(); !now) co_return now.error();
   const std::string_view body = upstream_->body().view();
-  if (added_.usage && dialect().refuses_member(body, dialect().usage_member())) {
+  const dialect::Dialect& its = spoken().dialect;
+  if (added_.usage && its.refuses_member(body, its.usage_member())) {
     added_.usage = false;
     added_.usage_refused = true;
     upstream_.reset();
     co_return Again::kYes;
   }
-  if (!added_.cap.empty() && dialect().refuses_member(body, added_.cap)) co_return take_back_cap();
+  if (!added_.cap.empty() && its.refuses_member(body, added_.cap)) co_return take_back_cap();
   co_return Again::kNo;
 }
 
 Result<Again> Exchange::take_back_cap() {
   upstream_.reset();  // it refused: nothing was generated, and nothing is charged
-  const std::string_view other = dialect().other_cap_member(endpoint(), added_.cap);
+  const Spoken to = spoken();
+  const std::string_view other = to.dialect.other_cap_member(to.endpoint, added_.cap);
   const bool renamable = !other.empty() && lease_->cap_member() == CapMember::kAuto;
   if (!renamable || added_.cap_refused) return kTakesNoCap;
   added_.cap_refused = true;
@@ -64,7 +67,7 @@ Result<Again> Exchange::take_back_cap() {
 
 // Whether the client's own body holds the name anywhere: then the refusal may have been of its making.
 bool Exchange::client_names(std::string_view member) const noexcept {
-  return request_->body.view().find(member) != std::string_view::npos;
+  return spoken_body().find(member) != std::string_view::npos;
 }
 
 // After the place has taken what it was asked without a member that it refused.
@@ -72,10 +75,11 @@ void Exchange::remember_refused() {
   const unsigned status = upstream_->head()->status;
   if (status < 200 || status >= 300) return;
   upstream::RefusedMembers::Known known;
-  known.usage_refused = added_.usage_refused && !client_names(dialect().usage_member());
+  const Spoken to = spoken();
+  known.usage_refused = added_.usage_refused && !client_names(to.dialect.usage_member());
   if (added_.cap_refused && !client_names(added_.cap) &&
-      !client_names(dialect().other_cap_member(endpoint(), added_.cap))) {
-    const bool old_name = added_.cap == dialect().cap_member(endpoint(), CapMember::kMaxTokens);
+      !client_names(to.dialect.other_cap_member(to.endpoint, added_.cap))) {
+    const bool old_name = added_.cap == to.dialect.cap_member(to.endpoint, CapMember::kMaxTokens);
     known.cap = old_name ? CapMember::kMaxTokens : CapMember::kMaxCompletionTokens;
   }
   if (!known.usage_refused && known.cap == CapMember::kAuto) return;

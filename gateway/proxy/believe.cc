@@ -11,10 +11,11 @@ dialect::ClaimLimit Exchange::claim_limit() const noexcept {
   const std::uint64_t context = lease_->context_length(called(*lease_));
   const std::uint64_t most = conf_->settings.max_claim;
   const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
+  const dialect::CallBody& asked = spoken().asked;
   dialect::ClaimLimit limit{.prompt = most, .completion = most};
-  if (context != 0) limit = {.prompt = times(context, asked_.prompts), .completion = times(context, asked_.choices)};
-  if (const std::optional<std::uint64_t> cap = dialect::cap_sent(asked_, clamp()))
-    limit.completion = times(*cap, asked_.choices);
+  if (context != 0) limit = {.prompt = times(context, asked.prompts), .completion = times(context, asked.choices)};
+  if (const std::optional<std::uint64_t> cap = dialect::cap_sent(asked, clamp()))
+    limit.completion = times(*cap, asked.choices);
   return limit;
 }
 
@@ -73,7 +74,7 @@ void Exchange::take_said_usage() noexcept {
 
 // Looks at what has arrived of an answer and was not looked at before.
 void Exchange::walk_arrived() {
-  if (!walk_) walk_ = dialect().walk(endpoint());
+  if (!walk_) walk_ = spoken().dialect.walk(spoken().endpoint);
   walk_->take(upstream_->body().view().substr(walked_bytes_));
   walked_bytes_ = upstream_->body().size();
 }

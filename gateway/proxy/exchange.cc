@@ -2,6 +2,7 @@
 // own:
 //
 //   router.cc          from a model's name to the head of an answer
+//   translated.cc      a call whose place has not its endpoint but another
 //   added_members.cc   what we add to a call, and take back where a server refuses it
 //   stored_calls.cc    what model servers keep of earlier calls, and whose it is
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
@@ -75,6 +76,7 @@ Task<Status> Exchange::phases() {
   if (!find_model()) SLUICE_CO_TRY(co_await await_model());
   if (names_stored()) SLUICE_CO_TRY(co_await find_keeper());
   SLUICE_CO_TRY(admit());
+  if (is_counted_here()) co_return co_await answer_count();
   SLUICE_CO_TRY(co_await send());
   co_return co_await relay();
 }
@@ -217,7 +219,12 @@ Status Exchange::understand() {
 
 // The same, where it would keep the worker from everybody else's calls.
 Task<Status> Exchange::understand_large() {
-  LargeBodies::Job job{.wake = wake_, .dialect = dialect(), .endpoint = endpoint(), .body = request_->body.view()};
+  LargeBodies::Reading reading(wake_, dialect(), endpoint(), request_->body.view());
+  SLUICE_CO_TRY(co_await work_off(reading));
+  co_return take_in(*std::move(reading.result));
+}
+
+Task<Status> Exchange::work_off(LargeBodies::Job& job) {
   client_.watch_client(&wake_);
   worker_.large_bodies->add(job);
   while (!job.over) {
@@ -225,8 +232,7 @@ Task<Status> Exchange::understand_large() {
     const Result<net::Wake> woken = co_await next(net::Deadline::never());
     if (!woken && worker_.large_bodies->withdraw(job)) co_return woken.error();
   }
-  if (const Status now = interrupted(); !now) co_return now.error();
-  co_return take_in(*std::move(job.result));
+  co_return interrupted();
 }
 
 Status Exchange::take_in(Result<dialect::CallBody> asked) {

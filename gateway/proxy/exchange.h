@@ -32,6 +32,7 @@ struct Patience {
 // Lifetime: not moved, its parts point into each other.
 struct UpstreamRequest final : Pooled {
   Buffer body;                                              // as the client sent it
+  Buffer translated;                                        // the same for a place that has not the call's endpoint
   std::array<char, identity::ScopeKey::kDigits> cache_key;  // what prompt_cache_key leaves as
   std::size_t body_held_bytes = 0;                          // of what the whole process may hold
   dialect::EditedBody edited;
@@ -46,6 +47,19 @@ struct AddedMembers {
   std::string_view cap;  // the name of the output cap that was put in; empty: none was
   bool usage_refused = false;
   bool cap_refused = false;
+};
+
+// How a call that is translated reads at its place.
+struct TranslatedCall {
+  const dialect::Detour& detour;
+  dialect::CallBody asked;
+};
+
+// What the place that has the call is spoken to in.
+struct Spoken {
+  const dialect::Dialect& dialect;
+  const dialect::Endpoint& endpoint;
+  const dialect::CallBody& asked;
 };
 
 // What the client has been given so far.
@@ -86,6 +100,7 @@ class Exchange final {
   Task<Status> read_body();
   Status understand();
   Task<Status> understand_large();
+  Task<Status> work_off(LargeBodies::Job& job);
   Status take_in(Result<dialect::CallBody> asked);
   [[nodiscard]] bool is_large() const noexcept;
   [[nodiscard]] bool may_name_prompt() const noexcept;
@@ -96,7 +111,13 @@ class Exchange final {
   [[nodiscard]] const dialect::Endpoint& endpoint() const noexcept { return *match_.endpoint; }
   // For this call's tenant. REQUIRES: identify().
   [[nodiscard]] upstream::Wanted wanted(std::string_view model) const noexcept {
-    return {model, call_.caller.tenant_id, match_.number, keeper_};
+    const dialect::Detour* const detour = worker_.dialects.detour(match_.number);
+    const bool translatable = detour != nullptr && translation_.has_value();
+    return {.model = model,
+            .tenant_id = call_.caller.tenant_id,
+            .endpoint = match_.number,
+            .instead = translatable ? detour->number : upstream::Wanted::kNone,
+            .place = keeper_};
   }
   Status admit();
   Task<Status> send();
@@ -111,6 +132,22 @@ class Exchange final {
   void prepare(upstream::Place& place);
   void drop_request() noexcept;
   Task<Status> await_head();
+
+  // A call whose place has not its endpoint but another, in translated.cc.
+  [[nodiscard]] bool is_translated() const noexcept { return translated_ && lease_.endpoint() != match_.number; }
+  [[nodiscard]] Spoken spoken() const noexcept {
+    if (!is_translated()) return {dialect(), endpoint(), asked_};
+    return {*translated_->detour.dialect, *translated_->detour.endpoint, translated_->asked};
+  }
+  [[nodiscard]] std::string_view spoken_body() const noexcept {
+    return is_translated() ? request_->translated.view() : request_->body.view();
+  }
+  Task<Status> translate();
+  [[nodiscard]] dialect::AnswerFacts answer_facts() const noexcept;
+  [[nodiscard]] std::unique_ptr<dialect::EventFilter> make_filter() const;
+  [[nodiscard]] dialect::Converted translate_answer(Buffer& answer) const;
+  [[nodiscard]] bool is_counted_here() const noexcept;
+  Task<Status> answer_count();
 
   // Members of our own that a place may not know, in added_members.cc.
   void choose_members(upstream::Place& place);
@@ -206,8 +243,10 @@ class Exchange final {
   std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
   dialect::CallBody asked_;
   const ModelSettings* model_ = nullptr;
-  std::string keeper_;    // the place that keeps what the call names; empty: it names nothing
-  std::size_t kept_ = 0;  // ids of the answer that the gateway has noted
+  std::string keeper_;                          // the place that keeps what the call names; empty: it names nothing
+  std::size_t kept_ = 0;                        // ids of the answer that the gateway has noted
+  std::unique_ptr<TranslatedCall> translated_;  // null: it has not been
+  Status translation_ = ok();                   // why it cannot be
 
   policy::Call call_;
   policy::Outcome outcome_;

@@ -35,7 +35,7 @@ void LargeBodies::work_off() {
     Job& job = *jobs_.front();
     jobs_.pop_front();
     lock.unlock();
-    job.result = job.dialect.read_call(job.endpoint, job.body, parser_);
+    job.work(parser_);
     job.wake.loop().post([&job] {
       job.over = true;
       job.wake.notify();

@@ -1,4 +1,4 @@
-// Reads large request bodies beside the workers. One walk over a body cannot be cut into turns, and over 32 MiB it takes
+// Reads and translates large request bodies beside the workers. One walk over a body cannot be cut into turns, and over 32 MiB it takes
 // up to a third of a second, in which nobody else's call on the worker would go on.
 #pragma once
 
@@ -28,15 +28,27 @@ class LargeBodies final {
   LargeBodies(const LargeBodies&) = delete;
   LargeBodies& operator=(const LargeBodies&) = delete;
 
-  // A body to be read. What dialect.read_call() gives stands in `result` once `wake` was notified and `over` is true.
-  // Thread:   the worker that `wake` is on, between add() and then but for its first members.
-  // Lifetime: from add() until it is over, or was withdrawn; the body stays as it is until then, padded.
+  // What is done with a body. Its result is there once `wake` was notified and `over` is true.
+  // Thread:   work() runs on this object's thread; between add() and its end nobody else looks at what it uses.
+  // Lifetime: from add() until it is over, or was withdrawn.
   struct Job {
+    explicit Job(net::Signal& wake_) noexcept : wake(wake_) {}
+    virtual ~Job() = default;
+    virtual void work(wire::Parser& parser) noexcept = 0;
     net::Signal& wake;
+    bool over = false;
+  };
+  // A body to be read: what dialect.read_call() gives.
+  // Lifetime: the body stays as it is until then, padded.
+  struct Reading final : Job {
+    Reading(net::Signal& wake_, const dialect::Dialect& dialect_, const dialect::Endpoint& endpoint_,
+            std::string_view body_) noexcept
+        : Job(wake_), dialect(dialect_), endpoint(endpoint_), body(body_) {}
+    void work(wire::Parser& parser) noexcept override { result = dialect.read_call(endpoint, body, parser); }
+
     const dialect::Dialect& dialect;
     const dialect::Endpoint& endpoint;
     std::string_view body;
-    bool over = false;
     std::optional<Result<dialect::CallBody>> result{};
   };
   void add(Job& job);

@@ -22,7 +22,7 @@ Task<void> Exchange::read_on() {
     if (!more) co_return;
   }
   if (kind == dialect::AnswerKind::kEvents) {
-    if (!filter_) filter_ = dialect().filter(endpoint(), filter_options());
+    if (!filter_) filter_ = make_filter();
     co_await count_rest(until);
   } else if (kind == dialect::AnswerKind::kObject) {
     co_await gather_rest(until);

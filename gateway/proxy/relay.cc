@@ -91,6 +91,7 @@ void Exchange::begin_stream() {
 void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
   add_call_headers(headers, call_);
   if (const std::string_view own = dialect().request_id_header(); !own.empty()) headers.add(own, call_.request_id);
+  if (is_translated()) headers.add("x-sluice-translated", translated_->detour.text);
   if (upstream_ && upstream_->head() != nullptr) add_upstream_headers(headers, *upstream_->head());
   add_cors_headers(headers, head_.fields[http::Field::origin], cors_.origins);
 }
@@ -101,8 +102,8 @@ void Exchange::note_first_byte() noexcept {
 }
 
 dialect::FilterOptions Exchange::filter_options() const noexcept {
-  return {.client_wants_usage = asked_.wants_usage,
-          .choices = asked_.choices,
+  return {.client_wants_usage = asked_.wants_usage || is_translated(),
+          .choices = spoken().asked.choices,
           .prompt_estimate = call_.prompt_estimate,
           .event_limit_bytes = conf_->settings.event_bytes,
           .claim_limit = claim_limit(),
@@ -112,7 +113,7 @@ dialect::FilterOptions Exchange::filter_options() const noexcept {
 Task<Status> Exchange::relay_stream() {
   begin_stream();
   if (!upstream_->holds_request()) drop_request();
-  filter_ = dialect().filter(endpoint(), filter_options());
+  filter_ = make_filter();
   dialect::EventFilter& filter = *filter_;
   const Status passed = co_await pass_events(filter);
   take_usage(filter);

@@ -29,14 +29,15 @@ Task<Status> Exchange::relay_whole_as_stream() {
   if (walk_->form() != dialect::WholeAnswer::Form::kWhole || !walk_->is_answer())
     co_return co_await answer_nothing(kNoAnswer);
   Buffer events;
-  if (dialect().append_as_events(events, endpoint(), upstream_->body().view()) == dialect::Converted::kNot)
+  const Spoken its = spoken();
+  if (its.dialect.append_as_events(events, its.endpoint, upstream_->body().view()) == dialect::Converted::kNot)
     co_return co_await answer_nothing(kNotStreamed);
   if (!holding_.set(events.size())) co_return kHoldsTooMuch;
   upstream_->body().release();
   walked_bytes_ = 0;
   begin_stream();
   note_first_byte();
-  filter_ = dialect().filter(endpoint(), filter_options());
+  filter_ = make_filter();
   dialect::EventFilter& filter = *filter_;
   dialect::StreamState state = filter.filter(events, client_.chunk());
   while (filter.has_more()) state = filter.filter(events, client_.chunk());
@@ -54,9 +55,10 @@ Task<Status> Exchange::relay_whole_as_stream() {
 Task<Status> Exchange::relay_stream_as_whole() {
   dialect::FilterOptions options = filter_options();
   options.client_wants_usage = true;
-  filter_ = dialect().filter(endpoint(), options);
+  const Spoken its = spoken();
+  filter_ = its.dialect.filter(its.endpoint, options);
   dialect::EventFilter& filter = *filter_;
-  const std::unique_ptr<dialect::Assembly> assembled = dialect().assembly(endpoint());
+  const std::unique_ptr<dialect::Assembly> assembled = its.dialect.assembly(its.endpoint);
   const Status gathered = co_await assemble(filter, *assembled);
   take_usage(filter);
   model_served_.assign(filter.model());
@@ -75,6 +77,7 @@ Task<Status> Exchange::relay_stream_as_whole() {
     co_return ok();
   }
   note_kept(filter.kept_ids());
+  if (translate_answer(answer) == dialect::Converted::kNot) co_return co_await answer_nothing(kNotWhole);
   note_first_byte();
   ReplyHeaders headers;
   headers.add("content-type", "application/json");

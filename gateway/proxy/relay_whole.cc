@@ -29,7 +29,7 @@ Task<Status> Exchange::gather(std::size_t limit_bytes, net::Deadline ping) {
 Task<Status> Exchange::relay_whole() {
   const std::size_t limit = conf_->settings.answer_bytes;
   if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
-  SLUICE_CO_TRY(co_await gather(std::min(conf_->settings.whole_answer_bytes, limit)));
+  SLUICE_CO_TRY(co_await gather(is_translated() ? limit : std::min(conf_->settings.whole_answer_bytes, limit)));
   if (upstream_->body().size() > limit) co_return kTooLong;
   note_first_byte();
   walk_arrived();
@@ -41,7 +41,8 @@ Task<Status> Exchange::relay_whole() {
   if (walk.says_error()) co_return co_await answer_said_error();
   if (walk.form() != dialect::WholeAnswer::Form::kWhole || !walk.is_answer())
     co_return co_await answer_nothing(kNoAnswer);
-  const Buffer answer = std::move(upstream_->body());
+  Buffer answer = std::move(upstream_->body());
+  if (translate_answer(answer) == dialect::Converted::kNot) co_return co_await answer_nothing(kNoAnswer);
   if (!holding_.set(answer.size())) co_return kHoldsTooMuch;
   outcome_.status = upstream_->head()->status;
   outcome_.bytes_out += answer.size();

@@ -76,6 +76,13 @@ Task<Status> Exchange::send() {
     Result<upstream::Lease> lease = co_await acquire(tried, patience);
     if (!lease) co_return lease.error();
     lease_ = std::move(*lease);
+    if (lease_.endpoint() != match_.number) {
+      SLUICE_CO_TRY(co_await translate());
+      if (!translation_) {
+        lease_.release();  // a place that has the endpoint itself may be there
+        continue;
+      }
+    }
     choose_members(*lease_);
     Status head = co_await ask();
     while (head) {
@@ -108,7 +115,8 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
   if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
   const upstream::Pool::Waiter waiter(worker_.pool, wanted(call_.model), wake_);
   for (;;) {
-    if (supply == upstream::Supply::kNotTaken) co_return kNotTaken;  // waiting makes no dialect
+    if (supply == upstream::Supply::kNotTaken)  // waiting makes no dialect
+      co_return translation_ ? kNotTaken : translation_.error();
     const bool full = supply == upstream::Supply::kFull;
     const net::Deadline limit = full ? patience.queue : patience.hold;
     if (limit.passed()) co_return full ? kNoSlot : keeper_.empty() ? kNoPlace : kKeeperAway;
@@ -136,12 +144,13 @@ void Exchange::prepare(upstream::Place& place) {
   if (model != call_.model) edits.model = model;
   UpstreamRequest& request = *request_;
   const policy::Caller& caller = call_.caller;
-  if (!asked_.prompt_cache_key.empty())
+  const Spoken spoken = this->spoken();
+  if (!spoken.asked.prompt_cache_key.empty())
     edits.prompt_cache_key =
-        worker_.scope.scoped(caller.tenant_id, caller.user_id, asked_.prompt_cache_key, request.cache_key);
+        worker_.scope.scoped(caller.tenant_id, caller.user_id, spoken.asked.prompt_cache_key, request.cache_key);
   request.headers.clear();
   if (!is_of_stored()) {  // which has no body
-    dialect().edit_body(endpoint(), asked_, request.body.view(), edits, request.edited);
+    spoken.dialect.edit_body(spoken.endpoint, spoken.asked, spoken_body(), edits, request.edited);
     request.headers.add("content-type", "application/json");
   }
   request.headers.add("accept", call_.stream ? "text/event-stream" : "application/json");
@@ -156,7 +165,7 @@ void Exchange::prepare(upstream::Place& place) {
   if (forwarded == Forwarded::kSome && worker_.doubts != nullptr)
     worker_.doubts->tell_left_out(call_.request_id, kMostForwarded);
   for (const http::Header& header : place.headers()) request.headers.add(header.name, header.value);
-  request.outgoing = {.method = endpoint().method,
+  request.outgoing = {.method = spoken.endpoint.method,
                       .path = path_at(place, model),
                       .headers = request.headers.span(),
                       .body = {request.edited.parts.data(), request.edited.count}};
@@ -168,8 +177,12 @@ std::string_view Exchange::called(const upstream::Place& place) const noexcept {
   return place.called(model_->upstream_name.empty() ? call_.model : std::string_view(model_->upstream_name));
 }
 
+// A cap that a translation left out is put in as one of ours, under the name that the place knows.
 std::optional<std::uint64_t> Exchange::clamp() const noexcept {
-  return call_.clamp_output_to == 0 ? std::nullopt : std::optional(call_.clamp_output_to);
+  const std::uint64_t ours = call_.clamp_output_to;
+  if (is_translated() && translated_->asked.cap_count == 0 && asked_.output_cap)
+    return ours == 0 ? *asked_.output_cap : std::min(ours, *asked_.output_cap);
+  return ours == 0 ? std::nullopt : std::optional(ours);
 }
 
 void Exchange::drop_request() noexcept {

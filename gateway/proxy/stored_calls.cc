@@ -70,7 +70,7 @@ Task<Result<StoredResponses::Keeper>> Exchange::look_up() {
 
 // Where the call goes at this place.
 std::string_view Exchange::path_at(const upstream::Place& place, std::string_view model) {
-  if (!is_of_stored()) return place.path(endpoint(), model, request_->path);
+  if (!is_of_stored()) return place.path(spoken().endpoint, model, request_->path);
   const StoredPath of{.endpoint = endpoint(), .id = match_.rest, .query = head_.query};
   return stored_path(place, of, model, request_->path);
 }

@@ -4,10 +4,11 @@
 #include "anthropic/anthropic.h"
 #include "dialect/table.h"
 #include "openai/openai.h"
+#include "translate/messages_to_chat.h"
 
 namespace sluice::server {
 
-// A new dialect is a member and its place in the table.
+// A new dialect or translation is a member and its place in the table.
 // Lifetime: outlives everything that handles calls.
 class Dialects final {
  public:
@@ -19,7 +20,8 @@ class Dialects final {
  private:
   const openai::OpenAi openai_{};
   const anthropic::Anthropic anthropic_{};
-  const dialect::Table table_{&openai_, &anthropic_};
+  const translate::MessagesToChat messages_to_chat_{};
+  const dialect::Table table_{{&openai_, &anthropic_}, {&messages_to_chat_}};
 };
 
 }  // namespace sluice::server

@@ -9,6 +9,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
     release();
     pool_ = std::exchange(other.pool_, nullptr);
     place_ = std::move(other.place_);
+    endpoint_ = other.endpoint_;
   }
   return *this;
 }
@@ -47,13 +48,15 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
   Supply supply = Supply::kUnreachable;
   bool taker_elsewhere = false;  // away, or tried
   const std::shared_ptr<Place>* best = nullptr;
+  std::uint32_t best_endpoint = Wanted::kNone;
   const std::size_t size = count(*known);
   const std::size_t start = size == 0 ? 0 : ++turn_ % size;
   for (std::size_t i = 0; i < size; ++i) {
     const std::shared_ptr<Place>* at = place(*known, (start + i) % size);
     if (at == nullptr || !(*at)->serves(wanted.tenant_id)) continue;
     if (!wanted.place.empty() && (*at)->name() != wanted.place) continue;
-    if (!(*at)->takes(wanted.endpoint)) {
+    const std::uint32_t endpoint = wanted.endpoint_at(**at);
+    if (endpoint == Wanted::kNone) {
       if (supply == Supply::kUnreachable && (*at)->reachable()) supply = Supply::kNotTaken;
       continue;
     }
@@ -62,12 +65,26 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
       continue;
     }
     supply = Supply::kFull;
-    if ((*at)->free_slots() > 0 && (best == nullptr || (*at)->free_slots() > (*best)->free_slots())) best = at;
+    if ((*at)->free_slots() <= 0) continue;
+    const bool alike = endpoint == best_endpoint;
+    if (best != nullptr && (alike ? (*at)->free_slots() <= (*best)->free_slots() : endpoint != wanted.endpoint))
+      continue;
+    best = at;
+    best_endpoint = endpoint;
   }
   if (supply == Supply::kNotTaken && taker_elsewhere) return Supply::kUnreachable;
   if (best == nullptr || !(*best)->take_slot()) return supply;
-  lease = Lease(*this, *best);
+  lease = Lease(*this, *best, best_endpoint);
   return Supply::kTaken;
+}
+
+bool Pool::has_endpoint(Wanted wanted) const noexcept {
+  const KnownModel* known = find(wanted);
+  for (std::size_t i = 0; known != nullptr && i < count(*known); ++i) {
+    const std::shared_ptr<Place>* at = place(*known, i);
+    if (at != nullptr && (*at)->serves(wanted.tenant_id) && (*at)->takes(wanted.endpoint)) return true;
+  }
+  return false;
 }
 
 Pool::Waiter::Waiter(Pool& pool, Wanted wanted, net::Signal& wake) : pool_(pool) {
@@ -97,8 +114,8 @@ bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
   if (known == nullptr || (!wanted.place.empty() && wanted.place != name)) return false;
   for (std::size_t i = 0; i < count(*known); ++i) {
     const std::shared_ptr<Place>* at = place(*known, i);
-    if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id) || !(*at)->takes(wanted.endpoint))
-      continue;
+    if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id)) continue;
+    if (wanted.endpoint_at(**at) == Wanted::kNone) continue;
     if ((*at)->free_slots() > 0) return true;  // of this model: another one's slot helps nobody who waits for it
   }
   return false;

@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,28 +24,42 @@ class Pool;
 // Which model, whose call it is, and of which endpoint (its number in the table of dialects).
 // Lifetime: of the names.
 struct Wanted {
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
   std::string_view model;
   std::uint64_t tenant_id = 0;
   std::uint32_t endpoint = 0;
-  std::string_view place = {};  // the one that may be called, by its name; empty: any
+  std::uint32_t instead = kNone;  // another one that does where a place has not this
+  std::string_view place = {};    // the one that may be called, by its name; empty: any
+
+  // The endpoint that the place would be called at; kNone: it takes no such call.
+  [[nodiscard]] std::uint32_t endpoint_at(const Place& place) const noexcept {
+    if (place.takes(endpoint)) return endpoint;
+    return instead != kNone && place.takes(instead) ? instead : kNone;
+  }
 };
 
 // A slot on a place, given back on destruction.
 class Lease final {
  public:
   Lease() noexcept = default;
-  Lease(Pool& pool, std::shared_ptr<Place> place) noexcept : pool_(&pool), place_(std::move(place)) {}
-  Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), place_(std::move(other.place_)) {}
+  Lease(Pool& pool, std::shared_ptr<Place> place, std::uint32_t endpoint) noexcept
+      : pool_(&pool), place_(std::move(place)), endpoint_(endpoint) {}
+  Lease(Lease&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)), place_(std::move(other.place_)), endpoint_(other.endpoint_) {}
   Lease& operator=(Lease&& other) noexcept;
   ~Lease() { release(); }
   void release() noexcept;
   [[nodiscard]] explicit operator bool() const noexcept { return pool_ != nullptr; }
   [[nodiscard]] Place& operator*() const noexcept { return *place_; }
   [[nodiscard]] Place* operator->() const noexcept { return place_.get(); }
+  // That the place is called at: Wanted::endpoint or Wanted::instead. Stays when the slot is given back.
+  [[nodiscard]] std::uint32_t endpoint() const noexcept { return endpoint_; }
 
  private:
   Pool* pool_ = nullptr;
   std::shared_ptr<Place> place_;
+  std::uint32_t endpoint_ = Wanted::kNone;
 };
 
 enum class Supply : std::uint8_t {
@@ -76,7 +91,8 @@ class Pool final {
   // This worker's places of the direct upstreams, by their numbers; null: no such upstream any more. Wakes who waits.
   void set_upstreams(std::vector<std::shared_ptr<Place>> places);
 
-  // Tries to take a slot on a place that serves the tenant, leaving out those that were `tried`. Never waits.
+  // Tries to take a slot on a place that serves the tenant, leaving out those that were `tried`: where one is free, on
+  // one that has the endpoint itself, else on one that has the other. Never waits.
   [[nodiscard]] Supply take(Wanted wanted, std::span<const Place* const> tried, Lease& lease);
 
   // While it lives, `wake` is notified when another take() of the same is worth it; of those who could use a freed slot
@@ -101,6 +117,8 @@ class Pool final {
 
   // Some upstream has not said yet what it serves: nobody can tell which models are unknown.
   [[nodiscard]] bool learning() const noexcept { return models_->learning; }
+  // Whether some place of the model, also one that is away, has the endpoint itself.
+  [[nodiscard]] bool has_endpoint(Wanted wanted) const noexcept;
   // Whether there is such a model for this tenant.
   [[nodiscard]] bool knows(Wanted wanted) const noexcept { return find(wanted) != nullptr; }
   // All known models, by name. Valid until the next set_models().

@@ -169,10 +169,16 @@ def stream_message(words, pause=0.0, **more):
     return handle
 
 
+def no_path(connection):
+    connection.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error", "param": None, "code": None}})
+
+
 def default_handler(connection):
     body = connection.request.json
     path = connection.request.target.split("?")[0]
-    if path == "/v1/messages/count_tokens":
+    if "model" not in body:
+        connection.answer(400, {"error": {"message": "a call names a model", "type": "invalid_request_error", "param": "model", "code": None}})
+    elif path == "/v1/messages/count_tokens":
         connection.answer(200, {"input_tokens": 12})
     elif path == "/v1/messages" and body.get("stream"):
         stream_message(["Hello", " ", "there"])(connection)
@@ -189,8 +195,9 @@ def default_handler(connection):
 
 
 class FakeModel:
-    def __init__(self, models=MODELS, port=0):
+    def __init__(self, models=MODELS, port=0, lacks=()):
         self.models = list(models)
+        self.lacks = lacks  # beginnings of the paths that it has not
         self.tells_models = threading.Event()  # cleared: GET /v1/models waits
         self.tells_models.set()
         self.asked_for_models = threading.Event()
@@ -265,6 +272,8 @@ class FakeModel:
             marked = next((h for marker, h in self.handlers.items() if request.holds(marker)), None)
             if marked is not None or request.method != "GET":
                 self.requests.append(request)
+                if request.target.startswith(tuple(self.lacks)):
+                    return no_path
                 return marked or default_handler
         path = request.target.split("?")[0]
         self.gets.append(request)
@@ -275,7 +284,7 @@ class FakeModel:
             self.tells_models.wait()
             listing = {"object": "list", "data": [{"id": m, "object": "model", "created": 1, "owned_by": "fake"} for m in self.models]}
             return lambda c: c.answer(200, listing if self.listing is None else self.listing)
-        return lambda c: c.answer(404, {"error": {"message": "no such path", "type": "invalid_request_error", "param": None, "code": None}})
+        return no_path
 
     @staticmethod
     def _read(sock, buffered):

@@ -104,8 +104,11 @@ def test_anthropic_takes_its_own_dialect_alone(gateway_of, provider, mark):
 def test_a_server_that_lacks_a_dialect_is_not_called_in_it(gateway_of, provider, mark):
     gateway = gateway_of('dialects = ["openai"]')
     gateway.wait_models(gateway.ready_key, "gpt-4o")
-    assert ask(gateway, mark, "/v1/messages", "gpt-4o", max_tokens=5)[0] == 503 and provider.seen(mark) == []
+    assert ask(gateway, mark, "/v1/messages", "gpt-4o", max_tokens=5)[0] == 200 and provider.seen(mark)[0].target == CHAT
     assert ask(gateway, mark, CHAT, "gpt-4o")[0] == 200
+    gateway = gateway_of('dialects = ["anthropic"]')
+    gateway.wait_models(gateway.ready_key, "gpt-4o")
+    assert ask(gateway, mark, CHAT, "gpt-4o")[0] == 503 and len(provider.seen(mark)) == 2
 
 
 @pytest.mark.parametrize("lines, said", [

@@ -34,9 +34,9 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
   for (const char* model : {"a", "b", "c"}) texts.push_back(body_of(model, 1 << 20));
   texts[1].pop_back();
   std::deque<net::Signal> wakes;
-  std::deque<LargeBodies::Job> jobs;
+  std::deque<LargeBodies::Reading> jobs;
   for (const std::string& text : texts) {
-    jobs.push_back({wakes.emplace_back(loop), dialect, dialect.endpoints()[0], text});
+    jobs.emplace_back(wakes.emplace_back(loop), dialect, dialect.endpoints()[0], text);
     bodies.add(jobs.back());
     group.spawn(wait_for(jobs.back()));
   }
@@ -51,8 +51,8 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
 TEST_F(LargeBodiesTest, OneThatWaitsIsWithdrawnAndNotRead) {
   const std::string first = body_of("a", 8 << 20), second = body_of("b", 1 << 20);
   net::Signal first_wake(loop), second_wake(loop);
-  LargeBodies::Job ahead{first_wake, dialect, dialect.endpoints()[0], first};
-  LargeBodies::Job job{second_wake, dialect, dialect.endpoints()[0], second};
+  LargeBodies::Reading ahead{first_wake, dialect, dialect.endpoints()[0], first};
+  LargeBodies::Reading job{second_wake, dialect, dialect.endpoints()[0], second};
   bodies.add(ahead);
   bodies.add(job);
   EXPECT_TRUE(bodies.withdraw(job)) << "eight MiB are read before it";

@@ -201,6 +201,7 @@ class ToyDialect final : public dialect::Dialect {
   void add_request_id(dialect::ErrorAnswer&, std::string_view) const override {}
 
   void append_model(std::string& into, const dialect::ListedModel& model) const override { into += model.name; }
+  void append_count(std::string& into, std::uint64_t tokens) const override { into += std::to_string(tokens); }
   void append_models(std::string& into, std::span<const dialect::ListedModel> models) const override {
     for (const dialect::ListedModel& model : models) append_model(into, model);
   }

@@ -38,5 +38,25 @@ TEST(Dialects, AMatchSaysWhichEndpointByItsNumber) {
   }
 }
 
+TEST(Dialects, ATranslationLeadsFromOneEndpointOfTheTableToAnotherThatDoesTheSameWork) {
+  const Dialects dialects;
+  const dialect::Table& table = dialects.table();
+  std::size_t detours = 0;
+  for (std::uint32_t number = 0; number < table.endpoints().size(); ++number) {
+    const dialect::Detour* const detour = table.detour(number);
+    if (detour == nullptr) continue;
+    ++detours;
+    const dialect::Endpoint& from = table.endpoints()[number];
+    ASSERT_LT(detour->number, table.endpoints().size()) << from.name;
+    EXPECT_EQ(detour->translation->from(), from.name);
+    EXPECT_EQ(detour->endpoint, &table.endpoints()[detour->number]);
+    EXPECT_EQ(detour->translation->to(), detour->endpoint->name);
+    EXPECT_EQ(detour->text, std::string(from.name) + " -> " + std::string(detour->endpoint->name));
+    EXPECT_EQ(detour->endpoint->work, from.work) << from.name;
+    EXPECT_EQ(table.find(detour->endpoint->path).dialect, detour->dialect);
+  }
+  EXPECT_NE(detours, 0u);
+}
+
 }  // namespace
 }  // namespace sluice::server

@@ -103,6 +103,25 @@ TEST_F(PoolTest, APlaceThatDoesNotTakeTheEndpointIsNotChosen) {
   EXPECT_EQ(take("m", second), Supply::kTaken);
 }
 
+TEST_F(PoolTest, APlaceThatHasTheEndpointItselfComesFirstAndOneThatHasTheOtherBeforeAnyWaiting) {
+  know({{"m", {small, large}}});
+  large->takes_not = 1;
+  const Wanted wanted{.model = "m", .endpoint = 1, .instead = 2};
+  Lease own, other, last;
+  ASSERT_EQ(pool.take(wanted, {}, own), Supply::kTaken);
+  EXPECT_EQ(own->name(), "small");
+  EXPECT_EQ(own.endpoint(), 1u);
+  ASSERT_EQ(pool.take(wanted, {}, other), Supply::kTaken);
+  EXPECT_EQ(other->name(), "large");
+  EXPECT_EQ(other.endpoint(), 2u);
+  own.release();
+  ASSERT_EQ(pool.take(wanted, {}, last), Supply::kTaken);
+  EXPECT_EQ(last.endpoint(), 1u);
+  EXPECT_TRUE(pool.has_endpoint(wanted));
+  small->takes_not = 1;
+  EXPECT_FALSE(pool.has_endpoint(wanted));
+}
+
 TEST_F(PoolTest, ATakerOfTheEndpointThatIsAwayOrWasTriedIsNotForgotten) {
   know({{"m", {small, large}}});
   large->takes_not = 1;
@@ -183,6 +202,23 @@ TEST_F(PoolTest, APlaceThatIsBoundToATenantTakesNoCallOfAnother) {
   ASSERT_EQ(pool.take({"m", 7}, {}, lease), Supply::kTaken);
   // Whoever cannot use a freed slot does not take the word from whoever can.
   expect_second_alone_woken(*this, lease, {"m", 8}, {"m", 7});
+}
+
+TEST_F(PoolTest, AFreedSlotWakesWhoCouldBeCalledThereAtTheOtherEndpoint) {
+  know({{"m", {small}}});
+  small->takes_not = 1;
+  Lease lease;
+  ASSERT_EQ(take("m", lease), Supply::kTaken);
+  net::Signal wake(loop);
+  Pool::Waiter waiter(pool, {.model = "m", .endpoint = 1, .instead = 2}, wake);
+  int woken = 0;
+  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
+  tasks.spawn(wait_once(wake, woken));
+  loop.io().poll();
+  lease.release();
+  loop.io().restart();
+  loop.io().poll();
+  EXPECT_EQ(woken, 1);
 }
 
 TEST_F(PoolTest, AFreedSlotDoesNotWakeWhoWaitsForAnEndpointThatItsPlaceDoesNotTake) {

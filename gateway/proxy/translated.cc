@@ -1,0 +1,152 @@
+// A call at a place that has not its endpoint but one that a translation leads to: the body that the place is sent, the
+// filter of its stream, and its whole answer. What is metered is what the place's dialect reads; the client gets its own.
+// Here is also what is answered where no place could: the count of a prompt.
+#include <simdjson.h>
+
+#include <algorithm>
+
+#include "proxy/exchange.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr std::size_t kKeptBetweenBytes = 64u << 10;
+
+// A place's filter with a translator behind it: counts, claims, cut and errors are the filter's.
+// Lifetime: what the translator's facts refer to outlives it.
+class TranslatedFilter final : public dialect::EventFilter {
+ public:
+  TranslatedFilter(std::unique_ptr<dialect::EventFilter> filter, std::unique_ptr<dialect::EventTranslator> translator)
+      : filter_(std::move(filter)), translator_(std::move(translator)) {}
+
+  dialect::StreamState filter(Buffer& in, Buffer& out) noexcept override {
+    const dialect::StreamState state = filter_->filter(in, between_);
+    pass(out);
+    return state;
+  }
+  [[nodiscard]] bool has_more() const noexcept override { return filter_->has_more(); }
+  [[nodiscard]] std::size_t held_bytes() const noexcept override {
+    return filter_->held_bytes() + translator_->held_bytes();
+  }
+  dialect::StreamState finish(Buffer& out) noexcept override {
+    const dialect::StreamState state = filter_->finish(between_);
+    pass(out);
+    if (state == dialect::StreamState::kDone) translator_->finish(out);
+    return state;
+  }
+  void cut(Buffer& out) noexcept override {
+    filter_->cut(between_);
+    pass(out);
+    translator_->finish(out);
+  }
+  [[nodiscard]] std::uint64_t completion_tokens() const noexcept override { return filter_->completion_tokens(); }
+  [[nodiscard]] Usage usage(std::uint64_t prompt_estimate) const noexcept override {
+    return filter_->usage(prompt_estimate);
+  }
+  [[nodiscard]] dialect::Ending ending() const noexcept override { return filter_->ending(); }
+  [[nodiscard]] const std::optional<dialect::UsageReading>& told() const noexcept override { return filter_->told(); }
+  [[nodiscard]] std::string_view model() const noexcept override { return filter_->model(); }
+
+ private:
+  void pass(Buffer& out) noexcept {
+    if (between_.empty()) return;
+    translator_->translate(between_.view(), out);
+    between_.clear();
+    if (between_.capacity() > kKeptBetweenBytes) between_.release();
+  }
+
+  std::unique_ptr<dialect::EventFilter> filter_;
+  std::unique_ptr<dialect::EventTranslator> translator_;
+  Buffer between_;  // events of the place's dialect
+};
+
+// A body to be translated, and read as the place will read it.
+struct Translating final : LargeBodies::Job {
+  Translating(net::Signal& wake_, const dialect::Detour& detour_, std::string_view body_, Buffer& out_) noexcept
+      : Job(wake_), detour(detour_), body(body_), out(out_) {}
+
+  void work(wire::Parser& parser) noexcept override {
+    const Status made = detour.translation->append_call(out, body, parser);
+    if (!made) {
+      result = made.error();
+      return;
+    }
+    (void)out.prepare(simdjson::SIMDJSON_PADDING);
+    result = detour.dialect->read_call(*detour.endpoint, out.view(), parser);
+  }
+
+  const dialect::Detour& detour;
+  std::string_view body;
+  Buffer& out;
+  Result<dialect::CallBody> result = self_error(ErrorKind::kInternal, "");
+};
+
+}  // namespace
+
+// Makes the call's body for the place of the lease, once; another attempt sends the same. What cannot be said there
+// stands in translation_ then. Error: the call is over.
+Task<Status> Exchange::translate() {
+  if (translated_) co_return ok();
+  const dialect::Detour& detour = *worker_.dialects.detour(match_.number);
+  UpstreamRequest& request = *request_;
+  Translating translating(wake_, detour, request.body.view(), request.translated);
+  if (is_large()) {
+    SLUICE_CO_TRY(co_await work_off(translating));
+  } else {
+    translating.work(worker_.parser);
+  }
+  const std::size_t size = request.translated.size();
+  if (!worker_.held.take(size)) co_return kHoldsTooMuch;
+  request.body_held_bytes += size;
+  if (translating.result) {
+    translated_ = std::make_unique<TranslatedCall>(TranslatedCall{detour, *std::move(translating.result)});
+  } else {
+    translation_ = translating.result.error();
+  }
+  co_return ok();
+}
+
+dialect::AnswerFacts Exchange::answer_facts() const noexcept {
+  return {.request_id = call_.request_id, .model = asked_.model, .prompt_estimate = call_.prompt_estimate};
+}
+
+std::unique_ptr<dialect::EventFilter> Exchange::make_filter() const {
+  const Spoken its = spoken();
+  std::unique_ptr<dialect::EventFilter> filter = its.dialect.filter(its.endpoint, filter_options());
+  if (!is_translated()) return filter;
+  return std::make_unique<TranslatedFilter>(std::move(filter), translated_->detour.translation->events(answer_facts()));
+}
+
+// A whole answer of the place, as the client gets it. kNot: nothing can be made of it.
+dialect::Converted Exchange::translate_answer(Buffer& answer) const {
+  if (!is_translated()) return dialect::Converted::kDone;
+  Buffer translated;
+  (void)answer.prepare(simdjson::SIMDJSON_PADDING);
+  const dialect::Converted converted =
+      translated_->detour.translation->append_answer(translated, answer.view(), answer_facts());
+  answer = std::move(translated);
+  return converted;
+}
+
+// Whether a prompt is to be counted that no place can count.
+bool Exchange::is_counted_here() const noexcept {
+  return endpoint().work == dialect::Work::kCount && !worker_.pool.has_endpoint(wanted(call_.model));
+}
+
+// By our own estimate, which is what the call would reserve.
+Task<Status> Exchange::answer_count() {
+  std::string body;
+  dialect().append_count(body, call_.prompt_estimate);
+  ReplyHeaders headers;
+  headers.add("content-type", "application/json");
+  headers.add("x-sluice-estimated", "input_tokens");
+  add_answer_headers(headers);
+  outcome_.status = 200;
+  outcome_.reason = EndReason::kCompleted;
+  outcome_.bytes_out += body.size();
+  finish();
+  (void)co_await client_.respond(outcome_.status, headers.span(), body);
+  co_return ok();
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,28 @@
+// Whether the arguments of a call are whole, while they come in pieces.
+#pragma once
+
+#include <string_view>
+
+namespace sluice::translate {
+
+// Counts brackets outside of strings in JSON that stands in JSON strings: each piece is the inside of one, escapes and
+// all.
+// Thread: one.
+class ArgumentScan final {
+ public:
+  void take(std::string_view inside) noexcept;
+  // An object was opened and closed.
+  [[nodiscard]] bool whole() const noexcept { return begun_ && depth_ == 0; }
+  // Something else than white space came.
+  [[nodiscard]] bool begun() const noexcept { return begun_; }
+
+ private:
+  void take_byte(char c) noexcept;
+
+  unsigned depth_ = 0;
+  bool begun_ = false;
+  bool in_string_ = false;
+  bool escaped_ = false;
+};
+
+}  // namespace sluice::translate
