@@ -32,6 +32,7 @@ ChatChoice read_first_choice(std::string_view choices) noexcept {
       if (member.name == "index") index = wire::skim_count(member.value);
       if (member.name == "delta" || member.name == "message") choice.said = member.value;
       if (member.name == "finish_reason") choice.finish_reason = inside_of(member.value);
+      if (member.name == "logprobs") choice.logprobs = member.value;
       const bool stop = member.name == "stop_reason" || member.name == "matched_stop";
       if (stop && wire::is_string(member.value)) choice.stop = member.value;
     }

@@ -18,6 +18,7 @@ struct ChatDelta {
 struct ChatChoice {
   std::string_view said;           // its delta or message
   std::string_view finish_reason;  // the inside of the string; empty: none
+  std::string_view logprobs;       // the value
   std::string_view stop;           // the sequence that ended it, where the server tells (vLLM, SGLang): a string
 };
 // The one with index 0 of a list: a translated call asks for one alone. An empty `said`: there is none.
