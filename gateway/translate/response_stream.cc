@@ -1,0 +1,190 @@
+// ResponseStream: what a chat's chunks say, as events. Those that begin and end items are in response_events.cc.
+#include "translate/response_stream.h"
+
+#include <algorithm>
+
+#include "dialect/upstream_error.h"
+#include "dialect/usage_reader.h"
+#include "translate/json_write.h"
+#include "translate/message_parts.h"
+#include "wire/skim.h"
+
+namespace sluice::translate {
+namespace {
+
+constexpr std::string_view kDataField = "data: ";
+constexpr std::string_view kEventEnd = "\n\n";
+
+}  // namespace
+
+void ResponseStream::translate(std::string_view events, Buffer& out) noexcept {
+  wire::RawEvent raw;
+  while (!events.empty() && !ended_) {
+    if (take_repeated(events, out)) continue;
+    if (splitter_.next(events, raw) != wire::EventSplitter::Found::kEvent) break;
+    const std::string_view data = wire::read_event(raw, joined_).data;
+    if (!data.starts_with('{')) continue;  // [DONE]
+    if (data.find('\n') == std::string_view::npos) {
+      take(data, out);
+      continue;
+    }
+    Buffer line;
+    line.append(data);
+    std::replace(line.data(), line.data() + line.size(), '\n', ' ');
+    take(line.view(), out);
+  }
+}
+
+void ResponseStream::take(std::string_view data, Buffer& out) {
+  std::string_view choices, usage, error, created;
+  wire::Skimmer skimmer(data);
+  if (skimmer.open('{') != wire::Skim::kMember) return;
+  wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) {
+    if (member.name == "choices") choices = member.value;
+    if (member.name == "usage") usage = member.value;
+    if (member.name == "error") error = member.value;
+    if (member.name == "created") created = member.value;
+  }
+  if (!begun_) begin(created, out);
+  if (is_said(error)) return fail(data, out);
+  const bool used = is_object(usage);
+  if (used) {
+    if (const auto told = dialect::read_usage(usage)) usage_ = told->usage;
+  }
+  const ChatChoice choice = read_first_choice(choices);
+  piece_ = {};
+  const std::uint64_t sequence = sequence_;
+  const std::size_t begin_at = out.size();
+  if (!choice.said.empty()) take_said(choice, out);
+  if (!choice.finish_reason.empty()) finish_reason_ = choice.finish_reason;
+  const bool alone = piece_.position != kNone && sequence_ == sequence + 1;
+  if (alone && !used && choice.finish_reason.empty() && !is_said(choice.logprobs))
+    learn(data, out.view().substr(begin_at));
+}
+
+void ResponseStream::take_said(const ChatChoice& choice, Buffer& out) {
+  const ChatDelta delta = read_delta(choice.said);
+  const std::string_view longer = inside_of(delta.reasoning_content);
+  take_reasoning(longer.empty() ? inside_of(delta.reasoning) : longer,
+                 longer.empty() ? "reasoning" : "reasoning_content", out);
+  const std::string_view logprobs =
+      is_object(choice.logprobs) ? wire::skim_find(choice.logprobs, "content") : std::string_view();
+  each_string(delta.content, [&](bool thinking, std::string_view inside) {
+    if (thinking) return take_reasoning(inside, {}, out);
+    take_text(inside, is_array(logprobs) ? logprobs.substr(1, logprobs.size() - 2) : std::string_view(), out);
+  });
+  take_refusal(inside_of(delta.refusal), out);
+  each_element(delta.tool_calls, [&](std::string_view object) { take_call(read_tool_call(object), out); });
+  if (is_object(delta.function_call)) {
+    ChatToolCall call = read_tool_call(delta.function_call);
+    call.index = 0;
+    take_call(call, out);
+  }
+}
+
+void ResponseStream::take_reasoning(std::string_view inside, std::string_view member, Buffer& out) {
+  if (inside.empty()) return;
+  append_piece(open_said(ItemKind::kReasoning, member, out), inside, {}, out);
+}
+
+// White space before anything else is a template's, and makes no message.
+void ResponseStream::take_text(std::string_view inside, std::string_view logprobs, Buffer& out) {
+  if (inside.empty()) return;
+  const bool open = said_ != kNone && items_[said_].kind == ItemKind::kMessage;
+  if (!open && is_white(inside)) {
+    white_.append(inside);
+    held_bytes_ += inside.size();
+    return;
+  }
+  if (refusing_) close_said(ItemStatus::kCompleted, out);
+  const std::size_t position = open_said(ItemKind::kMessage, {}, out);
+  if (!items_[position].has_text) {
+    items_[position].has_text = true;
+    open_part(position, out);
+  }
+  if (!white_.empty()) append_piece(position, white_, {}, out);
+  white_.clear();
+  append_piece(position, inside, logprobs, out);
+}
+
+void ResponseStream::take_refusal(std::string_view inside, Buffer& out) {
+  if (inside.empty()) return;
+  const std::size_t position = open_said(ItemKind::kMessage, {}, out);
+  if (!refusing_) {
+    if (items_[position].has_text) close_part(position, out);
+    refusing_ = items_[position].has_refusal = true;
+    open_part(position, out);
+  }
+  append_piece(position, inside, {}, out);
+}
+
+void ResponseStream::take_call(const ChatToolCall& call, Buffer& out) {
+  std::size_t position = find_call(call);
+  if (position == kNone) {
+    if (call.name.empty()) return;  // the rest of nothing
+    close_said(ItemStatus::kCompleted, out);
+    white_.clear();
+    position = open(begin_call(call), call.index, out);
+  }
+  if (call.arguments.empty() || call.arguments == "\"\"") return;
+  if (wire::is_string(call.arguments)) return append_piece(position, wire::unquoted(call.arguments), {}, out);
+  WipedString text;
+  append_arguments(text, call.arguments);
+  append_piece(position, text, {}, out);
+  piece_ = {};
+}
+
+// By its index, else by its id, else the last. Some servers give every call the index 0, and each its own id.
+std::size_t ResponseStream::find_call(const ChatToolCall& call) const noexcept {
+  for (std::size_t at = items_.size(); at-- != 0;) {
+    const OutputItem& item = items_[at];
+    if (item.kind != ItemKind::kCall) continue;
+    const bool other_id = !call.id.empty() && !item.call_id.empty() && item.call_id != call.id;
+    const bool indexed = call.index != ChatToolCall::kNoIndex;
+    if (indexed ? call_indexes_[at] == call.index && !(other_id && !call.name.empty()) : !other_id) return at;
+  }
+  return kNone;
+}
+
+bool ResponseStream::take_repeated(std::string_view& events, Buffer& out) {
+  if (repeated_.position == kNone || !events.starts_with(kDataField)) return false;
+  std::string_view rest = events.substr(kDataField.size());
+  if (!rest.starts_with(repeated_.front.view())) return false;
+  rest.remove_prefix(repeated_.front.size());
+  const char* const behind = wire::skim_string(rest.data(), rest.data() + rest.size());
+  if (behind == nullptr) return false;
+  const std::string_view inside(rest.data(), static_cast<std::size_t>(behind - rest.data()) - 1);
+  rest.remove_prefix(inside.size());
+  if (!rest.starts_with(repeated_.back.view())) return false;
+  rest.remove_prefix(repeated_.back.size());
+  if (!rest.starts_with(kEventEnd)) return false;
+  events = rest.substr(kEventEnd.size());
+  if (inside.empty()) return true;
+  OutputItem& item = items_[repeated_.position];
+  (refusing_ ? item.refusal : item.text).append(inside);
+  held_bytes_ += inside.size();
+  out.append(repeated_.out_front.view());
+  append_number(out, sequence_++);
+  out.append(repeated_.out_middle.view());
+  out.append(inside);
+  out.append("\"}\n\n");
+  return true;
+}
+
+// `data`: what came; `event`: what it left as, and nothing else.
+void ResponseStream::learn(std::string_view data, std::string_view event) {
+  constexpr std::size_t kLongestFrameBytes = 2048;  // what is longer is no frame worth keeping for each stream
+  repeated_.position = kNone;
+  if (data.size() - piece_.inside.size() > kLongestFrameBytes) return;
+  const auto front = static_cast<std::size_t>(piece_.inside.data() - data.data());
+  for (Buffer* const kept : {&repeated_.front, &repeated_.back, &repeated_.out_front, &repeated_.out_middle})
+    kept->clear();
+  repeated_.front.append(data.substr(0, front));
+  repeated_.back.append(data.substr(front + piece_.inside.size()));
+  repeated_.out_front.append(event.substr(0, piece_.number_at));
+  repeated_.out_middle.append(event.substr(piece_.behind_number, piece_.text_at - piece_.behind_number));
+  repeated_.position = piece_.position;
+}
+
+}  // namespace sluice::translate
