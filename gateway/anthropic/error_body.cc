@@ -88,7 +88,9 @@ Row row_of(const Error& error) noexcept {
     case ErrorKind::kMethodNotAllowed:
       return row(405, "This path does not take this method.");
     case ErrorKind::kUnsupportedEncoding:
-      return row(415, "The request body is compressed. Send it without Content-Encoding.");
+      return row(
+          415,
+          "The request body is compressed in a way that is not taken here. Send it plain, or as gzip or zstd alone.");
     case ErrorKind::kTooLarge:
       return row(413, "The request body is larger than this gateway takes. Send less, or ask for a higher bound.");
     case ErrorKind::kHeadTooLarge:

@@ -16,7 +16,7 @@ enum class ErrorKind : std::uint8_t {
   kModelNotFound,     // no such model for this key
   kResponseNotFound,  // no such response, or item of one, of this user
   kMethodNotAllowed,
-  kUnsupportedEncoding,  // request Content-Encoding other than identity
+  kUnsupportedEncoding,  // request Content-Encoding that is not decoded here
   kTooLarge,             // body or head beyond its limit
   kHeadTooLarge,
   kContextLength,  // the upstream says: prompt beyond the model's context

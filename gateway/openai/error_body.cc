@@ -50,8 +50,9 @@ Row row_of(const Error& error) noexcept {
       return {405, kInvalidRequest, "method_not_supported", ShouldRetry::kUnsaid,
               "This path does not take this method."};
     case ErrorKind::kUnsupportedEncoding:
-      return {415, kInvalidRequest, "unsupported_content_encoding", ShouldRetry::kUnsaid,
-              "The request body is compressed. Send it without Content-Encoding."};
+      return {
+          415, kInvalidRequest, "unsupported_content_encoding", ShouldRetry::kUnsaid,
+          "The request body is compressed in a way that is not taken here. Send it plain, or as gzip or zstd alone."};
     case ErrorKind::kTooLarge:
       return {413, kInvalidRequest, "request_too_large", ShouldRetry::kUnsaid,
               "The request body is larger than this gateway takes. Send less, or ask for a higher bound."};

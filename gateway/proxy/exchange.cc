@@ -1,6 +1,7 @@
 // One request, phase by phase. Read run() and phases() first. The parts that are longer than a page have files of their
 // own:
 //
+//   compressed_body.cc a body that came compressed
 //   router.cc          from a model's name to the head of an answer
 //   translated.cc      a call whose place has not its endpoint but another
 //   added_members.cc   what we add to a call, and take back where a server refuses it
@@ -68,6 +69,7 @@ Task<Status> Exchange::phases() {
     SLUICE_CO_TRY(co_await find_stored());
   } else {
     SLUICE_CO_TRY(co_await read_body());
+    if (request_->coding) SLUICE_CO_TRY(co_await decode_body());
     if (is_large())
       SLUICE_CO_TRY(co_await understand_large());
     else
@@ -189,19 +191,11 @@ void Exchange::read_trace() {
 
 // The body, bounded: by its own limit and by what the whole process may hold.
 Task<Status> Exchange::read_body() {
-  const std::string_view encoding = head_.fields[http::Field::content_encoding];
-  if (!encoding.empty() && !boost::beast::iequals(encoding, "identity"))
-    co_return client_error(ErrorKind::kUnsupportedEncoding, "send the body without Content-Encoding");
-  struct Reserve final : http::Incoming::Reserve {
-    explicit Reserve(Exchange& exchange_) noexcept : exchange(exchange_) {}
-    bool grow(std::size_t more_bytes) noexcept override {
-      if (!exchange.worker_.held.take(more_bytes)) return false;
-      exchange.request_->body_held_bytes += more_bytes;
-      return true;
-    }
-    Exchange& exchange;
-  } reserve(*this);
+  const Result<std::optional<wire::Coding>> coding = find_coding();
+  if (!coding) co_return coding.error();
   request_ = std::make_unique<UpstreamRequest>();
+  request_->coding = *coding;
+  BodyReserve reserve(worker_.held, request_->body_held_bytes);
   const net::Deadline never = net::Deadline::never();  // a body may be large and its client slow; each read has its gap
   const Status read = co_await client_.read_body(request_->body, conf_->settings.body_bytes, reserve, never);
   if (read) (void)request_->body.prepare(simdjson::SIMDJSON_PADDING);
@@ -219,16 +213,17 @@ Status Exchange::understand() {
 
 // The same, where it would keep the worker from everybody else's calls.
 Task<Status> Exchange::understand_large() {
-  LargeBodies::Reading reading(wake_, dialect(), endpoint(), request_->body.view());
-  SLUICE_CO_TRY(co_await work_off(reading));
-  co_return take_in(*std::move(reading.result));
+  ReadJob job(wake_, dialect(), endpoint(), request_->body.view());
+  SLUICE_CO_TRY(co_await work_beside(job));
+  co_return take_in(std::move(job.result()));
 }
 
-Task<Status> Exchange::work_off(LargeBodies::Job& job) {
+// Until it is done. Error: the call is over before that, and nobody works on the body any more.
+Task<Status> Exchange::work_beside(LargeBodies::Job& job) {
   client_.watch_client(&wake_);
   worker_.large_bodies->add(job);
-  while (!job.over) {
-    // Without a deadline: those before it are read, or withdrawn as this one is, and then it is.
+  while (!job.over()) {
+    // Without a deadline: those before it are worked on, or withdrawn as this one is, and then it is.
     const Result<net::Wake> woken = co_await next(net::Deadline::never());
     if (!woken && worker_.large_bodies->withdraw(job)) co_return woken.error();
   }

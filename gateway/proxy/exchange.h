@@ -28,10 +28,27 @@ struct Patience {
   net::Deadline hold, queue;
 };
 
+// Counts a body as it grows among the bytes that the process holds.
+// Lifetime: what it refers to outlives it.
+class BodyReserve final : public http::Incoming::Reserve {
+ public:
+  BodyReserve(HeldBytes& held, std::size_t& counted_bytes) noexcept : held_(held), counted_bytes_(counted_bytes) {}
+  bool grow(std::size_t more_bytes) noexcept override {
+    if (!held_.take(more_bytes)) return false;
+    counted_bytes_ += more_bytes;
+    return true;
+  }
+
+ private:
+  HeldBytes& held_;
+  std::size_t& counted_bytes_;
+};
+
 // What the upstream is sent: of no use once it has left, which is long before a stream ends.
 // Lifetime: not moved, its parts point into each other.
 struct UpstreamRequest final : Pooled {
-  Buffer body;                                              // as the client sent it
+  Buffer body;                                              // as the client sent it, decoded
+  std::optional<wire::Coding> coding;                       // what it is still to be decoded from
   Buffer translated;                                        // the same for a place that has not the call's endpoint
   std::array<char, identity::ScopeKey::kDigits> cache_key;  // what prompt_cache_key leaves as
   std::size_t body_held_bytes = 0;                          // of what the whole process may hold
@@ -98,9 +115,12 @@ class Exchange final {
   void read_labels();
   void read_trace();
   Task<Status> read_body();
+  Result<std::optional<wire::Coding>> find_coding() const noexcept;
+  Task<Status> decode_body();  // with decode_all(), in compressed_body.cc
+  Task<Status> decode_all(wire::BodyDecoder& decoder, Buffer& plain);
   Status understand();
   Task<Status> understand_large();
-  Task<Status> work_off(LargeBodies::Job& job);
+  Task<Status> work_beside(LargeBodies::Job& job);
   Status take_in(Result<dialect::CallBody> asked);
   [[nodiscard]] bool is_large() const noexcept;
   [[nodiscard]] bool may_name_prompt() const noexcept;

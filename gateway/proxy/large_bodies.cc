@@ -36,10 +36,21 @@ void LargeBodies::work_off() {
     jobs_.pop_front();
     lock.unlock();
     job.work(parser_);
-    job.wake.loop().post([&job] {
-      job.over = true;
-      job.wake.notify();
+    job.wake_.loop().post([&job] {
+      job.over_ = true;
+      job.wake_.notify();
     });
+  }
+}
+
+void ReadJob::work(wire::Parser& parser) noexcept { result_ = dialect_.read_call(endpoint_, body_, parser); }
+
+void DecodeJob::work(wire::Parser&) noexcept {
+  for (;;) {
+    const Result<wire::BodyDecoder::Step> step = decoder_.decode(out_);
+    if (!step) result_ = step.error();
+    if (!step || *step == wire::BodyDecoder::Step::kDone) return;
+    give_way();
   }
 }
 

@@ -126,6 +126,7 @@ Task<void> Exchange::answer_error(dialect::ErrorAnswer& answer, std::chrono::mil
   add_answer_headers(headers);
   add_retry_headers(headers, answer, retry_after);
   add_limit_headers(headers, decision_.refusal, worker_.clock.wall());
+  if (answer.status == 415) headers.add("accept-encoding", wire::kCodings);
   if (answer.status == 405 && match_.endpoint != nullptr)
     headers.add("allow", dialect::allowed_methods(match_.methods));
   outcome_.status = answer.status;

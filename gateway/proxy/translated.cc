@@ -62,8 +62,8 @@ class TranslatedFilter final : public dialect::EventFilter {
 
 // A body to be translated, and read as the place will read it.
 struct Translating final : LargeBodies::Job {
-  Translating(net::Signal& wake_, const dialect::Detour& detour_, std::string_view body_, Buffer& out_) noexcept
-      : Job(wake_), detour(detour_), body(body_), out(out_) {}
+  Translating(net::Signal& wake, const dialect::Detour& detour_, std::string_view body_, Buffer& out_) noexcept
+      : Job(wake), detour(detour_), body(body_), out(out_) {}
 
   void work(wire::Parser& parser) noexcept override {
     const Status made = detour.translation->append_call(out, body, parser);
@@ -91,7 +91,7 @@ Task<Status> Exchange::translate() {
   UpstreamRequest& request = *request_;
   Translating translating(wake_, detour, request.body.view(), request.translated);
   if (is_large()) {
-    SLUICE_CO_TRY(co_await work_off(translating));
+    SLUICE_CO_TRY(co_await work_beside(translating));
   } else {
     translating.work(worker_.parser);
   }

@@ -20,7 +20,7 @@ std::string body_of(const std::string& model, std::size_t bytes) {
 }
 
 Task<void> wait_for(LargeBodies::Job& job) {
-  while (!job.over) (void)co_await job.wake.wait();
+  while (!job.over()) (void)co_await job.wake().wait();
 }
 
 struct LargeBodiesTest : test::LoopTest {
@@ -34,33 +34,33 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
   for (const char* model : {"a", "b", "c"}) texts.push_back(body_of(model, 1 << 20));
   texts[1].pop_back();
   std::deque<net::Signal> wakes;
-  std::deque<LargeBodies::Reading> jobs;
+  std::deque<ReadJob> jobs;
   for (const std::string& text : texts) {
     jobs.emplace_back(wakes.emplace_back(loop), dialect, dialect.endpoints()[0], text);
     bodies.add(jobs.back());
     group.spawn(wait_for(jobs.back()));
   }
-  EXPECT_FALSE(jobs[0].over) << "nothing is over before the loop runs on";
+  EXPECT_FALSE(jobs[0].over()) << "nothing is over before the loop runs on";
   drain();
-  EXPECT_EQ((**jobs[0].result).model, "a");
-  EXPECT_FALSE(*jobs[1].result);
-  EXPECT_EQ((**jobs[2].result).model, "c");
-  EXPECT_GT((**jobs[2].result).prompt_estimate, 200'000u);
+  EXPECT_EQ(jobs[0].result()->model, "a");
+  EXPECT_FALSE(jobs[1].result());
+  EXPECT_EQ(jobs[2].result()->model, "c");
+  EXPECT_GT(jobs[2].result()->prompt_estimate, 200'000u);
 }
 
 TEST_F(LargeBodiesTest, OneThatWaitsIsWithdrawnAndNotRead) {
   const std::string first = body_of("a", 8 << 20), second = body_of("b", 1 << 20);
   net::Signal first_wake(loop), second_wake(loop);
-  LargeBodies::Reading ahead{first_wake, dialect, dialect.endpoints()[0], first};
-  LargeBodies::Reading job{second_wake, dialect, dialect.endpoints()[0], second};
+  ReadJob ahead(first_wake, dialect, dialect.endpoints()[0], first);
+  ReadJob job(second_wake, dialect, dialect.endpoints()[0], second);
   bodies.add(ahead);
   bodies.add(job);
   EXPECT_TRUE(bodies.withdraw(job)) << "eight MiB are read before it";
   EXPECT_FALSE(bodies.withdraw(job));
   group.spawn(wait_for(ahead));
   drain();
-  EXPECT_EQ((**ahead.result).model, "a");
-  EXPECT_FALSE(job.over || job.result);
+  EXPECT_EQ(ahead.result()->model, "a");
+  EXPECT_FALSE(job.over());
   EXPECT_FALSE(bodies.withdraw(ahead)) << "it was read";
 }
 
