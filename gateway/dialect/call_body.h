@@ -41,7 +41,7 @@ struct StoredRefs {
 };
 
 struct CallBody {
-  WipedString model;             // unescaped
+  WipedString model;             // unescaped; empty: it names none, as where the path does
   WipedString stored_prompt;     // the id of a prompt that the model server keeps, unescaped; empty: none
   WipedString prompt_cache_key;  // unescaped; empty: none
   StoredRefs stored;

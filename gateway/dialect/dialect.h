@@ -26,6 +26,12 @@ struct ListedModel {
   std::uint64_t context_tokens = 0;  // 0: not known
 };
 
+// The path of an endpoint written in another way.
+struct Alias {
+  std::string_view path = {};   // the endpoint's own; empty: it is no such path
+  std::string_view model = {};  // the model that it names in place of the body's, still percent-encoded; empty: none
+};
+
 // Thread:   any: it has no state.
 // Lifetime: outlives every call.
 class Dialect {
@@ -36,6 +42,11 @@ class Dialect {
   // --- its endpoints ---
 
   [[nodiscard]] virtual std::span<const Endpoint> endpoints() const noexcept = 0;
+  // What a path stands for that some of the dialect's clients write otherwise than endpoints() has it.
+  // Lifetime: the alias points into `path` and `scratch`.
+  [[nodiscard]] virtual Alias alias_of(std::string_view /*path*/, std::span<char> /*scratch*/) const noexcept {
+    return {};
+  }
   // What to tell whoever asked for a path that is no endpoint (static text); null: nothing, it is not nearly one of ours.
   [[nodiscard]] virtual const char* advice_for(std::string_view path) const noexcept = 0;
   // The same to who is known for a client of this dialect: what it may not have meant, too.

@@ -25,7 +25,7 @@ void Splices::clamp_caps(const CallBody& call, std::uint64_t most) {
 }
 
 void Splices::rename_model(const CallBody& call, std::string_view name) {
-  if (name.empty()) return;
+  if (name.empty() || !call.model_member.present()) return;
   const std::size_t begin = scratch_.size();
   wire::append_json_string(scratch_, name);
   add(call.model_member, begin);

@@ -27,7 +27,7 @@ class Splices final {
   }
   // Ends at or below `most` what caps the client gave.
   void clamp_caps(const CallBody& call, std::uint64_t most);
-  // Names the model as `name`; empty: as asked.
+  // Names the model as `name`, where the body names one; empty: as asked.
   void rename_model(const CallBody& call, std::string_view name);
   void append_number(std::uint64_t number);
 

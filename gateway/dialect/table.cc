@@ -1,8 +1,15 @@
 #include "dialect/table.h"
 
 #include <algorithm>
+#include <array>
 
 namespace sluice::dialect {
+namespace {
+
+constexpr std::size_t kAliasBytes = 1024;  // a longer path is nobody's
+
+}  // namespace
+
 Table::Table(std::initializer_list<const Dialect*> dialects, std::initializer_list<const Translation*> translations)
     : dialects_(dialects) {
   for (const Dialect* dialect : dialects_) {
@@ -52,11 +59,29 @@ Match Table::find(std::string_view path, std::string_view method) const noexcept
     if (!open) break;
   }
   if (match.endpoint != nullptr) return match;
+  if (const Match alias = find_alias(path, method); alias.dialect != nullptr) return alias;
   for (std::size_t i = dialects_.size(); i-- > 1;) {
     if (const char* const advice = dialects_[i]->advice_for(path); advice != nullptr)
       return {.dialect = dialects_[i], .advice = advice};
   }
   return {.dialect = dialects_.front(), .advice = dialects_.front()->advice_for(path)};
+}
+
+// None: its dialect is null. Of what is open in the endpoint's path both have the same end.
+Match Table::find_alias(std::string_view path, std::string_view method) const noexcept {
+  std::array<char, kAliasBytes> scratch;
+  for (const Dialect* const dialect : dialects_) {
+    const Alias alias = dialect->alias_of(path, scratch);
+    if (alias.path.empty()) continue;
+    Match match = find(alias.path, method);
+    match.model = alias.model;
+    if (!match.rest.empty()) {
+      const auto begin = static_cast<std::size_t>(match.rest.data() - alias.path.data());
+      match.rest = path.substr(path.size() - (alias.path.size() - begin), match.rest.size());
+    }
+    return match;
+  }
+  return {};
 }
 
 }  // namespace sluice::dialect

@@ -19,6 +19,7 @@ struct Match {
   const Endpoint* endpoint = nullptr;  // null: no such endpoint
   std::uint32_t number = 0;            // of the endpoint, in Table::endpoints()
   std::string_view rest = {};          // of kShowModel and kStored: as match_path() gives it
+  std::string_view model = {};         // that the path names in place of the body's, still percent-encoded
   Methods methods = Methods::kNone;    // that the path takes: one of kStored may take several, each with a row
   const char* advice = "";             // where there is no endpoint: what to tell the client
 };
@@ -46,6 +47,7 @@ class Table final {
 
   // Exact, case-sensitive, no normalisation: "/v1/../x", "/v1/chat%2Fcompletions" and a trailing slash match nothing.
   // Of the rows that share a path that with `method`, or the first: whether it takes the method, check_method() says.
+  // Aliases of dialects are as exact: what they stand for is looked up.
   [[nodiscard]] Match find(std::string_view path, std::string_view method = "POST") const noexcept;
   [[nodiscard]] const Dialect& first() const noexcept { return *dialects_.front(); }
   [[nodiscard]] std::span<const Dialect* const> dialects() const noexcept { return dialects_; }
@@ -61,6 +63,7 @@ class Table final {
 
  private:
   [[nodiscard]] std::uint32_t number_of(std::string_view endpoint) const noexcept;
+  [[nodiscard]] Match find_alias(std::string_view path, std::string_view method) const noexcept;
 
   std::vector<const Dialect*> dialects_;
   std::vector<Endpoint> endpoints_;

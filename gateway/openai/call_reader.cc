@@ -52,7 +52,6 @@ class Walk final {
   Result<CallBody> run() {
     SLUICE_TRY(reader_.read(
         call_, [this](std::string_view name, ondemand::value& value) { return read_member(name, value); }));
-    if (!call_.model_member.present()) return bad("The request body has no 'model'; name the model to call.");
     call_.choices = std::max(choices_, best_of_) * (api_of(endpoint_) == Api::kEmbedding ? 1 : call_.prompts);
     call_.prompt_estimate = (text_.bytes() + 3) / 4;
     take_references();

@@ -31,6 +31,11 @@ class Splicer final {
     const std::size_t begin = scratch_.size();
     if (edits_.ask_for_usage && endpoint.asks_for_usage && !call_.own[kStreamOptions].present())
       scratch_ += "\"stream_options\":{\"include_usage\":true},";
+    if (!edits_.model.empty() && !call_.model_member.present()) {
+      scratch_ += "\"model\":";
+      wire::append_json_string(scratch_, edits_.model);
+      scratch_ += ',';
+    }
     if (edits_.clamp_output_to && call_.cap_count == 0) {
       scratch_ += '"';
       scratch_ += cap_member(api_of(endpoint), edits_.cap_member);

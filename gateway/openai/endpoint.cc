@@ -66,9 +66,11 @@ constexpr std::array<Unserved, 14> kUnserved{{
     {"/v1/vector_stores", "Files are not stored by this gateway; search in your own program."},
     {"/v1/batches", "Batches are not served by this gateway; send the calls one by one."},
     {"/openai/deployments/",
-     "Azure's paths are not served by this gateway; use the plain OpenAI client, with base_url "
-     "ending in /v1 and the model in the body."},
-    {"/openai/v1/", "Leave /openai out of base_url: it is this gateway's address with /v1 at its end."},
+     "Of Azure's paths this gateway serves /openai/deployments/MODEL/chat/completions, /completions and "
+     "/embeddings; check the path's spelling."},
+    {"/openai/",
+     "Of Azure's paths this gateway serves /openai/deployments/MODEL/…, /openai/models, /openai/responses and those "
+     "below /openai/v1/; the endpoint of an Azure client is this gateway's address, without a path."},
     {"/api/chat", "Ollama's own API is not served by this gateway; choose the OpenAI API, whose base_url ends in /v1."},
     {"/api/generate",
      "Ollama's own API is not served by this gateway; choose the OpenAI API, whose base_url ends in "

@@ -3,6 +3,7 @@
 #include "openai/answer_events.h"
 #include "openai/answer_walk.h"
 #include "openai/assembled_answer.h"
+#include "openai/azure_path.h"
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
 #include "openai/refused_member.h"
@@ -12,6 +13,9 @@
 namespace sluice::openai {
 
 std::span<const Endpoint> OpenAi::endpoints() const noexcept { return openai::endpoints(); }
+dialect::Alias OpenAi::alias_of(std::string_view path, std::span<char> scratch) const noexcept {
+  return azure_alias(path, scratch);
+}
 const char* OpenAi::advice_for(std::string_view path) const noexcept { return openai::advice_for(path); }
 
 Result<CallBody> OpenAi::read_call(const Endpoint& endpoint, std::string_view body,

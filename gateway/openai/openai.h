@@ -9,6 +9,7 @@ class OpenAi final : public dialect::Dialect {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "openai"; }
   [[nodiscard]] std::span<const dialect::Endpoint> endpoints() const noexcept override;
+  [[nodiscard]] dialect::Alias alias_of(std::string_view path, std::span<char> scratch) const noexcept override;
   [[nodiscard]] const char* advice_for(std::string_view path) const noexcept override;
   [[nodiscard]] std::string_view mark_of_clients() const noexcept override { return {}; }
 

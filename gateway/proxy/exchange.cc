@@ -19,6 +19,7 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/text.h"
 #include "proxy/credential.h"
 #include "wire/json_text.h"
 
@@ -233,6 +234,7 @@ Task<Status> Exchange::work_beside(LargeBodies::Job& job) {
 Status Exchange::take_in(Result<dialect::CallBody> asked) {
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
+  SLUICE_TRY(take_model_of_path());
   if (!asked_.stored_prompt.empty() && !may_name_prompt()) {
     return client_error(
         ErrorKind::kBadRequest,
@@ -243,6 +245,19 @@ Status Exchange::take_in(Result<dialect::CallBody> asked) {
   call_.stream = asked_.stream;
   call_.prompt_estimate = asked_.prompt_estimate;
   call_.choices = asked_.choices;
+  return ok();
+}
+
+// A model that the path names is the one that is called, whatever the body says of it.
+Status Exchange::take_model_of_path() {
+  if (match_.model.empty())
+    return asked_.model.empty() ? Status(client_error(ErrorKind::kBadRequest,
+                                                      "The request body has no 'model'; name the model to call."))
+                                : ok();
+  std::array<char, 512> decoded;
+  const std::optional<std::string_view> name = percent_decode(match_.model, decoded);
+  if (!name) return client_error(ErrorKind::kModelNotFound, "");
+  asked_.model.assign(*name);
   return ok();
 }
 

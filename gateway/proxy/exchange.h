@@ -121,6 +121,7 @@ class Exchange final {
   Status understand();
   Task<Status> understand_large();
   Task<Status> work_beside(LargeBodies::Job& job);
+  Status take_model_of_path();
   Status take_in(Result<dialect::CallBody> asked);
   [[nodiscard]] bool is_large() const noexcept;
   [[nodiscard]] bool may_name_prompt() const noexcept;

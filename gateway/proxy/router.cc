@@ -141,7 +141,7 @@ void Exchange::prepare(upstream::Place& place) {
   edits.cap_member = added_.cap;
   edits.clamp_output_to = clamp();
   const std::string_view model = called(place);
-  if (model != call_.model) edits.model = model;
+  if (model != call_.model || !match_.model.empty()) edits.model = model;
   UpstreamRequest& request = *request_;
   const policy::Caller& caller = call_.caller;
   const Spoken spoken = this->spoken();

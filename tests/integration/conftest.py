@@ -87,6 +87,11 @@ def anthropic_sdk(request):
     return sdk.AnthropicPythonSdk() if request.param == "python" else sdk.AnthropicNodeSdk()
 
 
+@pytest.fixture(params=["python", "node"])
+def azure_sdk(request):
+    return sdk.AzurePythonSdk() if request.param == "python" else sdk.AzureNodeSdk()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

@@ -76,15 +76,25 @@ class AnthropicPythonSdk(PythonSdk):
         return {"type": getattr(e, "type", None), "message": str(e)}
 
 
+class AzurePythonSdk(PythonSdk):
+    def base_url(self, gateway):
+        return gateway.base_url.removesuffix("/v1")  # what Azure calls the resource's endpoint
+
+    def client(self, package, base_url, **options):
+        return package.AzureOpenAI(azure_endpoint=base_url, api_version="2024-10-21", **options)
+
+
 class NodeSdk:
     name = "node"
     package = "openai"
+    more = {}  # what drive.mjs is told of the client
 
     def base_url(self, gateway):
         return gateway.base_url
 
     def run(self, gateway, key, operation, arguments, max_retries=2):
-        job = {"package": self.package, "base_url": self.base_url(gateway), "key": key, "operation": operation, "arguments": arguments, "max_retries": max_retries}
+        job = {"package": self.package, "base_url": self.base_url(gateway), "key": key, "operation": operation, "arguments": arguments,
+               "max_retries": max_retries, **self.more}
         done = subprocess.run(["node", str(ROOT / "tests/sdk/drive.mjs")], input=json.dumps(job), capture_output=True, text=True,
                               timeout=60 * SLOW,
                               env={**os.environ, "NODE_EXTRA_CA_CERTS": gateway.ca, "SLUICE_SDK": str(ROOT / "build/sdk")})
@@ -94,6 +104,13 @@ class NodeSdk:
 
 class AnthropicNodeSdk(NodeSdk):
     package = "@anthropic-ai/sdk"
+
+    def base_url(self, gateway):
+        return gateway.base_url.removesuffix("/v1")
+
+
+class AzureNodeSdk(NodeSdk):
+    more = {"azure_version": "2024-10-21"}
 
     def base_url(self, gateway):
         return gateway.base_url.removesuffix("/v1")

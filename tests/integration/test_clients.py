@@ -156,7 +156,7 @@ def opencode(environment, folder):
 
 
 RUNNERS = {"curl": curl, "OpenAI, Python": python_of("OpenAI, Python"), "OpenAI, Node": node_of("OpenAI, Node"), "OpenAI, Go": go,
-           "OpenAI, Java": java, "LangChain": python_of("LangChain"), "LiteLLM": python_of("LiteLLM"),
+           "OpenAI, Java": java, "Azure OpenAI, Python": python_of("Azure OpenAI, Python"), "LangChain": python_of("LangChain"), "LiteLLM": python_of("LiteLLM"),
            "Vercel AI SDK": node_of("Vercel AI SDK"), "Codex": codex, "opencode": opencode}
 # The browser needs a gateway with CORS, Anthropic's clients a model server that speaks their API: these have tests of their
 # own. Open WebUI's says on the page that it is not run.

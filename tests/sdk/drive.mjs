@@ -5,18 +5,20 @@ import { createRequire } from 'node:module';
 import { performance } from 'node:perf_hooks';
 
 const job = JSON.parse(readFileSync(0, 'utf8'));
-const { default: Client } = createRequire(process.env.SLUICE_SDK + '/package.json')(job.package);
+const { default: Client, AzureOpenAI } = createRequire(process.env.SLUICE_SDK + '/package.json')(job.package);
 const outcome = { chunks: [], times: [], result: null, error: null, attempts: 0, seconds: 0 };
 
-const client = new Client({
-  baseURL: job.base_url,
+const options = {
   apiKey: job.key,
   maxRetries: job.max_retries,
   fetch: (url, init) => {
     outcome.attempts += 1;
     return fetch(url, init);
   },
-});
+};
+const client = job.azure_version
+  ? new AzureOpenAI({ endpoint: job.base_url, apiVersion: job.azure_version, ...options })
+  : new Client({ baseURL: job.base_url, ...options });
 
 const began = performance.now();
 const seconds = () => (performance.now() - began) / 1000;

@@ -27,7 +27,7 @@ inline void call(wire::Parser& parser, const Endpoint& endpoint, std::string_vie
     ASSERT_EQ(asked.error().kind, ErrorKind::kBadRequest);
     return;
   }
-  ASSERT_FALSE(asked->model.empty());
+  ASSERT_EQ(asked->model.empty(), !asked->model_member.present());
   EditedBody edited;
   const Edits edits{.ask_for_usage = true, .clamp_output_to = 3, .model = "other"};
   edit_body(endpoint, *asked, body.view(), edits, edited);

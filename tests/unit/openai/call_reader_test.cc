@@ -52,8 +52,6 @@ TEST(CallReader, RefusesWhatItCannotReadExactly) {
       {"\"x\"", "must be a JSON object"},
       {"null", "must be a JSON object"},
       {"{", "JSON"},
-      {"{}", "no 'model'"},
-      {R"({"stream":true})", "no 'model'"},
       {R"({"model":"m")", "JSON"},
       {R"({"model":"m",})", "JSON"},
       {R"({"model":"m" "stream":true})", "JSON"},
@@ -221,6 +219,12 @@ TEST(CallReader, IsReusedAfterAnErrorAndAfterALargeBody) {
   EXPECT_TRUE(read_call(chat, good.view(), parser));
   EXPECT_EQ(read_call(chat, large.view(), parser)->model, "big");
   EXPECT_EQ(read_call(chat, good.view(), parser)->model, "m");
+}
+
+TEST(EditBody, PutsTheModelInWhereTheBodyNamesNone) {
+  EXPECT_EQ(edited(EndpointId::kEmbeddings, R"({"input":"x"})", {.model = "a\"b"}), R"({"model":"a\"b","input":"x"})");
+  EXPECT_EQ(edited(EndpointId::kChatCompletions, "{ }", {.ask_for_usage = true, .model = "m"}),
+            R"({"stream_options":{"include_usage":true},"model":"m" })");
 }
 
 TEST(EditBody, LeavesABodyWithoutEditsInOnePiece) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string>
 
 #include "dialect/table.h"
 #include "openai/openai.h"
@@ -22,6 +23,50 @@ TEST(FindEndpoint, KnowsItsPathsAndNothingElse) {
   EXPECT_EQ(find_endpoint("/v1/responses").endpoint->name, "responses");
   EXPECT_EQ(find_endpoint("/v1/models").endpoint->name, "models");
   EXPECT_EQ(find_endpoint("/v1/models/org%2Fm:tag").rest, "org%2Fm:tag");
+}
+
+struct Azure {
+  const char* path;
+  const char* endpoint;
+  const char* model = "";
+  const char* rest = "";
+};
+
+TEST(FindEndpoint, AzuresPathsStandForItsOwn) {
+  const Azure cases[] = {
+      {"/openai/deployments/gpt-4o/chat/completions", "chat.completions", "gpt-4o"},
+      {"/openai/deployments/gpt-4o/completions", "completions", "gpt-4o"},
+      {"/openai/deployments/org%2Fm:tag/embeddings", "embeddings", "org%2Fm:tag"},
+      {"/openai/deployments/org/m:tag/chat/completions", "chat.completions", "org/m:tag"},
+      {"/openai/v1/chat/completions", "chat.completions"},
+      {"/openai/v1/responses", "responses"},
+      {"/openai/v1/models/org%2Fm", "model", "", "org%2Fm"},
+      {"/openai/responses", "responses"},
+      {"/openai/models", "models"},
+      {"/openai/models/m", "model", "", "m"},
+  };
+  for (const Azure& c : cases) {
+    const std::string path = c.path;  // what the match shows of it stands in it
+    const dialect::Match match = find_endpoint(path);
+    ASSERT_NE(match.endpoint, nullptr) << path;
+    EXPECT_EQ(match.endpoint->name, c.endpoint) << path;
+    EXPECT_EQ(match.endpoint, &kTable.endpoints()[match.number]);
+    EXPECT_EQ(match.model, c.model) << path;
+    EXPECT_EQ(match.rest, c.rest) << path;
+    for (const std::string_view part : {match.model, match.rest})
+      EXPECT_TRUE(part.empty() || (part.data() >= path.data() && part.data() < path.data() + path.size()));
+  }
+}
+
+TEST(FindEndpoint, C35OfAzuresPathsNothingElseIsTaken) {
+  for (const char* path :
+       {"/openai", "/openai/", "/openai/v1", "/openai/v1/", "/openaiv1/models", "/openai/v1/../models",
+        "/openai/v2/models", "/openai/deployments//chat/completions/", "/openai/deployments/m/models",
+        "/openai/openai/models", "/openai/v1/v1/models", "/openai/deployments/m/v1/chat/completions/x",
+        "/openai/modelsx", "/OpenAI/models", "/openai/deployments/m/chat%2Fcompletions"})
+    EXPECT_EQ(find_endpoint(path).endpoint, nullptr) << path;
+  const std::string longest = "/openai/models/" + std::string(2000, 'm');
+  EXPECT_EQ(find_endpoint(longest).endpoint, nullptr);
 }
 
 TEST(FindEndpoint, C35ForwardsNothingThatIsNotListed) {
@@ -85,7 +130,11 @@ TEST(FindEndpoint, SaysWhatIsWrongWithAPathThatIsNearlyRight) {
       {"/v1/responses/resp_1/x", "input_items"},
       {"/v1/responses/input_tokens", "not counted in advance"},
       {"/v1/responses/compact", "Compaction"},
-      {"/openai/deployments/x/chat/completions", "Azure"},
+      {"/openai/deployments/x/chat", "Azure"},
+      {"/openai/deployments/x/responses", "Azure"},
+      {"/openai/deployments", "Azure"},
+      {"/openai/chat/completions", "Azure"},
+      {"/openai/v1/chat/completions/", "remove it"},
       {"/api/tags", "Ollama"},
       {"/v1/file", "Unknown request URL"},
       {"/slots", "Unknown request URL"},
