@@ -9,6 +9,7 @@
 
 #include "admin/accounts.h"
 #include "admin/agents.h"
+#include "admin/secrets.h"
 #include "admin/store_thread.h"
 #include "base/json.h"
 #include "base/task.h"
@@ -36,6 +37,8 @@ class GatewayControl {
   // Writes a backup into a file that is not there yet, without holding this thread up. The object says what to keep
   // beside it. kAlreadyExists: the file is there; kFailedPrecondition: another backup is being written.
   virtual Task<absl::StatusOr<json::object>> backup(std::string file) = 0;
+  // Secrets have changed: upstreams show what the store has now, as after a reload.
+  virtual absl::Status use_secrets() = 0;
   // Ends the agent's tunnels. The book refuses it already.
   virtual void cut_agent(const std::string& agent_id) = 0;
 };
@@ -49,6 +52,7 @@ struct AdminBackend {
   GatewayControl& gateway;
   const Clock& clock;
   StoreThread& store_thread;  // for what takes long
+  Secrets& secrets;
 };
 
 }  // namespace sluice::admin

@@ -23,6 +23,16 @@ std::string Fields::text(const char* name) {
   return std::string(value->get_string().data(), value->get_string().size());
 }
 
+identity::SecretText Fields::secret(const char* name) {
+  const json::value* value = find(name);
+  if (value == nullptr || value->is_null()) return {};
+  if (!value->is_string()) {
+    wrong(std::string(name) + " must be a text");
+    return {};
+  }
+  return {value->get_string().data(), value->get_string().size()};
+}
+
 bool Fields::flag(const char* name) {
   const json::value* value = find(name);
   if (value == nullptr) return false;

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "identity/secret_key.h"
 
 namespace sluice::admin {
 
@@ -20,8 +21,9 @@ class Fields final {
   explicit Fields(const json::object& object) : object_(object) {}
 
   [[nodiscard]] bool has(const char* name) const { return object_.if_contains(name) != nullptr; }
-  [[nodiscard]] std::string text(const char* name);  // empty: absent
-  [[nodiscard]] bool flag(const char* name);         // false: absent
+  [[nodiscard]] std::string text(const char* name);             // empty: absent
+  [[nodiscard]] identity::SecretText secret(const char* name);  // the same, in memory that is wiped
+  [[nodiscard]] bool flag(const char* name);                    // false: absent
   [[nodiscard]] std::vector<std::string> texts(const char* name);
   // "limits": {"rpm": 60, "tpm": null, "concurrency": 4}. Members that are absent keep what `now` says; null lifts the
   // limit.

@@ -16,6 +16,7 @@ enum class Right : std::uint16_t {
   kReadAgents = 1u << 4,
   kManageAgents = 1u << 5,  // pair and revoke them
   kReadAudit = 1u << 6,
+  kManageSecrets = 1u << 7,  // set and remove providers' keys, and see which there are; nobody reads their values
 };
 
 // Thread: any; constant once made.

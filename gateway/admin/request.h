@@ -21,7 +21,7 @@ struct Request {
   std::string method;
   std::vector<std::string> path;             // decoded segments
   std::map<std::string, std::string> query;  // decoded
-  json::object body;
+  json::object body{wiping_storage()};       // it may hold a secret
 };
 
 struct Answer {

@@ -79,6 +79,10 @@ const Routes::Row* Routes::find(const Request& request) noexcept {
       {"POST", "/pairings", kManageAgents, kChange, &Routes::create_pairing_key},
       {"GET", "/agents", kReadAgents, kStore, &Routes::list_agents},
       {"DELETE", "/agents/{}", kManageAgents, kChange, &Routes::revoke_agent},
+      {"GET", "/secrets", kManageSecrets, kStore, &Routes::list_secrets},
+      {"PUT", "/secrets/{}", kManageSecrets, kChange, &Routes::secret},
+      {"DELETE", "/secrets/{}", kManageSecrets, kChange, &Routes::secret},
+      {"POST", "/secrets/rotate", kManageSecrets, kChange, &Routes::rotate_secrets},
       {"GET", "/audit", kReadAudit, kStore, &Routes::audit},
   };
   for (const Row& route : kRoutes) {

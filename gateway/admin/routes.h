@@ -8,6 +8,7 @@
 //   GET    /keys?tenant=&user=&after=&limit=  POST /keys      GET | PATCH | DELETE /keys/{id}
 //   GET    /budgets        PUT /budgets   DELETE /budgets     GET /explain?key=&model=
 //   POST   /pairings       GET /agents    DELETE /agents/{id}
+//   GET    /secrets        PUT | DELETE /secrets/{name}       POST /secrets/rotate
 //   POST   /backup
 //   GET    /audit?format=csv|jsonl&from=&to=&tenant=&user=&model=
 //
@@ -75,6 +76,10 @@ class Routes final {
   Made list_agents(const Principal& who, const Request& request);
   Made revoke_agent(const Principal& who, const Request& request);
   absl::StatusOr<identity::Binding> read_binding(const Request& request);
+  // routes_secrets.cc
+  Made list_secrets(const Principal& who, const Request& request);
+  Made secret(const Principal& who, const Request& request);
+  Made rotate_secrets(const Principal& who, const Request& request);
 
   // routes_show.cc
   [[nodiscard]] json::object show(const store::TenantRecord& tenant);

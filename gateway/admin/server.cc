@@ -74,7 +74,7 @@ absl::StatusOr<Request> read_request(const http::RequestHead& head, std::string_
                               head.target);
   if (!request) return absl::InvalidArgumentError("malformed path");
   if (body.empty()) return *std::move(request);
-  auto object = parse_object(body, kBodyLimit);
+  auto object = parse_object(body, kBodyLimit, wiping_storage());
   if (!object) return absl::InvalidArgumentError("the body is not a JSON object");
   request->body = *std::move(object);
   return *std::move(request);

@@ -34,6 +34,7 @@ class Commands final {
     add_key();
     add_budget();
     add_agents();
+    add_secrets();
     add_operations();
     add_backup();
     add_audit();
@@ -206,6 +207,21 @@ class Commands final {
     const Command revoke = command(agent, "revoke", "Revoke an agent and cut its tunnels",
                                    [](Invocation& run) { run.call("DELETE", "/agents/" + url_encode(run.o.name)); });
     revoke.app.add_option("id", revoke.o.name, "its id")->required();
+  }
+
+  void add_secrets() {
+    CLI::App& secret = group("secret", "Providers' keys, sealed in the store; upstreams name them as \"secret:NAME\"");
+    const Command set = command(secret, "set", "Set a secret, or replace it; upstreams use it at once",
+                                [](Invocation& run) { run.set_secret(); });
+    set.app.add_option("name", set.o.name, "its name; the value comes by standard input")->required();
+    command(secret, "list", "List secrets; their values are never shown", [](Invocation& run) {
+      run.list("/secrets", {"name", "state", "version", "used_by", "changed"});
+    });
+    const Command remove = command(secret, "remove", "Remove a secret that no upstream uses",
+                                   [](Invocation& run) { run.call("DELETE", "/secrets/" + url_encode(run.o.name)); });
+    remove.app.add_option("name", remove.o.name, "its name")->required();
+    command(secret, "rotate", "Seal all secrets anew, with the master key that the conf has now",
+            [](Invocation& run) { run.call("POST", "/secrets/rotate"); });
   }
 
   void add_operations() {

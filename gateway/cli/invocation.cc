@@ -1,10 +1,14 @@
 #include "cli/invocation.h"
 
+#include <termios.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/wiped_string.h"
 #include "cli/client.h"
 #include "cli/table.h"
 
@@ -31,6 +35,16 @@ json::array rows_of_models(const json::array& models) {
     }
   }
   return rows;
+}
+
+// What standard input holds, without line ends at its end; of a terminal one line. More than the gateway takes is cut.
+WipedString read_secret(bool one_line) {
+  constexpr std::size_t kMostBytes = 64 * 1024;
+  WipedString value;
+  char c = 0;
+  while (value.size() < kMostBytes && ::read(STDIN_FILENO, &c, 1) == 1 && !(one_line && c == '\n')) value += c;
+  while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
+  return value;
 }
 
 }  // namespace
@@ -203,6 +217,26 @@ void Invocation::create_pairing_key() {
         "--dir "
         "DIR\n",
         std::string(value->is_object() ? text_of(value->get_object(), "key") : "KEY").c_str());
+}
+
+void Invocation::set_secret() {
+  const bool typed = ::isatty(STDIN_FILENO) != 0;
+  termios before{};
+  if (typed && ::tcgetattr(STDIN_FILENO, &before) == 0) {
+    std::fputs("The value, and Enter (it is not shown): ", stderr);
+    termios silent = before;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  }
+  WipedString value = read_secret(typed);
+  if (typed) {
+    (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    std::fputs("\n", stderr);
+  }
+  if (value.empty()) return fail("standard input holds no value; give it there: sluice secret set NAME < FILE");
+  json::object body(wiping_storage());
+  body["value"] = json::string_view(value.data(), value.size());
+  call("PUT", "/secrets/" + url_encode(o.name), body);
 }
 
 void Invocation::change_budget(const std::string& method) {

@@ -63,6 +63,8 @@ class Invocation final {
   void list_keys();
   void list_models();
   void create_pairing_key();
+  // The value comes by standard input, never as an argument, which everybody on the machine may read.
+  void set_secret();
   void change_budget(const std::string& method);
   // The gateway writes the file, so it is told where from the root on.
   void backup();

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <set>
 #include <utility>
 #include <vector>
@@ -114,6 +115,8 @@ class Checker final {
     check_forwarded("route.forward_headers", s_.route.forward_headers, Wildcard::kAllowed);
     check_forwarded("route.scoped_headers", s_.route.scoped_headers, Wildcard::kNone);
     check_policies();
+    check_master_key("secrets.master_key", s_.secrets.master_key);
+    check_master_key("secrets.old_master_key", s_.secrets.old_master_key);
     check_upstreams();
     check_models();
   }
@@ -287,10 +290,54 @@ class Checker final {
       if (!upstream.url.empty() && !is_http_url(upstream.url)) {
         findings_.add(at + ".url", "url is http://HOST[:PORT][/PATH] or https://…, without user, query or fragment");
       }
-      read_secret(at + ".api_key", upstream.api_key);
+      check_api_key(at + ".api_key", upstream.api_key);
       if (!upstream.ca_file.empty())
         check_file(at + ".ca_file", upstream.ca_file, "give a PEM file with the CAs' certificates");
     }
+  }
+
+  void check_api_key(const std::string& at, Secret& secret) {
+    const std::string_view name = secret.in_store();
+    if (name.empty()) return read_secret(at, secret);
+    if (!is_secret_name(name))
+      findings_.add(at, "secret:NAME names a secret of the store: 1 to 64 letters, digits, '.', '_' and '-'");
+    if (!s_.secrets.master_key.given())
+      findings_.add(
+          at, cat("secret:", name, " is sealed in the store; name the key that opens it in [secrets] master_key"));
+  }
+
+  // One that cannot be read stops nobody else's calls: it is a warning.
+  void check_master_key(const std::string& at, Secret& secret) {
+    if (!secret.given() || options_.files == Files::kTrust) return;
+    if (secret.reference.starts_with("file:")) {
+      const std::string path = whole_path(secret.reference.substr(5));
+      for (const std::string& folder : {s_.server.state_dir, folder_of(s_.store_path())}) {
+        if (is_inside(path, folder))
+          return findings_.add(at, cat(path, " stands beside the store, so that a copy of ", folder,
+                                       " would hold both; keep it in another folder"));
+      }
+    }
+    read_secret(at, secret, Severity::kWarning);
+    constexpr std::size_t kLeast = 32;
+    if (!secret.value.empty() && secret.value.size() < kLeast)
+      findings_.add(
+          at,
+          "the master key is too short: it is a line of at least 32 random characters; make one with: openssl rand "
+          "-base64 48");
+  }
+
+  static std::string folder_of(const std::string& path) {
+    return path.substr(0, std::max<std::size_t>(path.rfind('/') + 1, 1) - 1);
+  }
+  static bool is_inside(const std::string& path, const std::string& folder) {
+    std::error_code none;
+    const std::string whole = std::filesystem::weakly_canonical(path, none).string();
+    const std::string outer = std::filesystem::weakly_canonical(folder, none).string();
+    return !outer.empty() && whole.starts_with(outer) && whole.size() > outer.size() &&
+           (outer == "/" || whole[outer.size()] == '/');
+  }
+  [[nodiscard]] std::string whole_path(const std::string& path) const {
+    return path.starts_with('/') || folder_.empty() ? path : cat(folder_, "/", path);
   }
 
   void check_upstream_kind(const std::string& at, const Upstream& upstream) {
@@ -359,21 +406,22 @@ class Checker final {
     }
   }
 
-  void read_secret(const std::string& at, Secret& secret) {
+  void read_secret(const std::string& at, Secret& secret, Severity missing = Severity::kError) {
     if (!secret.given() || options_.files == Files::kTrust) return;
     const std::string_view reference = secret.reference;
+    if (!secret.in_store().empty() || reference == kInStore)
+      return findings_.add(
+          at, "give \"file:PATH\" or \"env:NAME\": only the api_key of an upstream can stand in the store");
     if (reference.starts_with("env:")) {
       const std::string name(reference.substr(4));
       const char* value = ::getenv(name.c_str());
       if (value == nullptr || *value == '\0') {
-        findings_.add(at, cat("the environment has no ", name, "; set it before the gateway starts"));
+        findings_.add(at, cat("the environment has no ", name, "; set it before the gateway starts"), missing);
         return;
       }
       secret.value = value;
     } else {
-      const std::string path(reference.substr(5));
-      if (!read_secret_file(at, path.starts_with('/') || folder_.empty() ? path : cat(folder_, "/", path), secret))
-        return;
+      if (!read_secret_file(at, whole_path(std::string(reference.substr(5))), secret, missing)) return;
     }
     while (!secret.value.empty() && (secret.value.back() == '\n' || secret.value.back() == '\r'))
       secret.value.pop_back();
@@ -388,7 +436,7 @@ class Checker final {
   }
 
   // False: it could not be read, which is said.
-  bool read_secret_file(const std::string& at, const std::string& path, Secret& secret) {
+  bool read_secret_file(const std::string& at, const std::string& path, Secret& secret, Severity missing) {
     constexpr std::size_t kMostBytes = 64 * 1024;
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     secret.value.resize(kMostBytes);
@@ -397,7 +445,8 @@ class Checker final {
     if (fd >= 0) ::close(fd);
     secret.value.resize(size_bytes > 0 ? static_cast<std::size_t>(size_bytes) : 0);
     if (size_bytes < 0)
-      findings_.add(at, cat("cannot read ", path, ": ", std::strerror(why), "; let the gateway's user read it"));
+      findings_.add(at, cat("cannot read ", path, ": ", std::strerror(why), "; let the gateway's user read it"),
+                    missing);
     return size_bytes >= 0;
   }
 

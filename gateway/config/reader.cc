@@ -99,7 +99,8 @@ class Reader final : public Keys {
     if (node == nullptr) return;
     const auto read = node->value_exact<std::string>();
     // Says nothing of the value: it may be the secret itself.
-    const bool reference = read && (read->empty() || read->starts_with("file:") || read->starts_with("env:"));
+    const bool reference = read && (read->empty() || read->starts_with("file:") || read->starts_with("env:") ||
+                                    read->starts_with(kInStore));
     if (!reference) return wrong(*node, key, "is a secret, never written here: give \"file:PATH\" or \"env:NAME\"");
     value.reference = *read;
   }

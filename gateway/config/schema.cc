@@ -206,6 +206,16 @@ void describe_policies(Policies& s, Keys& k) {
       "TENANT:PROMPT_ID, \"*\" for every tenant: prompts stored with the upstream that a call may name in prompt.id");
 }
 
+void describe_secrets(Secrets& s, Keys& k) {
+  k.secret(
+      "master_key", s.master_key,
+      "what secrets of the store (`sluice secret set`) are sealed with: a line of at least 32 random characters, as "
+      "file:PATH or env:NAME; never in the state folder, so that no copy of it holds both");
+  k.secret("old_master_key", s.old_master_key,
+           "while the master key changes, the one before: `sluice secret rotate` seals everything anew, and then this "
+           "goes");
+}
+
 void describe_upstream(Upstream& s, Keys& k) {
   k.text("name", s.name, TextKind::kNeeded, "how records and metrics call it");
   k.text(
@@ -214,7 +224,8 @@ void describe_upstream(Upstream& s, Keys& k) {
       "azure, whose models are its deployments");
   k.text("url", s.url, TextKind::kUrl,
          "http:// or https:// URL; a /v1 at its end means the same as none; empty: that of openai and anthropic");
-  k.secret("api_key", s.api_key, "its API key, as file:PATH or env:NAME; empty: none is sent");
+  k.secret("api_key", s.api_key,
+           "its API key, as file:PATH, env:NAME or secret:NAME (see [secrets]); empty: none is sent");
   k.text("credential", s.credential, TextKind::kAny,
          "how api_key is shown: bearer, x-api-key or api-key; empty: as the kind has it");
   k.text("api_version", s.api_version, TextKind::kAny,
@@ -293,6 +304,7 @@ void describe(Settings& s, Keys& k) {
   k.table("audit", s.audit, describe_audit, "Audit records.");
   k.table("log", s.log, describe_log, "The log. It never holds a word of a prompt or an answer, nor a key.");
   k.table("policies", s.policies, describe_policies, "What decides on a call.");
+  k.table("secrets", s.secrets, describe_secrets, "Providers' keys that the store keeps.");
   k.rows("upstream", s.upstreams, describe_upstream,
          "A model server that the gateway calls itself. Repeat the table for more.");
   k.rows("model", s.models, describe_model, "What is known of a model beyond its name. Repeat the table for more.");

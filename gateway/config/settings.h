@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -19,11 +20,18 @@ namespace sluice::config {
 using Duration = std::chrono::milliseconds;
 using SecretText = std::basic_string<char, std::char_traits<char>, WipingAllocator<char>>;
 
-// "file:PATH" or "env:NAME", and what stood there when the conf was loaded. Never written inline.
+// "file:PATH" or "env:NAME", and what stood there when the conf was loaded; an api_key also "secret:NAME", whose value
+// the store has. Never written inline.
+inline constexpr std::string_view kInStore = "secret:";
 struct Secret {
   std::string reference;  // empty: none given
   SecretText value;       // line ends at the end are cut
   [[nodiscard]] bool given() const noexcept { return !reference.empty(); }
+  // The name of the secret in the store; empty: it is not kept there.
+  [[nodiscard]] std::string_view in_store() const noexcept {
+    const std::string_view text = reference;
+    return text.starts_with(kInStore) ? text.substr(kInStore.size()) : std::string_view();
+  }
   bool operator==(const Secret&) const = default;
 };
 
@@ -218,6 +226,13 @@ struct Policies {
   bool operator==(const Policies&) const = default;
 };
 
+// [secrets]
+struct Secrets {
+  Secret master_key;      // that secrets of the store are sealed with
+  Secret old_master_key;  // what some of them may still be sealed with
+  bool operator==(const Secrets&) const = default;
+};
+
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {
   std::string name;
@@ -270,6 +285,7 @@ struct Settings {
   Audit audit;
   Log log;
   Policies policies;
+  Secrets secrets;
   std::vector<Upstream> upstreams;  // [[upstream]]
   std::vector<Model> models;        // [[model]]
   std::vector<PolicyTable> policy;  // [policy.NAME]: one for each policy that has settings

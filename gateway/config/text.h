@@ -2,6 +2,7 @@
 // std::string_view does not convert to; hence not absl::StrCat.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <cstdint>
@@ -22,6 +23,15 @@ template <class... Parts>
   std::string all;
   (append_part(all, parts), ...);
   return all;
+}
+
+// How a secret of the store may be called.
+[[nodiscard]] inline bool is_secret_name(std::string_view name) noexcept {
+  constexpr std::string_view kOthers = "._-";
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kOthers.find(c) != std::string_view::npos;
+  });
 }
 
 template <class List>

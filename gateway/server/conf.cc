@@ -102,6 +102,9 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
   settings.endpoints = endpoints_of(upstream, *kind, dialects);
   const config::CredentialKind* const credential =
       config::find_credential_kind(or_kinds(upstream.credential, kind->credential), credentials);
+  if (!upstream.api_key.in_store().empty() && upstream.api_key.value.empty())
+    settings.unusable = self_error(ErrorKind::kUnavailable,
+                                   "its api_key, a secret of the store, is not to be had; see: sluice secret list");
   if (credential != nullptr && upstream.api_key.given()) {
     settings.credential_header = credential->header;
     settings.credential = credential->scheme;

@@ -82,7 +82,8 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .boot_id = boot_id_}),
       models_(control_, workers_, meters_, log_),
       store_thread_(control_, store::make_sqlite_reader(settings_.store_path())),
-      accounts_(*store_, directory_, ledger_, clock_) {
+      accounts_(*store_, directory_, ledger_, clock_),
+      secrets_(*store_, clock_) {
   connections_.cap = settings_.http.max_connections;
   directory_.listen(&workers_);
   accounts_.set_budget_change([this](const std::function<void()>& set) { return change_budgets(set); });
@@ -226,9 +227,10 @@ void Gateway::start_tunnels() {
 
 absl::Status Gateway::open_admin() {
   add_metrics();
-  admin_.emplace(control_,
-                 admin::AdminBackend{accounts_, *agents_, *store_, directory_, book_, *this, clock_, store_thread_},
-                 log_);
+  admin_.emplace(
+      control_,
+      admin::AdminBackend{accounts_, *agents_, *store_, directory_, book_, *this, clock_, store_thread_, secrets_},
+      log_);
   if (const absl::Status listening = admin_->listen(settings_.admin_socket()); !listening.ok()) return listening;
   if (settings_.admin.metrics.empty()) return absl::OkStatus();
   auto metrics = admin_->open_metrics(settings_.admin.metrics);

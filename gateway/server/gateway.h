@@ -11,6 +11,7 @@
 
 #include <boost/asio/basic_signal_set.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,6 +63,7 @@ class Gateway final : private admin::GatewayControl {
   absl::StatusOr<net::ServerTls::Replacement> read_certificate(const config::Settings& settings);
   absl::StatusOr<std::shared_ptr<const policy::Chain>> make_chain();
   absl::Status apply(std::shared_ptr<SSL_CTX> tls);
+  absl::Status fill_secrets();
   absl::Status change_budgets(const std::function<void()>& set);
   // gateway_run.cc
   void hear_signals();
@@ -81,6 +83,7 @@ class Gateway final : private admin::GatewayControl {
   absl::StatusOr<std::vector<std::string>> reload() override;
   absl::Status drain() override;
   Task<absl::StatusOr<json::object>> backup(std::string file) override;
+  absl::Status use_secrets() override { return apply(tls_ ? tls_->context() : nullptr); }
   void cut_agent(const std::string& agent_id) override { registry_->revoke(agent_id); }
 
   const Dialects dialects_;
@@ -122,6 +125,8 @@ class Gateway final : private admin::GatewayControl {
   admin::StoreThread store_thread_;
   // Callers and agents, for the admin API.
   admin::Accounts accounts_;
+  admin::Secrets secrets_;
+  std::map<std::string, std::string> without_secret_;  // upstreams whose api_key is not to be had, and why
   identity::AgentBook book_;
   std::optional<identity::GatewayCa> ca_;
   std::optional<admin::Agents> agents_;

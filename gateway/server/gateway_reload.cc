@@ -1,5 +1,6 @@
 // What a start and a reload have in common, and what a reload does beyond.
 #include <absl/strings/str_join.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -33,8 +34,43 @@ absl::StatusOr<net::ServerTls::Replacement> Gateway::read_certificate(const conf
   return net::ServerTls::Replacement();
 }
 
+// Gives upstreams the keys that the store keeps for them. One that is not to be had leaves its upstream unreachable, and
+// nobody else; the log says so when it begins.
+absl::Status Gateway::fill_secrets() {
+  const config::Secrets& secrets = settings_.secrets;
+  if (absl::Status set = secrets_.set_master_keys(secrets.master_key.value, secrets.old_master_key.value); !set.ok())
+    return set;
+  admin::Secrets::Users users;
+  std::map<std::string, std::string> without;
+  // Before the store is there no call is let in, and so nothing is amiss with them yet.
+  const auto opened = accounting_ ? secrets_.open_all() : admin::Secrets::Opened();
+  if (!opened.ok()) return opened.status();
+  for (config::Upstream& upstream : settings_.upstreams) {
+    const std::string_view name = upstream.api_key.in_store();
+    if (name.empty()) continue;
+    users[std::string(name)].push_back(upstream.name);
+    const auto value = opened->values.find(name);
+    upstream.api_key.value = value == opened->values.end() ? config::SecretText() : value->second;
+    if (!upstream.api_key.value.empty() || !accounting_) continue;
+    const auto why = opened->refused.find(name);
+    without[upstream.name] = why == opened->refused.end()
+                                 ? fmt::format("the store has no secret {}: sluice secret set {}", name, name)
+                                 : fmt::format("secret {} cannot be opened: {}", name, why->second);
+  }
+  for (const auto& [upstream, why] : without) {
+    const auto told = without_secret_.find(upstream);
+    if (told == without_secret_.end() || told->second != why)
+      log_.error("the api_key of an upstream is not to be had: it is not called",
+                 {{"upstream", upstream}, {"why", why}});
+  }
+  without_secret_ = std::move(without);
+  secrets_.set_users(std::move(users));
+  return absl::OkStatus();
+}
+
 // What a start and a reload have in common. `tls`: what new connections are to use. An error: nothing has changed.
 absl::Status Gateway::apply(std::shared_ptr<SSL_CTX> tls) {
+  if (absl::Status filled = fill_secrets(); !filled.ok()) return filled;
   auto chain = make_chain();
   if (!chain.ok()) return chain.status();
   const auto change = workers_.prepare(settings_, std::move(tls));
@@ -90,6 +126,8 @@ absl::StatusOr<std::vector<std::string>> Gateway::reload() {
   config::LoadResult loaded = load_checked(conf_path_, policies_, CheckFor::kReload);
   if (!loaded.good()) return absl::InvalidArgumentError(loaded.report());
   for (const config::Diagnostic& warning : loaded.diagnostics) log_.warn("conf", {{"warning", warning.to_string()}});
+  const config::Secret& master_key = loaded.settings.secrets.master_key;
+  if (master_key.given() && master_key.value.empty()) return absl::InvalidArgumentError(loaded.report());
   auto certificate = read_certificate(loaded.settings);
   if (!certificate.ok()) return certificate.status();
   const std::string& metrics_at = loaded.settings.admin.metrics;

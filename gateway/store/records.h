@@ -112,6 +112,15 @@ struct ResponseChange {
   std::vector<std::string> items;  // ids
 };
 
+// Something that must not be read by who reads the store.
+struct SecretRecord {
+  std::string name;
+  std::uint64_t version = 0;  // grows with each change of its value; sealed with it
+  std::string sealed;         // identity/master_key.h
+  WallTime created;
+  WallTime changed;
+};
+
 struct AuditFilter {
   std::optional<WallTime> from;     // began at or after
   std::optional<WallTime> to;       // began before

@@ -212,6 +212,16 @@ CREATE TABLE response_items (
 ) WITHOUT ROWID;
 CREATE INDEX response_items_by_id ON response_items (id);
 CREATE INDEX response_items_by_response ON response_items (user_id, response_id);
+)sql",
+                                                            R"sql(
+-- Providers' keys, sealed under a master key that is not here (identity/master_key.h).
+CREATE TABLE secrets (
+  name TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  created_us INTEGER NOT NULL,
+  changed_us INTEGER NOT NULL
+) WITHOUT ROWID;
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -1,5 +1,5 @@
 // SqliteStore, one connection; its functions are spread over sqlite_callers.cc, sqlite_agents.cc, sqlite_budgets.cc,
-// sqlite_responses.cc and sqlite_audit.cc.
+// sqlite_responses.cc, sqlite_secrets.cc and sqlite_audit.cc.
 #pragma once
 
 #include <atomic>
@@ -64,6 +64,10 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) override;
   absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) override;
   absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) override;
+
+  absl::StatusOr<std::vector<SecretRecord>> secrets() override;
+  absl::Status set_secrets(std::span<const SecretRecord> secrets) override;
+  absl::Status remove_secret(std::string_view name) override;
 
   absl::Status add(std::span<const journal::AuditRecord> records) override;
   absl::StatusOr<std::vector<ledger::UsageSum>> sums(const ledger::UsageQuery& query) override;

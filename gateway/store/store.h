@@ -119,6 +119,14 @@ class Store : public journal::UsageStore {
   // At most `limit` that are to be erased, those that have been for longest first.
   virtual absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) = 0;
 
+  // --- Secrets ---
+  // In the order of names.
+  virtual absl::StatusOr<std::vector<SecretRecord>> secrets() = 0;
+  // Adds or replaces them, all or nothing.
+  virtual absl::Status set_secrets(std::span<const SecretRecord> secrets) = 0;
+  // kNotFound: there is none of this name.
+  virtual absl::Status remove_secret(std::string_view name) = 0;
+
   // --- Audit; add(), sums(), add_seal() and seals() are the ledger's part of it ---
   // At most `limit` records behind `after`, oldest first; fewer than `limit`: there are no more.
   virtual absl::StatusOr<AuditPage> audit(const AuditFilter& filter, const AuditPlace& after, std::size_t limit) = 0;

@@ -20,7 +20,8 @@ DirectPlace::DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings 
                http::Header{settings_.kind.version_header, settings_.api_version}},
       models_path_(std::string(settings_.kind.models_path) + version_query()),
       pool_(loop, tasks, settings_.connection),
-      wake_(loop) {}
+      wake_(loop),
+      away_(settings_.unusable) {}
 
 // Azure OpenAI has a call's model, which is one of its deployments, in the path, but for the Responses API.
 // https://learn.microsoft.com/azure/ai-services/openai/reference
@@ -54,6 +55,10 @@ void DirectPlace::stop() noexcept {
 
 Task<void> DirectPlace::watch(Changed changed) {
   const ModelList configured{.names = settings_.models, .facts = {}, .left_out = 0};
+  if (settings_.unusable) {
+    changed(configured);
+    while (!stopped_) (void)co_await wake_.wait();
+  }
   while (!stopped_) {
     Result<ModelList> asked = co_await ask_models();
     if (stopped_) co_return;

@@ -25,6 +25,7 @@ struct DirectSettings {
   std::uint64_t endpoints = ~std::uint64_t{0};  // that it has: a bit for each number in the table of dialects
   std::string credential_header;                // lower case; empty: none is sent
   WipedString credential;                       // its value, never logged
+  std::optional<Error> unusable;                // why it cannot be called as the conf stands; nothing: it can
   std::vector<std::string> models;              // empty: those that it lists
   NameMap<std::string> names;                   // its own, of those that it calls otherwise
   bool usage_in_stream = true;

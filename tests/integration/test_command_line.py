@@ -23,7 +23,7 @@ def sluice(*arguments, env=None):
     """Runs the program with nothing in its environment that a user would not have."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
     return subprocess.run([*launcher(), BIN, *map(str, arguments)], capture_output=True, text=True, timeout=30 * SLOW,
-                          env={**clean, **(env or {})}, stdin=subprocess.DEVNULL)
+                          env={**clean, **(env or {})}, input="x\n")
 
 
 @functools.cache

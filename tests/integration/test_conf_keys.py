@@ -112,6 +112,8 @@ PROOFS = {
     "log.access_rate": "test_log.py::test_access_lines_beyond_the_rate_are_counted",
     "policies.order": "test_conf_keys.py::test_a_policy_that_the_order_leaves_out_does_not_decide",
     "policies.stored_prompts": "test_stored_state.py::test_a_stored_prompt_is_for_the_tenants_that_the_conf_names",
+    "secrets.master_key": "test_secrets.py::test_a_new_master_key_seals_everything_anew",
+    "secrets.old_master_key": "test_secrets.py::test_a_new_master_key_seals_everything_anew",
     "upstream.name": "test_reload.py::test_more_or_fewer_slots_of_an_upstream_hold_at_once",
     "upstream.kind": "test_providers.py::test_azure_has_the_deployment_in_the_path",
     "upstream.credential": "test_providers.py::test_the_key_is_shown_as_the_kind_or_the_conf_has_it",

@@ -62,6 +62,9 @@ class Machine:
         pathlib.Path("/etc/hosts").write_text("127.0.0.1 localhost gateway.example\n")
         pathlib.Path("/etc/nsswitch.conf").write_text("hosts: files\n")
         pathlib.Path("/etc/sluice/sluice.toml").write_text('[[listener]]\naddress = "127.0.0.1:443"\n')
+        with open("/etc/sluice/sluice.toml", "a", encoding="utf-8") as conf:
+            conf.write('[secrets]\nmaster_key = "file:/etc/sluice/master.key"\n')
+        self.run("openssl rand -base64 48 > /etc/sluice/master.key; echo sk-ant > /etc/sluice/anthropic.key")
         for name in ("key.pem", "certificate.pem"):
             shutil.copy(f"{self.folder}/{name}", f"/etc/sluice/tls/{name}")
         shutil.copy(f"{self.folder}/certificate.pem", "/etc/ssl/certs")

@@ -29,10 +29,15 @@ struct FakeGateway final : GatewayControl {
     return absl::OkStatus();
   }
   Task<absl::StatusOr<json::object>> backup(std::string file) override { co_return json::object{{"file", file}}; }
+  absl::Status use_secrets() override {
+    ++secrets_used;
+    return absl::OkStatus();
+  }
   void cut_agent(const std::string& id) override { cut = id; }
 
   absl::StatusOr<std::vector<std::string>> reloaded = std::vector<std::string>();
   bool drained = false;
+  int secrets_used = 0;
   std::string connected, cut;
 };
 
@@ -91,6 +96,7 @@ class RunningGateway {
   identity::AgentBook book;
   ledger::Ledger ledger{clock, {}};
   Accounts accounts{*store, directory, ledger, clock};
+  Secrets secrets{*store, clock};
 
  private:
   identity::GatewayCa ca_;
@@ -99,7 +105,7 @@ class RunningGateway {
   Agents agents{*store, book, ca_, clock, {}};
   FakeGateway gateway;
   StoreThread store_thread{loop, store::make_sqlite_reader(scratch.file("sluice.db"))};
-  AdminServer server{loop, {accounts, agents, *store, directory, book, gateway, clock, store_thread}, log};
+  AdminServer server{loop, {accounts, agents, *store, directory, book, gateway, clock, store_thread, secrets}, log};
   net::TaskGroup tasks{loop, [](const char* what) { ADD_FAILURE() << what; }};
 
  private:

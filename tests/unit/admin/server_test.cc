@@ -320,7 +320,7 @@ TEST_F(AdminTest, NobodyDoesWhatTheyHaveNoRightTo) {
     std::promise<unsigned> status;
     const Request request = *parse_target(method, target);
     Routes routes({gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book, gateway.gateway,
-                   gateway.clock, gateway.store_thread},
+                   gateway.clock, gateway.store_thread, gateway.secrets},
                   gateway.loop);
     const auto ask = [](Routes& all, const Principal& by, const Request& what,
                         std::promise<unsigned>& told) -> Task<void> {
@@ -370,7 +370,7 @@ TEST_F(AdminTest, ASocketInUseIsNotTakenAndAnAbandonedOneIsReplaced) {
   net::Loop loop;  // of its own: the gateway's runs on another thread
   AdminServer second(loop,
                      {gateway.accounts, gateway.agents, *gateway.store, gateway.directory, gateway.book,
-                      gateway.gateway, gateway.clock, gateway.store_thread},
+                      gateway.gateway, gateway.clock, gateway.store_thread, gateway.secrets},
                      gateway.log);
   EXPECT_NE(std::string(second.listen(gateway.socket).message()).find("another gateway answers"), std::string::npos);
   const std::string file = gateway.scratch.file("file");
