@@ -54,7 +54,7 @@ void add_run(CLI::App& agent, std::span<const dialect::Endpoint> endpoints, int&
   command
       ->add_option(
           "--allow", options->allow,
-          "a call that is forwarded beside those that this program knows, such as 'POST /v1/rerank'; may be given "
+          "a call that is forwarded beside those that this program knows, such as 'POST /v1/ocr'; may be given "
           "again")
       ->type_name("'METHOD PATH'")
       ->expected(1)

@@ -50,7 +50,7 @@ void ForwardedCalls::tell(const tunnel::Hello& hello, tunnel::HelloAnswer& answe
 }
 
 std::string wrong_allowance(const std::string& text) {
-  constexpr const char* kForm = "must be a method and a path, such as 'POST /v1/rerank'";
+  constexpr const char* kForm = "must be a method and a path, such as 'POST /v1/ocr'";
   const std::size_t space = text.find(' ');
   if (space == std::string::npos) return kForm;
   const std::string_view method = std::string_view(text).substr(0, space);

@@ -25,7 +25,7 @@ struct Usage {
   std::uint64_t images = 0;               // made
   std::uint64_t seconds = 0;              // of audio or video, begun ones included
   std::uint64_t characters = 0;           // spoken
-  std::uint64_t searches = 0;             // of the web, by the model server
+  std::uint64_t searches = 0;             // by the model server: of the web, or in documents (a reranker's units)
 
   // Tokens, as limits and budgets count them.
   [[nodiscard]] std::uint64_t total() const noexcept { return prompt_tokens + completion_tokens; }

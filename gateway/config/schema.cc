@@ -274,7 +274,9 @@ void describe_model(Model& s, Keys& k) {
                "USD per million reasoning tokens; left out: price_completion");
   k.price_like(s.price.completion, "price_audio_output", s.price.audio_output,
                "USD per million audio tokens of an answer; left out: price_completion");
-  k.price("price_searches", s.price.searches, "USD per million searches of the web that the model server made");
+  k.price(
+      "price_searches", s.price.searches,
+      "USD per million searches that the model server made: of the web, or in documents (a reranker's search units)");
   k.optional_number("rpm", s.limits.requests_per_minute, "requests per minute, of all callers together");
   k.optional_number("tpm", s.limits.tokens_per_minute, "tokens per minute");
   k.optional_number("concurrency", s.limits.concurrency, "calls at once");

@@ -26,7 +26,7 @@ enum class Meter : std::uint8_t {
   kReasoning,
   kAudioInput,
   kAudioOutput,
-  kSearches,  // of the web, by the model server
+  kSearches,  // by the model server: of the web, or in documents
   kCount,
 };
 
@@ -53,6 +53,7 @@ constexpr MeterName kMeterNames[] = {
     {"reasoning_output_tokens", Meter::kReasoning},
     {"thinking_tokens", Meter::kReasoning},       // Anthropic
     {"thoughts_token_count", Meter::kReasoning},  // Gemini
+    {"search_units", Meter::kSearches},           // Cohere
 };
 
 // Names that are used in details alone.
@@ -109,7 +110,7 @@ class Counts final {
     note(meter_of(name, kMeterNames), member.value);
   }
 
-  [[nodiscard]] std::optional<UsageReading> sum() noexcept {
+  [[nodiscard]] std::optional<UsageReading> sum(Tokens tokens) noexcept {
     UsageReading reading;
     Usage& usage = reading.usage;
     const std::uint64_t total = of(Meter::kTotal);
@@ -120,7 +121,8 @@ class Counts final {
     usage.reasoning_tokens = of(Meter::kReasoning);
     usage.searches = of(Meter::kSearches);
     if (total > usage.total()) reading.doubt = place(total - usage.total(), usage);
-    if (usage.total() == 0 && beside_.total() == 0) return std::nullopt;
+    const bool others = tokens == Tokens::kMayLack && usage.searches != 0;
+    if (usage.total() == 0 && beside_.total() == 0 && !others) return std::nullopt;
     usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
     usage.cache_write_tokens = std::min(usage.cache_write_tokens, usage.prompt_tokens);
     usage.audio_input_tokens = std::min(of(Meter::kAudioInput), usage.prompt_tokens);
@@ -161,7 +163,7 @@ class Counts final {
       while (members.member(member) == wire::Skim::kMember) {
         if (member.value.front() != '[') counts.read_member(member);  // no steps in a step
       }
-      const std::optional<UsageReading> read = counts.sum();
+      const std::optional<UsageReading> read = counts.sum(Tokens::kNeeded);
       if (!read) continue;
       beside_.prompt_tokens += read->usage.prompt_tokens;
       beside_.cached_tokens += read->usage.cached_tokens;
@@ -247,7 +249,7 @@ class Counts final {
 
 }  // namespace
 
-std::optional<UsageReading> read_usage(std::string_view object) noexcept {
+std::optional<UsageReading> read_usage(std::string_view object, Tokens tokens) noexcept {
   wire::Skimmer skimmer(object);
   if (skimmer.open('{') != wire::Skim::kMember) return std::nullopt;
   Counts counts;
@@ -255,7 +257,14 @@ std::optional<UsageReading> read_usage(std::string_view object) noexcept {
   wire::Skim step = wire::Skim::kMember;
   while ((step = skimmer.member(member)) == wire::Skim::kMember) counts.read_member(member);
   if (step == wire::Skim::kMalformed) return std::nullopt;
-  return counts.sum();
+  return counts.sum(tokens);
+}
+
+Usage with_meters_of(const Usage& told, const Usage& counted) noexcept {
+  Usage usage = counted;
+  usage.source = UsageSource::kMeasured;
+  usage.searches = told.searches;
+  return usage;
 }
 
 }  // namespace sluice::dialect

@@ -30,9 +30,15 @@ struct UsageReading {
 //  - A side that is absent is the total without the other. A gap between parts and total that is as large as the cached
 //    tokens belongs to the prompt, one as large as the reasoning to the completion, and one beside a side of 0 to that.
 //    Any other is left (UsageDoubt::kTotal). A total below its parts is ignored.
-//  - What a summary of the conversation or an advisor used (steps in `iterations`) is added; searches of the web are counted.
-// None: null, not an object, audio by duration, or all zero, which is how some servers say that they have not counted.
-[[nodiscard]] std::optional<UsageReading> read_usage(std::string_view object) noexcept;
+//  - What a summary of the conversation or an advisor used (steps in `iterations`) is added; searches are counted: of the web, and a
+//    reranker's search units.
+// None: null, not an object, or no tokens, which is how some servers say that they have not counted; with kMayLack a
+// reading without tokens (usage.total() is 0) where another meter was told: the seconds of a sound, or searches.
+enum class Tokens : std::uint8_t { kNeeded, kMayLack };
+[[nodiscard]] std::optional<UsageReading> read_usage(std::string_view object, Tokens tokens = Tokens::kNeeded) noexcept;
+
+// `counted` with the tokens that were counted here, and what else was told.
+[[nodiscard]] Usage with_meters_of(const Usage& told, const Usage& counted) noexcept;
 
 // The most that a call can have used, in tokens.
 struct ClaimLimit {

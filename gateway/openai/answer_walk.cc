@@ -46,8 +46,9 @@ void AnswerWalk::take(std::string_view bytes) {
 
 std::optional<UsageReading> AnswerWalk::told() const noexcept {
   if (api_of(endpoint_) == Api::kStored) return std::nullopt;  // it was charged when it was made
-  std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_;
-  if (told && api_of(endpoint_) == Api::kEmbedding) {
+  std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_ ? groq_ : tokens_ ? tokens_ : billed_;
+  if (told && billed_) told->usage.searches = std::max(told->usage.searches, billed_->usage.searches);
+  if (told && endpoint_.work == dialect::Work::kEmbed) {
     Usage& usage = told->usage;
     if (usage.prompt_tokens == 0) usage.prompt_tokens = usage.completion_tokens;
     usage.completion_tokens = usage.reasoning_tokens = usage.audio_output_tokens = 0;
@@ -170,7 +171,11 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
     case 2:
       return is("id") ? Key::kId : Key::kOther;
     case 4:
-      return is("data") ? Key::kData : is("text") ? Key::kText : is("type") || is("role") ? Key::kNoText : Key::kOther;
+      return is("data")                 ? Key::kData
+             : is("meta")               ? Key::kMeta
+             : is("text")               ? Key::kText
+             : is("type") || is("role") ? Key::kNoText
+                                        : Key::kOther;
     case 5:
       return is("usage")   ? Key::kUsage
              : is("model") ? Key::kModel
@@ -182,9 +187,16 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
              : is("object") ? Key::kObject
              : is("status") ? Key::kStatus
              : is("x_groq") ? Key::kGroq
+             : is("tokens") ? Key::kTokens
                             : Key::kOther;
     case 7:
-      return is("choices") ? Key::kChoices : is("message") ? Key::kText : is("call_id") ? Key::kNoText : Key::kOther;
+      return is("choices")   ? Key::kChoices
+             : is("message") ? Key::kText
+             : is("call_id") ? Key::kNoText
+             : is("results") ? Key::kResults
+                             : Key::kOther;
+    case 12:
+      return is("billed_units") ? Key::kBilled : Key::kOther;
     case 17:
       return is("encrypted_content") ? Key::kNoText : Key::kOther;
     default:
@@ -246,6 +258,9 @@ AnswerWalk::Node AnswerWalk::child(const char* bracket) {
       return key_ == Key::kText ? Node::kText : Node::kSkipped;
     case Node::kGroq:
       return key_ == Key::kUsage && object ? capture(groq_, bracket) : Node::kSkipped;
+    case Node::kMeta:
+      if (key_ == Key::kTokens && object) return capture(tokens_, bracket);
+      return key_ == Key::kBilled && object ? capture(billed_, bracket) : Node::kSkipped;
     default:
       return Node::kSkipped;
   }
@@ -266,8 +281,13 @@ AnswerWalk::Node AnswerWalk::child_of_root(const char* bracket) {
       has_own_ = has_own_ || (!object && (api == Api::kChat || api == Api::kCompletion));
       return object ? Node::kSkipped : Node::kChoices;
     case Key::kData:
-      has_own_ = has_own_ || (!object && api == Api::kEmbedding);
+      has_own_ = has_own_ || (!object && (api == Api::kEmbedding || api == Api::kRank));
       return Node::kSkipped;
+    case Key::kResults:
+      has_own_ = has_own_ || (!object && (api == Api::kModeration || api == Api::kRank));
+      return Node::kSkipped;
+    case Key::kMeta:
+      return object && api == Api::kRank ? Node::kMeta : Node::kSkipped;
     case Key::kOutput:
       has_own_ = has_own_ || (!object && api == Api::kResponse);
       return Node::kText;
@@ -313,7 +333,8 @@ void AnswerWalk::end_capture(const char* behind) {
     captured_.append(object);
     object = captured_.view();
   }
-  if (const std::optional<UsageReading> reading = dialect::read_usage(object)) *capture_ = reading;
+  const auto needs = api_of(endpoint_) == Api::kRank ? dialect::Tokens::kMayLack : dialect::Tokens::kNeeded;
+  if (const std::optional<UsageReading> reading = dialect::read_usage(object, needs)) *capture_ = reading;
   captured_.clear();
   capture_ = nullptr;
 }

@@ -34,8 +34,8 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   void take(std::string_view bytes) override;
 
   [[nodiscard]] Form form() const noexcept override { return form_; }
-  // It has what an answer of the dialect has: "choices", "data" or "output", as an array. Of what is kept any object
-  // will do.
+  // It has what an answer of its endpoint has: "choices", "data", "results" or "output", as an array. Of what is kept any
+  // object will do.
   [[nodiscard]] bool is_answer() const noexcept override { return has_own_ || api_of(endpoint_) == Api::kStored; }
   // It has an "error" that is none of null and "", or is the flat form of one. A response that is kept has the error that
   // it ended with.
@@ -50,14 +50,15 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     return api_of(endpoint_) == Api::kResponse ? &ids_ : nullptr;
   }
 
-  // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's.
+  // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's. Of
+  // rankings also what `meta` says: its tokens, else what is billed (Cohere).
   [[nodiscard]] std::optional<UsageReading> told() const noexcept override;
   [[nodiscard]] std::string_view model() const noexcept override { return model_; }
   [[nodiscard]] std::uint64_t text_bytes() const noexcept override { return text_bytes_; }
 
  private:
   // What a container is on the way to.
-  enum class Node : std::uint8_t { kRoot, kChoices, kChoice, kGroq, kText, kSkipped };
+  enum class Node : std::uint8_t { kRoot, kChoices, kChoice, kGroq, kMeta, kText, kSkipped };
   // Names that mean something somewhere.
   enum class Key : std::uint8_t {
     kOther,
@@ -72,7 +73,11 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     kModel,
     kError,
     kObject,
-    kStatus
+    kStatus,
+    kResults,
+    kMeta,
+    kTokens,
+    kBilled,
   };
 
   void around(char c) noexcept;
@@ -114,7 +119,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   Buffer captured_;                                 // of a usage object
   const char* capture_from_ = nullptr;              // where the rest of it begins in the bytes at hand
   std::optional<UsageReading>* capture_ = nullptr;  // where it goes; null: none is being walked
-  std::optional<UsageReading> own_, choice_, choices_, groq_;
+  std::optional<UsageReading> own_, choice_, choices_, groq_, tokens_, billed_;
 
   std::string model_;
   dialect::KeptIds ids_;

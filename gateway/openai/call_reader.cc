@@ -52,13 +52,15 @@ class Walk final {
   Result<CallBody> run() {
     SLUICE_TRY(reader_.read(
         call_, [this](std::string_view name, ondemand::value& value) { return read_member(name, value); }));
-    call_.choices = std::max(choices_, best_of_) * (api_of(endpoint_) == Api::kEmbedding ? 1 : call_.prompts);
-    call_.prompt_estimate = (text_.bytes() + 3) / 4;
+    call_.choices = std::max(choices_, best_of_) * (generates() ? call_.prompts : 1);
+    call_.prompt_estimate = (text_.bytes() + compared_bytes_ * (call_.prompts - 1) + 3) / 4;
     take_references();
     return std::move(call_);
   }
 
  private:
+  [[nodiscard]] bool generates() const noexcept { return endpoint_.work == dialect::Work::kGenerate; }
+
   // A response is kept where nothing else is said (API reference: 'store').
   void take_references() {
     const bool keep = keep_.value_or(api_of(endpoint_) == Api::kResponse);
@@ -83,8 +85,7 @@ class Walk final {
   Status read_other(std::string_view name, ondemand::value& value) {
     const StateRow* const row = find_state(Spot::kTop, name, api_of(endpoint_));
     if (row != nullptr && refers(value.raw_json_token())) return bad(row->refusal);
-    const bool generates = api_of(endpoint_) != Api::kEmbedding;
-    return text_.walk(value, 2, Count::kNothing, generates ? spot_inside(Spot::kTop, name) : Spot::kNowhere);
+    return text_.walk(value, 2, Count::kNothing, generates() ? spot_inside(Spot::kTop, name) : Spot::kNowhere);
   }
 
   Status read_known(Name which, ondemand::value& value) {
@@ -128,6 +129,13 @@ class Walk final {
         return read_store(value);
       case Name::kPreviousResponse:
         return read_previous(value);
+      case Name::kQuery:
+      case Name::kQueries:
+      case Name::kDocuments:
+      case Name::kItems:
+      case Name::kText1:
+      case Name::kText2:
+        return read_compared(value);
       case Name::kCount:
         break;
     }
@@ -227,6 +235,29 @@ class Walk final {
     return ok();
   }
 
+  // What is compared: one text, or several. The one is read with each of the several.
+  Status read_compared(ondemand::value& value) {
+    const Result<ondemand::json_type> type = type_of(value);
+    if (!type) return type.error();
+    const std::size_t before = text_.bytes();
+    std::uint64_t count = 0;
+    if (*type == ondemand::json_type::array) {
+      ondemand::array array;
+      if (value.get_array().get(array)) return bad(kNotJson);
+      for (auto step : array) {
+        if (step.error()) return bad(kNotJson);
+        ondemand::value element = step.value_unsafe();
+        ++count;
+        SLUICE_TRY(text_.walk(element, 3, Count::kText, Spot::kNowhere));
+      }
+    } else {
+      SLUICE_TRY(text_.walk(value, 2, Count::kText, Spot::kNowhere));
+    }
+    if (count <= 1) compared_bytes_ += text_.bytes() - before;
+    call_.prompts = std::max(call_.prompts, count);
+    return ok();
+  }
+
   Status read_background(ondemand::value& value) {
     bool background = false;
     SLUICE_TRY(reader_.read_flag(value, background, "'background' must be true or false."));
@@ -286,7 +317,8 @@ class Walk final {
   std::uint32_t seen_ = 0;
   std::uint64_t choices_ = 1;
   std::uint64_t best_of_ = 1;
-  std::optional<bool> keep_;  // 'store', where it is given
+  std::optional<bool> keep_;          // 'store', where it is given
+  std::uint64_t compared_bytes_ = 0;  // of single texts that are compared with several
   TextWalk text_;
   CallBody call_;
 };

@@ -13,7 +13,7 @@ using dialect::Work;
 constexpr std::uint8_t mark(Api api) noexcept { return static_cast<std::uint8_t>(api); }
 
 // In the order of EndpointId.
-constexpr std::array<Endpoint, 10> kEndpoints{{
+constexpr auto kEndpoints = std::to_array<Endpoint>({
     {"chat.completions", "POST", "/v1/chat/completions", BodyKind::kJson, Work::kGenerate, Agents::kEvery, true,
      mark(Api::kChat)},
     {"completions", "POST", "/v1/completions", BodyKind::kJson, Work::kGenerate, Agents::kEvery, true,
@@ -32,7 +32,11 @@ constexpr std::array<Endpoint, 10> kEndpoints{{
      mark(Api::kStored), "/cancel"},
     {"models", "GET", "/v1/models", BodyKind::kNone, Work::kListModels, Agents::kEvery, false, mark(Api::kNone)},
     {"model", "GET", "/v1/models/", BodyKind::kNone, Work::kShowModel, Agents::kNone, false, mark(Api::kNone)},
-}};
+    {"moderations", "POST", "/v1/moderations", BodyKind::kJson, Work::kEmbed, Agents::kWhoSaysSo, false,
+     mark(Api::kModeration)},
+    {"rerank", "POST", "/v1/rerank", BodyKind::kJson, Work::kEmbed, Agents::kWhoSaysSo, false, mark(Api::kRank)},
+    {"score", "POST", "/v1/score", BodyKind::kJson, Work::kEmbed, Agents::kWhoSaysSo, false, mark(Api::kRank)},
+});
 
 bool is_endpoint(std::string_view path) noexcept {
   return std::ranges::any_of(kEndpoints, [path](const Endpoint& endpoint) {
@@ -43,8 +47,8 @@ bool is_endpoint(std::string_view path) noexcept {
 bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || path.starts_with("/v1/"); }
 
 constexpr const char* kUnknown =
-    "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses and "
-    "/v1/models; check base_url (it ends in /v1) and the path's spelling.";
+    "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
+    "/v1/moderations, /v1/rerank, /v1/score and /v1/models; check base_url (it ends in /v1) and the path's spelling.";
 
 // Paths that clients ask for and that are not served, by how they begin.
 struct Unserved {

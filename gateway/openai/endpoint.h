@@ -21,12 +21,23 @@ enum class EndpointId : std::uint8_t {
   kInputItems,
   kCancelResponse,
   kModels,
-  kModel
+  kModel,
+  kModerations,
+  kRerank,
+  kScore,
 };
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.
-// kStored: of what is kept of a response, whose answers are passed on whatever they hold.
-enum class Api : std::uint8_t { kChat, kCompletion, kEmbedding, kResponse, kStored, kNone };
+enum class Api : std::uint8_t {
+  kChat,
+  kCompletion,
+  kEmbedding,
+  kResponse,
+  kStored,  // what is kept of a response, whose answers are passed on whatever they hold
+  kNone,
+  kModeration,
+  kRank,  // how well texts go with a question: rerank, score
+};
 
 [[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }
 

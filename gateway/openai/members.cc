@@ -30,6 +30,12 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("prompt_cache_key"),
     SLUICE_MEMBER("store"),
     SLUICE_MEMBER("previous_response_id"),
+    SLUICE_MEMBER("query"),
+    SLUICE_MEMBER("queries"),
+    SLUICE_MEMBER("documents"),
+    SLUICE_MEMBER("items"),
+    SLUICE_MEMBER("text_1"),
+    SLUICE_MEMBER("text_2"),
 }};
 #undef SLUICE_MEMBER
 
@@ -53,11 +59,15 @@ std::uint32_t members_of(Api api) noexcept {
       return bits(Name::kModel, Name::kStream, Name::kStreamOptions, Name::kMaxTokens, Name::kPredict, Name::kChoices,
                   Name::kBestOf, Name::kPrompt, Name::kSuffix, Name::kCacheKey);
     case Api::kEmbedding:
+    case Api::kModeration:
       return bits(Name::kModel, Name::kInput);
     case Api::kResponse:
       return bits(Name::kModel, Name::kStream, Name::kMaxOutputTokens, Name::kPredict, Name::kPrompt, Name::kInput,
                   Name::kInstructions, Name::kTools, Name::kBackground, Name::kCacheKey, Name::kStore,
                   Name::kPreviousResponse);
+    case Api::kRank:
+      return bits(Name::kModel, Name::kQuery, Name::kQueries, Name::kDocuments, Name::kItems, Name::kText1,
+                  Name::kText2);
     case Api::kStored:
     case Api::kNone:
       break;

@@ -30,6 +30,12 @@ enum class Name : std::uint8_t {
   kCacheKey,
   kStore,
   kPreviousResponse,
+  kQuery,
+  kQueries,
+  kDocuments,
+  kItems,
+  kText1,
+  kText2,
   kCount,
 };
 

@@ -10,9 +10,9 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::uint8_t kResponses = api_bit(Api::kResponse);
-constexpr std::uint8_t kAnswering = api_bit(Api::kChat) | api_bit(Api::kCompletion);
-constexpr std::uint8_t kGenerating = api_bit(Api::kChat) | api_bit(Api::kCompletion) | api_bit(Api::kResponse);
+constexpr std::uint16_t kResponses = api_bit(Api::kResponse);
+constexpr std::uint16_t kAnswering = api_bit(Api::kChat) | api_bit(Api::kCompletion);
+constexpr std::uint16_t kGenerating = api_bit(Api::kChat) | api_bit(Api::kCompletion) | api_bit(Api::kResponse);
 
 #define SLUICE_STORED ", which the model server stores and this gateway cannot keep apart by tenant; "
 constexpr std::string_view kItemReference = "item_reference";

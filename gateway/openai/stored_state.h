@@ -40,12 +40,12 @@ enum class Spot : std::uint8_t {
 struct StateRow {
   Spot spot;
   std::string_view name;  // in lower case
-  std::uint8_t apis;      // of kTop: the bits of those that read it
+  std::uint16_t apis;     // of kTop: the bits of those that read it
   const char* refusal;    // what the client is told
 };
 
-[[nodiscard]] constexpr std::uint8_t api_bit(Api api) noexcept {
-  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(api));
+[[nodiscard]] constexpr std::uint16_t api_bit(Api api) noexcept {
+  return static_cast<std::uint16_t>(1U << static_cast<unsigned>(api));
 }
 
 // The whole table.

@@ -22,7 +22,8 @@ dialect::ClaimLimit Exchange::claim_limit() const noexcept {
 // What outcome_ holds until now is our own count: it stays where the upstream is not believed.
 void Exchange::take_usage(dialect::UsageReading told) noexcept {
   if (!claim_limit().allows(told.usage)) told.doubt = dialect::UsageDoubt::kClaim;
-  if (told.doubt != dialect::UsageDoubt::kClaim) outcome_.usage = told.usage;
+  if (told.doubt != dialect::UsageDoubt::kClaim)
+    outcome_.usage = told.usage.total() != 0 ? told.usage : dialect::with_meters_of(told.usage, outcome_.usage);
   tell_doubt(told);
 }
 

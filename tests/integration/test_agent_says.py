@@ -338,14 +338,14 @@ def test_calls_that_wait_for_a_slot_are_seen_in_status(gateway, server, mark):
     until(lambda: status() == {}, what="nobody waits")
 
 
-@pytest.mark.parametrize("wrong", ["/v1/rerank", "DELETE /v1/rerank", "POST /v1/../slots", "POST /v1/rerank?x=1", "POST /.sluice/v1/renew"])
+@pytest.mark.parametrize("wrong", ["/v1/ocr", "DELETE /v1/ocr", "POST /v1/../slots", "POST /v1/ocr?x=1", "POST /.sluice/v1/renew"])
 def test_what_an_owner_allows_is_one_call_with_its_method_and_path(tmp_path, wrong):
     refused = run("agent", "run", "--dir", tmp_path, "--backend", "http://127.0.0.1:1", "--allow", wrong, check=False)
     assert refused.returncode == 2 and "--allow" in refused.stderr
 
 
 def test_an_agent_whose_owner_allows_more_serves_what_it_served(gateway, server):
-    gateway.agent(server("m").url, options=("--allow", "POST /v1/rerank", "--allow", "GET /props"))
+    gateway.agent(server("m").url, options=("--allow", "POST /v1/ocr", "--allow", "GET /props"))
     key = gateway.key()
     gateway.wait_models(key, "m")
     with Client(gateway, key) as client:

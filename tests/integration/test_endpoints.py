@@ -66,6 +66,12 @@ ROWS = {
     "responses.cancel": StoredRow("/v1/responses/MARK/cancel", {}, RESPONSE, charges=False),
     "messages": Row("/v1/messages", {"max_tokens": 50, "messages": ASKED}, whole_message(), test_messages.error_of),
     "messages.count_tokens": Row("/v1/messages/count_tokens", {"messages": ASKED}, {"input_tokens": 8}, test_messages.error_of, charges=False),
+    "moderations": Row("/v1/moderations", {"input": "MARK"}, {"id": "modr-1", "model": "fake-model", "results": [{"flagged": False}],
+                                                             "usage": {"total_tokens": 8}}),
+    "rerank": Row("/v1/rerank", {"query": "MARK", "documents": ["x", "y"]}, {"results": [{"index": 0, "relevance_score": 0.5}],
+                                                                            "usage": {"total_tokens": 8}}),
+    "score": Row("/v1/score", {"text_1": "MARK", "text_2": ["x", "y"]}, {"object": "list", "data": [{"index": 0, "score": 0.5}],
+                                                                        "usage": {"prompt_tokens": 8, "total_tokens": 8, "completion_tokens": 0}}),
     "models": Row("/v1/models"),
     "model": Row("/v1/models/fake-model"),
 }

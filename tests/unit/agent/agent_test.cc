@@ -36,11 +36,11 @@ class Folder final {
 };
 
 // A gateway that has two endpoints more than its agent, whose owner lets one of them through.
-constexpr std::uint32_t kChat = 0, kRerank = 1, kSpeech = 2;
+constexpr std::uint32_t kChat = 0, kOcr = 1, kVideos = 2;
 const std::array<dialect::Endpoint, 3> kGatewayEndpoints{
     openai::endpoint_of(openai::EndpointId::kChatCompletions),
-    dialect::Endpoint{.name = "rerank", .method = "POST", .path = "/v1/rerank"},
-    dialect::Endpoint{.name = "speech", .method = "POST", .path = "/v1/audio/speech"}};
+    dialect::Endpoint{.name = "ocr", .method = "POST", .path = "/v1/ocr"},
+    dialect::Endpoint{.name = "videos", .method = "POST", .path = "/v1/videos"}};
 
 std::string text(const net::KeyPem& key) { return {key.data(), key.size()}; }
 
@@ -245,7 +245,7 @@ class AgentTest : public testing::Test {
   std::atomic<std::size_t> buffered{0};
   std::unique_ptr<Credentials> credentials;
   std::unique_ptr<Backend> backend;
-  const ForwardedCalls calls{openai::endpoints(), {"POST /v1/rerank"}};
+  const ForwardedCalls calls{openai::endpoints(), {"POST /v1/ocr"}};
   std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<UplinkContext> context;
   std::unique_ptr<GatewayLink> link;
@@ -314,12 +314,12 @@ TEST_F(AgentTest, TheGatewayHearsWhichEndpointsTheAgentHasAndWhatItsOwnerAllowsB
   start_agent();
   ASSERT_TRUE(run_until([&] { return !listener.models.empty(); }));
   EXPECT_TRUE(listener.agent->takes(kChat));
-  EXPECT_TRUE(listener.agent->takes(kRerank)) << "POST /v1/rerank was allowed";
-  EXPECT_FALSE(listener.agent->takes(kSpeech));
-  auto refused = post("/v1/audio/speech", {});
+  EXPECT_TRUE(listener.agent->takes(kOcr)) << "POST /v1/ocr was allowed";
+  EXPECT_FALSE(listener.agent->takes(kVideos));
+  auto refused = post("/v1/videos", {});
   ASSERT_TRUE(run_until([&] { return refused->state() == http::CallState::kFailed; }));
   EXPECT_TRUE(model_server.calls.empty());
-  auto call = post("/v1/rerank", {});
+  auto call = post("/v1/ocr", {});
   ASSERT_TRUE(run_until([&] { return model_server.calls.size() == 1; }));
 }
 

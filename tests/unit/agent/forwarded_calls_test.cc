@@ -8,14 +8,14 @@ namespace sluice::agent {
 namespace {
 
 TEST(ForwardedCalls, AreThoseOfTheTableAndOfTheOwnerAndNoOthers) {
-  const ForwardedCalls calls(openai::endpoints(), {"POST /v1/rerank", "GET /props"});
-  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/rerank"})
+  const ForwardedCalls calls(openai::endpoints(), {"POST /v1/ocr", "GET /props"});
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/ocr"})
     EXPECT_TRUE(calls.allows("POST", path)) << path;
   EXPECT_TRUE(calls.allows("GET", "/v1/models"));
   EXPECT_TRUE(calls.allows("GET", "/props"));
-  for (const char* path : {"/v1/models", "/props", "/v1/rerank/", "/v1/reran", "/v1/rerank?x=1", "", "POST /v1/rerank"})
+  for (const char* path : {"/v1/models", "/props", "/v1/ocr/", "/v1/oc", "/v1/ocr?x=1", "", "POST /v1/ocr"})
     EXPECT_FALSE(calls.allows("POST", path)) << path;
-  for (const char* path : {"/v1/models/", "/v1/models/m", "/v1/rerank", "/slots"})
+  for (const char* path : {"/v1/models/", "/v1/models/m", "/v1/ocr", "/slots"})
     EXPECT_FALSE(calls.allows("GET", path)) << path;
 }
 
@@ -34,29 +34,30 @@ TEST(ForwardedCalls, WhatIsStoredIsAskedForByItsIdAndAQueryGoesWithItAlone) {
 }
 
 TEST(ForwardedCalls, AGatewayIsToldWhichOfItsEndpointsAreKnownHere) {
-  const ForwardedCalls calls(openai::endpoints(), {"POST /v1/rerank"});
+  const ForwardedCalls calls(openai::endpoints(), {"POST /v1/ocr"});
   tunnel::Hello hello;
   tunnel::HelloAnswer answer;
   hello.endpoints = {"responses", "speech", "model"};
   calls.tell(hello, answer);
   EXPECT_EQ(*answer.endpoints, std::vector<std::string>{"responses"});
-  EXPECT_EQ(answer.allowed, std::vector<std::string>{"POST /v1/rerank"});
+  EXPECT_EQ(answer.allowed, std::vector<std::string>{"POST /v1/ocr"});
 }
 
 TEST(ForwardedCalls, AGatewayThatNamesNoneHearsOfAll) {
   const ForwardedCalls calls(openai::endpoints(), {});
   tunnel::HelloAnswer answer;
   calls.tell({}, answer);
-  EXPECT_EQ(*answer.endpoints, (std::vector<std::string>{"chat.completions", "completions", "embeddings", "responses",
-                                                         "responses.retrieve", "responses.delete",
-                                                         "responses.input_items", "responses.cancel", "models"}));
+  std::vector<std::string> all;
+  for (const dialect::Endpoint& endpoint : openai::endpoints())
+    if (endpoint.agents != dialect::Agents::kNone) all.emplace_back(endpoint.name);
+  EXPECT_EQ(*answer.endpoints, all);
 }
 
 TEST(ForwardedCalls, OnlyOneCallAtATimeCanBeAllowed) {
-  for (const char* good : {"POST /v1/rerank", "GET /props", "POST /v1/audio/speech-2_x.y~z"})
+  for (const char* good : {"POST /v1/ocr", "GET /props", "POST /v1/audio/speech-2_x.y~z"})
     EXPECT_EQ(wrong_allowance(good), "") << good;
   for (const char* bad :
-       {"", "/v1/rerank", "POST", "POST ", "POST v1", "post /v1", "DELETE /v1/x", "POST  /v1", "POST /a?b", "POST /a b",
+       {"", "/v1/ocr", "POST", "POST ", "POST v1", "post /v1", "DELETE /v1/x", "POST  /v1", "POST /a?b", "POST /a b",
         "POST /%2e", "POST /a/../b", "POST //a", "POST /*", "POST /.sluice/v1/renew"})
     EXPECT_NE(wrong_allowance(bad), "") << bad;
 }

@@ -21,6 +21,9 @@ TEST(FindEndpoint, KnowsItsPathsAndNothingElse) {
   EXPECT_EQ(find_endpoint("/v1/completions").endpoint->name, "completions");
   EXPECT_EQ(find_endpoint("/v1/embeddings").endpoint->name, "embeddings");
   EXPECT_EQ(find_endpoint("/v1/responses").endpoint->name, "responses");
+  EXPECT_EQ(find_endpoint("/v1/moderations").endpoint->name, "moderations");
+  EXPECT_EQ(find_endpoint("/v1/rerank").endpoint->name, "rerank");
+  EXPECT_EQ(find_endpoint("/v1/score").endpoint->name, "score");
   EXPECT_EQ(find_endpoint("/v1/models").endpoint->name, "models");
   EXPECT_EQ(find_endpoint("/v1/models/org%2Fm:tag").rest, "org%2Fm:tag");
 }

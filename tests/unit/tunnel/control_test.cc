@@ -20,7 +20,7 @@ TEST(Control, HelloSurvivesTheWire) {
   EXPECT_FALSE(older->endpoints) << "an agent of before says nothing of its endpoints";
   HelloAnswer takes{"v", "b"};
   takes.endpoints = {"chat.completions"};
-  takes.allowed = {"POST /v1/rerank"};
+  takes.allowed = {"POST /v1/ocr"};
   const auto read = decode_hello_answer(encode(takes));
   ASSERT_TRUE(read && read->endpoints);
   EXPECT_EQ(*read->endpoints, *takes.endpoints);
