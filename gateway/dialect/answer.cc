@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "dialect/endpoint.h"
 
 namespace sluice::dialect {
@@ -35,6 +36,14 @@ AnswerKind kind_of(std::string_view bytes) noexcept {
     return behind == ':' || behind == '\n' || behind == '\r' ? AnswerKind::kEvents : AnswerKind::kOther;
   }
   return AnswerKind::kOther;
+}
+
+bool is_page(std::string_view bytes) noexcept {
+  bytes = bytes.substr(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
+  for (const std::string_view begins : {"<!doctype html", "<html"}) {
+    if (bytes.size() >= begins.size() && same_ignoring_case(bytes.substr(0, begins.size()), begins)) return true;
+  }
+  return false;
 }
 
 }  // namespace sluice::dialect

@@ -22,6 +22,8 @@ enum class AnswerKind : std::uint8_t {
   kOther,      // another JSON value, a page, plain text
 };
 [[nodiscard]] AnswerKind kind_of(std::string_view bytes) noexcept;
+// Whether they are the beginning of a web page, which some server in between may have sent.
+[[nodiscard]] bool is_page(std::string_view bytes) noexcept;
 
 // How an answer that is whole came to its end, as it says itself.
 enum class Ending : std::uint8_t { kComplete, kIncomplete, kFailed };
@@ -89,6 +91,7 @@ class EventFilter {
   virtual void cut(Buffer& out) noexcept = 0;
 
   [[nodiscard]] virtual std::uint64_t completion_tokens() const noexcept = 0;  // counted as they passed
+  [[nodiscard]] virtual std::uint64_t images() const noexcept { return 0; }    // that were made
   // Measured if the upstream said so and is believed, else estimated from what passed and `prompt_estimate`, none if
   // nothing passed.
   [[nodiscard]] virtual Usage usage(std::uint64_t prompt_estimate) const noexcept = 0;
@@ -120,8 +123,9 @@ class WholeAnswer {
   [[nodiscard]] virtual bool says_error() const noexcept = 0;  // it is an error, whatever its status
   [[nodiscard]] virtual Ending ending() const noexcept = 0;
   [[nodiscard]] virtual std::optional<UsageReading> told() const noexcept = 0;
-  [[nodiscard]] virtual std::string_view model() const noexcept = 0;    // unescaped; empty: it does not say
-  [[nodiscard]] virtual std::uint64_t text_bytes() const noexcept = 0;  // of what was generated
+  [[nodiscard]] virtual std::string_view model() const noexcept = 0;         // unescaped; empty: it does not say
+  [[nodiscard]] virtual std::uint64_t text_bytes() const noexcept = 0;       // of what was generated
+  [[nodiscard]] virtual std::uint64_t images() const noexcept { return 0; }  // that were made
   // Null: answers of this kind are not kept.
   [[nodiscard]] virtual const KeptIds* kept_ids() const noexcept { return nullptr; }
 };

@@ -40,6 +40,13 @@ struct StoredRefs {
   [[nodiscard]] bool any() const noexcept { return names_no_id || !answer.empty() || !items.empty(); }
 };
 
+// What a whole answer may be that the call asks for. A JSON object is looked at for an error in any case.
+enum class AnswerForm : std::uint8_t {
+  kObject,
+  kText,   // or a text of any kind
+  kBytes,  // sound
+};
+
 struct CallBody {
   WipedString model;             // unescaped; empty: it names none, as where the path does
   WipedString stored_prompt;     // the id of a prompt that the model server keeps, unescaped; empty: none
@@ -51,6 +58,10 @@ struct CallBody {
   std::uint64_t choices = 1;  // answers in all, over all prompts; inputs of embeddings do not count
   // The smallest cap given.
   std::optional<std::uint64_t> output_cap;
+  AnswerForm answer = AnswerForm::kObject;
+  // Of Work::kMake: the tokens that each choice may be expected to have, at least 1.
+  std::uint64_t output_estimate = 0;
+  std::uint64_t characters = 0;       // to be spoken
   std::uint64_t prompt_estimate = 0;  // tokens: text bytes of the prompt ÷ 4, rounded up; base64 is not text
 
   // Where edits go. Offsets count from the first byte of the body.

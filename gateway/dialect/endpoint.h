@@ -16,6 +16,7 @@ enum class BodyKind : std::uint8_t { kNone, kJson, kMultipart };
 // What is done with a call.
 enum class Work : std::uint8_t {
   kGenerate,    // a model writes an answer, which counts and may stream
+  kMake,        // a model makes what no cap bounds: sound, what it hears, images. It may stream
   kEmbed,       // a model reads, and what it answers counts nothing
   kCount,       // a prompt is counted: nothing is generated, and nothing is charged
   kStored,      // what the model server keeps of an earlier call is read, ended or deleted: nothing is charged

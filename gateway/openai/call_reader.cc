@@ -43,6 +43,22 @@ struct CapRefusals {
         "'" name "' must be a whole number of at most 9007199254740992 (2^53); leave it out for no bound."    \
   }
 
+// Characters of a string as it stands in the text: an escape is one, and a pair of them for what lies beyond the BMP.
+std::uint64_t characters_in(std::string_view token) noexcept {
+  std::uint64_t characters = 0;
+  for (std::size_t i = 1; i + 1 < token.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(token[i]);
+    if ((byte & 0xC0) == 0x80) continue;
+    ++characters;
+    if (byte != '\\') continue;
+    const bool code = token[++i] == 'u';
+    const bool low_half = code && i + 2 < token.size() && (token[i + 1] | 0x20) == 'd' && (token[i + 2] | 0x20) >= 'c';
+    if (low_half) --characters;
+    if (code) i += 4;
+  }
+  return characters;
+}
+
 // One walk over one body.
 class Walk final {
  public:
@@ -55,6 +71,7 @@ class Walk final {
     call_.choices = std::max(choices_, best_of_) * (generates() ? call_.prompts : 1);
     call_.prompt_estimate = (text_.bytes() + compared_bytes_ * (call_.prompts - 1) + 3) / 4;
     take_references();
+    expect_output();
     return std::move(call_);
   }
 
@@ -66,6 +83,13 @@ class Walk final {
     const bool keep = keep_.value_or(api_of(endpoint_) == Api::kResponse);
     call_.stored = std::move(text_.seen());
     call_.stored.keep = keep;
+  }
+
+  // Sound has about a token for each character.
+  void expect_output() noexcept {
+    if (api_of(endpoint_) != Api::kSpeech) return;
+    call_.answer = dialect::AnswerForm::kBytes;
+    call_.output_estimate = std::max<std::uint64_t>(call_.characters, 1);
   }
 
   Status read_member(std::string_view name, ondemand::value& value) {
@@ -113,7 +137,7 @@ class Walk final {
       case Name::kPrompt:
         return api_of(endpoint_) == Api::kResponse ? read_stored_prompt(value) : read_prompt(which, value);
       case Name::kInput:
-        return read_prompt(which, value);
+        return api_of(endpoint_) == Api::kSpeech ? read_spoken(value) : read_prompt(which, value);
       case Name::kSuffix:
         return text_.walk(value, 2, Count::kText, Spot::kNowhere);
       case Name::kInstructions:
@@ -136,6 +160,10 @@ class Walk final {
       case Name::kText1:
       case Name::kText2:
         return read_compared(value);
+      case Name::kVoice:  // one of the caller's own, which the model server keeps, is named by an object
+        return text_.walk(value, 2, Count::kNothing, Spot::kAudio);
+      case Name::kStreamFormat:
+        return read_stream_format(value);
       case Name::kCount:
         break;
     }
@@ -232,6 +260,22 @@ class Walk final {
     call_.prompts = std::max<std::uint64_t>(prompts, 1);
     if (which == Name::kInput) return ok();
     if (prompts > kMostPrompts) return bad("'prompt' holds too many prompts; the bound is 2048.");
+    return ok();
+  }
+
+  Status read_spoken(ondemand::value& value) {
+    const Result<ondemand::json_type> type = type_of(value);
+    if (!type) return type.error();
+    if (*type != ondemand::json_type::string) return bad("'input' must be a string.");
+    call_.characters = characters_in(token_of(value));
+    return text_.walk(value, 2, Count::kText, Spot::kNowhere);
+  }
+
+  Status read_stream_format(ondemand::value& value) {
+    if (!refers(value.raw_json_token())) return text_.walk(value, 2, Count::kNothing, Spot::kNowhere);
+    WipedString format;
+    SLUICE_TRY(reader_.read_name(value, format, "'stream_format' must be 'audio' or 'sse'."));
+    call_.stream = format == "sse";
     return ok();
   }
 

@@ -36,6 +36,8 @@ constexpr auto kEndpoints = std::to_array<Endpoint>({
      mark(Api::kModeration)},
     {"rerank", "POST", "/v1/rerank", BodyKind::kJson, Work::kEmbed, Agents::kWhoSaysSo, false, mark(Api::kRank)},
     {"score", "POST", "/v1/score", BodyKind::kJson, Work::kEmbed, Agents::kWhoSaysSo, false, mark(Api::kRank)},
+    {"audio.speech", "POST", "/v1/audio/speech", BodyKind::kJson, Work::kMake, Agents::kWhoSaysSo, false,
+     mark(Api::kSpeech)},
 });
 
 bool is_endpoint(std::string_view path) noexcept {
@@ -48,7 +50,8 @@ bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || pa
 
 constexpr const char* kUnknown =
     "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
-    "/v1/moderations, /v1/rerank, /v1/score and /v1/models; check base_url (it ends in /v1) and the path's spelling.";
+    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/speech and /v1/models; check base_url (it ends in /v1) and the "
+    "path's spelling.";
 
 // Paths that clients ask for and that are not served, by how they begin.
 struct Unserved {

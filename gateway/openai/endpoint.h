@@ -25,6 +25,7 @@ enum class EndpointId : std::uint8_t {
   kModerations,
   kRerank,
   kScore,
+  kSpeech,
 };
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.
@@ -37,6 +38,7 @@ enum class Api : std::uint8_t {
   kNone,
   kModeration,
   kRank,  // how well texts go with a question: rerank, score
+  kSpeech,
 };
 
 [[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }

@@ -36,6 +36,8 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("items"),
     SLUICE_MEMBER("text_1"),
     SLUICE_MEMBER("text_2"),
+    SLUICE_MEMBER("voice"),
+    SLUICE_MEMBER("stream_format"),
 }};
 #undef SLUICE_MEMBER
 
@@ -68,6 +70,8 @@ std::uint32_t members_of(Api api) noexcept {
     case Api::kRank:
       return bits(Name::kModel, Name::kQuery, Name::kQueries, Name::kDocuments, Name::kItems, Name::kText1,
                   Name::kText2);
+    case Api::kSpeech:
+      return bits(Name::kModel, Name::kInput, Name::kInstructions, Name::kVoice, Name::kStreamFormat);
     case Api::kStored:
     case Api::kNone:
       break;

@@ -36,6 +36,8 @@ enum class Name : std::uint8_t {
   kItems,
   kText1,
   kText2,
+  kVoice,
+  kStreamFormat,
   kCount,
 };
 

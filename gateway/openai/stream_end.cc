@@ -37,6 +37,7 @@ StreamState StreamFilter::finish(Buffer& out) noexcept {
   if (state.state == StreamState::kError || state.state == StreamState::kBroken) return state.state;
   if (api_of(state.endpoint) == Api::kResponse)
     return state.state = state.terminal_seen ? StreamState::kDone : StreamState::kBroken;
+  if (state.makes() && state.made != 0 && !state.done_seen) return state.state = StreamState::kDone;
   if (!state.done_seen && !state.choices.all_ended()) return state.state = StreamState::kBroken;
   // Told, but not in a chunk that could be handed on.
   if (state.options.client_wants_usage && state.held_usage.empty() && state.usage) state.make_own_usage();
@@ -54,7 +55,7 @@ void StreamFilter::cut(Buffer& out) noexcept {
     state.terminal_seen = true;
     return;
   }
-  for (std::size_t index = 0; index < state.choices.size(); ++index) {
+  for (std::size_t index = 0; !state.makes() && index < state.choices.size(); ++index) {
     if (!state.choices.ended(index)) state.append_choice_end(index, out);
   }
   if (state.options.client_wants_usage) {

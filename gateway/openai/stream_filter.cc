@@ -97,9 +97,10 @@ void StreamProgress::take_data(std::string_view name, std::string_view data, Buf
     return;
   }
   const bool flat = chunk.object == "\"error\"" || chunk.type == "\"error\"" ||
-                    (chunk.tells && chunk.choices.empty() && api_of(endpoint) != Api::kResponse);
+                    (chunk.tells && chunk.choices.empty() && api_of(endpoint) != Api::kResponse && !makes());
   if (flat || !chunk.error.says_nothing()) return take_error(data, out);
   if (api_of(endpoint) == Api::kResponse) return take_response_event(name, chunk, out);
+  if (makes()) return take_made_event(name, chunk, out);
   take_chunk(name, chunk, out);
 }
 
@@ -257,8 +258,8 @@ void StreamProgress::pass(std::string_view name, std::string_view data, Buffer& 
 
 std::size_t StreamProgress::pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out,
                                         const char* mark) {
-  const bool remove_usage =
-      chunk.usage.present() && api_of(endpoint) != Api::kResponse && (usage_to_null || !options.client_wants_usage);
+  const bool remove_usage = chunk.usage.present() && api_of(endpoint) != Api::kResponse && !makes() &&
+                            (usage_to_null || !options.client_wants_usage);
   edited.clear();
   const std::size_t at =
       append_edited(edited, chunk, {.removed = remove_usage ? &chunk.usage : nullptr, .to_null = usage_to_null},
@@ -274,17 +275,18 @@ std::uint64_t StreamProgress::counted() const noexcept {
 }
 
 Usage StreamProgress::estimate(std::uint64_t prompt_estimate) const noexcept {
+  const Usage passed{.source = UsageSource::kEstimated,
+                     .prompt_tokens = prompt_estimate,
+                     .completion_tokens = std::min(counted(), options.claim_limit.completion)};
   if (usage && usage->doubt != UsageDoubt::kClaim) {
     Usage said = usage->usage;
+    if (said.total() == 0) return dialect::with_meters_of(said, passed);
     // Usage that rides along counts one choice alone with some servers.
     if (told != Told::kAlone && choices.size() > 1)
       said.completion_tokens = std::max(said.completion_tokens, counted());
     return said;
   }
-  if (events == 0) return {};
-  return {.source = UsageSource::kEstimated,
-          .prompt_tokens = prompt_estimate,
-          .completion_tokens = std::min(counted(), options.claim_limit.completion)};
+  return events == 0 ? Usage() : passed;
 }
 
 }  // namespace sluice::openai

@@ -14,7 +14,7 @@ namespace sluice::openai {
 //  - removes the usage chunk and usage members that the client did not ask for; keeps exactly one where it did
 //  - removes a top-level "error":null; an error event in any form leaves as data: {"error":{…}} and ends the stream
 //  - counts completion tokens, takes the last usage (cumulative ones are not summed), knows open choices
-// Its end is [DONE], or a terminal event of Responses; "data: [DONE]" is held back.
+// Its end is [DONE], a terminal event of Responses, or the event that says that all is made; "data: [DONE]" is held back.
 class StreamFilter final : public dialect::EventFilter {
  public:
   using Options = dialect::FilterOptions;
@@ -32,8 +32,11 @@ class StreamFilter final : public dialect::EventFilter {
   void cut(Buffer& out) noexcept override;
 
   [[nodiscard]] std::uint64_t events() const noexcept { return progress_.events; }  // data events passed on
-  // One a delta at least, by text length else.
-  [[nodiscard]] std::uint64_t completion_tokens() const noexcept override { return progress_.counted(); }
+  // One a delta at least, by text length else. Of what is made nothing: it cannot be cut.
+  [[nodiscard]] std::uint64_t completion_tokens() const noexcept override {
+    return progress_.makes() ? 0 : progress_.counted();
+  }
+  [[nodiscard]] std::uint64_t images() const noexcept override { return progress_.images; }
   [[nodiscard]] Usage usage(std::uint64_t prompt_estimate) const noexcept override {
     return progress_.estimate(prompt_estimate);
   }

@@ -26,6 +26,7 @@ struct StreamProgress {
   void take_data(std::string_view name, std::string_view data, Buffer& out);
   void take_chunk(std::string_view name, const Chunk& chunk, Buffer& out);
   void take_usage_chunk(const Chunk& chunk);
+  void take_made_event(std::string_view name, const Chunk& chunk, Buffer& out);  // in made_events.cc
   void take_response_event(std::string_view name, const Chunk& chunk, Buffer& out);
   void take_error(std::string_view data, Buffer& out);
   void take_rest(std::string_view rest, Buffer& out);
@@ -42,6 +43,7 @@ struct StreamProgress {
   std::size_t pass_edited(std::string_view name, const Chunk& chunk, bool usage_to_null, Buffer& out, const char* mark);
   void learn(const Chunk& chunk, const ChoiceTable::Seen& seen, std::string_view event, std::size_t at);
 
+  [[nodiscard]] bool makes() const noexcept { return endpoint.work == dialect::Work::kMake; }
   [[nodiscard]] Usage estimate(std::uint64_t prompt_estimate) const noexcept;
   [[nodiscard]] std::uint64_t counted() const noexcept;
   void append_held_usage(Buffer& out);
@@ -66,6 +68,8 @@ struct StreamProgress {
   bool terminal_seen = false;  // a terminal event of Responses
   Ending ending = Ending::kComplete;
   std::uint64_t events = 0;
+  std::uint64_t made = 0;    // things that an event said were made
+  std::uint64_t images = 0;  // of them
   std::uint64_t text_deltas = 0;
   std::uint64_t text_total_bytes = 0;
 

@@ -7,6 +7,7 @@
 //   added_members.cc   what we add to a call, and take back where a server refuses it
 //   stored_calls.cc    what model servers keep of earlier calls, and whose it is
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
+//   relay_plain.cc     one that need not be JSON: sound, or a text
 //   read_on.cc         what is read of an answer whose client has left
 //   believe.cc         what is believed of the usage that a server tells
 //   models.cc          GET /v1/models
@@ -279,15 +280,17 @@ bool Exchange::find_model() {
   model_ = &found->second;
   call_.model_index = model_->index;
   const bool generates = endpoint().work == dialect::Work::kGenerate;
-  const std::uint64_t cap = std::min(asked_.output_cap.value_or(model_->max_output), std::uint64_t{1} << 40);
-  call_.output_cap = generates ? cap * call_.choices : 0;
-  call_.output_cap_given = asked_.output_cap.has_value();
+  const bool makes = endpoint().work == dialect::Work::kMake;
+  const std::uint64_t most = makes ? asked_.output_estimate : asked_.output_cap.value_or(model_->max_output);
+  call_.output_cap = generates || makes ? std::min(most, std::uint64_t{1} << 40) * call_.choices : 0;
+  call_.output_cap_given = makes || asked_.output_cap.has_value();
   return true;
 }
 
 // May it go on? Limits and budgets are held from here to finish().
 Status Exchange::admit() {
   decision_ = conf_->chain->admit(call_, admitted_);
+  if (endpoint().work == dialect::Work::kMake) call_.clamp_output_to = 0;  // there is no member that it could go into
   if (decision_.verdict == policy::Verdict::kGoOn) return ok();
   worker_.metrics.refused(decision_.error.kind);
   return decision_.error;
@@ -297,6 +300,7 @@ Status Exchange::admit() {
 void Exchange::finish() noexcept {
   if (std::exchange(finished_, true)) return;
   if (begun_ == Begun::kStream) worker_.metrics.streams(-1);
+  count_meters();
   upstream_.reset();
   lease_.release();
   outcome_.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);

@@ -212,7 +212,12 @@ class Exchange final {
   Task<Status> relay_stream_as_whole();
   Task<Status> assemble(dialect::EventFilter& filter, dialect::Assembly& into);
 
+  // In relay_plain.cc.
+  Task<Status> relay_plain(dialect::AnswerKind kind);
+  Task<Status> relay_object_for_plain();
+
   // What was used, in believe.cc.
+  void count_meters() noexcept;
   [[nodiscard]] dialect::ClaimLimit claim_limit() const noexcept;
   [[nodiscard]] std::string_view called(const upstream::Place& place) const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;

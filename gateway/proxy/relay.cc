@@ -30,6 +30,7 @@ Task<Status> Exchange::relay() {
                              "the model server compressed an answer that was asked for as identity");
   const Result<dialect::AnswerKind> kind = co_await await_kind();
   if (!kind) co_return kind.error();
+  if (asked_.answer != dialect::AnswerForm::kObject && !call_.stream) co_return co_await relay_plain(*kind);
   if (*kind == dialect::AnswerKind::kEvents) {
     if (call_.stream) co_return co_await relay_stream();
     co_return co_await relay_stream_as_whole();
@@ -53,6 +54,13 @@ Task<Result<dialect::AnswerKind>> Exchange::await_kind() {
     if (kind != dialect::AnswerKind::kUndecided) co_return kind;
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     if (upstream_->state() == http::CallState::kEnded) co_return kind;
+    if (asked_.answer != dialect::AnswerForm::kObject) {  // of which white space may be a part
+      constexpr std::size_t kEnoughBytes = 64;
+      if (body.size() > kEnoughBytes) co_return dialect::AnswerKind::kOther;
+      const Status more = co_await await_more(ping, silence);
+      if (!more) co_return more.error();
+      continue;
+    }
     // Some servers send white space to show that they are alive.
     const std::size_t white = std::min(body.view().find_first_not_of(" \t\r\n"), body.size());
     body.consume(white);

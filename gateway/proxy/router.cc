@@ -153,7 +153,9 @@ void Exchange::prepare(upstream::Place& place) {
     spoken.dialect.edit_body(spoken.endpoint, spoken.asked, spoken_body(), edits, request.edited);
     request.headers.add("content-type", "application/json");
   }
-  request.headers.add("accept", call_.stream ? "text/event-stream" : "application/json");
+  request.headers.add("accept", call_.stream                                    ? "text/event-stream"
+                                : asked_.answer == dialect::AnswerForm::kObject ? "application/json"
+                                                                                : "*/*");
   request.headers.add("accept-encoding", "identity");
   request.headers.add("x-request-id", call_.request_id);
   if (trace_) {

@@ -140,6 +140,7 @@ PROOFS = {
     "model.price_cache_write": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_input": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_output": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_characters": "test_conf_keys.py::test_the_price_of_what_is_spoken_counts_its_characters",
     "model.price_searches": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_completion": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_reasoning": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
@@ -610,6 +611,15 @@ def test_each_price_counts_for_its_tokens(gateway_of, fake, mark, key, cost):
     with Client(gateway, gateway.ready_key) as client:
         _, headers, _ = client.chat(mark)
     assert gateway.audit_of(headers["x-request-id"])["cost_micros"] == cost
+
+
+def test_the_price_of_what_is_spoken_counts_its_characters(gateway_of, fake, mark):
+    fake.on(mark, lambda c: c.answer(200, b"ID3 sound", "audio/mpeg"))
+    gateway = gateway_of('[[model]]\nname = "fake-model"\nprice_characters = 2\n')
+    gateway.wait_models(gateway.ready_key, "fake-model")
+    with Client(gateway, gateway.ready_key) as client:
+        _, headers, _ = client.call("POST", "/v1/audio/speech", {"model": "fake-model", "voice": "alloy", "input": mark.ljust(30, "x")})
+    assert gateway.audit_of(headers["x-request-id"])["cost_micros"] == 60
 
 
 @pytest.mark.parametrize("line", ["rpm = 1", "tpm = 1", 'budgets = ["tokens:1/day"]', 'user_budgets = ["tokens:1/day"]', "concurrency = 1"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 import test_messages
-from fake_model import usage, whole_answer, whole_message
+from fake_model import sse, usage, whole_answer, whole_message
 from harness import Client, error_of, until
 
 RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model": "fake-model", "output": [],
@@ -19,7 +19,7 @@ RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model"
 class Row:
     path: str
     body: dict = None     # but for the model, with MARK where the text stands; None: the gateway answers itself
-    answer: dict = None   # the model server's
+    answer: object = None  # the model server's: a JSON object, or the bytes of a stream
     errors: object = error_of  # reads an error of the dialect and checks its shape
     charges: bool = True
     method: str = "POST"  # GET where there is no body
@@ -31,7 +31,8 @@ class Row:
 
     def serve(self, gateway, fake, mark):
         """The model server answers calls of this row that carry the mark."""
-        fake.on(mark, lambda c: c.answer(200, self.answer))
+        label = "application/json" if isinstance(self.answer, dict) else "text/event-stream"
+        fake.on(mark, lambda c: c.answer(200, self.answer, label))
 
     def hold(self, gateway, fake, mark, handle):
         fake.on(mark, handle)
@@ -72,6 +73,8 @@ ROWS = {
                                                                             "usage": {"total_tokens": 8}}),
     "score": Row("/v1/score", {"text_1": "MARK", "text_2": ["x", "y"]}, {"object": "list", "data": [{"index": 0, "score": 0.5}],
                                                                         "usage": {"prompt_tokens": 8, "total_tokens": 8, "completion_tokens": 0}}),
+    "audio.speech": Row("/v1/audio/speech", {"voice": "alloy", "input": "MARK", "stream_format": "sse"},
+                        sse({"type": "speech.audio.done", "usage": usage()}).encode()),
     "models": Row("/v1/models"),
     "model": Row("/v1/models/fake-model"),
 }

@@ -234,5 +234,15 @@ TEST(AnswerWalk, WhatIsKeptIsAnAnswerWhateverItHoldsAndChargesNothing) {
   EXPECT_TRUE(walk(EndpointId::kResponse, R"({"error":{"message":"no such path"}})").error);
 }
 
+TEST(AnswerWalk, ReadsARankingWhateverItsSplit) {
+  const std::string text =
+      R"({"results":[{"usage":{"total_tokens":99}}],"meta":{"billed_units":{"search_units":1,"input_tokens":3},"tokens":{"input_tokens":7},"x":[{"tokens":{"input_tokens":50}}]}})";
+  const Seen whole = walk(EndpointId::kRerank, text);
+  EXPECT_TRUE(whole.answer);
+  EXPECT_EQ(whole.prompt, 7u) << "not what is billed, where both are told";
+  for (std::size_t first = 0; first < text.size(); ++first) EXPECT_EQ(walk(EndpointId::kRerank, text, first, 1), whole);
+  EXPECT_FALSE(walk(EndpointId::kModerations, R"({"data":[]})").answer);
+}
+
 }  // namespace
 }  // namespace sluice::openai

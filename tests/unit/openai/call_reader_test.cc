@@ -317,5 +317,38 @@ TEST(EditBody, C45ACapThatIsPutInIsCalledAsThePlaceWantsIt) {
             R"({"model":"m","max_completion_tokens":7})");
 }
 
+TEST(CallReader, CountsWhatIsSpokenInCharacters) {
+  const std::pair<const char*, std::uint64_t> cases[] = {
+      {R"("")", 0},
+      {R"("abc")", 3},
+      {R"("a\n\"\\\/")", 5},
+      {"\"\xC3\xA9\xE2\x80\x9C\xF0\x9F\x98\x80\"", 3},
+      {R"("\u00e9b")", 2},
+      {R"("\ud83d\ude00x")", 2},
+      {R"("\uD83D\uDE00")", 1},
+      {R"("\\u00e9")", 6},
+  };
+  for (const auto& [text, characters] : cases) {
+    const Result<CallBody> call =
+        read(EndpointId::kSpeech, std::string(R"({"model":"m","voice":"v","input":)") + text + "}");
+    ASSERT_TRUE(call) << text;
+    EXPECT_EQ(call->characters, characters) << text;
+    EXPECT_EQ(call->answer, dialect::AnswerForm::kBytes);
+    EXPECT_EQ(call->output_estimate, std::max<std::uint64_t>(characters, 1)) << "what is reserved";
+    EXPECT_FALSE(call->stream);
+  }
+}
+
+TEST(CallReader, CountsAQuestionOnceForEachTextThatItIsComparedWith) {
+  const Result<CallBody> one = read(EndpointId::kRerank, R"({"model":"m","query":"12345678","documents":["1234"]})");
+  const Result<CallBody> ten = read(
+      EndpointId::kRerank,
+      R"({"model":"m","documents":["1234","1234","1234","1234","1234","1234","1234","1234","1234","1234"],"query":"12345678"})");
+  ASSERT_TRUE(one && ten);
+  EXPECT_EQ(one->prompt_estimate, 3u);
+  EXPECT_EQ(ten->prompt_estimate, 30u);
+  EXPECT_EQ(ten->prompts, 10u) << "each may fill the model's context";
+}
+
 }  // namespace
 }  // namespace sluice::openai
