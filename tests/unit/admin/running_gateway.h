@@ -112,4 +112,19 @@ class RunningGateway {
   std::thread thread_;
 };
 
+inline std::string text(const json::value& object, std::string_view name) {
+  return std::string(text_of(object.as_object(), name));
+}
+
+struct AdminTest : testing::Test {
+  json::value make_key(json::object more = {}) {
+    json::object body{{"tenant", "acme"}, {"user", "ada"}, {"create", true}};
+    for (auto& member : more) body.insert_or_assign(member.key(), member.value());
+    return gateway.good("POST", "/keys", body);
+  }
+  bool admits(std::string_view key) { return gateway.directory.find(key, gateway.clock.wall()).has_value(); }
+
+  RunningGateway gateway;
+};
+
 }  // namespace sluice::admin
