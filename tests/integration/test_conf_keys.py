@@ -1,6 +1,7 @@
 """Every key of the conf file does something: a table names the proof of each, and what no other file proves is tested here.
 
 A new key needs one line in PROOFS: the test that sets it and sees what it changes. READ: only that the program reads it.
+Long, because the table and the proofs that stand nowhere else are read together, key by key.
 """
 import json
 import os

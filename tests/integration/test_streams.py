@@ -1,4 +1,6 @@
-"""Streamed answers: behaviours 1-6, 15, 16, 18-21, 30, 31, 36 and 37 of the wire contract."""
+"""Streamed answers: behaviours 1-6, 15, 16, 18-21, 30, 31, 36 and 37 of the wire contract.
+
+One long file, in the order of these numbers, because that is how it is looked up."""
 import concurrent.futures
 import json
 import re
