@@ -182,6 +182,7 @@ Result<CallBody> read_call(const Endpoint& endpoint, std::string_view body, wire
 void edit_body(const CallBody& call, std::string_view body, const dialect::Edits& edits, dialect::EditedBody& into) {
   into.scratch.clear();
   dialect::Splices splices(into.scratch);
+  splices.cut_labels(call);
   splices.rename_model(call, edits.model);
   if (edits.clamp_output_to) {
     splices.clamp_caps(call, *edits.clamp_output_to);

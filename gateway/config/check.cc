@@ -224,6 +224,11 @@ class Checker final {
   }
 
   void check_labels() {
+    for (std::size_t i = 0; i < s_.audit.label_members.size(); ++i) {
+      const std::string& name = s_.audit.label_members[i];
+      if (name != "user" && name != "metadata")
+        findings_.add(cat("audit.label_members[", i, "]"), cat(name, " is no such member; it is user or metadata"));
+    }
     static constexpr std::array kSecret{"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization"};
     for (std::size_t i = 0; i < s_.audit.label_headers.size(); ++i) {
       std::string& name = s_.audit.label_headers[i];

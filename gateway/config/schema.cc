@@ -186,7 +186,10 @@ void describe_admin(Admin& s, Keys& k) {
 void describe_audit(Audit& s, Keys& k) {
   k.texts("label_headers", s.label_headers, TextKind::kNeeded,
           "request headers whose value is kept as a label of the record");
-  k.number("max_labels", s.max_labels, {0, 32}, "labels of one record at most");
+  k.texts("label_members", s.label_members, TextKind::kNeeded,
+          "members of a call's body kept as labels as well, of user and metadata; the model server still gets them");
+  k.number("max_labels", s.max_labels, {0, 32},
+           "labels of one record at most: of these, of the header x-sluice-labels and of the member _meta");
   k.duration("keep", s.keep, {kDay, 3650 * kDay}, "records older than this are removed");
 }
 

@@ -202,7 +202,8 @@ struct Admin {
 // [audit]
 struct Audit {
   std::vector<std::string> label_headers;  // request headers kept as labels, "x-label-…"
-  std::uint32_t max_labels = 8;
+  std::vector<std::string> label_members;  // of calls' bodies, "user" and "metadata"
+  std::uint32_t max_labels = 16;
   Duration keep{400LL * 24 * 3600 * 1000};
   bool operator==(const Audit&) const = default;
 };

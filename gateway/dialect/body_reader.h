@@ -30,8 +30,9 @@ class BodyReader final {
     SLUICE_TRY(open(document, object));
     call.object_begin = body_.find('{');
     call.object_empty = true;
-    const Status done = read_members(object, [&](std::string_view name, simdjson::ondemand::value& value) {
+    const Status done = read_members(object, [&](std::string_view name, simdjson::ondemand::value& value) -> Status {
       call.object_empty = false;
+      SLUICE_TRY(note_labels(call, name, value));
       return member(name, value);
     });
     return close(document, done);
@@ -64,6 +65,18 @@ class BodyReader final {
                                                    const char* fraction);
 
  private:
+  // Where members stand that may hold labels. Error: `_meta` occurs twice.
+  Status note_labels(CallBody& call, std::string_view name, simdjson::ondemand::value& value) const noexcept {
+    if (name == "user") {
+      call.labels.user = member_of(wire::token_of(value));
+    } else if (name == "metadata") {
+      call.labels.metadata = member_of(wire::token_of(value));
+    } else if (name == "_meta") {
+      if (call.labels.meta.present()) return wire::bad("'_meta' occurs twice in the request body; give it once.");
+      call.labels.meta = member_of(wire::token_of(value));
+    }
+    return ok();
+  }
   Status open(simdjson::ondemand::document& document, simdjson::ondemand::object& object);
   Status close(simdjson::ondemand::document& document, const Status& read);
   [[nodiscard]] bool starts_with_mark() const noexcept;

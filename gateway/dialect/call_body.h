@@ -47,6 +47,14 @@ enum class AnswerForm : std::uint8_t {
   kBytes,  // sound
 };
 
+// Where labels of the call stand; what they say, dialect/body_labels.h reads.
+struct LabelMembers {
+  Member meta;            // the value of `_meta`, or where it begins
+  Member user, metadata;  // the same
+  Member cut;             // what leaves the body: `_meta` with its name and a comma
+  [[nodiscard]] bool any() const noexcept { return meta.present() || user.present() || metadata.present(); }
+};
+
 struct CallBody {
   WipedString model;             // unescaped; empty: it names none, as where the path does
   WipedString stored_prompt;     // the id of a prompt that the model server keeps, unescaped; empty: none
@@ -76,6 +84,7 @@ struct CallBody {
   static constexpr std::size_t kMaxOwn = 2;
   std::array<Member, kMaxOwn> own{};
   std::uint8_t own_marks = 0;
+  LabelMembers labels;
 };
 
 // What to change in a body.
@@ -95,7 +104,7 @@ struct Edits {
 
 // The edited body as parts: views into the body, and into `scratch` for what was put in. At most kMaxParts.
 struct EditedBody {
-  static constexpr std::size_t kMaxParts = 15;  // seven splices and what stands between them
+  static constexpr std::size_t kMaxParts = 17;  // eight splices and what stands between them
   std::array<std::string_view, kMaxParts> parts{};
   std::size_t count = 0;
   WipedString scratch;  // REQUIRES: not moved or changed while the parts are in use

@@ -13,7 +13,7 @@ inline constexpr std::string_view kSentBySdks =
     "x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-read-timeout, "
     "x-stainless-helper, x-stainless-helper-method, x-stainless-poll-helper, x-stainless-custom-poll-interval, "
     "user-agent, idempotency-key, x-request-id, x-client-request-id, traceparent, tracestate, baggage, session-id, "
-    "x-session-id, x-session-affinity";
+    "x-session-id, x-session-affinity, x-sluice-labels";
 
 inline constexpr std::string_view kReadBySdks =
     "x-request-id, request-id, x-client-request-id, openai-processing-ms, openai-version, retry-after, retry-after-ms, "

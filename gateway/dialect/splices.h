@@ -21,9 +21,13 @@ class Splices final {
 
   // What was appended to the scratch from `begin` on stands where `replaced` stood. REQUIRES: no two overlap; at most
   // kMost.
-  static constexpr std::size_t kMost = 7;
+  static constexpr std::size_t kMost = 8;
   void add(const Member& replaced, std::size_t begin) noexcept {
     splices_[count_++] = {replaced.offset, replaced.length, begin, scratch_.size()};
+  }
+  // Takes `_meta` out. REQUIRES: what is inserted behind '{' was added before it.
+  void cut_labels(const CallBody& call) {
+    if (call.labels.cut.present()) add(call.labels.cut, scratch_.size());
   }
   // Ends at or below `most` what caps the client gave.
   void clamp_caps(const CallBody& call, std::uint64_t most);

@@ -50,7 +50,7 @@ struct AuditRecord {
   FixedText<128> model_served;
   FixedText<64> upstream;
   FixedText<48> client_ip;           // truncated to /24 or /48
-  FixedText<256> labels;             // a JSON object of strings, whole pairs only; empty: none
+  FixedText<1024> labels;            // a JSON object of strings, whole pairs only; empty: none
   FixedText<128> client_request_id;  // what the client calls the request; empty: nothing
 };
 

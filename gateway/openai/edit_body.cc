@@ -13,6 +13,7 @@ class Splicer final {
 
   void collect(const Endpoint& endpoint) {
     insert_members(endpoint);
+    splices_.cut_labels(call_);
     splices_.rename_model(call_, edits_.model);
     if (!edits_.prompt_cache_key.empty() && call_.cache_key_member.present()) {
       const std::size_t begin = scratch_.size();
@@ -66,7 +67,7 @@ class Splicer final {
   const CallBody& call_;
   const Edits& edits_;
   WipedString& scratch_;
-  dialect::Splices splices_;  // behind '{', model, prompt_cache_key, stream_options, three caps
+  dialect::Splices splices_;  // behind '{', _meta, model, prompt_cache_key, stream_options, three caps
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // One request, phase by phase. Read run() and phases() first. The parts that are longer than a page have files of their
 // own:
 //
+//   labels.cc          what callers say a call is for
 //   compressed_body.cc a body that came compressed
 //   router.cc          from a model's name to the head of an answer
 //   translated.cc      a call whose place has not its endpoint but another
@@ -161,18 +162,6 @@ void Exchange::read_client_id() {
   call_.client_request_id = client_request_id_;
 }
 
-// The headers that the conf keeps as labels of a call, cut to a bounded length. A header may hold any byte, a record
-// text.
-void Exchange::read_labels() {
-  constexpr std::size_t kLabelBytes = 64;
-  for (const std::string& name : conf_->settings.label_headers) {
-    const std::string_view value = head_.fields[name];
-    if (value.empty() || labels_.size() == conf_->settings.most_labels) continue;
-    labels_.emplace_back(name, wire::valid_utf8(value, kLabelBytes));
-  }
-  call_.labels = labels_;
-}
-
 // The trace that the call belongs to, for the next hop (W3C Trace Context). Its state may come in several fields; it
 // may be dropped where it is longer than any hop need pass on (section 3.3.1.5).
 void Exchange::read_trace() {
@@ -236,6 +225,7 @@ Status Exchange::take_in(Result<dialect::CallBody> asked) {
   if (!asked) return asked.error();
   asked_ = std::move(*asked);
   SLUICE_TRY(take_model_of_path());
+  if (asked_.labels.any()) SLUICE_TRY(read_body_labels());
   if (!asked_.stored_prompt.empty() && !may_name_prompt()) {
     return client_error(
         ErrorKind::kBadRequest,

@@ -112,7 +112,11 @@ class Exchange final {
   Status identify();
   Result<const identity::Key*> find_key();
   void read_client_id();
+  // Labels, in labels.cc.
   void read_labels();
+  void read_label_pairs(std::string_view pairs);
+  Status read_body_labels();
+  void add_label(std::string_view name, std::string_view value);
   void read_trace();
   Task<Status> read_body();
   Result<std::optional<wire::Coding>> find_coding() const noexcept;

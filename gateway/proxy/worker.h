@@ -46,7 +46,8 @@ struct ExchangeSettings {
   std::size_t attempts = 3;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
-  std::size_t most_labels = 8;
+  std::vector<std::string> label_members;  // members of bodies kept as labels, of "user" and "metadata"
+  std::size_t most_labels = 16;
   std::vector<std::string> stored_prompts;  // "TENANT:PROMPT_ID" that calls may name, "*" for every tenant
 };
 

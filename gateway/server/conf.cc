@@ -25,6 +25,7 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.attempts = settings.route.connect_attempts;
   conf.settings.queue = settings.route.queue;
   conf.settings.label_headers = settings.audit.label_headers;
+  conf.settings.label_members = settings.audit.label_members;
   conf.settings.most_labels = settings.audit.max_labels;
   conf.settings.stored_prompts = settings.policies.stored_prompts;
   conf.forward = proxy::ForwardRules(settings.route.forward_headers, settings.route.scoped_headers);

@@ -105,6 +105,7 @@ PROOFS = {
     "admin.socket": "test_start_errors.py::test_an_admin_socket_whose_folder_is_missing",
     "admin.metrics": "test_reload.py::test_the_metrics_endpoint_moves",
     "audit.label_headers": "test_conf_keys.py::test_labels_are_kept_as_many_as_the_conf_says",
+    "audit.label_members": "test_labels.py::test_members_of_the_dialect_are_labels_where_the_conf_says_so",
     "audit.max_labels": "test_conf_keys.py::test_labels_are_kept_as_many_as_the_conf_says",
     "audit.keep": READ,
     "log.level": "test_log.py::test_debug_shows_connections_tunnels_retries_and_refusals",
