@@ -54,7 +54,8 @@ Erased outcome_of(unsigned status) noexcept {
 
 Task<Erased> erase(Worker& worker, const Deletion& deletion, const store::ResponseRecord& response, Running& running) {
   upstream::Lease lease;
-  const upstream::Wanted wanted{response.model, response.tenant_id, deletion.number, response.place};
+  const upstream::Wanted wanted{
+      .model = response.model, .tenant_id = response.tenant_id, .endpoint = deletion.number, .place = response.place};
   const upstream::Supply supply = worker.pool.take(wanted, {}, lease);
   if (supply == upstream::Supply::kNotTaken) co_return Erased::kDone;  // nothing that it would understand
   if (supply != upstream::Supply::kTaken) co_return Erased::kLater;
