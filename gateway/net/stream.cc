@@ -69,7 +69,9 @@ class Stream::Rested {
   }
   void operator()() noexcept {
     link_->resting = false;
-    if (link_->stream != nullptr) link_->stream->wake(true, false);
+    if (link_->stream == nullptr) return;
+    link_->stream->turn_.begin();
+    link_->stream->wake(true, false);
   }
 
  private:
@@ -136,10 +138,7 @@ void Stream::became_ready(Readiness::Edge edge) noexcept {
 }
 
 void Stream::wake(bool readable, bool writable) noexcept {
-  if (readable) {
-    turn_.begin();
-    if (watcher_ != nullptr) watcher_->notify();
-  }
+  if (readable && watcher_ != nullptr) watcher_->notify();
   const auto is_woken = [&](const Waiter& waiter) {
     return (readable && waiter.waits_for(Side::kRead)) || (writable && waiter.waits_for(Side::kWrite));
   };

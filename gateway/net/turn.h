@@ -4,7 +4,7 @@
 // A loop that reads while its socket has bytes reads for ever from a peer that is quick enough, and everything else on
 // the worker waits. So each stream has a turn: bytes, and records, because a record of one byte costs as much as one of
 // a kilobyte. Where a turn is spent, the stream says kWouldBlock although it has more, and goes on behind everything
-// that is ready on its loop.
+// that is ready on its loop. There its next turn begins, and nowhere else.
 #pragma once
 
 #include <algorithm>
