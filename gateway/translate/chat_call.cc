@@ -135,7 +135,7 @@ class ChatCall final {
       if (same && says(value)) append_member(name, value);
       if (name == "stop_sequences" && is_array(value) && !is_empty(value)) append_member("stop", value);
     });
-    append_member("model", model);
+    if (!model.empty()) append_member("model", model);
     write_messages(system, messages);
     if (is_array(tools) && !is_empty(tools)) {
       write_tools(tools);

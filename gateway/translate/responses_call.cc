@@ -69,7 +69,7 @@ class ChatBody final {
     out_.append("{");
     each_member(body, [this](std::string_view name, std::string_view value) { take(name, value); });
     SLUICE_TRY(status_);
-    append_named(out_, "model", model_);
+    if (!model_.empty()) append_named(out_, "model", model_);
     append_named(out_, "messages");
     SLUICE_TRY(append_chat_messages(out_, instructions_, input_, tools_.lists));
     SLUICE_TRY(append_chat_tools(out_, tools_));

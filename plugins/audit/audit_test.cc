@@ -65,13 +65,13 @@ TEST_F(AuditPolicy, RecordsARefusalToo) {
 TEST_F(AuditPolicy, LabelsThatDoNotFitAreLeftOutWhole) {
   chain_of({"audit"});
   const std::vector<std::pair<std::string, std::string>> labels{
-      {"a", std::string(200, 'x')}, {"b", std::string(100, 'y')}, {"c", "\n"}};
+      {"a", std::string(900, 'x')}, {"b", std::string(200, 'y')}, {"c", "\n"}};
   policy::Call call;
   fill(call);
   call.labels = labels;
   ASSERT_EQ(admit(call).verdict, policy::Verdict::kGoOn);
   finish(call, {});
-  EXPECT_EQ(records.all[0].labels, R"({"a":")" + std::string(200, 'x') + R"(","c":"\u000a"})");
+  EXPECT_EQ(records.all[0].labels, R"({"a":")" + std::string(900, 'x') + R"(","c":"\u000a"})");
 }
 
 TEST(Registry, NamesWhatIsWrong) {

@@ -159,7 +159,7 @@ TEST_F(ToyDialectTest, AWholeAnswerPassesAndIsCounted) {
   EXPECT_EQ(place->sent, "its-m\nsay good day");
   EXPECT_EQ(watch->endpoint, "toy.say");
   EXPECT_EQ(watch->end, EndReason::kCompleted);
-  EXPECT_EQ(watch->usage.source, UsageSource::kMeasured);
+  EXPECT_EQ(watch->usage.source, UsageSource::kEstimated) << "the answer says nothing of its prompt";
   EXPECT_EQ(watch->usage.completion_tokens, 2u);
 }
 
