@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "agent/server_endpoints.h"
 #include "agent/server_slots.h"
 #include "http/read_answer.h"
 
@@ -16,6 +17,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kAskTime{5'000};
 constexpr std::chrono::milliseconds kSlotTime{2'000};
+constexpr std::chrono::milliseconds kEndpointTime{2'000};  // of all questions for endpoints together
+constexpr std::size_t kEndpointAnswerBytes = 64u << 10;
 constexpr std::chrono::seconds kAwayInterval{1};
 // Before the pool gives up the connection of the last look, so that one is always open: a server that keeps it open is
 // the one that was looked at, and no call waits for another look.
@@ -46,14 +49,16 @@ Backend::NextLook::NextLook(Backend& backend, net::Signal& wake)
 }
 
 Backend::Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, const RunOptions& options,
-                 Reporter& reporter)
+                 std::vector<dialect::Endpoint> asked, Reporter& reporter)
     : access_(std::move(access)),
       options_(options),
       reporter_(reporter),
       pool_(loop, tasks, pool_options(access_, options)),
       wake_(loop),
       slots_(options.slots != 0 ? options.slots : kDefaultSlots),
+      asked_endpoints_(std::move(asked)),
       asked_(loop) {
+  for (const dialect::Endpoint& endpoint : asked_endpoints_) lacks_.emplace_back(endpoint.name);
   const auto* const cap = std::ranges::find(kCapMemberNames, options.cap_member);
   const bool known = cap != std::end(kCapMemberNames);
   reporter_.set_hello(options.usage_in_stream,
@@ -68,6 +73,7 @@ Task<void> Backend::watch() {
     if (stopped_) break;
     take(found);
     if (found.found == Found::kList && slots_are_due()) co_await ask_slots();
+    if (found.found == Found::kList && endpoints_due_) co_await ask_endpoints();
     if (stopped_) break;
     report(found);
     (void)co_await wake_.wait(net::Deadline::after(pause_behind(found.found)));
@@ -95,9 +101,19 @@ std::unique_ptr<http::OutgoingCall> Backend::start(const http::OutgoingRequest& 
 
 Task<Result<Backend::Answer>> Backend::ask(std::string_view path, std::chrono::milliseconds time,
                                            std::size_t limit_bytes) {
-  ask_until_ = net::Deadline::after(time);
-  const http::Header key{"authorization", access_.authorization};
-  const http::OutgoingRequest request{"GET", path, {&key, access_.authorization.empty() ? 0u : 1u}, {}};
+  co_return co_await ask({.method = "GET", .path = path, .headers = {}, .body = {}}, net::Deadline::after(time),
+                         limit_bytes);
+}
+
+// With the server's key. Lifetime: what the request refers to outlives the question.
+Task<Result<Backend::Answer>> Backend::ask(http::OutgoingRequest request, net::Deadline until,
+                                           std::size_t limit_bytes) {
+  ask_until_ = until;
+  const std::array<http::Header, 2> headers{
+      {{"content-type", "application/json"}, {"authorization", access_.authorization}}};
+  const std::span<const http::Header> all(headers);
+  request.headers = all.subspan(request.body.empty() ? 1 : 0,
+                                (request.body.empty() ? 0 : 1) + (access_.authorization.empty() ? 0 : 1));
   const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, asked_, ask_until_);
   SLUICE_CO_TRY(co_await http::read_answer(*call, asked_, ask_until_, limit_bytes));
   co_return Answer{call->head()->status, std::string(call->body().view())};
@@ -151,6 +167,24 @@ Task<void> Backend::ask_slots() {
   slots_ = kDefaultSlots;
 }
 
+// One that gives no answer keeps what it was found to have: it is busy.
+Task<void> Backend::ask_endpoints() {
+  endpoints_asked_at_ = Mono::now();
+  endpoints_due_ = unanswered_ = false;
+  const net::Deadline until = net::Deadline::after(kEndpointTime);
+  std::vector<std::string> lacks;
+  for (const dialect::Endpoint& endpoint : asked_endpoints_) {
+    const http::OutgoingRequest request{
+        .method = endpoint.method, .path = endpoint.path, .headers = {}, .body = {&kEmptyCall, 1}};
+    const Result<Answer> answer = co_await ask(request, until, kEndpointAnswerBytes);
+    if (stopped_) co_return;
+    unanswered_ = unanswered_ || !answer;
+    const bool lacked = answer ? !is_had(answer->status) : std::ranges::find(lacks_, endpoint.name) != lacks_.end();
+    if (lacked) lacks.emplace_back(endpoint.name);
+  }
+  lacks_ = std::move(lacks);
+}
+
 std::string Backend::trouble_of(unsigned status) const {
   if (status == 401 || status == 403)
     return absl::StrCat(access_.authorization.empty()
@@ -177,6 +211,11 @@ std::string Backend::trouble_of(const Error& error) const {
 void Backend::take(const Look& look) {
   late_in_a_row_ = look.found == Found::kLate ? late_in_a_row_ + 1 : 0;
   if (look.found == Found::kLate) late_ = begun_;
+  // Another server may be there: it was away, or has other models, or was out of touch for a while.
+  const std::chrono::milliseconds interval(options_.poll_interval_ms);
+  const bool long_ago = Mono::now() - endpoints_asked_at_ >= interval;
+  const bool other = look.found == Found::kList && look.list.names != names_;
+  if (look.found == Found::kNothing || other || ((finding_ || unanswered_) && long_ago)) endpoints_due_ = true;
   if (look.found == Found::kList) {
     if (look.list.names != names_ || finding_) slots_asked_at_.reset();
     if (look.list.names != names_) slots_known_ = false;
@@ -195,6 +234,7 @@ void Backend::report(const Look& look) {
   if (look.found == Found::kLate && !served_.empty()) return reporter_.set_trouble(look.trouble);
   if (look.found != Found::kList) return reporter_.set_unavailable(look.trouble);
   note_left_out(look.list.left_out);
+  reporter_.set_lacks(lacks_);
   reporter_.set_models(look.list, slots_, look.trouble);
   if (names_.empty() || std::exchange(found_, true)) return;
   if (watcher_ != nullptr) watcher_->notify();

@@ -13,6 +13,7 @@
 #include "agent/options.h"
 #include "agent/reporter.h"
 #include "base/text.h"
+#include "dialect/endpoint.h"
 #include "http/h1/client_pool.h"
 #include "net/task_group.h"
 #include "upstream/model_list.h"
@@ -23,7 +24,9 @@ namespace sluice::agent {
 // Lifetime: the loop, the task group, the options and the reporter outlive it. stop() before the group is joined.
 class Backend final {
  public:
-  Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, const RunOptions& options, Reporter& reporter);
+  // `asked`: the endpoints that the server is asked for (agent/server_endpoints).
+  Backend(net::Loop& loop, net::TaskGroup& tasks, BackendAccess access, const RunOptions& options,
+          std::vector<dialect::Endpoint> asked, Reporter& reporter);
 
   // Looks at the server now and every poll interval, each second while it is away, and whenever somebody asks for it,
   // until stop(). Says on the terminal what it finds and every change of it.
@@ -84,9 +87,11 @@ class Backend final {
     std::string trouble;  // why there is no list, or none of use
   };
   Task<Result<Answer>> ask(std::string_view path, std::chrono::milliseconds time, std::size_t limit_bytes);
+  Task<Result<Answer>> ask(http::OutgoingRequest request, net::Deadline until, std::size_t limit_bytes);
   Task<Look> look();
   Task<void> ask_slots();
   [[nodiscard]] bool slots_are_due() const noexcept;
+  Task<void> ask_endpoints();
   [[nodiscard]] std::string trouble_of(unsigned status) const;
   [[nodiscard]] std::string trouble_of(const Error& error) const;
   [[nodiscard]] std::chrono::milliseconds pause_behind(Found found) const noexcept;
@@ -112,6 +117,12 @@ class Backend final {
   bool slots_known_ = false;                  // it has been asked since its list last changed
   std::uint32_t slots_;                       // as last said
   std::optional<MonoTime> slots_asked_at_;    // of this server
+  // Endpoints that the server is asked for, those of them that it has not, and whether it is to be asked again.
+  const std::vector<dialect::Endpoint> asked_endpoints_;
+  std::vector<std::string> lacks_;
+  MonoTime endpoints_asked_at_;
+  bool endpoints_due_ = true;
+  bool unanswered_ = false;  // some question had no answer in time
   std::string said_;
   std::size_t left_out_ = 0;  // of the model server's last list
   bool found_ = false;

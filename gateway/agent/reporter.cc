@@ -26,6 +26,12 @@ void Reporter::set_models(const upstream::ModelList& list, std::uint32_t slots, 
   changed();
 }
 
+void Reporter::set_lacks(std::vector<std::string> endpoints) {
+  if (endpoints == lacks_) return;
+  lacks_ = std::move(endpoints);
+  changed();
+}
+
 void Reporter::set_trouble(std::string trouble) {
   if (trouble == trouble_) return;
   trouble_ = std::move(trouble);
@@ -48,7 +54,7 @@ void Reporter::changed() noexcept {
 }
 
 std::string Reporter::line() {
-  tunnel::Health health{++sequence_, models_, trouble_, telemetry_};
+  tunnel::Health health{++sequence_, models_, trouble_, lacks_, telemetry_};
   health.telemetry.queue = running_ - answering_;
   if (!health.models.empty()) health.models.front().busy = running_;
   return tunnel::encode(health) + "\n";

@@ -52,6 +52,8 @@ class Reporter final {
   [[nodiscard]] const std::vector<tunnel::ModelHealth>& models() const noexcept { return models_; }
   // `trouble`: what is wrong all the same; empty: nothing.
   void set_models(const upstream::ModelList& list, std::uint32_t slots, std::string trouble);
+  // What the model server has not, of the endpoints that it was asked for.
+  void set_lacks(std::vector<std::string> endpoints);
   // Something is wrong, and the models are served all the same.
   void set_trouble(std::string trouble);
   // The model server is away, and why: its models are still named, as unavailable.
@@ -78,6 +80,7 @@ class Reporter final {
   std::uint64_t sequence_ = 0;
   std::vector<tunnel::ModelHealth> models_;
   std::string trouble_;
+  std::vector<std::string> lacks_;
   tunnel::Telemetry telemetry_;
   std::uint32_t running_ = 0;
   std::uint32_t answering_ = 0;

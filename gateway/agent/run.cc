@@ -9,6 +9,7 @@
 #include "agent/backend.h"
 #include "agent/forwarder.h"
 #include "agent/gateway_link.h"
+#include "agent/server_endpoints.h"
 #include "agent/telemetry.h"
 
 namespace sluice::agent {
@@ -26,7 +27,7 @@ class Program final {
         credentials_(std::move(credentials)),
         event_(loop_),
         tasks_(loop_, [](const char* what) { std::fprintf(stderr, "sluice agent: fault: %s\n", what); }),
-        backend_(loop_, tasks_, std::move(backend), options_, reporter_),
+        backend_(loop_, tasks_, std::move(backend), options_, asked_endpoints(endpoints, options.allow), reporter_),
         forwarder_(loop_, tasks_, backend_, reporter_, calls_),
         context_{loop_, tasks_, forwarder_, reporter_, credentials_, buffered_, {}},
         signals_(loop_.executor(), SIGTERM, SIGINT),

@@ -18,14 +18,16 @@ constexpr std::array<Endpoint, 2> kEndpoints{{
      .body = BodyKind::kJson,
      .work = Work::kGenerate,
      .agents = Agents::kWhoSaysSo,
-     .own = static_cast<std::uint8_t>(Api::kMessages)},
+     .own = static_cast<std::uint8_t>(Api::kMessages),
+     .servers_are_asked = true},
     {.name = "messages.count_tokens",
      .method = "POST",
      .path = "/v1/messages/count_tokens",
      .body = BodyKind::kJson,
      .work = Work::kCount,
      .agents = Agents::kWhoSaysSo,
-     .own = static_cast<std::uint8_t>(Api::kCountTokens)},
+     .own = static_cast<std::uint8_t>(Api::kCountTokens),
+     .servers_are_asked = true},
 }};
 
 // Paths that clients of this API ask for and that are not served, by how they begin; what comes first counts.

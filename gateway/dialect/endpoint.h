@@ -45,6 +45,8 @@ struct Endpoint {
   bool asks_for_usage = false;      // a stream tells its usage only if it is asked to
   std::uint8_t own = 0;             // the dialect's own mark
   std::string_view behind_id = {};  // of kStored: how the path goes on, "/cancel"
+  // Many model servers have it not: an agent asks its own, and else takes no calls of it.
+  bool servers_are_asked = false;
 };
 
 // No model is called.

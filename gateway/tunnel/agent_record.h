@@ -37,10 +37,13 @@ class Agent final {
   // What its model server takes of the members that a gateway adds, as the agent's last hello said.
   [[nodiscard]] bool usage_in_stream() const noexcept { return usage_in_stream_.load(std::memory_order_relaxed); }
   [[nodiscard]] CapMember cap_member() const noexcept { return cap_member_.load(std::memory_order_relaxed); }
-  // Whether it takes calls of the endpoint with this number.
+  // Whether it takes calls of the endpoint with this number, and its model server has it.
   [[nodiscard]] bool takes(std::uint32_t endpoint) const noexcept {
-    return (endpoints_.load(std::memory_order_relaxed) >> endpoint & 1U) != 0;
+    const std::uint64_t lacked = lacked_.load(std::memory_order_relaxed);
+    return ((endpoints_.load(std::memory_order_relaxed) & ~lacked) >> endpoint & 1U) != 0;
   }
+  // A bit for each endpoint that its model server has not.
+  void note_lacked(std::uint64_t endpoints) noexcept { lacked_.store(endpoints, std::memory_order_relaxed); }
   // `endpoints`: a bit for each that it takes.
   void hear(const HelloAnswer& hello, std::uint64_t endpoints) noexcept {
     endpoints_.store(endpoints, std::memory_order_relaxed);
@@ -60,6 +63,7 @@ class Agent final {
   const std::string name_;
   const identity::Binding binding_;
   std::atomic<std::uint64_t> endpoints_{0};
+  std::atomic<std::uint64_t> lacked_{0};
   std::atomic<bool> usage_in_stream_{true};
   std::atomic<CapMember> cap_member_{CapMember::kAuto};
   std::atomic<Mono::duration> renewal_{Mono::duration::zero()};

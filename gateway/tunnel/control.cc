@@ -159,11 +159,14 @@ std::string encode(const Health& health) {
     room -= size;
     models.push_back(std::move(member));
   }
+  json::array lacks;
+  for (const std::string& endpoint : health.lacks) lacks.emplace_back(endpoint);
   json::array gpus;
   for (const GpuHealth& gpu : health.telemetry.gpus) gpus.push_back(encode_gpu(gpu));
   return json::serialize(json::value{{"sequence", health.sequence},
                                      {"models", std::move(models)},
                                      {"trouble", clean_text(health.trouble, kTroubleBytes)},
+                                     {"lacks", std::move(lacks)},
                                      {"cpu_percent", health.telemetry.cpu_percent},
                                      {"memory_used", health.telemetry.memory_used_bytes},
                                      {"memory_total", health.telemetry.memory_total_bytes},
@@ -229,6 +232,7 @@ std::optional<Health> decode_health(std::string_view text) {
     }
   }
   health.trouble = clean_text(text_of(*object, "trouble"), kTroubleBytes);
+  health.lacks = decode_names(*object, "lacks").value_or(std::vector<std::string>());
   Telemetry& telemetry = health.telemetry;
   telemetry.cpu_percent = small_number_of(*object, "cpu_percent");
   telemetry.memory_used_bytes = number_of(*object, "memory_used");

@@ -88,6 +88,8 @@ struct Health {
   std::uint64_t sequence = 0;  // rises with each line of one start, whichever tunnel carries it
   std::vector<ModelHealth> models;
   std::string trouble{};  // what is wrong with the model server, for people; empty: nothing
+  std::vector<std::string>
+      lacks{};  // endpoints that the agent takes and its model server has not, as far as it can tell
   Telemetry telemetry{};
 };
 

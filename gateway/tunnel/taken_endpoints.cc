@@ -34,4 +34,12 @@ std::uint64_t taken_endpoints(std::span<const dialect::Endpoint> endpoints, cons
   return taken;
 }
 
+std::uint64_t named_endpoints(std::span<const dialect::Endpoint> endpoints, const std::vector<std::string>& names) {
+  std::uint64_t named = 0;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    if (std::ranges::find(names, endpoints[i].name) != names.end()) named |= std::uint64_t{1} << i;
+  }
+  return named;
+}
+
 }  // namespace sluice::tunnel

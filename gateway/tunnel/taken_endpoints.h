@@ -18,4 +18,8 @@ namespace sluice::tunnel {
 // takes. REQUIRES: at most 64 endpoints.
 [[nodiscard]] std::uint64_t taken_endpoints(std::span<const dialect::Endpoint> endpoints, const HelloAnswer& answer);
 
+// A bit for each that stands in `names`, by its place in the table.
+[[nodiscard]] std::uint64_t named_endpoints(std::span<const dialect::Endpoint> endpoints,
+                                            const std::vector<std::string>& names);
+
 }  // namespace sluice::tunnel

@@ -38,7 +38,7 @@ def chat_gateway_agent(chat_only):
         gateway.close()
 
 
-@pytest.fixture(params=["direct"])
+@pytest.fixture(params=["direct", "agent"])
 def gateway(request):
     """A gateway before a server of chats, called directly and through an agent."""
     gateway = request.getfixturevalue(f"chat_gateway_{request.param}")

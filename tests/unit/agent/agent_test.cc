@@ -163,7 +163,8 @@ class AgentTest : public testing::Test {
     options.poll_interval_ms = 100;
     options.slots = 64;
     options.backend = "http://127.0.0.1:" + std::to_string(model_server.port());
-    backend = std::make_unique<Backend>(loop, agent_side, *make_backend_access(options), options, reporter);
+    backend = std::make_unique<Backend>(loop, agent_side, *make_backend_access(options), options,
+                                        std::vector<dialect::Endpoint>(), reporter);
     forwarder = std::make_unique<Forwarder>(loop, agent_side, *backend, reporter, calls);
     context = std::make_unique<UplinkContext>(
         UplinkContext{loop, agent_side, *forwarder, reporter, *credentials, buffered, {}});

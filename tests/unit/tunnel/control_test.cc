@@ -46,12 +46,15 @@ TEST(Control, HealthSurvivesTheWire) {
   health.sequence = 7;
   health.models = {{"m", ModelState::kReady, 4, 1, 1'700'000'000, 8'192}, {"n", ModelState::kUnavailable, 2, 0}};
   health.trouble = "connection refused";
+  health.lacks = {"messages", "messages.count_tokens"};
   health.telemetry = {12, 1000, 2000, 3, {{"gpu", 50, 10, 20}}};
   const auto read = decode_health(encode(health));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->sequence, 7u);
   EXPECT_EQ(read->models, health.models);
   EXPECT_EQ(read->trouble, health.trouble);
+  EXPECT_EQ(read->lacks, health.lacks);
+  EXPECT_TRUE(decode_health("{}")->lacks.empty()) << "an agent of before says nothing of it";
   EXPECT_EQ(read->telemetry, health.telemetry);
 }
 

@@ -27,6 +27,10 @@ TEST(TakenEndpoints, AnAgentTakesWhatItNamesAndWhatItsOwnerAllows) {
   EXPECT_EQ(taken_endpoints(kEndpoints, answer), 0b1010u);
 }
 
+TEST(TakenEndpoints, NamesThatNobodyKnowsAreNone) {
+  EXPECT_EQ(named_endpoints(kEndpoints, {"new", "unknown", "old"}), 0b0011u);
+}
+
 TEST(TakenEndpoints, AGatewayNamesWhatItSendsToAgents) {
   EXPECT_EQ(offered_endpoints(kEndpoints), (std::vector<std::string>{"old", "new", "newer"}));
 }

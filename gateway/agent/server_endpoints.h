@@ -1,0 +1,27 @@
+// Which endpoints a model server has, of those that many have not. It is asked with a call that says nothing: POST {}.
+//
+//   400, 422                 it has it, and says what the call lacks     vLLM, SGLang, Ollama
+//   404, 405, 501            it has not
+//   200 and anything else    nobody can tell: LM Studio answers any path so
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dialect/endpoint.h"
+
+namespace sluice::agent {
+
+inline constexpr std::string_view kEmptyCall = "{}";
+
+[[nodiscard]] constexpr bool is_had(unsigned status) noexcept { return status == 400 || status == 422; }
+
+// The endpoints that a server is asked for. Of those that the owner lets through by name (`allowed`, as
+// ForwardedCalls has it) the owner knows.
+[[nodiscard]] std::vector<dialect::Endpoint> asked_endpoints(std::span<const dialect::Endpoint> endpoints,
+                                                             const std::vector<std::string>& allowed);
+
+}  // namespace sluice::agent
