@@ -51,6 +51,41 @@ def gateway(request):
     return gateway
 
 
+@pytest.fixture(scope="session")
+def chat_only():
+    """A model server that has chats and none of the newer endpoints."""
+    model = FakeModel(lacks=["/v1/messages", "/v1/responses"])
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def chat_gateway_direct(chat_only):
+    gateway = Gateway(upstreams=[("chats", chat_only.url, 'dialects = ["openai"]')])
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture(scope="session")
+def chat_gateway_agent(chat_only):
+    gateway = Gateway()
+    try:
+        gateway.agent(chat_only.url)
+        yield gateway
+    finally:
+        gateway.close()
+
+
+@pytest.fixture(params=["direct", "agent"])
+def chat_gateway(request):
+    """A shared gateway before it, once with each kind of upstream."""
+    gateway = request.getfixturevalue(f"chat_gateway_{request.param}")
+    if not hasattr(gateway, "ready_key"):
+        gateway.ready_key = gateway.key()
+        gateway.wait_models(gateway.ready_key, "fake-model")
+    return gateway
+
+
 @pytest.fixture
 def key(gateway):
     return gateway.key()

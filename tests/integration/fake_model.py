@@ -93,6 +93,13 @@ def delta(text, finish=None, index=0, **more):
             **more}
 
 
+def chat_delta(**members):
+    """A chunk whose delta has these members."""
+    chunk = delta(None)
+    chunk["choices"][0]["delta"] = members
+    return chunk
+
+
 def usage(prompt=5, completion=3):
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 

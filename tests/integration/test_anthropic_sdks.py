@@ -1,4 +1,5 @@
 """Anthropic's own SDKs, unmodified, through the gateway: messages, streams, tools, counts, and every way to say no."""
+import json
 import os
 import ssl
 import subprocess
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 import test_clients
-from fake_model import message_events, named, whole_message
+from fake_model import chat_delta, delta, message_events, named, usage, usage_chunk, whole_answer, whole_message
 from harness import ROOT, SLOW, Client, until
 
 HELLO = {"model": "fake-model", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
@@ -211,3 +212,78 @@ def test_recipe_works_as_it_stands(gateway, key, tmp_path, language):
     done = subprocess.run([sys.executable if language == "Python" else "node", file], env=environment, capture_output=True, text=True,
                           timeout=60 * SLOW)
     assert (done.returncode, done.stdout) == (0, "Hello there"), done.stderr
+
+
+def chat_call(index, call_id, name, *pieces):
+    """The chunks of one tool call of a chat, its arguments in pieces."""
+    yield {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+    for piece in pieces:
+        yield {"index": index, "function": {"arguments": piece}}
+
+
+def test_contract_53_the_sdks_stream_a_chat_with_thinking_and_calls(chat_gateway, chat_only, mark, anthropic_sdk):
+    def handle(connection):
+        connection.head()
+        connection.event(chat_delta(role="assistant", content=""))
+        for said in ({"reasoning_content": "Let me "}, {"reasoning_content": "look."}, {"content": "\n\nIt "}, {"content": "rains."}):
+            connection.event(chat_delta(**said))
+        for entry in (*chat_call(0, "call_a", "weather", '{"city": "Z\\u00fc', 'rich"}'), *chat_call(1, "call_b", "now", "{}")):
+            connection.event(chat_delta(tool_calls=[entry]))
+        connection.event(delta(None, "tool_calls"))
+        connection.event({**usage_chunk(100, 20), "usage": {**usage(100, 20), "prompt_tokens_details": {"cached_tokens": 60}}})
+        connection.chunk("data: [DONE]\n\n")
+        connection.end()
+
+    chat_only.on(mark, handle)
+    outcome = anthropic_sdk.run(chat_gateway, chat_gateway.ready_key["key"], "messages.create", asked(mark, stream=True))
+    assert outcome.error is None
+    types = [(c["type"], (c.get("content_block") or c.get("delta") or {}).get("type")) for c in outcome.chunks]
+    assert types == [
+        ("message_start", None), ("content_block_start", "thinking"), *[("content_block_delta", "thinking_delta")] * 2,
+        ("content_block_delta", "signature_delta"), ("content_block_stop", None), ("content_block_start", "text"),
+        *[("content_block_delta", "text_delta")] * 2, ("content_block_stop", None), ("content_block_start", "tool_use"),
+        *[("content_block_delta", "input_json_delta")] * 2, ("content_block_stop", None), ("content_block_start", "tool_use"),
+        ("content_block_delta", "input_json_delta"), ("content_block_stop", None), ("message_delta", None), ("message_stop", None)]
+    assert outcome.chunks[-2]["usage"]["input_tokens"] == 40 and outcome.chunks[-2]["usage"]["cache_read_input_tokens"] == 60
+
+
+def test_the_sdks_own_accumulator_makes_the_message_of_a_translated_stream(chat_gateway, chat_only, mark):
+    import anthropic
+
+    def handle(connection):
+        connection.head()
+        connection.event(chat_delta(reasoning="Hm."))
+        entries = [*chat_call(0, "call_a", "weather", '{"city": "Z\\u00fc'), *chat_call(1, "call_b", "now", "{}"),
+                   {"index": 0, "function": {"arguments": 'rich"}'}}]
+        for entry in entries:  # the calls in turns
+            connection.event(chat_delta(tool_calls=[entry]))
+        connection.event(delta(None, "stop"))
+        connection.chunk("data: [DONE]\n\n")
+        connection.end()
+
+    chat_only.on(mark, handle)
+    with anthropic.DefaultHttpxClient(verify=ssl.create_default_context(cafile=chat_gateway.ca)) as http:
+        client = anthropic.Anthropic(base_url=chat_gateway.base_url.removesuffix("/v1"), api_key=chat_gateway.ready_key["key"], http_client=http)
+        with client.messages.stream(**asked(mark)) as stream:
+            said = stream.get_final_message()
+        assert [(b.type, getattr(b, "name", None), getattr(b, "input", None)) for b in said.content] == [
+            ("thinking", None, None), ("tool_use", "weather", {"city": "Z\u00fcrich"}), ("tool_use", "now", {})]
+        assert said.stop_reason == "tool_use"
+        # What it thought goes back to the server that thought it.
+        turns = [*asked(mark)["messages"], {"role": "assistant", "content": said.content},
+                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_a", "content": "rain"},
+                                              {"type": "tool_result", "tool_use_id": "call_b", "content": "noon"}]}]
+        chat_only.on(mark, lambda c: c.answer(200, whole_answer("Rain at noon")))
+        assert client.messages.create(**{**HELLO, "messages": turns}).content[0].text == "Rain at noon"
+        counted = client.messages.count_tokens(model="fake-model", messages=turns[:1])
+    sent = chat_only.seen(mark)[-1].json["messages"]
+    assert [m["role"] for m in sent] == ["user", "assistant", "tool", "tool"] and sent[1]["reasoning"] == "Hm."
+    assert [json.loads(c["function"]["arguments"]) for c in sent[1]["tool_calls"]] == [{"city": "Z\u00fcrich"}, {}]
+    assert counted.input_tokens == (len(mark) + 3) // 4
+
+
+@pytest.mark.parametrize("fault, expected", [(cuts, "api_error"), (ends, "api_error")])
+def test_contract_05_06_sdks_raise_in_a_translated_stream(chat_gateway, chat_only, mark, anthropic_sdk, fault, expected):
+    chat_only.on(mark, lambda c: (c.head(), c.event(delta("Hello")), fault(c)))
+    outcome = anthropic_sdk.run(chat_gateway, chat_gateway.ready_key["key"], "messages.create", asked(mark, stream=True))
+    assert outcome.chunks[-1]["type"] == "content_block_delta" and outcome.error["type"] == expected

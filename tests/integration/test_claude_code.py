@@ -1,4 +1,5 @@
-"""Claude Code, unmodified, against a model server that speaks its API: behaviour 53 of the wire contract."""
+"""Claude Code, unmodified, against a model server that speaks its API and one that has chats alone: behaviour 53 of the wire
+contract."""
 import json
 import os
 import subprocess
@@ -6,7 +7,7 @@ import subprocess
 import pytest
 
 import test_clients
-from fake_model import message_events, named
+from fake_model import chat_delta, delta, message_events, named, usage_chunk
 from harness import KIND, SLOW, until
 
 CLAUDE = test_clients.NPM / ".bin/claude"
@@ -74,6 +75,45 @@ def test_a_model_server_without_the_api_is_not_told_as_an_unknown_model(gateway,
     fake.on(str(home), lambda c: c.answer(404, {"error": {"message": "Not found", "type": "invalid_request_error", "param": None, "code": None}}))
     code, said = claude(gateway, key, home)
     assert code != 0 and "does not have this path of Anthropic's API" in said and "may not exist" not in said, said
+
+
+def test_contract_53_a_tool_loop_runs_to_its_end_on_a_server_of_chats(chat_gateway, chat_only, home):
+    key = chat_gateway.key(user=str(home))
+
+    def handle(connection):
+        results = [m["content"] for m in connection.request.json["messages"] if m["role"] == "tool"]
+        connection.head()
+        if results:
+            for text in ("It says ", results[-1]):
+                connection.event(delta(text))
+        else:
+            arguments = json.dumps({"file_path": str(home / "note.txt")})
+            connection.event(chat_delta(role="assistant", content=None))
+            connection.event(chat_delta(reasoning_content="I have to read it."))
+            connection.event(delta("Looking."))
+            connection.event(chat_delta(tool_calls=[{"index": 0, "id": "call_1", "type": "function",
+                                                     "function": {"name": "Read", "arguments": ""}}]))
+            for piece in (arguments[:9], arguments[9:]):
+                connection.event(chat_delta(tool_calls=[{"index": 0, "function": {"arguments": piece}}]))
+        connection.event(delta(None, "stop" if results else "tool_calls"))
+        connection.event(usage_chunk(1000, 10))
+        connection.chunk("data: [DONE]\n\n")
+        connection.end()
+
+    chat_only.on(str(home), handle)  # Claude Code tells the model where it works
+    code, said = claude(chat_gateway, key, home)
+    assert code == 0 and "the answer is 42" in said, said
+    requests = [request for request in chat_only.seen(str(home)) if request.json.get("tools")]
+    assert all(request.target == "/v1/chat/completions" and request.json["stream"] is True for request in requests)
+    second = requests[-1].json["messages"]
+    assert "the answer is 42" in next(m["content"] for m in second if m["role"] == "tool")
+    assistant = next(m for m in second if m["role"] == "assistant")
+    assert json.loads(assistant["tool_calls"][0]["function"]["arguments"])["file_path"] == str(home / "note.txt")
+    assert assistant["reasoning_content"] == "I have to read it."
+    assert not any("x-anthropic-billing-header" in str(m["content"]) for m in second if m["role"] == "system")
+    records = until(lambda: len(chat_gateway.audit(user=str(home))) >= 2 and chat_gateway.audit(user=str(home)), what="the records")
+    assert {(r["endpoint"], r["end_reason"]) for r in records} <= {("messages", "completed"), ("messages.count_tokens", "completed")}
+    assert [r["prompt_tokens"] for r in records if r["endpoint"] == "messages"] == [1000] * len(requests)
 
 
 def test_an_unknown_model_and_a_spent_budget_are_told_at_once(gateway, fake, home):
