@@ -236,7 +236,9 @@ void describe_upstream(Upstream& s, Keys& k) {
          "2024-10-21 and 2023-06-01");
   k.texts("dialects", s.dialects, TextKind::kNeeded,
           "whose endpoints it has, of openai and anthropic; none: one of kind openai-compatible both, the others their "
-          "own. A call of another goes to another place of its model");
+          "own. A call of another goes to another place of its model, and one of /v1/messages is translated for a "
+          "server of "
+          "chats that has it not: openai alone for llama.cpp and others without it");
   k.texts(
       "models", s.models, TextKind::kNeeded,
       "the models that it serves, as \"NAME\", or \"NAME=ITS_NAME\" where it calls it otherwise; none: those that it "
