@@ -240,6 +240,10 @@ void describe_upstream(Upstream& s, Keys& k) {
           "server of "
           "chats that has it not: openai alone for llama.cpp and others without it");
   k.texts(
+      "lacks", s.lacks, TextKind::kNeeded,
+      "endpoints of its dialects that it does not have, by their names in audit records: [\"responses\"] for a server "
+      "that knows chat completions alone. A call of one goes to another place, or as a chat to this one");
+  k.texts(
       "models", s.models, TextKind::kNeeded,
       "the models that it serves, as \"NAME\", or \"NAME=ITS_NAME\" where it calls it otherwise; none: those that it "
       "lists");

@@ -243,6 +243,7 @@ struct Upstream {
   std::string credential;                   // how api_key is shown: a row of credential_kinds(); empty: the kind's
   std::string api_version;                  // empty: the kind's
   std::vector<std::string> dialects;        // that it speaks; empty: the kind's
+  std::vector<std::string> lacks;           // endpoints of these that it has not, by name
   std::vector<std::string> models;          // "NAME" or "NAME=ITS_NAME"; empty: asked
   std::uint32_t slots = 256;                // concurrent calls
   bool usage_in_stream = true;              // ask for usage in streams that did not

@@ -44,6 +44,17 @@ std::string names_of(const dialect::Table& dialects) {
   return names;
 }
 
+// Of those that a model server may have.
+std::string names_of_endpoints(const dialect::Table& dialects) {
+  std::string names;
+  for (const dialect::Endpoint& endpoint : dialects.endpoints()) {
+    if (is_answered_here(endpoint)) continue;
+    if (!names.empty()) names += ", ";
+    names += endpoint.name;
+  }
+  return names;
+}
+
 // Whether a gateway answers on the admin socket: then what the conf names is in use by right.
 bool answers(const std::string& socket_path) {
   sockaddr_un address{};
@@ -126,6 +137,14 @@ class Checker final {
       if (dialects.table().endpoints_of(upstream.dialects[i]) == 0)
         add(fmt::format("{}.dialects[{}]", at, i),
             fmt::format("there is no dialect \"{}\"; there are {}", upstream.dialects[i], names_of(dialects.table())));
+    }
+    for (std::size_t i = 0; i < upstream.lacks.size(); ++i) {
+      const bool known = std::ranges::any_of(dialects.table().endpoints(), [&](const dialect::Endpoint& endpoint) {
+        return endpoint.name == upstream.lacks[i] && !is_answered_here(endpoint);
+      });
+      if (!known)
+        add(fmt::format("{}.lacks[{}]", at, i), fmt::format("there is no endpoint \"{}\"; there are {}",
+                                                            upstream.lacks[i], names_of_endpoints(dialects.table())));
     }
     if (const auto made = make_direct_settings(upstream, dialects.table()); !made.ok())
       return add(at + ".url", text_of(made.status()));

@@ -3,6 +3,7 @@
 #include <absl/strings/str_join.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/ids.h"
@@ -61,12 +62,23 @@ absl::StatusOr<std::shared_ptr<const FrontSettings>> make_front_settings(const c
   return front;
 }
 
-// Which of the program's endpoints it has.
-static std::uint64_t endpoints_of(const config::Upstream& upstream, const config::UpstreamKind& kind,
-                                  const dialect::Table& dialects) {
+// Those of its dialects.
+static std::uint64_t spoken_endpoints(const config::Upstream& upstream, const config::UpstreamKind& kind,
+                                      const dialect::Table& dialects) {
   if (upstream.dialects.empty()) return kind.dialect.empty() ? ~std::uint64_t{0} : dialects.endpoints_of(kind.dialect);
   std::uint64_t endpoints = 0;
   for (const std::string& name : upstream.dialects) endpoints |= dialects.endpoints_of(name);
+  return endpoints;
+}
+
+// Which of the program's endpoints it has.
+static std::uint64_t endpoints_of(const config::Upstream& upstream, const config::UpstreamKind& kind,
+                                  const dialect::Table& dialects) {
+  std::uint64_t endpoints = spoken_endpoints(upstream, kind, dialects);
+  const std::span<const dialect::Endpoint> all = dialects.endpoints();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (std::ranges::find(upstream.lacks, all[i].name) != upstream.lacks.end()) endpoints &= ~(std::uint64_t{1} << i);
+  }
   return endpoints;
 }
 

@@ -5,6 +5,7 @@
 #include "dialect/table.h"
 #include "openai/openai.h"
 #include "translate/messages_to_chat.h"
+#include "translate/responses_to_chat.h"
 
 namespace sluice::server {
 
@@ -21,7 +22,8 @@ class Dialects final {
   const openai::OpenAi openai_{};
   const anthropic::Anthropic anthropic_{};
   const translate::MessagesToChat messages_to_chat_{};
-  const dialect::Table table_{{&openai_, &anthropic_}, {&messages_to_chat_}};
+  const translate::ResponsesToChat responses_to_chat_{};
+  const dialect::Table table_{{&openai_, &anthropic_}, {&messages_to_chat_, &responses_to_chat_}};
 };
 
 }  // namespace sluice::server

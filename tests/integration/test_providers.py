@@ -111,12 +111,19 @@ def test_a_server_that_lacks_a_dialect_is_not_called_in_it(gateway_of, provider,
     assert ask(gateway, mark, CHAT, "gpt-4o")[0] == 503 and len(provider.seen(mark)) == 2
 
 
+def test_a_server_that_lacks_an_endpoint_is_called_at_another(gateway_of, provider, mark):
+    gateway = gateway_of('lacks = ["responses"]')
+    gateway.wait_models(gateway.ready_key, "gpt-4o")
+    assert ask(gateway, mark, "/v1/responses", "gpt-4o", input=mark)[0] == 200 and provider.seen(mark)[0].target == CHAT
+
+
 @pytest.mark.parametrize("lines, said", [
     (['kind = "azur"', 'url = "https://x"'], "it is openai-compatible, openai, anthropic or azure"),
     (['kind = "azure"', 'url = "https://x"'], "name its models"),
     ([], "url is missing"),
     (['url = "https://x"', 'credential = "basic"'], "it is bearer, x-api-key or api-key"),
     (['url = "https://x"', 'dialects = ["cohere"]'], "there are openai and anthropic"),
+    (['url = "https://x"', 'lacks = ["response"]'], "there are chat.completions, completions, embeddings, responses"),
     (['url = "https://x"', 'models = ["a="]'], "is not NAME or NAME=ITS_NAME"),
     (['url = "https://x"', 'models = ["a = b"]'], "without spaces around the ="),
     (['url = "https://x"', 'models = ["a", "b=c", "a=d"]'], "model a is given twice"),
