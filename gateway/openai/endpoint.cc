@@ -21,7 +21,7 @@ constexpr auto kEndpoints = std::to_array<Endpoint>({
     {"embeddings", "POST", "/v1/embeddings", BodyKind::kJson, Work::kEmbed, Agents::kEvery, false,
      mark(Api::kEmbedding)},
     {"responses", "POST", "/v1/responses", BodyKind::kJson, Work::kGenerate, Agents::kEvery, false,
-     mark(Api::kResponse)},
+     mark(Api::kResponse), "", true},
     {"responses.retrieve", "GET", "/v1/responses/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
      mark(Api::kStored)},
     {"responses.delete", "DELETE", "/v1/responses/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,

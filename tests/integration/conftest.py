@@ -61,7 +61,7 @@ def chat_only():
 
 @pytest.fixture(scope="session")
 def chat_gateway_direct(chat_only):
-    gateway = Gateway(upstreams=[("chats", chat_only.url, 'dialects = ["openai"]')])
+    gateway = Gateway(upstreams=[("chats", chat_only.url, 'dialects = ["openai"]', 'lacks = ["responses"]')])
     yield gateway
     gateway.close()
 

@@ -10,19 +10,22 @@ import test_clients
 from fake_model import delta, usage_chunk, whole_answer
 from harness import KIND, SLOW, Client, Gateway, free_port, until
 from test_messages import events_of
-from test_translated import CHAT, chat_gateway_agent, chat_only, fake, gateway  # noqa: F401 (fixtures)
 
 RESPONSES = "/v1/responses"
+CHAT = "/v1/chat/completions"
 TRANSLATED = "responses -> chat.completions"
 FUNCTION = {"type": "function", "name": "read_note", "description": "Reads a note.",
             "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}}
 
 
-@pytest.fixture(scope="session")
-def chat_gateway_direct(chat_only):
-    gateway = Gateway(upstreams=[("chats", chat_only.url, 'lacks = ["messages", "responses"]')])
-    yield gateway
-    gateway.close()
+@pytest.fixture
+def gateway(chat_gateway):
+    return chat_gateway
+
+
+@pytest.fixture
+def fake(chat_only):
+    return chat_only
 
 
 def respond(client, prompt, stream=False, **members):
