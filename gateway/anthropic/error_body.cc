@@ -169,11 +169,15 @@ bool is_out_of_credit(const dialect::UpstreamError& error) noexcept {
   return error.message.find("credit balance is too low") != WipedString::npos;
 }
 
-// A server that was asked in this dialect and does not have the path says so in another's words, or in none. One that has
-// it, or that has a model of the name to tell of, says that.
+// A server that was asked in this dialect and does not have the path says so in another's words, or in none: "Not Found"
+// (FastAPI), "File Not Found" (llama.cpp), "404 page not found" (Go), "Cannot POST /v1/messages" (Express). Any other 404
+// is about something that the caller named, and keeps its words.
 bool lacks_path(std::uint16_t status, const dialect::UpstreamError& error, std::string_view body) noexcept {
-  if (status != 404 || wire::skim_find(body, "type") == R"("error")") return false;
-  return !dialect::mentions(error, "model");
+  if (status != 404 || wire::skim_find(body, "type") == R"("error")" || dialect::mentions(error, "model")) return false;
+  constexpr std::size_t kBareBytes = 20;
+  const auto says = [&error](std::string_view words) { return dialect::mentions(error, words); };
+  return error.message.empty() || (error.message.size() <= kBareBytes && says("not found")) || says("cannot post") ||
+         says(" path") || says(" url") || says(" route") || says("endpoint or method");
 }
 
 ErrorAnswer refused_credentials() {

@@ -78,6 +78,8 @@ TEST(UpstreamAnswer, C8HasTheOneShapeWhateverTheServersIs) {
       {404, R"({"error":{"message":"The model 'm' does not exist","type":"invalid_request_error"}})", 404,
        body("not_found_error", "The model 'm' does not exist")},
       {404, R"({"error":"model 'm' not found"})", 404, body("not_found_error", "model 'm' not found")},
+      {404, R"({"error":{"message":"No endpoints found for vendor/m.","code":404}})", 404,
+       body("not_found_error", "No endpoints found for vendor/m.")},
       {422, R"({"type":"error","error":{"type":"api_error","message":"no"}})", 422,
        body("invalid_request_error", "no")},
       {422, R"({"detail":[{"loc":["body","max_tokens"],"msg":"too small","type":"int"}]})", 422,
@@ -118,7 +120,8 @@ TEST(UpstreamAnswer, AServerWithoutThePathIsNotToldAsAnUnknownModel) {
   for (const char* said :
        {R"({"detail":"Not Found"})", R"({"error":{"code":404,"message":"File Not Found","type":"not_found_error"}})",
         R"({"error":{"message":"Not found","type":"invalid_request_error","param":null,"code":null}})",
-        "404 page not found", ""}) {
+        R"({"error":{"message":"no such path"}})", R"({"message":"Cannot POST /v1/messages"})", "404 page not found",
+        ""}) {
     const ErrorAnswer answer = upstream_answer(404, said);
     EXPECT_EQ(answer.status, 400) << said;
     EXPECT_NE(answer.body.find("invalid_request_error"), WipedString::npos);
