@@ -10,7 +10,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -119,6 +122,7 @@ class Checker final {
     check_master_key("secrets.old_master_key", s_.secrets.old_master_key);
     check_upstreams();
     check_models();
+    read_price_file();
   }
 
  private:
@@ -396,6 +400,56 @@ class Checker final {
       if (s_.models[i].name.empty() || seen.insert(s_.models[i].name).second) continue;
       findings_.add(cat("model[", i, "].name"), cat("model ", s_.models[i].name, " is given twice"));
     }
+  }
+
+  void read_price_file() {
+    const std::string& path = s_.prices.file;
+    if (path.empty() || options_.files == Files::kTrust) return;
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (!file) {
+      return findings_.add("prices.file",
+                           cat("cannot read ", path, ": ", std::strerror(errno), "; let the gateway's user read it"));
+    }
+    Findings inside(path);
+    std::vector<Model> listed;
+    (void)read_prices(text.view(), path, listed, inside);
+    findings_.append(inside.take());
+    take_prices(listed);
+  }
+
+  // A model without a price of its own costs what the file says of the name that its upstream has for it.
+  void take_prices(const std::vector<Model>& listed) {
+    std::map<std::string_view, const Price*> prices;
+    for (const Model& model : listed) prices.emplace(model.name, &model.price);
+    std::set<std::string_view> named;
+    for (std::size_t i = 0; i < s_.models.size(); ++i) {
+      Model& model = s_.models[i];
+      named.insert(model.name);
+      const auto found = prices.find(model.upstream_name.empty() ? model.name : model.upstream_name);
+      if (found != prices.end() && !has_price(cat("model[", i, "].price_"))) model.price = *found->second;
+    }
+    const auto add = [&](std::string_view name, const Price& price) {
+      if (!named.insert(name).second) return;
+      s_.prices.models.emplace_back();
+      s_.prices.models.back().name = name;
+      s_.prices.models.back().price = price;
+    };
+    for (const Upstream& upstream : s_.upstreams) {
+      for (const std::string_view model : upstream.models) {
+        const std::size_t equals = model.find('=');
+        if (equals == std::string_view::npos) continue;
+        if (const auto found = prices.find(model.substr(equals + 1)); found != prices.end())
+          add(model.substr(0, equals), *found->second);
+      }
+    }
+    for (const Model& model : listed) add(model.name, model.price);
+  }
+
+  [[nodiscard]] bool has_price(const std::string& begins) const {
+    const auto at = findings_.positions().lower_bound(begins);
+    return at != findings_.positions().end() && at->first.starts_with(begins);
   }
 
   void check_file(const std::string& at, const std::string& path, std::string_view advice) {

@@ -127,5 +127,7 @@ class Keys {
 
 // Walks the whole schema.
 void describe(Settings& settings, Keys& keys);
+// The same of a price file.
+void describe_price_file(std::vector<Model>& models, Keys& keys);
 
 }  // namespace sluice::config

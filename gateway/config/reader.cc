@@ -10,6 +10,7 @@
 #include <toml++/toml.h>
 
 #include <cmath>
+#include <set>
 
 #include "config/keys.h"
 #include "config/text.h"
@@ -282,6 +283,30 @@ Syntax read_toml(std::string_view text, const std::string& file, const std::stri
   Reader reader(parsed.table(), folder, findings);
   describe(into, reader);
   reader.finish();
+  return Syntax::kGood;
+}
+
+Syntax read_prices(std::string_view text, const std::string& file, std::vector<Model>& into, Findings& findings) {
+  const toml::parse_result parsed = toml::parse(text, file);
+  if (!parsed) {
+    findings.add(position_of(parsed.error().source()), std::string(parsed.error().description()));
+    return Syntax::kBad;
+  }
+  const std::string no_folder;
+  Reader reader(parsed.table(), no_folder, findings);
+  describe_price_file(into, reader);
+  reader.finish();
+  std::set<std::string_view> seen;
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    Model prices_alone;
+    prices_alone.name = into[i].name;
+    prices_alone.price = into[i].price;
+    const std::string at = cat("model[", i, "]");
+    if (into[i] != prices_alone)
+      findings.add(at, "a price file says what a model costs; the rest stands in the conf file");
+    if (!into[i].name.empty() && !seen.insert(into[i].name).second)
+      findings.add(at + ".name", cat("model ", into[i].name, " is given twice"));
+  }
   return Syntax::kGood;
 }
 

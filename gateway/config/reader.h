@@ -24,6 +24,10 @@ class Findings final {
   [[nodiscard]] const std::map<std::string, Position>& positions() const noexcept { return positions_; }
   // By position in the file.
   [[nodiscard]] std::vector<Diagnostic> take();
+  // What is wrong in another file that this one names.
+  void append(std::vector<Diagnostic> others) {
+    for (Diagnostic& one : others) found_.push_back(std::move(one));
+  }
 
  private:
   std::string file_;
@@ -40,6 +44,9 @@ void sort(std::vector<Diagnostic>& diagnostics);
 enum class Syntax : std::uint8_t { kGood, kBad };
 Syntax read_toml(std::string_view text, const std::string& file, const std::string& folder, Settings& into,
                  Findings& findings);
+
+// A price file: names and prices of models, and nothing else of them.
+Syntax read_prices(std::string_view text, const std::string& file, std::vector<Model>& into, Findings& findings);
 
 // What one value alone cannot show: duplicates, files, secrets (which it reads), what needs what.
 void check(Settings& settings, const LoadOptions& options, const std::string& folder, Findings& findings);

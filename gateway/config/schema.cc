@@ -295,6 +295,13 @@ void describe_model(Model& s, Keys& k) {
   k.budgets("user_budgets", s.user_budgets, "the same, for each user on this model");
 }
 
+void describe_prices(Prices& s, Keys& k) {
+  k.text(
+      "file", s.file, TextKind::kPath,
+      "a file of prices, such as prices.toml beside this one: [[model]] tables with name and prices, by the names that "
+      "providers have; a [[model]] here that has a price keeps its own; empty: none");
+}
+
 }  // namespace
 
 void describe(Settings& s, Keys& k) {
@@ -317,10 +324,15 @@ void describe(Settings& s, Keys& k) {
   k.table("log", s.log, describe_log, "The log. It never holds a word of a prompt or an answer, nor a key.");
   k.table("policies", s.policies, describe_policies, "What decides on a call.");
   k.table("secrets", s.secrets, describe_secrets, "Providers' keys that the store keeps.");
+  k.table("prices", s.prices, describe_prices, "What models cost that have no price below.");
   k.rows("upstream", s.upstreams, describe_upstream,
          "A model server that the gateway calls itself. Repeat the table for more.");
   k.rows("model", s.models, describe_model, "What is known of a model beyond its name. Repeat the table for more.");
   k.policies(s.policy);
+}
+
+void describe_price_file(std::vector<Model>& models, Keys& k) {
+  k.rows("model", models, describe_model, "What one model costs.");
 }
 
 }  // namespace sluice::config

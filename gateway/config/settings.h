@@ -270,6 +270,14 @@ struct Model {
   bool operator==(const Model&) const = default;
 };
 
+// [prices]
+struct Prices {
+  std::string file;           // empty: none
+  std::vector<Model> models;  // names and prices of the file, but for models of the conf, which have their own or took
+                              // the file's; and of other names that upstreams have for these
+  bool operator==(const Prices&) const = default;
+};
+
 struct Settings {
   Server server;
   std::vector<Listener> listeners;  // [[listener]]; none in the file: one with the defaults
@@ -288,6 +296,7 @@ struct Settings {
   Log log;
   Policies policies;
   Secrets secrets;
+  Prices prices;
   std::vector<Upstream> upstreams;  // [[upstream]]
   std::vector<Model> models;        // [[model]]
   std::vector<PolicyTable> policy;  // [policy.NAME]: one for each policy that has settings

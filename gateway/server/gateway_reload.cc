@@ -81,6 +81,8 @@ absl::Status Gateway::apply(std::shared_ptr<SSL_CTX> tls) {
     for (const config::Model& model : settings_.models)
       named.push_back(
           {.name = model.name, .budgets = model.budgets, .user_budgets = model.user_budgets, .price = model.price});
+    for (const config::Model& model : settings_.prices.models)
+      named.push_back({.name = model.name, .budgets = {}, .user_budgets = {}, .price = model.price});
     const auto number_of = [this](std::string_view model) -> std::optional<std::uint32_t> {
       const std::uint32_t number = models_.numbers().keep(std::string(model));
       ledger_.know_model(number, model);  // also one that no conf names and no agent has served yet

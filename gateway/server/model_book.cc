@@ -63,6 +63,11 @@ void apply_models(const config::Settings& settings, ModelNumbers& numbers, ledge
         numbers.keep(model.name), model.name,
         {.limits = model.limits, .budgets = model.budgets, .user_budgets = model.user_budgets, .price = model.price});
   }
+  for (const config::Model& model : settings.prices.models) {
+    named.insert(model.name);
+    ledger.set_model(numbers.keep(model.name), model.name,
+                     {.limits = {}, .budgets = {}, .user_budgets = {}, .price = model.price});
+  }
   for (const std::string& name : numbers.kept()) {
     if (!named.contains(name)) ledger.set_model(numbers.keep(name), name, {});
   }

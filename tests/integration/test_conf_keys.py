@@ -114,6 +114,7 @@ PROOFS = {
     "log.access_rate": "test_log.py::test_access_lines_beyond_the_rate_are_counted",
     "policies.order": "test_conf_keys.py::test_a_policy_that_the_order_leaves_out_does_not_decide",
     "policies.stored_prompts": "test_stored_state.py::test_a_stored_prompt_is_for_the_tenants_that_the_conf_names",
+    "prices.file": "test_prices.py::test_models_of_a_price_file_cost_what_it_says",
     "secrets.master_key": "test_secrets.py::test_a_new_master_key_seals_everything_anew",
     "secrets.old_master_key": "test_secrets.py::test_a_new_master_key_seals_everything_anew",
     "upstream.name": "test_reload.py::test_more_or_fewer_slots_of_an_upstream_hold_at_once",
@@ -204,7 +205,7 @@ def test_every_key_is_read_outside_the_conf_reader():
     # "journal_dir": the accessors that give a key its default, and what they read.
     accessors = {name: body for name, body in re.findall(r"(\w+)\(\) const \{\s*return ([^}]*)\}", settings)}
     # What a conf may say at all, not what is served: the reader's own judge reads these.
-    judged = {"listener.plain_anywhere", "store.kind", "store.url"}
+    judged = {"prices.file", "listener.plain_anywhere", "store.kind", "store.url"}
     judge = (ROOT / "gateway/config/check.cc").read_text()
     for key, field in schema().items():
         table = key.split(".")[0]

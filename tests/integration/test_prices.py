@@ -1,0 +1,122 @@
+"""What models cost: a price file, and what the conf says itself."""
+import pathlib
+import tomllib
+
+import pytest
+
+from fake_model import FakeModel, usage, whole_answer
+from harness import ROOT, Client, Gateway, run, until
+
+MILLION = 1_000_000
+
+
+@pytest.fixture
+def provider():
+    model = FakeModel(models=["gpt-4o", "theirs", "unpriced"])
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def gateway_of(provider, tmp_path):
+    made = []
+
+    def make(conf="", *lines, prices='[[model]]\nname = "gpt-4o"\nprice_prompt = 2\nprice_completion = 10\n'
+                                     '[[model]]\nname = "theirs"\nprice_prompt = 1\n'):
+        (tmp_path / "prices.toml").write_text(prices)
+        gateway = Gateway(f'[prices]\nfile = "{tmp_path}/prices.toml"\n{conf}', upstreams=[("cloud", provider.url, *lines)])
+        made.append(gateway)
+        gateway.ready_key = gateway.key()
+        return gateway
+
+    yield make
+    for gateway in made:
+        gateway.close()
+
+
+def cost_of(gateway, provider, mark, model):
+    gateway.wait_models(gateway.ready_key, model)
+    answer = whole_answer(model=model)
+    answer["usage"] = usage(prompt=1000, completion=100)
+    provider.on(mark, lambda connection: connection.answer(200, answer))
+    with Client(gateway, gateway.ready_key) as client:
+        status, headers, body = client.chat(mark, model=model)
+    assert status == 200, body
+    return gateway.audit_of(headers["x-request-id"])["cost_micros"]
+
+
+def test_models_of_a_price_file_cost_what_it_says(gateway_of, provider, mark, tmp_path):
+    gateway = gateway_of()
+    file = tmp_path / "prices.toml"
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 2000 + 1000
+    assert cost_of(gateway, provider, mark, "theirs") == 1000
+    assert cost_of(gateway, provider, mark, "unpriced") == 0
+    file.write_text('[[model]]\nname = "gpt-4o"\nprice_prompt = 4\n')
+    gateway.cli("reload")
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 4000
+    assert cost_of(gateway, provider, mark, "theirs") == 0
+    gateway.write_conf("")
+    gateway.cli("reload")
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 0
+
+
+def test_what_the_conf_says_of_a_model_comes_first(gateway_of, provider, mark):
+    gateway = gateway_of('[[model]]\nname = "gpt-4o"\nprice_prompt = 0\n[[model]]\nname = "ours"\nupstream_name = "theirs"\nmax_output = 500\n'
+                         '[[model]]\nname = "unpriced"\nprice_completion = 7\n')
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 0, "a price of nothing is a price"
+    assert cost_of(gateway, provider, mark, "ours") == 1000
+    assert cost_of(gateway, provider, mark, "unpriced") == 700
+
+
+def test_a_name_of_ones_own_costs_what_the_providers_does(gateway_of, provider, mark):
+    gateway = gateway_of("", 'models = ["ours=theirs", "gpt-4o"]')
+    assert cost_of(gateway, provider, mark, "ours") == 1000
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 3000
+
+
+def test_a_budget_in_usd_counts_what_the_file_says(gateway_of, provider, mark):
+    gateway = gateway_of()
+    gateway.wait_models(gateway.ready_key, "gpt-4o")
+    key = gateway.key("--budget", "usd:0.003/total", user=mark)
+    gateway.ready_key = key
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 3000
+    with Client(gateway, key) as client:
+        assert client.chat(mark, model="gpt-4o")[0] == 429
+
+
+@pytest.mark.parametrize("prices, says", [
+    ("[[model]]\nname = \"m\"\nprice_promt = 1\n", "prices.toml:3:1: unknown key price_promt; did you mean price_prompt?"),
+    ("[[model]]\nname = \"m\"\nprice_prompt = -1\n", "prices.toml:3:16: price_prompt is a number"),
+    ("[[model]]\nname = \"m\"\nrpm = 1\n", "prices.toml:1:1: a price file says what a model costs"),
+    ("[[model]]\nname = \"m\"\n[[model]]\nname = \"m\"\n", "prices.toml:4:8: model m is given twice"),
+    ("[[model]]\nprice_prompt = 1\n", "prices.toml:1:1: name is missing"),
+    ("[server]\n", "unknown table server"),
+    ("[[model]\n", "prices.toml:1:"),
+    (None, "cannot read"),
+])
+def test_what_is_wrong_with_a_price_file_is_told_with_its_place(tmp_path, prices, says):
+    if prices is not None:
+        (tmp_path / "prices.toml").write_text(prices)
+    (tmp_path / "state").mkdir(mode=0o700)
+    conf = pathlib.Path(tmp_path / "sluice.toml")
+    conf.write_text(f'[server]\nstate_dir = "{tmp_path}/state"\n[[listener]]\naddress = "127.0.0.1:0"\ntransport = "plain"\n'
+                    '[prices]\nfile = "prices.toml"\n')
+    checked = run("check", "--config", conf, check=False)
+    assert checked.returncode == 1 and says in checked.stderr, checked.stderr
+
+
+def test_the_price_file_that_comes_along_is_good_and_says_where_each_price_is_from(tmp_path):
+    text = (ROOT / "conf/prices.toml").read_text()
+    (tmp_path / "state").mkdir(mode=0o700)
+    conf = pathlib.Path(tmp_path / "sluice.toml")
+    conf.write_text(f'[server]\nstate_dir = "{tmp_path}/state"\n[[listener]]\naddress = "127.0.0.1:0"\ntransport = "plain"\n'
+                    f'[prices]\nfile = "{ROOT}/conf/prices.toml"\n')
+    run("check", "--config", conf)
+    for part in text.split("\n# --- ")[1:]:
+        assert "https://" in part.splitlines()[0]
+    models = tomllib.loads(text)["model"]
+    assert len(models) >= 40
+    for model in models:
+        assert model["price_prompt"] > 0
+        assert model.get("price_cached", 0) < model["price_prompt"], model["name"]
+        assert model.get("price_completion", model["price_prompt"]) >= model["price_prompt"], model["name"]
