@@ -15,7 +15,7 @@ constexpr const char* kOpening =
     "# Durations (\"30s\") and sizes (\"16MiB\") carry units. Secrets are references: \"file:PATH\" or \"env:NAME\".\n"
     "# Relative paths count from this file's folder. A key that is left out has the default shown here.\n";
 
-std::string quoted(std::string_view text) { return cat("\"", text, "\""); }
+std::string in_quotes(std::string_view text) { return cat("\"", text, "\""); }
 
 class Writer final : public Keys {
  public:
@@ -28,21 +28,23 @@ class Writer final : public Keys {
     out_ += cat("# ", help, "; left out: no limit\n#", key, " = 60\n");
   }
   void size(const char* key, std::size_t& value, Range, const char* help) override {
-    line(key, quoted(format_size(value)), help);
+    line(key, in_quotes(format_size(value)), help);
   }
   void duration(const char* key, Duration& value, Times, const char* help) override {
-    line(key, quoted(format_duration(value)), help);
+    line(key, in_quotes(format_duration(value)), help);
   }
   void text(const char* key, std::string& value, TextKind kind, const char* help) override {
     const char* example = kind == TextKind::kUrl      ? "http://127.0.0.1:11434"
                           : kind == TextKind::kNeeded ? "example"
                                                       : "";
-    line(key, quoted(value.empty() ? example : value), help);
+    line(key, in_quotes(value.empty() ? example : value), help);
   }
   void texts(const char* key, std::vector<std::string>& value, TextKind, const char* help) override {
     list(key, value, help);
   }
-  void secret(const char* key, Secret& value, const char* help) override { line(key, quoted(value.reference), help); }
+  void secret(const char* key, Secret& value, const char* help) override {
+    line(key, in_quotes(value.reference), help);
+  }
   void price(const char* key, std::uint64_t& micro_usd, const char* help) override {
     line(key, format_usd(micro_usd), help);
   }
@@ -52,7 +54,7 @@ class Writer final : public Keys {
     list(key, texts, help);
   }
   void choose(const char* key, unsigned& value, std::span<const std::string_view> names, const char* help) override {
-    line(key, quoted(names[value]), help);
+    line(key, in_quotes(names[value]), help);
   }
 
  protected:
@@ -81,7 +83,7 @@ class Writer final : public Keys {
   }
   void list(const char* key, const std::vector<std::string>& values, const char* help) {
     std::vector<std::string> shown;
-    for (const std::string& value : values) shown.push_back(quoted(value));
+    for (const std::string& value : values) shown.push_back(in_quotes(value));
     line(key, cat("[", join(shown, ", "), "]"), help);
   }
 
