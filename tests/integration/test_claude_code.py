@@ -9,6 +9,7 @@ import pytest
 import test_clients
 from fake_model import chat_delta, delta, message_events, named, usage_chunk
 from harness import KIND, SLOW, until
+from test_serve import Served
 
 CLAUDE = test_clients.NPM / ".bin/claude"
 pytestmark = [pytest.mark.skipif(KIND not in ("release", "dev"), reason="clients are tried once, in release"),
@@ -21,12 +22,16 @@ def home(tmp_path):
     return tmp_path
 
 
+def surroundings(home):
+    """Of a user who has nothing set up yet."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "CLAUDE"))}, "HOME": str(home),
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1", "PATH": f"{CLAUDE.parent}:{os.environ['PATH']}"}
+
+
 def claude(gateway, key, home, model="fake-model"):
     """What the page's recipe prints, and its exit code."""
-    environment = {**{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "CLAUDE"))},
-                   "ANTHROPIC_BASE_URL": gateway.base_url.removesuffix("/v1"), "ANTHROPIC_API_KEY": key["key"], "HOME": str(home),
-                   "NODE_EXTRA_CA_CERTS": gateway.ca, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1",
-                   "PATH": f"{CLAUDE.parent}:{os.environ['PATH']}"}
+    environment = {**surroundings(home), "ANTHROPIC_BASE_URL": gateway.base_url.removesuffix("/v1"), "ANTHROPIC_API_KEY": key["key"],
+                   "NODE_EXTRA_CA_CERTS": gateway.ca}
     recipe = test_clients.code("Claude Code", "sh").replace("fake-model", model)
     done = subprocess.run(["bash", "-c", recipe], cwd=home, env=environment, capture_output=True, text=True, timeout=100 * SLOW,
                           stdin=subprocess.DEVNULL)
@@ -123,3 +128,15 @@ def test_an_unknown_model_and_a_spent_budget_are_told_at_once(gateway, fake, hom
     code, said = claude(gateway, key, home, model="nobody-knows")
     assert code != 0 and "model" in said, said
     assert not fake.seen(str(home))
+
+
+def test_serve_prints_the_two_lines_that_run_it(home):
+    served = Served("--claude")
+    try:
+        exports, command = served.lines[-2:]
+        assert exports.startswith("export ANTHROPIC_BASE_URL=") and command == "claude", served.lines
+        said = subprocess.run(["bash", "-c", f"{exports}\n{command} -p Hello"], cwd=home, env=surroundings(home), capture_output=True, text=True,
+                              timeout=100 * SLOW, stdin=subprocess.DEVNULL)
+        assert said.returncode == 0 and said.stdout.strip(), said
+    finally:
+        served.stop()

@@ -21,7 +21,7 @@ class Served:
     def __init__(self, *options):
         self.process = subprocess.Popen([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", *options],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "SLUICE_BIN": BIN})
-        self.values, self.curl = {}, None
+        self.values, self.curl, self.claude = {}, None, "--claude" in options
         try:
             self._read()
         except BaseException:
@@ -30,20 +30,21 @@ class Served:
 
     def _read(self):
         lines = []
+        last = "claude" if self.claude else "curl"
 
         def read():
             for line in self.process.stdout:
                 lines.append(line.rstrip("\n"))
-                if line.startswith("curl"):
+                if line.startswith(last):
                     return
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         reader.join(90 * SLOW)
-        assert lines and lines[-1].startswith("curl"), (lines, self.process.poll(), self._errors())
+        assert lines and lines[-1].startswith(last), (lines, self.process.poll(), self._errors())
         self.lines = lines
         self.values = dict(line.split("=", 1) for line in lines[:lines.index("ready")])
-        self.curl = lines[-1]
+        self.curl = next(line for line in lines if line.startswith("curl"))
 
     def _errors(self):
         self.stop()
