@@ -82,7 +82,8 @@ void Exchange::remember_refused() {
     const bool old_name = added_.cap == to.dialect.cap_member(to.endpoint, CapMember::kMaxTokens);
     known.cap = old_name ? CapMember::kMaxTokens : CapMember::kMaxCompletionTokens;
   }
-  if (!known.usage_refused && known.cap == CapMember::kAuto) return;
+  if (added_.endpoint_refused) known.lacks = std::uint64_t{1} << match_.number;
+  if (!known.usage_refused && known.cap == CapMember::kAuto && known.lacks == 0) return;
   const MonoTime now = worker_.clock.mono();
   const MonoTime until = now + conf_->settings.refused_members;
   worker_.refused_members.learn(lease_->name(), call_.model, known, now, until);
@@ -92,6 +93,10 @@ void Exchange::remember_refused() {
       sibling->refused_members.learn(place, model, known, now, until);
     });
   }
+  if (added_.endpoint_refused)
+    worker_.log.info("a model server does not have the endpoint of a call, which was translated; 'dialects' can say so",
+                     {{"upstream", lease_->name()}, {"model", call_.model}, {"endpoint", endpoint().name}});
+  if (!known.usage_refused && known.cap == CapMember::kAuto) return;
   worker_.log.info("a model server does not know a member that the gateway adds; it is left out or renamed",
                    {{"upstream", lease_->name()},
                     {"model", call_.model},

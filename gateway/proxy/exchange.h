@@ -64,6 +64,7 @@ struct AddedMembers {
   std::string_view cap;  // the name of the output cap that was put in; empty: none was
   bool usage_refused = false;
   bool cap_refused = false;
+  bool endpoint_refused = false;  // the call's own: it was translated for this place
 };
 
 // How a call that is translated reads at its place.
@@ -168,6 +169,8 @@ class Exchange final {
     return is_translated() ? request_->translated.view() : request_->body.view();
   }
   Task<Status> translate();
+  void avoid_lacked_endpoint() noexcept;
+  Task<Result<Again>> fall_back();
   [[nodiscard]] dialect::AnswerFacts answer_facts() const noexcept;
   [[nodiscard]] std::unique_ptr<dialect::EventFilter> make_filter() const;
   [[nodiscard]] dialect::Converted translate_answer(Buffer& answer) const;

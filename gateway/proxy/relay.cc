@@ -216,6 +216,7 @@ Task<void> Exchange::let_upstream_end() {
 // The upstream answered with an error of its own.
 Task<Status> Exchange::relay_error() {
   const http::AnswerHead head = *upstream_->head();
+  if (endpoint().work == dialect::Work::kCount && lacks_endpoint(head.status)) co_return co_await answer_count();
   if (upstream_->state() == http::CallState::kRunning)  // else send() has gathered it
     (void)co_await gather(kErrorBodyBytes);             // whatever could be had of it
   if (const Status now = interrupted(); !now) co_return now;

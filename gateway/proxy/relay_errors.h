@@ -20,6 +20,11 @@ inline constexpr Error kSilent = {ErrorKind::kTimeout, Origin::kUpstream, Retry:
 inline constexpr const char* kNoAnswer =
     "The model server said that all is well, and sent something that is no answer of this endpoint.";
 
+// Whether a status says that there is no such endpoint: nothing was done then.
+[[nodiscard]] constexpr bool lacks_endpoint(unsigned status) noexcept {
+  return status == 404 || status == 405 || status == 501;
+}
+
 // How an answer ended that is whole.
 [[nodiscard]] constexpr EndReason end_reason_of(dialect::Ending ending) noexcept {
   switch (ending) {

@@ -76,6 +76,7 @@ Task<Status> Exchange::send() {
     Result<upstream::Lease> lease = co_await acquire(tried, patience);
     if (!lease) co_return lease.error();
     lease_ = std::move(*lease);
+    avoid_lacked_endpoint();
     if (lease_.endpoint() != match_.number) {
       SLUICE_CO_TRY(co_await translate());
       if (!translation_) {
@@ -86,7 +87,8 @@ Task<Status> Exchange::send() {
     choose_members(*lease_);
     Status head = co_await ask();
     while (head) {
-      const Result<Again> again = co_await take_back();
+      Result<Again> again = co_await fall_back();
+      if (again && *again == Again::kNo) again = co_await take_back();
       if (!again) co_return again.error();
       if (*again == Again::kNo) break;
       head = co_await ask();

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "proxy/exchange.h"
+#include "proxy/relay_errors.h"
 
 namespace sluice::proxy {
 namespace {
@@ -104,6 +105,29 @@ Task<Status> Exchange::translate() {
     translation_ = translating.result.error();
   }
   co_return ok();
+}
+
+// What a place has is what the conf or its agent says, until it says otherwise itself.
+void Exchange::avoid_lacked_endpoint() noexcept {
+  const dialect::Detour* const detour = worker_.dialects.detour(match_.number);
+  if (detour == nullptr || !translation_ || !lease_->takes(detour->number)) return;
+  const std::uint64_t lacks = worker_.refused_members.find(lease_->name(), call_.model, worker_.clock.mono()).lacks;
+  if ((lacks >> match_.number & 1) != 0) lease_.call_at(detour->number);
+}
+
+// The head of an answer is there. Where it says that the place has not the call's endpoint, the next ask() goes to the
+// one that a translation leads to. Error: the call is over.
+Task<Result<Again>> Exchange::fall_back() {
+  const dialect::Detour* const detour = worker_.dialects.detour(match_.number);
+  const bool can = detour != nullptr && lease_.endpoint() == match_.number && begun_ == Begun::kNothing;
+  if (!can || !lacks_endpoint(upstream_->head()->status) || !lease_->takes(detour->number)) co_return Again::kNo;
+  if (translation_) SLUICE_CO_TRY(co_await translate());
+  if (!translation_) co_return translation_.error();
+  upstream_.reset();
+  lease_.call_at(detour->number);
+  choose_members(*lease_);
+  added_.endpoint_refused = true;
+  co_return Again::kYes;
 }
 
 dialect::AnswerFacts Exchange::answer_facts() const noexcept {

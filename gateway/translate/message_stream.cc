@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kMostCalls = 4096;  // what else calls are is no list of calls
 constexpr std::string_view kDataField = "data: ";
+constexpr std::string_view kDeltaEnd = "\"}}\n\n";
 
 void append_event(Buffer& out, std::string_view name, std::string_view data) { wire::append_event(out, name, data); }
 
@@ -43,13 +44,7 @@ void MessageStream::translate(std::string_view events, Buffer& out) noexcept {
 }
 
 void MessageStream::take(std::string_view data, Buffer& out) {
-  if (repeated_) {
-    if (const std::optional<std::uint64_t> bytes = repeated_->pass(data, out)) {
-      ++said_events_;
-      said_bytes_ += *bytes;
-      return;
-    }
-  }
+  if (repeated_ && take_repeated(data, out)) return;
   if (!is_object(data)) return;  // [DONE]
   std::string_view choices, usage;
   wire::Skimmer skimmer(data);
@@ -73,12 +68,31 @@ void MessageStream::take(std::string_view data, Buffer& out) {
   if (!choice.stop.empty()) stop_.assign(choice.stop);
   // One text alone, in a block that was open: the next event will mostly differ in nothing else.
   const std::string_view event = out.view().substr(begin);
-  const bool plain = said_events_ == said_before + 1 && said_at_ == begin + delta_front_.size() && open_ != Kind::kCall;
+  const bool plain = said_events_ == said_before + 1 && said_at_ == begin + delta_front_.size() &&
+                     said_at_ + last_said_.size() + kDeltaEnd.size() == out.size() && !is_whole_call();
   if (!plain || !choice.finish_reason.empty() || !usage.empty() || data.find('\n') != std::string_view::npos) return;
   const std::string_view inside = last_said_;
   if (inside.data() < data.data() || inside.data() >= data.data() + data.size()) return;
   if (!repeated_) repeated_.emplace();
   repeated_->learn(data, inside, event, delta_front_.size());
+}
+
+// False: it differs in more than its text.
+bool MessageStream::take_repeated(std::string_view data, Buffer& out) {
+  const std::size_t begin = out.size();
+  const std::optional<std::uint64_t> bytes = repeated_->pass(data, out);
+  if (!bytes) return false;
+  ++said_events_;
+  said_bytes_ += *bytes;
+  if (open_ != Kind::kCall) return true;
+  std::string_view inside = out.view().substr(begin + delta_front_.size());
+  inside.remove_suffix(kDeltaEnd.size());
+  calls_[call_].arguments.take(inside);
+  if (is_whole_call()) {
+    repeated_.reset();
+    say_held(out);
+  }
+  return true;
 }
 
 void MessageStream::take_error(std::string_view data, Buffer& out) {
@@ -266,7 +280,7 @@ void MessageStream::append_delta(std::string_view inside, Buffer& out) {
   said_at_ = out.size();
   last_said_ = inside;
   out.append(inside);
-  out.append("\"}}\n\n");
+  out.append(kDeltaEnd);
   ++said_events_;
   said_bytes_ += inside.size();
 }

@@ -52,6 +52,7 @@ class MessageStream final : public dialect::EventTranslator {
   };
 
   void take(std::string_view data, Buffer& out);
+  [[nodiscard]] bool take_repeated(std::string_view data, Buffer& out);
   void take_error(std::string_view data, Buffer& out);
   void take_delta(const ChatDelta& delta, Buffer& out);
   void take_call(const ChatToolCall& said, Buffer& out);
@@ -62,7 +63,8 @@ class MessageStream final : public dialect::EventTranslator {
   void hold(Kind kind, std::size_t call, std::string_view inside);
   void say_held(Buffer& out);
   // The open call is not whole: nothing else may be said now.
-  [[nodiscard]] bool is_held_up() const noexcept { return open_ == Kind::kCall && !calls_[call_].arguments.whole(); }
+  [[nodiscard]] bool is_held_up() const noexcept { return open_ == Kind::kCall && !is_whole_call(); }
+  [[nodiscard]] bool is_whole_call() const noexcept { return open_ == Kind::kCall && calls_[call_].arguments.whole(); }
 
   void begin_message(Buffer& out);
   void open(Kind kind, std::size_t call, Buffer& out);

@@ -55,6 +55,8 @@ class Lease final {
   [[nodiscard]] Place* operator->() const noexcept { return place_.get(); }
   // That the place is called at: Wanted::endpoint or Wanted::instead. Stays when the slot is given back.
   [[nodiscard]] std::uint32_t endpoint() const noexcept { return endpoint_; }
+  // It turned out to lack that one. REQUIRES: the place takes `endpoint`.
+  void call_at(std::uint32_t endpoint) noexcept { endpoint_ = endpoint; }
 
  private:
   Pool* pool_ = nullptr;

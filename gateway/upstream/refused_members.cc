@@ -29,6 +29,7 @@ void RefusedMembers::learn(std::string_view place, std::string_view model, Known
   if (now >= entry.until) entry.known = {};
   entry.known.usage_refused |= known.usage_refused;
   if (known.cap != CapMember::kAuto) entry.known.cap = known.cap;
+  entry.known.lacks |= known.lacks;
   entry.until = until;
 }
 

@@ -1,6 +1,8 @@
-// What places have refused of the members that we add to calls: learnt from their refusals, and forgotten after a while.
+// What places have refused: members that we add to calls, and endpoints that they turned out not to have. Learnt from
+// their refusals, and forgotten after a while.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +19,7 @@ class RefusedMembers final {
   struct Known {
     bool usage_refused = false;        // stream_options is not to be added
     CapMember cap = CapMember::kAuto;  // the name that was taken
+    std::uint64_t lacks = 0;           // a bit for each endpoint, by its number in the table of dialects
   };
   [[nodiscard]] Known find(std::string_view place, std::string_view model, MonoTime now) const;
   // Adds what `known` says to what is known already, until `until`. Where the table is full, another entry goes.

@@ -377,3 +377,27 @@ def test_an_agents_owner_knows_better_than_a_look(mark):
     finally:
         gateway.close()
         model.close()
+
+
+def test_an_upstream_that_turns_out_to_lack_the_endpoint_is_asked_for_a_chat_and_remembered(fake, mark):
+    gateway = Gateway(upstreams=[("chats", fake.url)])  # of which the conf says nothing
+    try:
+        key = gateway.key()
+        gateway.wait_models(key, "fake-model")
+        with Client(gateway, key) as client:
+            for stream in (False, True, False):
+                status, headers, body = message(client, mark, stream=stream)
+                assert status == 200 and headers["x-sluice-translated"] == TRANSLATED, body
+            status, headers, body = client.call("POST", MESSAGES + "/count_tokens",
+                                                {"model": "fake-model", "messages": [{"role": "user", "content": mark}]}, test_messages.VERSION)
+            assert status == 200 and headers["x-sluice-estimated"] == "input_tokens" and json.loads(body)["input_tokens"] > 0
+            record = gateway.audit_of(headers["x-request-id"])
+            assert (record["end_reason"], record["usage_source"]) == ("completed", "none")
+            # A model that it does not know stays unknown, in the client's words.
+            fake.on(mark + "gone", lambda c: c.answer(404, {"error": {"message": "model is gone", "code": "model_not_found"}}))
+            status, headers, body = message(client, mark + "gone", model="other-model")
+            assert status == 404 and test_messages.error_of(body)["message"] == "model is gone"
+        targets = [request.target for request in fake.seen(mark)]
+        assert targets[:4] == [MESSAGES, CHAT, CHAT, CHAT], targets
+    finally:
+        gateway.close()

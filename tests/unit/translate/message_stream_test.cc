@@ -175,6 +175,19 @@ TEST(MessageStream, CallsThatComeInTurnsAreSaidOneBehindTheOther) {
       kTwoCallLines);
 }
 
+TEST(MessageStream, PiecesThatDifferInTheirTextAloneAreCountedToTheEndOfTheCall) {
+  std::string in = calls_of(call_delta(0, "c0", "f", "{")),
+              lines = kStartLine + call_line(0, "c0", "f") + json_line(0, "{");
+  for (const std::string piece : {R"(\"a\":)", R"(\"{\\\"\")", ",", R"(\"b\":[)", "1", "]", "}"}) {
+    in += calls_of(call_delta(0, "", "", piece));
+    lines += json_line(0, piece);
+    if (piece == "1") in += calls_of(call_delta(1, "c1", "g", "{"));
+  }
+  in += calls_of(call_delta(1, "", "", "}")) + calls_of(call_delta(0, "", "", "}"));
+  EXPECT_EQ(message_of(in + kCallsEnd), lines + stop_line(0) + call_line(1, "c1", "g") + json_line(1, "{") +
+                                            json_line(1, "}") + stop_line(1) + end_lines("tool_use"));
+}
+
 TEST(MessageStream, TextBetweenPiecesOfACallWaitsForItsEnd) {
   EXPECT_EQ(message_of(calls_of(call_delta(0, "c0", "f", "{")) + delta_of(R"("content":"and")") +
                        calls_of(call_delta(0, "", "", "}")) + delta_of(R"("content":" so")") +

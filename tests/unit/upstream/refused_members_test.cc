@@ -14,6 +14,9 @@ TEST(RefusedMembers, AreKnownByPlaceAndModelUntilTheyExpire) {
   table.learn("a", "m", {.cap = CapMember::kMaxTokens}, at(1), at(11));
   EXPECT_TRUE(table.find("a", "m", at(10)).usage_refused);
   EXPECT_EQ(table.find("a", "m", at(10)).cap, CapMember::kMaxTokens);
+  table.learn("a", "m", {.lacks = 2}, at(2), at(11));
+  table.learn("a", "m", {.lacks = 4}, at(3), at(11));
+  EXPECT_EQ(table.find("a", "m", at(10)).lacks, 6u);
   EXPECT_FALSE(table.find("b", "m", at(1)).usage_refused);
   EXPECT_FALSE(table.find("a", "n", at(1)).usage_refused);
   EXPECT_FALSE(table.find("a", "m", at(11)).usage_refused);
