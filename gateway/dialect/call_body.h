@@ -70,6 +70,8 @@ struct CallBody {
   // Of Work::kMake: the tokens that each choice may be expected to have, at least 1.
   std::uint64_t output_estimate = 0;
   std::uint64_t characters = 0;       // to be spoken
+  std::uint64_t sound_seconds = 0;    // to be heard, as far as its bytes tell
+  std::uint64_t most_seconds = 0;     // that they may be
   std::uint64_t prompt_estimate = 0;  // tokens: text bytes of the prompt ÷ 4, rounded up; base64 is not text
 
   // Where edits go. Offsets count from the first byte of the body.

@@ -61,6 +61,18 @@ class Dialect {
   // Errors: kBadRequest, with static text that says what is wrong.
   [[nodiscard]] virtual Result<CallBody> read_call(const Endpoint& endpoint, std::string_view body,
                                                    wire::Parser& parser) const noexcept = 0;
+  // The same for a form (BodyKind::kMultipart); `content_type` names its boundary.
+  [[nodiscard]] virtual Result<CallBody> read_form(const Endpoint&, std::string_view content_type,
+                                                   std::string_view body) const noexcept {
+    (void)content_type, (void)body;
+    return client_error(ErrorKind::kBadRequest, "This endpoint takes no forms.");
+  }
+  // Whichever of them the endpoint takes.
+  [[nodiscard]] Result<CallBody> read(const Endpoint& endpoint, std::string_view content_type, std::string_view body,
+                                      wire::Parser& parser) const noexcept {
+    return endpoint.body == BodyKind::kMultipart ? read_form(endpoint, content_type, body)
+                                                 : read_call(endpoint, body, parser);
+  }
   // Every cap present ends at or below the clamp; with none present one is inserted.
   // Lifetime: `body` and `into` outlive the use of the parts.
   virtual void edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,

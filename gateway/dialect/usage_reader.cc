@@ -27,6 +27,7 @@ enum class Meter : std::uint8_t {
   kAudioInput,
   kAudioOutput,
   kSearches,  // by the model server: of the web, or in documents
+  kSeconds,   // of sound, begun ones included
   kCount,
 };
 
@@ -54,6 +55,8 @@ constexpr MeterName kMeterNames[] = {
     {"thinking_tokens", Meter::kReasoning},       // Anthropic
     {"thoughts_token_count", Meter::kReasoning},  // Gemini
     {"search_units", Meter::kSearches},           // Cohere
+    {"seconds", Meter::kSeconds},                 // {"type":"duration"}
+    {"prompt_audio_seconds", Meter::kSeconds},    // Mistral
 };
 
 // Names that are used in details alone.
@@ -97,6 +100,12 @@ std::optional<std::uint64_t> count_of(std::string_view value) noexcept {
   return number >= static_cast<double>(kMostTokens) ? kMostTokens : static_cast<std::uint64_t>(number);
 }
 
+// Whether something but zeros stands behind the point.
+bool has_fraction(std::string_view value) noexcept {
+  const std::size_t point = std::min(value.find('.'), value.size());
+  return value.substr(point).find_first_of("123456789") != std::string_view::npos;
+}
+
 class Counts final {
  public:
   void read_member(const wire::SkimMember& member) noexcept {
@@ -120,8 +129,9 @@ class Counts final {
     usage.cache_write_tokens = written();
     usage.reasoning_tokens = of(Meter::kReasoning);
     usage.searches = of(Meter::kSearches);
+    usage.seconds = of(Meter::kSeconds);
     if (total > usage.total()) reading.doubt = place(total - usage.total(), usage);
-    const bool others = tokens == Tokens::kMayLack && usage.searches != 0;
+    const bool others = tokens == Tokens::kMayLack && (usage.searches != 0 || usage.seconds != 0);
     if (usage.total() == 0 && beside_.total() == 0 && !others) return std::nullopt;
     usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
     usage.cache_write_tokens = std::min(usage.cache_write_tokens, usage.prompt_tokens);
@@ -145,7 +155,8 @@ class Counts final {
     if (!count) return;
     const auto i = static_cast<std::size_t>(meter);
     said_[i] = true;
-    counts_[i] = std::max(counts_[i], *count);
+    const bool begun = meter == Meter::kSeconds && has_fraction(value);
+    counts_[i] = std::max(counts_[i], *count + (begun ? 1 : 0));
   }
 
   // The steps of a call (Anthropic). Those that summarised the conversation, and those of an advisor, are not in the
@@ -227,6 +238,10 @@ class Counts final {
       (prompt_said ? usage.completion_tokens : usage.prompt_tokens) += gap;
       return UsageDoubt::kNone;
     }
+    if (usage.seconds != 0) {  // Mistral: of sound the total alone tells
+      usage.prompt_tokens += gap;
+      return UsageDoubt::kNone;
+    }
     const std::uint64_t cached = usage.cached_tokens;
     const std::uint64_t written = usage.cache_write_tokens;
     for (const std::uint64_t reasoning : {std::uint64_t{0}, usage.reasoning_tokens}) {
@@ -264,6 +279,9 @@ Usage with_meters_of(const Usage& told, const Usage& counted) noexcept {
   Usage usage = counted;
   usage.source = UsageSource::kMeasured;
   usage.searches = told.searches;
+  if (told.seconds == 0) return usage;
+  usage.seconds = told.seconds;
+  usage.prompt_tokens = told.seconds * kTokensPerSecond;
   return usage;
 }
 

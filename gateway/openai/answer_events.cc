@@ -198,6 +198,25 @@ class ChatEvents final {
   Buffer chunk_;
 };
 
+// What was heard, as one piece.
+Converted append_heard(Buffer& out, std::string_view answer) {
+  const std::string_view text = wire::skim_find(answer, "text");
+  if (!wire::is_string(text)) return Converted::kNot;
+  Buffer event;
+  event.append(R"({"type":"transcript.text.delta")");
+  append_member(event, "delta", text);
+  event.append("}");
+  append_line_event(out, event);
+  event.clear();
+  event.append(R"({"type":"transcript.text.done")");
+  append_member(event, "text", text);
+  if (const std::string_view usage = wire::skim_find(answer, "usage"); is_object(usage))
+    append_member(event, "usage", usage);
+  event.append("}");
+  append_line_event(out, event);
+  return Converted::kDone;
+}
+
 }  // namespace
 
 Converted append_as_events(Buffer& out, const Endpoint& endpoint, std::string_view answer) {
@@ -211,6 +230,8 @@ Converted append_as_events(Buffer& out, const Endpoint& endpoint, std::string_vi
       append_line_event(out, chunk);
       break;
     }
+    case Api::kTranscription:
+      return append_heard(out, answer);
     default:
       return Converted::kNot;
   }

@@ -135,7 +135,7 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
     return;
   }
   const bool text = (walks_whole() && key_ != Key::kNoText && key_ != Key::kId) ||
-                    (depth_ == 3 && path_[2] == Node::kChoice && key_ == Key::kText);
+                    (depth_ == 3 && path_[2] == Node::kChoice && is_text(key_));
   if (text) text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(size_bytes, 0));
   if (is_id()) {
     if (depth_ == 1)
@@ -145,7 +145,10 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
     return;
   }
   if (depth_ != 1) return;
-  if (key_ == Key::kModel) {
+  if (key_ == Key::kOwnText && api_of(endpoint_) == Api::kTranscription) {
+    has_own_ = true;
+    text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(size_bytes, 0));
+  } else if (key_ == Key::kModel) {
     std::array<char, 256> decoded;
     model_.assign(wire::unescape(kept, decoded));
   } else if (key_ == Key::kError || (key_ == Key::kObject && kept == "error")) {
@@ -173,7 +176,7 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
     case 4:
       return is("data")                 ? Key::kData
              : is("meta")               ? Key::kMeta
-             : is("text")               ? Key::kText
+             : is("text")               ? Key::kOwnText
              : is("type") || is("role") ? Key::kNoText
                                         : Key::kOther;
     case 5:
@@ -255,7 +258,7 @@ AnswerWalk::Node AnswerWalk::child(const char* bracket) {
       return object ? Node::kChoice : Node::kSkipped;
     case Node::kChoice:
       if (key_ == Key::kUsage && object) return capture(choice_, bracket);
-      return key_ == Key::kText ? Node::kText : Node::kSkipped;
+      return is_text(key_) ? Node::kText : Node::kSkipped;
     case Node::kGroq:
       return key_ == Key::kUsage && object ? capture(groq_, bracket) : Node::kSkipped;
     case Node::kMeta:
@@ -333,7 +336,8 @@ void AnswerWalk::end_capture(const char* behind) {
     captured_.append(object);
     object = captured_.view();
   }
-  const auto needs = api_of(endpoint_) == Api::kRank ? dialect::Tokens::kMayLack : dialect::Tokens::kNeeded;
+  const bool may_lack = api_of(endpoint_) == Api::kRank || endpoint_.work == dialect::Work::kMake;
+  const auto needs = may_lack ? dialect::Tokens::kMayLack : dialect::Tokens::kNeeded;
   if (const std::optional<UsageReading> reading = dialect::read_usage(object, needs)) *capture_ = reading;
   captured_.clear();
   capture_ = nullptr;

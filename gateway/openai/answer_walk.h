@@ -34,8 +34,8 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   void take(std::string_view bytes) override;
 
   [[nodiscard]] Form form() const noexcept override { return form_; }
-  // It has what an answer of its endpoint has: "choices", "data", "results" or "output", as an array. Of what is kept any
-  // object will do.
+  // It has what an answer of its endpoint has: "choices", "data", "results" or "output", as an array; of what was heard
+  // "text", as a string. Of what is kept any object will do.
   [[nodiscard]] bool is_answer() const noexcept override { return has_own_ || api_of(endpoint_) == Api::kStored; }
   // It has an "error" that is none of null and "", or is the flat form of one. A response that is kept has the error that
   // it ended with.
@@ -78,6 +78,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     kMeta,
     kTokens,
     kBilled,
+    kOwnText,  // "text": may be all of an answer
   };
 
   void around(char c) noexcept;
@@ -98,6 +99,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   [[nodiscard]] bool skips() const noexcept { return walks_whole() && below_ == Node::kSkipped; }
   [[nodiscard]] bool at_name() const noexcept;
   [[nodiscard]] bool is_id() const noexcept;
+  static bool is_text(Key key) noexcept { return key == Key::kText || key == Key::kOwnText; }
   static Key key_of(std::string_view name) noexcept;
 
   const Endpoint& endpoint_;

@@ -146,7 +146,7 @@ Converted AssembledAnswer::append_to(Buffer& out) const {
     out.append(response_);
     return response_.empty() ? Converted::kNot : Converted::kDone;
   }
-  if (odd_ || choices_.empty()) return Converted::kNot;
+  if (odd_ || choices_.empty() || endpoint_.work == dialect::Work::kMake) return Converted::kNot;
   out.append(api_of(endpoint_) == Api::kChat ? "{\"object\":\"chat.completion\"" : "{\"object\":\"text_completion\"");
   for (const Part& part : head_) {
     out.append(",");

@@ -38,6 +38,10 @@ constexpr auto kEndpoints = std::to_array<Endpoint>({
     {"score", "POST", "/v1/score", BodyKind::kJson, Work::kEmbed, Agents::kWhoSaysSo, false, mark(Api::kRank)},
     {"audio.speech", "POST", "/v1/audio/speech", BodyKind::kJson, Work::kMake, Agents::kWhoSaysSo, false,
      mark(Api::kSpeech)},
+    {"audio.transcriptions", "POST", "/v1/audio/transcriptions", BodyKind::kMultipart, Work::kMake, Agents::kWhoSaysSo,
+     false, mark(Api::kTranscription)},
+    {"audio.translations", "POST", "/v1/audio/translations", BodyKind::kMultipart, Work::kMake, Agents::kWhoSaysSo,
+     false, mark(Api::kTranscription)},
 });
 
 bool is_endpoint(std::string_view path) noexcept {
@@ -50,7 +54,7 @@ bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || pa
 
 constexpr const char* kUnknown =
     "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
-    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/speech and /v1/models; check base_url (it ends in /v1) and the "
+    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/… and /v1/models; check base_url (it ends in /v1) and the "
     "path's spelling.";
 
 // Paths that clients ask for and that are not served, by how they begin.

@@ -26,6 +26,8 @@ enum class EndpointId : std::uint8_t {
   kRerank,
   kScore,
   kSpeech,
+  kTranscriptions,
+  kTranslations,
 };
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.
@@ -39,6 +41,7 @@ enum class Api : std::uint8_t {
   kModeration,
   kRank,  // how well texts go with a question: rerank, score
   kSpeech,
+  kTranscription,  // in the same language, or in English
 };
 
 [[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }

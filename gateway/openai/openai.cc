@@ -6,6 +6,7 @@
 #include "openai/azure_path.h"
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
+#include "openai/form_reader.h"
 #include "openai/refused_member.h"
 #include "openai/stream_filter.h"
 #include "wire/json_text.h"
@@ -23,8 +24,14 @@ Result<CallBody> OpenAi::read_call(const Endpoint& endpoint, std::string_view bo
   return openai::read_call(endpoint, body, parser);
 }
 
+Result<CallBody> OpenAi::read_form(const Endpoint& endpoint, std::string_view content_type,
+                                   std::string_view body) const noexcept {
+  return openai::read_form(endpoint, content_type, body);
+}
+
 void OpenAi::edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,
                        EditedBody& into) const {
+  if (endpoint.body == dialect::BodyKind::kMultipart) return edit_form(call, body, edits, into);
   openai::edit_body(endpoint, call, body, edits, into);
 }
 

@@ -15,6 +15,8 @@ class OpenAi final : public dialect::Dialect {
 
   [[nodiscard]] Result<dialect::CallBody> read_call(const dialect::Endpoint& endpoint, std::string_view body,
                                                     wire::Parser& parser) const noexcept override;
+  [[nodiscard]] Result<dialect::CallBody> read_form(const dialect::Endpoint& endpoint, std::string_view content_type,
+                                                    std::string_view body) const noexcept override;
   void edit_body(const dialect::Endpoint& endpoint, const dialect::CallBody& call, std::string_view body,
                  const dialect::Edits& edits, dialect::EditedBody& into) const override;
 

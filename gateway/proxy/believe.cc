@@ -13,7 +13,10 @@ dialect::ClaimLimit Exchange::claim_limit() const noexcept {
   const auto times = [](std::uint64_t tokens, std::uint64_t n) { return std::min(tokens, std::uint64_t{1} << 40) * n; };
   const dialect::CallBody& asked = spoken().asked;
   dialect::ClaimLimit limit{.prompt = most, .completion = most};
-  if (endpoint().work == dialect::Work::kMake) return limit;  // servers cut sound into contexts
+  if (endpoint().work == dialect::Work::kMake) {  // servers cut sound into contexts
+    limit.seconds = asked_.most_seconds;
+    return limit;
+  }
   if (context != 0) limit = {.prompt = times(context, asked.prompts), .completion = times(context, asked.choices)};
   if (const std::optional<std::uint64_t> cap = dialect::cap_sent(asked, clamp()))
     limit.completion = times(*cap, asked.choices);
@@ -58,12 +61,13 @@ Usage Exchange::own_count() const noexcept {
   return usage;
 }
 
-// What is counted here whatever is told: what was to be spoken, and images that were made. Where their tokens are not told,
+// What is counted here whatever is told: what was to be spoken or heard, and images that were made. Where their tokens are not told,
 // they are what was expected.
 void Exchange::count_meters() noexcept {
   Usage& usage = outcome_.usage;
   if (usage.source == UsageSource::kNone || endpoint().work != dialect::Work::kMake) return;
   usage.characters = asked_.characters;
+  if (usage.seconds == 0) usage.seconds = asked_.sound_seconds;
   usage.images = filter_ ? filter_->images() : walk_ ? walk_->images() : 0;
   if (usage.source == UsageSource::kEstimated && usage.images != 0)
     usage.completion_tokens = usage.images * asked_.output_estimate;

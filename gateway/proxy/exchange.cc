@@ -199,12 +199,12 @@ bool Exchange::is_large() const noexcept {
 
 // What does it ask for?
 Status Exchange::understand() {
-  return take_in(dialect().read_call(endpoint(), request_->body.view(), worker_.parser));
+  return take_in(dialect().read(endpoint(), content_type(), request_->body.view(), worker_.parser));
 }
 
 // The same, where it would keep the worker from everybody else's calls.
 Task<Status> Exchange::understand_large() {
-  ReadJob job(wake_, dialect(), endpoint(), request_->body.view());
+  ReadJob job(wake_, dialect(), endpoint(), content_type(), request_->body.view());
   SLUICE_CO_TRY(co_await work_beside(job));
   co_return take_in(std::move(job.result()));
 }

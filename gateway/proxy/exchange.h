@@ -135,6 +135,7 @@ class Exchange final {
   [[nodiscard]] const dialect::Dialect& dialect() const noexcept { return *match_.dialect; }
   // REQUIRES: match().
   [[nodiscard]] const dialect::Endpoint& endpoint() const noexcept { return *match_.endpoint; }
+  [[nodiscard]] std::string_view content_type() const noexcept { return head_.fields[http::Field::content_type]; }
   // For this call's tenant. REQUIRES: identify().
   [[nodiscard]] upstream::Wanted wanted(std::string_view model) const noexcept {
     const dialect::Detour* const detour = worker_.dialects.detour(match_.number);

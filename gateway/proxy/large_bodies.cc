@@ -43,7 +43,7 @@ void LargeBodies::work_off() {
   }
 }
 
-void ReadJob::work(wire::Parser& parser) noexcept { result_ = dialect_.read_call(endpoint_, body_, parser); }
+void ReadJob::work(wire::Parser& parser) noexcept { result_ = dialect_.read(endpoint_, content_type_, body_, parser); }
 
 void DecodeJob::work(wire::Parser&) noexcept {
   for (;;) {

@@ -63,12 +63,12 @@ class LargeBodies final {
   std::thread thread_;
 };
 
-// Reads a body, which is padded. result(): what dialect.read_call() gave. REQUIRES of it: over().
+// Reads a body, which is padded. result(): what dialect.read() gave. REQUIRES of it: over().
 class ReadJob final : public LargeBodies::Job {
  public:
   ReadJob(net::Signal& wake, const dialect::Dialect& dialect, const dialect::Endpoint& endpoint,
-          std::string_view body) noexcept
-      : Job(wake), dialect_(dialect), endpoint_(endpoint), body_(body) {}
+          std::string_view content_type, std::string_view body) noexcept
+      : Job(wake), dialect_(dialect), endpoint_(endpoint), content_type_(content_type), body_(body) {}
   [[nodiscard]] Result<dialect::CallBody>& result() noexcept { return *result_; }
 
  private:
@@ -76,6 +76,7 @@ class ReadJob final : public LargeBodies::Job {
 
   const dialect::Dialect& dialect_;
   const dialect::Endpoint& endpoint_;
+  std::string_view content_type_;
   std::string_view body_;
   std::optional<Result<dialect::CallBody>> result_;
 };

@@ -153,7 +153,8 @@ void Exchange::prepare(upstream::Place& place) {
   request.headers.clear();
   if (!is_of_stored()) {  // which has no body
     spoken.dialect.edit_body(spoken.endpoint, spoken.asked, spoken_body(), edits, request.edited);
-    request.headers.add("content-type", "application/json");
+    const bool form = endpoint().body == dialect::BodyKind::kMultipart;
+    request.headers.add("content-type", form ? content_type() : "application/json");
   }
   request.headers.add("accept", call_.stream                                    ? "text/event-stream"
                                 : asked_.answer == dialect::AnswerForm::kObject ? "application/json"

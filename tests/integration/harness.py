@@ -266,7 +266,8 @@ class Client:
         if auth and self.key:
             lines.append(f"Authorization: Bearer {self.key}")
         if body is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+            lines += [] if "content-type" in dict(headers) else ["Content-Type: application/json"]
+            lines.append(f"Content-Length: {len(body)}")
         lines += [f"{n}: {v}" for n, v in headers]
         self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))
 
@@ -352,6 +353,14 @@ class Client:
 
 def chat_body(content, stream=False, model="fake-model", **members):
     return {"model": model, "messages": [{"role": "user", "content": content}], **({"stream": True} if stream else {}), **members}
+
+
+def form_of(fields, files, boundary="form-boundary"):
+    """A form as multipart/form-data, and its Content-Type: texts, then files, each a name and bytes."""
+    parts = [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
+    parts += [(f'name="{name}"; filename="a.bin"', data) for name, data in files.items()]
+    body = b"".join(f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + data + b"\r\n" for head, data in parts)
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def events_of(body):

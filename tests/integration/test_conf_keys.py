@@ -16,7 +16,7 @@ import time
 import pytest
 
 from fake_model import FakeModel, delta, usage_chunk
-from harness import ROOT, SLOW, Client, Gateway, error_of, events_of, free_port, run, until
+from harness import ROOT, SLOW, Client, Gateway, error_of, events_of, form_of, free_port, run, until
 
 READ = None  # nothing is seen from outside, or not in a test's time; it is read outside gateway/config all the same
 
@@ -144,6 +144,7 @@ PROOFS = {
     "model.price_cache_write": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_input": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_output": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_seconds": "test_conf_keys.py::test_the_price_of_what_is_heard_counts_its_seconds",
     "model.price_characters": "test_conf_keys.py::test_the_price_of_what_is_spoken_counts_its_characters",
     "model.price_searches": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_completion": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
@@ -615,6 +616,16 @@ def test_each_price_counts_for_its_tokens(gateway_of, fake, mark, key, cost):
     with Client(gateway, gateway.ready_key) as client:
         _, headers, _ = client.chat(mark)
     assert gateway.audit_of(headers["x-request-id"])["cost_micros"] == cost
+
+
+def test_the_price_of_what_is_heard_counts_its_seconds(gateway_of, fake, mark):
+    fake.on(mark, lambda c: c.answer(200, {"text": "x", "usage": {"type": "duration", "seconds": 6.5}}))
+    gateway = gateway_of('[[model]]\nname = "fake-model"\nprice_seconds = 100\n')
+    gateway.wait_models(gateway.ready_key, "fake-model")
+    body, label = form_of({"model": "fake-model", "prompt": mark}, {"file": b"x" * 1000})
+    with Client(gateway, gateway.ready_key) as client:
+        _, headers, _ = client.call("POST", "/v1/audio/transcriptions", body, [("content-type", label)])
+    assert gateway.audit_of(headers["x-request-id"])["cost_micros"] == 700
 
 
 def test_the_price_of_what_is_spoken_counts_its_characters(gateway_of, fake, mark):

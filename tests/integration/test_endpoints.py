@@ -9,7 +9,7 @@ import pytest
 
 import test_messages
 from fake_model import sse, usage, whole_answer, whole_message
-from harness import Client, error_of, until
+from harness import Client, error_of, form_of, until
 
 RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model": "fake-model", "output": [],
             "usage": {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}}
@@ -23,11 +23,16 @@ class Row:
     errors: object = error_of  # reads an error of the dialect and checks its shape
     charges: bool = True
     method: str = "POST"  # GET where there is no body
+    file: str = None      # the body is a form, and this the name of the part with a file in it
 
     def call(self, client, mark="x", model="fake-model", headers=()):
         if self.body is None:
             return client.call("GET", self.path, headers=headers)
-        return client.call("POST", self.path, json.dumps({"model": model, **self.body}).replace("MARK", mark), headers)
+        members = json.loads(json.dumps({**self.body, "model": model}).replace("MARK", mark))
+        if self.file is None:
+            return client.call("POST", self.path, members, headers)
+        body, label = form_of(members, {self.file: b""})
+        return client.call("POST", self.path, body, [*headers, ("content-type", label)])
 
     def serve(self, gateway, fake, mark):
         """The model server answers calls of this row that carry the mark."""
@@ -55,6 +60,7 @@ class StoredRow(Row):
         fake.on(mark, handle)
 
 
+HEARD = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
 ASKED = [{"role": "user", "content": "MARK"}]
 ROWS = {
     "chat.completions": Row("/v1/chat/completions", {"messages": ASKED}, whole_answer()),
@@ -75,6 +81,8 @@ ROWS = {
                                                                         "usage": {"prompt_tokens": 8, "total_tokens": 8, "completion_tokens": 0}}),
     "audio.speech": Row("/v1/audio/speech", {"voice": "alloy", "input": "MARK", "stream_format": "sse"},
                         sse({"type": "speech.audio.done", "usage": usage()}).encode()),
+    "audio.transcriptions": Row("/v1/audio/transcriptions", {"prompt": "MARK"}, {"text": "x", "usage": {"type": "tokens", **HEARD}}, file="file"),
+    "audio.translations": Row("/v1/audio/translations", {"prompt": "MARK"}, {"text": "x", "usage": {"type": "tokens", **HEARD}}, file="file"),
     "models": Row("/v1/models"),
     "model": Row("/v1/models/fake-model"),
 }

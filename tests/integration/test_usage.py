@@ -8,7 +8,7 @@ from fake_model import delta, usage, whole_answer
 from harness import ROOT, Client, events_of
 
 CASES = [json.loads(line) for line in (pathlib.Path(ROOT) / "tests/unit/openai/cases/usage.jsonl").read_text().splitlines()]
-RARE = ("cache_write", "audio_input", "audio_output", "searches")
+RARE = ("cache_write", "audio_input", "audio_output", "searches", "seconds")
 BEYOND = 1_099_511_627_775
 
 
@@ -58,7 +58,7 @@ def test_contract_41_one_rule_reads_every_spelling(gateway, fake, mark, streamed
         record = records.get(request_id) or gateway.audit_of(request_id)
         assert {n: record[f"{n}_tokens"] for n in ("prompt", "cached", "completion")} == \
             {n: case[n] for n in ("prompt", "cached", "completion")}, case
-        assert {n: record[n if n == "searches" else f"{n}_tokens"] for n in RARE} == {n: case.get(n, 0) for n in RARE}, case
+        assert {n: record[n if n in ("searches", "seconds") else f"{n}_tokens"] for n in RARE} == {n: case.get(n, 0) for n in RARE}, case
         assert record["usage_source"] == "measured", case
 
 

@@ -11,6 +11,7 @@
 
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
+#include "openai/form_reader.h"
 #include "openai/stream_filter.h"
 #include "support/any_bytes.h"
 
@@ -45,6 +46,34 @@ inline void call(wire::Parser& parser, const Endpoint& endpoint, std::string_vie
   }
   if (is_json(text)) {
     ASSERT_TRUE(is_json(whole)) << whole;
+  }
+}
+
+// A form that is read can be edited; the edited one reads as what was asked for, and differs in the model's name alone.
+inline void form(const Endpoint& endpoint, std::string_view text) {
+  constexpr std::string_view kType = "multipart/form-data; boundary=b";
+  const Result<CallBody> asked = read_form(endpoint, kType, text);
+  if (!asked) {
+    ASSERT_EQ(asked.error().kind, ErrorKind::kBadRequest);
+    return;
+  }
+  ASSERT_FALSE(asked->model.empty());
+  EditedBody edited;
+  edit_form(*asked, text, {.clamp_output_to = 3, .model = "other"}, edited);
+  std::string whole;
+  for (std::size_t i = 0; i < edited.count; ++i) whole += edited.parts[i];
+  const Result<CallBody> changed = read_form(endpoint, kType, whole);
+  ASSERT_TRUE(changed) << changed.error().what << "\n" << text << "\n" << whole;
+  ASSERT_EQ(changed->model, "other");
+  ASSERT_EQ(changed->stream, asked->stream);
+  ASSERT_EQ(changed->answer, asked->answer);
+  ASSERT_EQ(changed->choices, asked->choices);
+  ASSERT_EQ(changed->sound_seconds, asked->sound_seconds);
+  edit_form(*changed, whole, {.model = asked->model}, edited);
+  std::string back;
+  for (std::size_t i = 0; i < edited.count; ++i) back += edited.parts[i];
+  if (!asked->own[kModelPartLength].present()) {
+    ASSERT_EQ(back, text);
   }
 }
 

@@ -17,7 +17,8 @@ namespace {
 constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {{"cache_write", &Usage::cache_write_tokens},
                                                                           {"audio_input", &Usage::audio_input_tokens},
                                                                           {"audio_output", &Usage::audio_output_tokens},
-                                                                          {"searches", &Usage::searches}};
+                                                                          {"searches", &Usage::searches},
+                                                                          {"seconds", &Usage::seconds}};
 
 // One line of cases/usage.jsonl.
 struct UsageCase {
@@ -157,6 +158,28 @@ TEST(ReadUsage, ACutOffObjectIsNeverReadOtherwise) {
       EXPECT_FALSE(read_usage(text)) << text;
     }
   }
+}
+
+TEST(UsageReader, OtherMetersStandAloneOnlyWhereTheyMay) {
+  const std::tuple<const char*, std::uint64_t, std::uint64_t> cases[] = {
+      {R"({"type":"duration","seconds":7})", 7, 0},       {R"({"type":"duration","seconds":7.01})", 8, 0},
+      {R"({"type":"duration","seconds":"7.0"})", 7, 0},   {R"({"search_units":2})", 0, 2},
+      {R"({"seconds":1e30})", std::uint64_t{1} << 53, 0},
+  };
+  for (const auto& [text, seconds, searches] : cases) {
+    EXPECT_FALSE(read_usage(text)) << text;
+    const std::optional<UsageReading> read = read_usage(text, Tokens::kMayLack);
+    ASSERT_TRUE(read) << text;
+    EXPECT_EQ(read->usage.seconds, seconds) << text;
+    EXPECT_EQ(read->usage.searches, searches) << text;
+    EXPECT_EQ(read->usage.total(), 0u) << text;
+  }
+  for (const char* nothing : {"{}", R"({"seconds":0})", R"({"seconds":-1})", R"({"seconds":null,"search_units":"x"})"})
+    EXPECT_FALSE(read_usage(nothing, Tokens::kMayLack)) << nothing;
+  const Usage joined = with_meters_of({.seconds = 7}, {.prompt_tokens = 20, .completion_tokens = 3});
+  EXPECT_EQ(joined.source, UsageSource::kMeasured);
+  EXPECT_EQ(joined.prompt_tokens, 7 * kTokensPerSecond);
+  EXPECT_EQ(joined.completion_tokens, 3u);
 }
 
 }  // namespace

@@ -20,6 +20,12 @@ TEST(Fuzz, AReadCallCanBeEdited) {
   }
 }
 
+TEST(Fuzz, AReadFormCanBeEdited) {
+  test::Mutator mutator(test::corpus("openai/corpus/form"));
+  for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i)
+    fuzz::form(endpoint_of(EndpointId::kTranscriptions), mutator.next());
+}
+
 TEST(Fuzz, AStreamLeavesTheSameWhateverItsSplit) {
   test::Mutator mutator(test::corpus("openai/corpus/stream"));
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {

@@ -36,7 +36,7 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
   std::deque<net::Signal> wakes;
   std::deque<ReadJob> jobs;
   for (const std::string& text : texts) {
-    jobs.emplace_back(wakes.emplace_back(loop), dialect, dialect.endpoints()[0], text);
+    jobs.emplace_back(wakes.emplace_back(loop), dialect, dialect.endpoints()[0], "", text);
     bodies.add(jobs.back());
     group.spawn(wait_for(jobs.back()));
   }
@@ -51,8 +51,8 @@ TEST_F(LargeBodiesTest, EachReaderGetsItsOwnAndTheLoopRunsMeanwhile) {
 TEST_F(LargeBodiesTest, OneThatWaitsIsWithdrawnAndNotRead) {
   const std::string first = body_of("a", 8 << 20), second = body_of("b", 1 << 20);
   net::Signal first_wake(loop), second_wake(loop);
-  ReadJob ahead(first_wake, dialect, dialect.endpoints()[0], first);
-  ReadJob job(second_wake, dialect, dialect.endpoints()[0], second);
+  ReadJob ahead(first_wake, dialect, dialect.endpoints()[0], "", first);
+  ReadJob job(second_wake, dialect, dialect.endpoints()[0], "", second);
   bodies.add(ahead);
   bodies.add(job);
   EXPECT_TRUE(bodies.withdraw(job)) << "eight MiB are read before it";

@@ -1,0 +1,166 @@
+#include "openai/form_reader.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/text.h"
+#include "dialect/splices.h"
+#include "dialect/usage_reader.h"
+#include "openai/sound.h"
+#include "wire/folded_name.h"
+#include "wire/multipart.h"
+
+namespace sluice::openai {
+namespace {
+
+using dialect::CallBody;
+using wire::FormPart;
+
+Error wrong(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
+
+enum class Field : std::uint8_t { kModel, kStream, kResponseFormat, kPrompt, kFile };
+
+struct FieldRow {
+  Field field;
+  std::string_view name;
+  const char* twice;
+  const char* miscased;
+};
+#define SLUICE_FIELD(field, name)                                                                             \
+  FieldRow {                                                                                                  \
+    field, name, "The part '" name "' occurs twice in the form; give it once.",                               \
+        "The name of a part differs from '" name "' in case alone; names are case-sensitive, use '" name "'." \
+  }
+constexpr std::array kFields{
+    SLUICE_FIELD(Field::kModel, "model"),
+    SLUICE_FIELD(Field::kStream, "stream"),
+    SLUICE_FIELD(Field::kResponseFormat, "response_format"),
+    SLUICE_FIELD(Field::kPrompt, "prompt"),
+    SLUICE_FIELD(Field::kFile, "file"),
+};
+#undef SLUICE_FIELD
+
+// One walk over one form.
+class FormWalk final {
+ public:
+  explicit FormWalk(std::string_view body) noexcept : body_(body) {}
+
+  Result<CallBody> run(std::string_view content_type) {
+    const Result<std::string_view> boundary = wire::form_boundary(content_type);
+    if (!boundary) return boundary.error();
+    wire::FormReader reader(body_, *boundary);
+    for (FormPart part;;) {
+      const Result<wire::FormReader::Found> found = reader.next(part);
+      if (!found) return found.error();
+      if (*found == wire::FormReader::Found::kEnd) break;
+      SLUICE_TRY(read_part(part));
+    }
+    if (call_.model.empty()) return wrong("The form has no part 'model'; name the model to call.");
+    expect();
+    return std::move(call_);
+  }
+
+ private:
+  Status read_part(const FormPart& part) {
+    for (std::size_t i = 0; i < kFields.size(); ++i) {
+      const FieldRow& row = kFields[i];
+      if (!wire::equals_folded(part.name, row.name)) continue;
+      const std::uint32_t bit = 1U << i;
+      if ((seen_ & bit) != 0) return wrong(row.twice);
+      if (part.name != row.name) return wrong(row.miscased);
+      seen_ |= bit;
+      return read_field(row.field, part);
+    }
+    return ok();
+  }
+
+  Status read_field(Field field, const FormPart& part) {
+    switch (field) {
+      case Field::kModel:
+        return read_model(part);
+      case Field::kStream:
+        return read_flag(part);
+      case Field::kResponseFormat:
+        return read_format(part);
+      case Field::kPrompt:
+        text_bytes_ += part.data.size();
+        break;
+      case Field::kFile:
+        call_.sound_seconds = sound_seconds(part.data);
+        call_.most_seconds = most_sound_seconds(part.data.size());
+        break;
+    }
+    return ok();
+  }
+
+  Status read_model(const FormPart& part) {
+    constexpr std::size_t kMostBytes = 256;
+    const std::string_view name = part.data;
+    if (name.empty() || name.size() > kMostBytes || part.file || !simdjson::validate_utf8(name.data(), name.size()))
+      return wrong("The part 'model' must be a text of 1 to 256 bytes.");
+    call_.model.assign(name);
+    call_.model_member = member_of(name);
+    if (!part.length.empty()) call_.own[kModelPartLength] = member_of(part.length);
+    return ok();
+  }
+
+  // As the readers of model servers take it.
+  Status read_flag(const FormPart& part) {
+    constexpr std::string_view kYes[] = {"true", "1"};
+    constexpr std::string_view kNo[] = {"false", "0"};
+    const auto is = [&](std::string_view word) { return same_ignoring_case(part.data, word); };
+    call_.stream = std::ranges::any_of(kYes, is);
+    if (part.file || (!call_.stream && std::ranges::none_of(kNo, is)))
+      return wrong("The part 'stream' must be 'true' or 'false'.");
+    return ok();
+  }
+
+  Status read_format(const FormPart& part) {
+    if (part.file) return wrong("The part 'response_format' must be a text.");
+    const bool object = part.data.empty() || part.data.ends_with("json");
+    call_.answer = object ? dialect::AnswerForm::kObject : dialect::AnswerForm::kText;
+    return ok();
+  }
+
+  // As many tokens of text as of sound: nobody speaks so fast.
+  void expect() noexcept {
+    const std::uint64_t heard = call_.sound_seconds * dialect::kTokensPerSecond;
+    call_.prompt_estimate = heard + (text_bytes_ + 3) / 4;
+    call_.output_estimate = std::max<std::uint64_t>(heard, 1);
+  }
+
+  [[nodiscard]] dialect::Member member_of(std::string_view text) const noexcept {
+    return {static_cast<std::size_t>(text.data() - body_.data()), text.size()};
+  }
+
+  std::string_view body_;
+  std::uint32_t seen_ = 0;
+  std::uint64_t text_bytes_ = 0;
+  CallBody call_;
+};
+
+}  // namespace
+
+Result<CallBody> read_form(const Endpoint&, std::string_view content_type, std::string_view body) noexcept {
+  return FormWalk(body).run(content_type);
+}
+
+void edit_form(const CallBody& call, std::string_view body, const dialect::Edits& edits, dialect::EditedBody& into) {
+  into.scratch.clear();
+  dialect::Splices splices(into.scratch);
+  if (!edits.model.empty()) {
+    into.scratch += edits.model;
+    splices.add(call.model_member, 0);
+    if (call.own[kModelPartLength].present()) {
+      const std::size_t begin = into.scratch.size();
+      splices.append_number(edits.model.size());
+      splices.add(call.own[kModelPartLength], begin);
+    }
+  }
+  splices.write(body, into);
+}
+
+}  // namespace sluice::openai

@@ -1,0 +1,26 @@
+// Reads what a call asks for out of a form: what is heard, and images that are changed.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "dialect/call_body.h"
+#include "openai/endpoint.h"
+
+namespace sluice::openai {
+
+// CallBody::own of a form: the value of the Content-Length that the model's part may have.
+inline constexpr std::size_t kModelPartLength = 0;
+
+// Every part is looked at once. CallBody::model_member is the data of the model's part.
+// Errors (all kBadRequest, static text): wire::FormReader's; a part that we read occurs twice, is a file, or holds what it
+// may not; model missing; a part that refers to what the model server stores.
+[[nodiscard]] Result<dialect::CallBody> read_form(const Endpoint& endpoint, std::string_view content_type,
+                                                  std::string_view body) noexcept;
+
+// Names the model as `edits` has it; the rest of the form stays as it is.
+// Lifetime: `body` and `into` outlive the use of the parts.
+void edit_form(const dialect::CallBody& call, std::string_view body, const dialect::Edits& edits,
+               dialect::EditedBody& into);
+
+}  // namespace sluice::openai
