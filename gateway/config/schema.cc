@@ -283,6 +283,7 @@ void describe_model(Model& s, Keys& k) {
                "USD per million reasoning tokens; left out: price_completion");
   k.price_like(s.price.completion, "price_audio_output", s.price.audio_output,
                "USD per million audio tokens of an answer; left out: price_completion");
+  k.price("price_images", s.price.images, "USD per million images that are made");
   k.price("price_seconds", s.price.seconds, "USD per million seconds of sound that are heard, begun ones included");
   k.price("price_characters", s.price.characters, "USD per million characters that are spoken");
   k.price(

@@ -217,6 +217,34 @@ Converted append_heard(Buffer& out, std::string_view answer) {
   return Converted::kDone;
 }
 
+// Images, each with an event of its own; what they used is told with the last.
+Converted append_images(Buffer& out, const Endpoint& endpoint, std::string_view answer) {
+  const std::string_view usage = wire::skim_find(answer, "usage");
+  const bool edited = endpoint.body == dialect::BodyKind::kMultipart;
+  wire::Skimmer list(wire::skim_find(answer, "data"));
+  if (list.open('[') != wire::Skim::kMember) return Converted::kNot;
+  std::string_view image;
+  Buffer event;
+  while (list.element(image) == wire::Skim::kMember) {
+    if (!is_object(image)) return Converted::kNot;
+    if (!event.empty()) {
+      event.append("}");
+      append_line_event(out, event);
+    }
+    event.clear();
+    event.append(edited ? R"({"type":"image_edit.completed")" : R"({"type":"image_generation.completed")");
+    const std::string_view members = image.substr(1, image.size() - 2);
+    if (members.find_first_not_of(" \t\r\n") != std::string_view::npos) event.append(",");
+    event.append(members);
+  }
+  if (event.empty()) return Converted::kNot;
+  if (is_object(usage)) append_member(event, "usage", usage);
+  event.append("}");
+  append_line_event(out, event);
+  out.append("data: [DONE]\n\n");
+  return Converted::kDone;
+}
+
 }  // namespace
 
 Converted append_as_events(Buffer& out, const Endpoint& endpoint, std::string_view answer) {
@@ -232,6 +260,8 @@ Converted append_as_events(Buffer& out, const Endpoint& endpoint, std::string_vi
     }
     case Api::kTranscription:
       return append_heard(out, answer);
+    case Api::kImage:
+      return append_images(out, endpoint, answer);
     default:
       return Converted::kNot;
   }

@@ -261,6 +261,9 @@ AnswerWalk::Node AnswerWalk::child(const char* bracket) {
       return is_text(key_) ? Node::kText : Node::kSkipped;
     case Node::kGroq:
       return key_ == Key::kUsage && object ? capture(groq_, bracket) : Node::kSkipped;
+    case Node::kImages:
+      if (object) ++images_;
+      return Node::kSkipped;
     case Node::kMeta:
       if (key_ == Key::kTokens && object) return capture(tokens_, bracket);
       return key_ == Key::kBilled && object ? capture(billed_, bracket) : Node::kSkipped;
@@ -284,8 +287,8 @@ AnswerWalk::Node AnswerWalk::child_of_root(const char* bracket) {
       has_own_ = has_own_ || (!object && (api == Api::kChat || api == Api::kCompletion));
       return object ? Node::kSkipped : Node::kChoices;
     case Key::kData:
-      has_own_ = has_own_ || (!object && (api == Api::kEmbedding || api == Api::kRank));
-      return Node::kSkipped;
+      has_own_ = has_own_ || (!object && (api == Api::kEmbedding || api == Api::kRank || api == Api::kImage));
+      return !object && api == Api::kImage ? Node::kImages : Node::kSkipped;
     case Key::kResults:
       has_own_ = has_own_ || (!object && (api == Api::kModeration || api == Api::kRank));
       return Node::kSkipped;

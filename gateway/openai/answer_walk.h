@@ -55,10 +55,11 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   [[nodiscard]] std::optional<UsageReading> told() const noexcept override;
   [[nodiscard]] std::string_view model() const noexcept override { return model_; }
   [[nodiscard]] std::uint64_t text_bytes() const noexcept override { return text_bytes_; }
+  [[nodiscard]] std::uint64_t images() const noexcept override { return images_; }
 
  private:
   // What a container is on the way to.
-  enum class Node : std::uint8_t { kRoot, kChoices, kChoice, kGroq, kMeta, kText, kSkipped };
+  enum class Node : std::uint8_t { kRoot, kChoices, kChoice, kGroq, kMeta, kImages, kText, kSkipped };
   // Names that mean something somewhere.
   enum class Key : std::uint8_t {
     kOther,
@@ -126,6 +127,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   std::string model_;
   dialect::KeptIds ids_;
   std::uint64_t text_bytes_ = 0;
+  std::uint64_t images_ = 0;
 };
 
 }  // namespace sluice::openai

@@ -87,6 +87,7 @@ class Walk final {
 
   // Sound has about a token for each character.
   void expect_output() noexcept {
+    if (api_of(endpoint_) == Api::kImage) call_.output_estimate = kTokensPerImage;
     if (api_of(endpoint_) != Api::kSpeech) return;
     call_.answer = dialect::AnswerForm::kBytes;
     call_.output_estimate = std::max<std::uint64_t>(call_.characters, 1);

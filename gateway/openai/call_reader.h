@@ -34,6 +34,9 @@ inline constexpr std::uint8_t kStreamOptionsEmpty = 2;  // {}: an inserted membe
 [[nodiscard]] Result<CallBody> read_call(const Endpoint& endpoint, std::string_view body,
                                          wire::Parser& parser) noexcept;
 
+// What an image is expected to take: as many tokens as one of high quality.
+inline constexpr std::uint64_t kTokensPerImage = 4'160;
+
 // The two names that a cap has in chats.
 inline constexpr std::string_view kMaxTokens = "max_tokens";
 inline constexpr std::string_view kMaxCompletionTokens = "max_completion_tokens";

@@ -28,6 +28,8 @@ enum class EndpointId : std::uint8_t {
   kSpeech,
   kTranscriptions,
   kTranslations,
+  kImages,
+  kImageEdits,
 };
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.
@@ -42,6 +44,7 @@ enum class Api : std::uint8_t {
   kRank,  // how well texts go with a question: rerank, score
   kSpeech,
   kTranscription,  // in the same language, or in English
+  kImage,          // made, or changed
 };
 
 [[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }

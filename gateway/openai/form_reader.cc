@@ -9,7 +9,9 @@
 #include "base/text.h"
 #include "dialect/splices.h"
 #include "dialect/usage_reader.h"
+#include "openai/call_reader.h"
 #include "openai/sound.h"
+#include "openai/stored_state.h"
 #include "wire/folded_name.h"
 #include "wire/multipart.h"
 
@@ -21,32 +23,36 @@ using wire::FormPart;
 
 Error wrong(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
-enum class Field : std::uint8_t { kModel, kStream, kResponseFormat, kPrompt, kFile };
+enum class Field : std::uint8_t { kModel, kStream, kResponseFormat, kPrompt, kFile, kChoices };
 
 struct FieldRow {
   Field field;
   std::string_view name;
+  std::uint16_t apis;  // that read it
   const char* twice;
   const char* miscased;
 };
-#define SLUICE_FIELD(field, name)                                                                             \
+constexpr std::uint16_t kHearing = api_bit(Api::kTranscription);
+constexpr std::uint16_t kImages = api_bit(Api::kImage);
+#define SLUICE_FIELD(field, name, apis)                                                                       \
   FieldRow {                                                                                                  \
-    field, name, "The part '" name "' occurs twice in the form; give it once.",                               \
+    field, name, apis, "The part '" name "' occurs twice in the form; give it once.",                         \
         "The name of a part differs from '" name "' in case alone; names are case-sensitive, use '" name "'." \
   }
 constexpr std::array kFields{
-    SLUICE_FIELD(Field::kModel, "model"),
-    SLUICE_FIELD(Field::kStream, "stream"),
-    SLUICE_FIELD(Field::kResponseFormat, "response_format"),
-    SLUICE_FIELD(Field::kPrompt, "prompt"),
-    SLUICE_FIELD(Field::kFile, "file"),
+    SLUICE_FIELD(Field::kModel, "model", kHearing | kImages),
+    SLUICE_FIELD(Field::kStream, "stream", kHearing | kImages),
+    SLUICE_FIELD(Field::kPrompt, "prompt", kHearing | kImages),
+    SLUICE_FIELD(Field::kResponseFormat, "response_format", kHearing),
+    SLUICE_FIELD(Field::kFile, "file", kHearing),
+    SLUICE_FIELD(Field::kChoices, "n", kImages),
 };
 #undef SLUICE_FIELD
 
 // One walk over one form.
 class FormWalk final {
  public:
-  explicit FormWalk(std::string_view body) noexcept : body_(body) {}
+  FormWalk(Api api, std::string_view body) noexcept : api_(api), body_(body) {}
 
   Result<CallBody> run(std::string_view content_type) {
     const Result<std::string_view> boundary = wire::form_boundary(content_type);
@@ -67,13 +73,17 @@ class FormWalk final {
   Status read_part(const FormPart& part) {
     for (std::size_t i = 0; i < kFields.size(); ++i) {
       const FieldRow& row = kFields[i];
-      if (!wire::equals_folded(part.name, row.name)) continue;
+      if ((row.apis & api_bit(api_)) == 0 || !wire::equals_folded(part.name, row.name)) continue;
       const std::uint32_t bit = 1U << i;
       if ((seen_ & bit) != 0) return wrong(row.twice);
       if (part.name != row.name) return wrong(row.miscased);
       seen_ |= bit;
       return read_field(row.field, part);
     }
+    if (part.name.find("file_id") != std::string_view::npos)
+      return wrong(
+          "A part names a file which the model server stores and this gateway cannot keep apart by tenant; send "
+          "the file itself.");
     return ok();
   }
 
@@ -92,7 +102,19 @@ class FormWalk final {
         call_.sound_seconds = sound_seconds(part.data);
         call_.most_seconds = most_sound_seconds(part.data.size());
         break;
+      case Field::kChoices:
+        return read_choices(part);
     }
+    return ok();
+  }
+
+  Status read_choices(const FormPart& part) {
+    constexpr std::uint64_t kMost = 128;
+    const char* const end = part.data.data() + part.data.size();
+    const auto [behind, error] = std::from_chars(part.data.data(), end, call_.choices);
+    if (part.file || part.data.empty() || error != std::errc() || behind != end || call_.choices < 1 ||
+        call_.choices > kMost)
+      return wrong("The part 'n' must be a whole number from 1 to 128.");
     return ok();
   }
 
@@ -129,13 +151,14 @@ class FormWalk final {
   void expect() noexcept {
     const std::uint64_t heard = call_.sound_seconds * dialect::kTokensPerSecond;
     call_.prompt_estimate = heard + (text_bytes_ + 3) / 4;
-    call_.output_estimate = std::max<std::uint64_t>(heard, 1);
+    call_.output_estimate = api_ == Api::kImage ? kTokensPerImage : std::max<std::uint64_t>(heard, 1);
   }
 
   [[nodiscard]] dialect::Member member_of(std::string_view text) const noexcept {
     return {static_cast<std::size_t>(text.data() - body_.data()), text.size()};
   }
 
+  Api api_;
   std::string_view body_;
   std::uint32_t seen_ = 0;
   std::uint64_t text_bytes_ = 0;
@@ -144,8 +167,8 @@ class FormWalk final {
 
 }  // namespace
 
-Result<CallBody> read_form(const Endpoint&, std::string_view content_type, std::string_view body) noexcept {
-  return FormWalk(body).run(content_type);
+Result<CallBody> read_form(const Endpoint& endpoint, std::string_view content_type, std::string_view body) noexcept {
+  return FormWalk(api_of(endpoint), body).run(content_type);
 }
 
 void edit_form(const CallBody& call, std::string_view body, const dialect::Edits& edits, dialect::EditedBody& into) {

@@ -72,6 +72,8 @@ std::uint32_t members_of(Api api) noexcept {
                   Name::kText2);
     case Api::kSpeech:
       return bits(Name::kModel, Name::kInput, Name::kInstructions, Name::kVoice, Name::kStreamFormat);
+    case Api::kImage:
+      return bits(Name::kModel, Name::kStream, Name::kChoices, Name::kPrompt);
     case Api::kTranscription:  // a form
     case Api::kStored:
     case Api::kNone:

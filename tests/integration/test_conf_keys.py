@@ -144,6 +144,7 @@ PROOFS = {
     "model.price_cache_write": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_input": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_output": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_images": "test_conf_keys.py::test_the_price_of_images_counts_those_that_were_made",
     "model.price_seconds": "test_conf_keys.py::test_the_price_of_what_is_heard_counts_its_seconds",
     "model.price_characters": "test_conf_keys.py::test_the_price_of_what_is_spoken_counts_its_characters",
     "model.price_searches": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
@@ -616,6 +617,15 @@ def test_each_price_counts_for_its_tokens(gateway_of, fake, mark, key, cost):
     with Client(gateway, gateway.ready_key) as client:
         _, headers, _ = client.chat(mark)
     assert gateway.audit_of(headers["x-request-id"])["cost_micros"] == cost
+
+
+def test_the_price_of_images_counts_those_that_were_made(gateway_of, fake, mark):
+    fake.on(mark, lambda c: c.answer(200, {"data": [{"url": "https://x/1"}, {"url": "https://x/2"}]}))
+    gateway = gateway_of('[[model]]\nname = "fake-model"\nprice_images = 40000\n')
+    gateway.wait_models(gateway.ready_key, "fake-model")
+    with Client(gateway, gateway.ready_key) as client:
+        _, headers, _ = client.call("POST", "/v1/images/generations", {"model": "fake-model", "prompt": mark, "n": 3})
+    assert gateway.audit_of(headers["x-request-id"])["cost_micros"] == 80_000, "two of three"
 
 
 def test_the_price_of_what_is_heard_counts_its_seconds(gateway_of, fake, mark):

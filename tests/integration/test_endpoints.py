@@ -83,6 +83,8 @@ ROWS = {
                         sse({"type": "speech.audio.done", "usage": usage()}).encode()),
     "audio.transcriptions": Row("/v1/audio/transcriptions", {"prompt": "MARK"}, {"text": "x", "usage": {"type": "tokens", **HEARD}}, file="file"),
     "audio.translations": Row("/v1/audio/translations", {"prompt": "MARK"}, {"text": "x", "usage": {"type": "tokens", **HEARD}}, file="file"),
+    "images.generations": Row("/v1/images/generations", {"prompt": "MARK"}, {"data": [{"b64_json": "AA=="}], "usage": HEARD}),
+    "images.edits": Row("/v1/images/edits", {"prompt": "MARK"}, {"data": [{"b64_json": "AA=="}], "usage": HEARD}, file="image"),
     "models": Row("/v1/models"),
     "model": Row("/v1/models/fake-model"),
 }

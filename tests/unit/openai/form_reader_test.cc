@@ -109,6 +109,20 @@ TEST(FormOfACall, RefusesWhatItCannotReadExactly) {
   EXPECT_NE(std::string_view(call.error().what).find("multipart/form-data"), std::string_view::npos);
 }
 
+TEST(FormOfACall, OfAnImageHasItsChoices) {
+  const Result<CallBody> call = read_heard(form({kModel, form_part("n", "3"), form_part("prompt", "12345678"),
+                                                 form_part("response_format", "url"), kFile, kFile}),
+                                           EndpointId::kImageEdits);
+  ASSERT_TRUE(call) << call.error().what;
+  EXPECT_EQ(call->choices, 3u);
+  EXPECT_EQ(call->prompt_estimate, 2u);
+  EXPECT_EQ(call->output_estimate, 4160u);
+  EXPECT_EQ(call->answer, AnswerForm::kObject);
+  for (const char* n : {"0", "129", "", "x", "1.5", "-1", "99999999999999999999"})
+    EXPECT_FALSE(read_heard(form({kModel, form_part("n", n)}), EndpointId::kImageEdits)) << n;
+  EXPECT_FALSE(read_heard(form({kModel, form_part("image[file_id]", "file-1")}), EndpointId::kImageEdits));
+}
+
 TEST(Sound, AWavFileSaysHowLongItIs) {
   std::string wave = "RIFF....WAVEfmt ....";
   wave += std::string("\x01\0\x01\0", 4);                               // PCM, one channel

@@ -23,7 +23,7 @@ TEST(Fuzz, AReadCallCanBeEdited) {
 TEST(Fuzz, AReadFormCanBeEdited) {
   test::Mutator mutator(test::corpus("openai/corpus/form"));
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i)
-    fuzz::form(endpoint_of(EndpointId::kTranscriptions), mutator.next());
+    fuzz::form(endpoint_of(i % 2 == 0 ? EndpointId::kTranscriptions : EndpointId::kImageEdits), mutator.next());
 }
 
 TEST(Fuzz, AStreamLeavesTheSameWhateverItsSplit) {
