@@ -77,6 +77,11 @@ def test_azure_has_the_deployment_in_the_path(gateway_of, provider, mark):
     with Client(gateway, gateway.ready_key) as client:
         client.call("POST", "/v1/responses", {"model": "plain", "input": mark})
     assert provider.seen(mark)[1].target == "/openai/responses?api-version=2025-01-01"
+    provider.on(mark, lambda connection: connection.answer(200, {"id": mark, "object": "response", "status": "completed", "output": []}))
+    with Client(gateway, gateway.ready_key) as client:
+        client.call("POST", "/v1/responses", {"model": "plain", "input": mark})
+        assert client.get(f"/v1/responses/{mark}/input_items?limit=1")[0] == 200
+    assert provider.seen(mark)[-1].target == f"/openai/responses/{mark}/input_items?api-version=2025-01-01&limit=1"
     assert provider.gets[0].target == "/openai/models?api-version=2025-01-01"
 
 

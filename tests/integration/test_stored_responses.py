@@ -245,6 +245,8 @@ def test_a_store_that_another_program_holds_keeps_nobody_waiting(storing, make_g
         assert text_of(ask(gateway, key, "two", previous_response_id=mine["id"])) == "one | two"
         assert call(gateway, key, "GET", f"{RESPONSES}/{mine['id']}")[0] == 200
         assert call(gateway, key, "GET", f"{RESPONSES}/resp_unknown")[0] == 404
+        gone = ask(gateway, key, "three")["id"]
+        assert [call(gateway, key, method, f"{RESPONSES}/{gone}")[0] for method in ("DELETE", "GET", "DELETE")] == [200, 404, 404]
         assert time.monotonic() - began < 5
         until(lambda: "the store takes no responses" in gateway.process.log, what="the log says so")
     until(lambda: rows(gateway) == 2, what="they reach the store")
