@@ -179,45 +179,57 @@ void StoredResponses::answer(LookUp& look_up) {
   });
 }
 
+// The store is asked for all items at once: a body may name many.
 Result<StoredResponses::Keeper> StoredResponses::find(const LookUp& look_up) {
   const dialect::StoredRefs& refs = look_up.refs;
   if (refs.names_no_id) return kNobodys;
   std::optional<Keeper> keeper;
-  const auto add = [&](const std::string& id, Part part) -> Status {
-    Result<ResponseRecord> response = find(look_up.user_id, id, part);
+  const auto add = [&keeper](const Result<ResponseRecord>& response) -> Status {
     if (!response) return response.error();
     if (keeper && keeper->place != response->place) return kSeveralPlaces;
-    if (!keeper) keeper = Keeper{.place = std::move(response->place), .model = std::move(response->model)};
+    if (!keeper) keeper = Keeper{.place = response->place, .model = response->model};
     return ok();
   };
-  if (!refs.answer.empty()) SLUICE_TRY(add(refs.answer, Part::kResponse));
-  for (const std::string& item : refs.items) SLUICE_TRY(add(item, Part::kItem));
+  if (!refs.answer.empty()) SLUICE_TRY(add(find_answer(look_up.user_id, refs.answer)));
+  std::vector<std::string_view> in_store;
+  for (const std::string& item : refs.items) {
+    const auto news = find_new(look_up.user_id, item, Part::kItem);
+    if (!news) in_store.push_back(item);
+    if (news) SLUICE_TRY(add(*news));
+  }
+  if (!in_store.empty()) {
+    (void)store_->connect();  // a store that is not connected says so to whoever asks it
+    const auto found = store_->find_responses_of_items(look_up.user_id, in_store, clock_.wall());
+    if (!found.ok()) return absl::IsNotFound(found.status()) ? kNobodys : kStoreAway;
+    for (std::size_t i = 0; i < in_store.size(); ++i) {
+      if (is_stale(look_up.user_id, std::string(in_store[i]), Part::kItem, (*found)[i])) return kNobodys;
+      SLUICE_TRY(add((*found)[i]));
+    }
+  }
   if (!keeper) return kNobodys;
   return *std::move(keeper);
 }
 
-Result<ResponseRecord> StoredResponses::find(std::uint64_t user_id, const std::string& id, Part part) {
-  {
-    const std::lock_guard lock(mutex_);
-    const NewsById& news = part == Part::kResponse ? responses_ : items_;
-    const auto at = news.find(id);
-    if (at != news.end() && at->second.user_id == user_id) {
-      if (at->second.response == nullptr) return kNobodys;
-      if (part == Part::kResponse) return *at->second.response;
-      const auto whole = responses_.find(at->second.response->id);
-      const bool gone = whole != responses_.end() && whole->second.user_id == user_id && !whole->second.response;
-      if (gone) return kNobodys;
-      return *at->second.response;
-    }
-  }
-  (void)store_->connect();  // a store that is not connected says so to whoever asks it
-  const WallTime now = clock_.wall();
-  absl::StatusOr<ResponseRecord> found = part == Part::kResponse ? store_->find_response(user_id, id, now)
-                                                                 : store_->find_response_of_item(user_id, id, now);
-  if (absl::IsNotFound(found.status())) return kNobodys;
-  if (!found.ok()) return kStoreAway;
-  if (is_stale(user_id, id, part, *found)) return kNobodys;
+Result<ResponseRecord> StoredResponses::find_answer(std::uint64_t user_id, const std::string& id) {
+  if (auto news = find_new(user_id, id, Part::kResponse)) return *std::move(news);
+  (void)store_->connect();
+  auto found = store_->find_response(user_id, id, clock_.wall());
+  if (!found.ok()) return absl::IsNotFound(found.status()) ? kNobodys : kStoreAway;
+  if (is_stale(user_id, id, Part::kResponse, *found)) return kNobodys;
   return *std::move(found);
+}
+
+std::optional<Result<ResponseRecord>> StoredResponses::find_new(std::uint64_t user_id, const std::string& id,
+                                                                Part part) {
+  const std::lock_guard lock(mutex_);
+  const NewsById& news = part == Part::kResponse ? responses_ : items_;
+  const auto at = news.find(id);
+  if (at == news.end() || at->second.user_id != user_id) return std::nullopt;
+  if (at->second.response == nullptr) return Result<ResponseRecord>(kNobodys);
+  const auto whole = responses_.find(at->second.response->id);  // an item of one that was forgotten since
+  if (whole != responses_.end() && whole->second.user_id == user_id && whole->second.response == nullptr)
+    return Result<ResponseRecord>(kNobodys);
+  return Result<ResponseRecord>(*at->second.response);
 }
 
 // The store says it, and what is on its way there says otherwise: it was deleted, or its place has given the id to

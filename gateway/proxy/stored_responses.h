@@ -114,7 +114,9 @@ class StoredResponses final {
   void work_off();
   void answer(LookUp& look_up);
   Result<Keeper> find(const LookUp& look_up);
-  Result<store::ResponseRecord> find(std::uint64_t user_id, const std::string& id, Part part);
+  Result<store::ResponseRecord> find_answer(std::uint64_t user_id, const std::string& id);
+  // Nothing: what is new does not say.
+  std::optional<Result<store::ResponseRecord>> find_new(std::uint64_t user_id, const std::string& id, Part part);
   [[nodiscard]] bool is_stale(std::uint64_t user_id, const std::string& id, Part part,
                               const store::ResponseRecord& response);
   void write();

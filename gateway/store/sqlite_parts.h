@@ -58,8 +58,9 @@ class SqliteStore final : public Store {
 
   absl::Status change_responses(std::span<const ResponseChange> changes) override;
   absl::StatusOr<ResponseRecord> find_response(std::uint64_t user_id, std::string_view id, WallTime now) override;
-  absl::StatusOr<ResponseRecord> find_response_of_item(std::uint64_t user_id, std::string_view id,
-                                                       WallTime now) override;
+  absl::StatusOr<std::vector<ResponseRecord>> find_responses_of_items(std::uint64_t user_id,
+                                                                      std::span<const std::string_view> items,
+                                                                      WallTime now) override;
   absl::Status trim_responses(std::uint64_t user_id, std::size_t most) override;
   absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) override;
   absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) override;

@@ -98,12 +98,20 @@ absl::StatusOr<ResponseRecord> SqliteStore::find_response(std::uint64_t user_id,
   return only(row.bind(user_id, id, now));
 }
 
-absl::StatusOr<ResponseRecord> SqliteStore::find_response_of_item(std::uint64_t user_id, std::string_view id,
-                                                                  WallTime now) {
+absl::StatusOr<std::vector<ResponseRecord>> SqliteStore::find_responses_of_items(
+    std::uint64_t user_id, std::span<const std::string_view> items, WallTime now) {
   Statement row(database_, "SELECT " RESPONSE_COLUMNS
                            " JOIN response_items i ON i.user_id = responses.user_id AND i.response_id = responses.id"
                            " WHERE i.user_id = ? AND i.id = ? AND expires_us > ? AND erase_us IS NULL");
-  return only(row.bind(user_id, id, now));
+  std::vector<ResponseRecord> responses;
+  responses.reserve(items.size());
+  for (const std::string_view item : items) {
+    auto response = only(row.bind(user_id, item, now));
+    if (!response.ok()) return response.status();
+    responses.push_back(*std::move(response));
+    row.rewind();
+  }
+  return responses;
 }
 
 absl::Status SqliteStore::trim_responses(std::uint64_t user_id, std::size_t most) {

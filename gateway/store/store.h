@@ -105,11 +105,12 @@ class Store : public journal::UsageStore {
   // --- Responses that model servers keep. An id that a place gives twice belongs to whom it was given last. ---
   // All of them in their order, or none.
   virtual absl::Status change_responses(std::span<const ResponseChange> changes) = 0;
-  // The user's response with this id, or the one that has an item with it. kNotFound: there is none, it is another
-  // user's, it has expired or is to be erased.
+  // The user's response with this id. kNotFound: there is none, it is another user's, it has expired or is to be erased.
   virtual absl::StatusOr<ResponseRecord> find_response(std::uint64_t user_id, std::string_view id, WallTime now) = 0;
-  virtual absl::StatusOr<ResponseRecord> find_response_of_item(std::uint64_t user_id, std::string_view id,
-                                                               WallTime now) = 0;
+  // Of each item the user's response that it is part of, in their order. kNotFound, as above: of one of them at least.
+  virtual absl::StatusOr<std::vector<ResponseRecord>> find_responses_of_items(std::uint64_t user_id,
+                                                                              std::span<const std::string_view> items,
+                                                                              WallTime now) = 0;
   // Forgets the user's oldest beyond `most`.
   virtual absl::Status trim_responses(std::uint64_t user_id, std::size_t most) = 0;
   // Forgets at most `limit` that have expired; gives how many.

@@ -1,4 +1,6 @@
 // Responses that model servers keep: whose they are.
+#include <array>
+
 #include "unit/store/sqlite_fixture.h"
 
 namespace sluice::store {
@@ -32,9 +34,9 @@ struct SqliteResponses : SqliteStoreTest {
     return found.ok() ? found->place : "";
   }
   std::string item_of(std::uint64_t user, const std::string& id) {
-    const auto found = store->find_response_of_item(user, id, kNow);
+    const auto found = store->find_responses_of_items(user, std::array{std::string_view(id)}, kNow);
     EXPECT_TRUE(found.ok() || absl::IsNotFound(found.status())) << found.status();
-    return found.ok() ? found->id : "";
+    return found.ok() ? found->at(0).id : "";
   }
 };
 
@@ -48,6 +50,9 @@ TEST_F(SqliteResponses, C50AreFoundByTheUserWhoMadeThemAlone) {
   EXPECT_EQ(found->key_id, 3u);
   EXPECT_EQ(found->expires, kNow + hours(1));
   EXPECT_EQ(item_of(1, "rs_1"), "resp_1");
+  EXPECT_EQ(store->find_responses_of_items(1, std::array<std::string_view, 2>{"msg_1", "rs_1"}, kNow)->size(), 2u);
+  EXPECT_TRUE(absl::IsNotFound(
+      store->find_responses_of_items(1, std::array<std::string_view, 2>{"msg_1", "rs_2"}, kNow).status()));
   EXPECT_EQ(keeper(2, "resp_1"), "");
   EXPECT_EQ(item_of(2, "rs_1"), "");
   EXPECT_EQ(keeper(1, "msg_1"), "") << "an item is no response";
