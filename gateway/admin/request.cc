@@ -22,7 +22,7 @@ bool split(std::string_view text, char at, Visit visit) {
 }  // namespace
 
 std::optional<Request> parse_target(std::string_view method, std::string_view target) {
-  Request request{.method = std::string(method), .path = {}, .query = {}, .body = {}};
+  Request request{.method = std::string(method), .path = {}, .query = {}, .body = json::object(wiping_storage())};
   const std::size_t mark = target.find('?');
   if (!target.starts_with('/')) return std::nullopt;
   const std::string_view path = target.substr(1, mark == std::string_view::npos ? mark : mark - 1);

@@ -1,5 +1,6 @@
 """Providers' keys that the store keeps: sealed under a master key that is not there, used at once, shown to nobody."""
 import json
+import os
 import pathlib
 import sqlite3
 import subprocess
@@ -7,7 +8,8 @@ import subprocess
 import pytest
 
 from fake_model import FakeModel, delta
-from harness import BIN, Client, Gateway, error_of, launcher, run, until
+from harness import BIN, SANITIZED, Client, Gateway, error_of, launcher, run, until
+from test_privacy import memory_of
 
 FIRST, SECOND = "sk-provider-first-000000", "sk-provider-second-111111"
 
@@ -119,6 +121,25 @@ def test_its_value_is_shown_nowhere(gateway_of, provider, mark):
     with sqlite3.connect(gateway.state / "sluice.db") as store:
         (name, sealed), = store.execute("SELECT name, sealed FROM secrets")
     assert name == "cloud" and len(sealed) == 12 + len(FIRST) + 16
+
+
+@pytest.mark.skipif(SANITIZED or not os.access("/proc/self/mem", os.R_OK), reason="no /proc/PID/mem here, or a quarantine in it")
+def test_a_value_that_nobody_uses_is_in_no_memory(gateway_of, mark):
+    gateway = gateway_of()
+    value = "sk-canary-of-no-upstream-" + "0123456789" * 4
+    secret(gateway, "set", "spare", value=value)
+    part = value[3:-3].encode()
+
+    def remembered(part):
+        return any(part in area for _, area in memory_of(gateway.process.pid))
+
+    until(lambda: not remembered(part), what="the memory that it passed through is wiped")
+    used = "sk-canary-of-an-upstream-" + "0123456789" * 4
+    secret(gateway, "set", "cloud", value=used)
+    works(gateway, mark)
+    assert remembered(used[3:-3].encode()), "it is shown to the upstream"
+    secret(gateway, "set", "cloud", value=SECOND)
+    until(lambda: not remembered(used[3:-3].encode()), what="what was replaced is wiped")
 
 
 def test_secrets_are_listed_and_removed_when_nobody_uses_them(gateway_of):
