@@ -1,3 +1,5 @@
+// One class writes one body, and is longer than a file should be: each kind of content is a few lines that are read beside
+// the others, in the order in which a chat wants them.
 #include "translate/chat_call.h"
 
 #include <algorithm>
