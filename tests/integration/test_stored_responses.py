@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from harness import Client, Gateway, error_of, until
+from harness import Client, Gateway, error_of, run, until
 from storing_model import StoringModel
 
 RESPONSES = "/v1/responses"
@@ -327,3 +327,23 @@ def test_responses_of_a_revoked_user_whose_place_is_away_are_deleted_when_it_is_
     gateway.start()
     until(lambda: rows(gateway) == 0, timeout=60, what="it was deleted")
     assert hers not in model.responses
+
+
+def test_a_restored_store_knows_whose_responses_are_and_erases_those_of_who_was_revoked_since(storing, make_gateway):
+    model = storing()
+    gateway = make_gateway(backend=model)
+    ada, bob = gateway.key(user="ada"), gateway.key(user="bob")
+    hers, his = ask(gateway, ada, "of ada")["id"], ask(gateway, bob, "of bob")["id"]
+    until(lambda: rows(gateway) == 2, what="the store has them")
+    gateway.cli("backup", gateway.folder / "backup.db")
+    model.answers_deletes.clear()
+    gateway.cli("user", "revoke", "ada", "--tenant", "t")
+    gateway.stop()
+    model.answers_deletes.set()
+    model.responses.setdefault(hers, model.responses[his])  # as if it had not been deleted before the old store came back
+    run("restore", gateway.folder / "backup.db", "--config", gateway.config)
+    gateway.start()
+    gateway.wait_models(bob, "fake-model")
+    assert call(gateway, bob, "GET", f"{RESPONSES}/{his}")[0] == 200
+    until(lambda: rows(gateway) == 1, timeout=60, what="hers are erased")
+    assert hers in model.deleted
