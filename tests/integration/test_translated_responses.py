@@ -377,14 +377,19 @@ def test_vercels_sdk_runs_a_tool_loop(gateway, key, fake, mark, tmp_path):
 
 @pytest.fixture(scope="module")
 def plain_gateway(chat_only):
-    """Codex (rustls) takes no certificate that signed itself; what it says over TLS, test_clients.py tries."""
-    gateway = Gateway(upstreams=[("chats", chat_only.url, 'lacks = ["messages", "responses"]')], start=False)
+    """Where nothing says what the server lacks but its own 404. Codex (rustls) takes no certificate that signed itself; what
+    it says over TLS, test_clients.py tries."""
+    gateway = Gateway(upstreams=[("chats", chat_only.url)], start=False)
     gateway.plain_port = free_port()
     gateway.write_conf(f'[[listener]]\naddress = "127.0.0.1:{gateway.plain_port}"\ntransport = "plain"\n')
     gateway.start()
     gateway.wait_models(gateway.key(), "fake-model")
     yield gateway
     gateway.close()
+
+
+def chats(fake, mark):
+    return [request for request in fake.seen(mark) if request.target == CHAT]
 
 
 def codex(gateway, key, home):
@@ -403,7 +408,7 @@ def test_contract_53_codex_runs_a_tool_loop(plain_gateway, fake, tmp_path):
     (tmp_path / "note.txt").write_text("the answer is 42\n")
     fake.on(str(tmp_path), looks_once("exec_command", {"cmd": "cat note.txt"}))  # Codex tells the model where it works
     assert "the answer is 42" in codex(gateway, key, tmp_path)
-    name, arguments, result = loop_of(fake.seen(str(tmp_path)))
+    name, arguments, result = loop_of(chats(fake, str(tmp_path)))
     assert (name, arguments) == ("exec_command", {"cmd": "cat note.txt"}) and "the answer is 42" in result
     records = until(lambda: len(gateway.audit(user=str(tmp_path))) == 2 and gateway.audit(user=str(tmp_path)), what="both records")
     assert [(r["endpoint"], r["end_reason"], r["usage_source"]) for r in records] == [("responses", "completed", "measured")] * 2
@@ -415,6 +420,6 @@ def test_codex_calls_tools_that_stand_in_a_namespace(plain_gateway, fake, tmp_pa
     spelt = "ns14__multi_agent_v1__close_agent"
     fake.on(str(tmp_path), looks_once(spelt, {"target": "nobody"}))
     codex(gateway, key, tmp_path)
-    first, _ = fake.seen(str(tmp_path))
+    first, _ = chats(fake, str(tmp_path))
     assert spelt in [tool["function"]["name"] for tool in first.json["tools"]]
-    assert loop_of(fake.seen(str(tmp_path)))[2].startswith("invalid agent id")  # Codex's own words: it knew the tool
+    assert loop_of(chats(fake, str(tmp_path)))[2].startswith("invalid agent id")  # Codex's own words: it knew the tool
