@@ -12,8 +12,8 @@
 namespace sluice::translate {
 namespace {
 
-constexpr std::string_view kDataField = "data: ";
-constexpr std::string_view kEventEnd = "\n\n";
+constexpr std::string_view kDataMark = "data: ";
+constexpr std::string_view kEndOfEvent = "\n\n";
 
 }  // namespace
 
@@ -148,8 +148,8 @@ std::size_t ResponseStream::find_call(const ChatToolCall& call) const noexcept {
 }
 
 bool ResponseStream::take_repeated(std::string_view& events, Buffer& out) {
-  if (repeated_.position == kNone || !events.starts_with(kDataField)) return false;
-  std::string_view rest = events.substr(kDataField.size());
+  if (repeated_.position == kNone || !events.starts_with(kDataMark)) return false;
+  std::string_view rest = events.substr(kDataMark.size());
   if (!rest.starts_with(repeated_.front.view())) return false;
   rest.remove_prefix(repeated_.front.size());
   const char* const behind = wire::skim_string(rest.data(), rest.data() + rest.size());
@@ -158,8 +158,8 @@ bool ResponseStream::take_repeated(std::string_view& events, Buffer& out) {
   rest.remove_prefix(inside.size());
   if (!rest.starts_with(repeated_.back.view())) return false;
   rest.remove_prefix(repeated_.back.size());
-  if (!rest.starts_with(kEventEnd)) return false;
-  events = rest.substr(kEventEnd.size());
+  if (!rest.starts_with(kEndOfEvent)) return false;
+  events = rest.substr(kEndOfEvent.size());
   if (inside.empty()) return true;
   OutputItem& item = items_[repeated_.position];
   (refusing_ ? item.refusal : item.text).append(inside);

@@ -9,7 +9,7 @@
 namespace sluice::translate {
 namespace {
 
-constexpr dialect::AnswerFacts kFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
+constexpr dialect::AnswerFacts kAnswerTestFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
 
 std::string response_of(std::string_view message, std::string_view finish = "stop", std::string_view more = {}) {
   std::string answer =
@@ -17,7 +17,7 @@ std::string response_of(std::string_view message, std::string_view finish = "sto
   answer.append(message).append(R"(,"finish_reason":")").append(finish).append("\"").append(more).append("}]");
   answer.append(R"(,"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14}})");
   Buffer out;
-  if (ResponsesToChat().append_answer(out, answer, kFacts) == dialect::Converted::kNot) return "not";
+  if (ResponsesToChat().append_answer(out, answer, kAnswerTestFacts) == dialect::Converted::kNot) return "not";
   return std::string(out.view());
 }
 std::string output_of(std::string_view message, std::string_view finish = "stop", std::string_view more = {}) {
@@ -77,7 +77,7 @@ TEST(ResponseAnswer, OneThatMetItsCapIsIncomplete) {
 
 TEST(ResponseAnswer, NothingCanBeMadeOfWhatHasNoChoice) {
   Buffer out;
-  EXPECT_EQ(ResponsesToChat().append_answer(out, R"({"choices":[]})", kFacts), dialect::Converted::kNot);
+  EXPECT_EQ(ResponsesToChat().append_answer(out, R"({"choices":[]})", kAnswerTestFacts), dialect::Converted::kNot);
 }
 
 }  // namespace

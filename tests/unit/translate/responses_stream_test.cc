@@ -11,7 +11,7 @@
 namespace sluice::translate {
 namespace {
 
-constexpr dialect::AnswerFacts kFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
+constexpr dialect::AnswerFacts kStreamTestFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
 
 std::string chunk(std::string_view delta, std::string_view finish = "null", std::string_view more = {}) {
   std::string text =
@@ -29,7 +29,7 @@ std::string end_of_chat(std::string_view finish = R"("stop")", std::string_view 
 // The client's bytes, where the chat's come in two pieces.
 std::string events_of(const std::string& chat, std::size_t split) {
   openai::StreamFilter filter(openai::endpoint_of(openai::EndpointId::kChatCompletions), {.client_wants_usage = true});
-  const auto translator = ResponsesToChat().events(kFacts);
+  const auto translator = ResponsesToChat().events(kStreamTestFacts);
   Buffer in, between, out;
   const auto pass = [&] {
     translator->translate(between.view(), out);
@@ -283,7 +283,7 @@ TEST(ResponseStream, AnErrorFailsTheResponseAndIsWhatSdksRaise) {
       said("a") + R"(data: {"error":{"message":"Out of \"memory\"","type":"server_error","param":null,"code":"oom"}})"
                   "\n\n";
   openai::StreamFilter filter(openai::endpoint_of(openai::EndpointId::kChatCompletions), {});
-  const auto translator = ResponsesToChat().events(kFacts);
+  const auto translator = ResponsesToChat().events(kStreamTestFacts);
   Buffer in, between, out;
   in.append(chat);
   EXPECT_EQ(filter.filter(in, between), dialect::StreamState::kError);
@@ -322,7 +322,7 @@ TEST(ResponseStream, WhatLeavesIsTheSameAtEverySplit) {
 }
 
 TEST(ResponseStream, WhatTheEndWillRepeatIsCountedAsHeld) {
-  const auto translator = ResponsesToChat().events(kFacts);
+  const auto translator = ResponsesToChat().events(kStreamTestFacts);
   Buffer out;
   const std::string text(10'000, 'x');
   for (int i = 0; i < 20; ++i) translator->translate(said(text), out);
