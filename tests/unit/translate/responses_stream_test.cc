@@ -321,6 +321,17 @@ TEST(ResponseStream, WhatLeavesIsTheSameAtEverySplit) {
       R"({"id":"msg_1_3","type":"message","role":"assistant","content":[{"type":"output_text","text":"more text.","annotations":[],"logprobs":[]}],"status":"completed"}])");
 }
 
+TEST(ResponseStream, AChunkThatIsLikeTheLastButForItsEndIsReadAnew) {
+  // Of one length behind the text, so that nothing but its bytes tells them apart.
+  const std::string open = R"(,"logprobs":null)", ended = R"(,"abcde":123)";
+  const std::string chat = chunk(R"({"content":"a"})", "null", open) + chunk(R"({"content":"b"})", "null", open) +
+                           chunk(R"({"content":"c"})", "null", open) +
+                           chunk(R"({"content":"d"})", R"("length")", ended);
+  const std::vector<Event> events = read_all(events_of(chat + "data: [DONE]\n\n"));
+  EXPECT_EQ(events.back().name, "response.incomplete");
+  EXPECT_NE(events.back().data.find(R"("text":"abcd")"), std::string::npos);
+}
+
 TEST(ResponseStream, WhatTheEndWillRepeatIsCountedAsHeld) {
   const auto translator = ResponsesToChat().events(kStreamTestFacts);
   Buffer out;
