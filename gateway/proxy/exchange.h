@@ -171,6 +171,7 @@ class Exchange final {
   }
   Task<Status> translate();
   void avoid_lacked_endpoint() noexcept;
+  [[nodiscard]] bool can_fall_back() const noexcept;
   Task<Result<Again>> fall_back();
   [[nodiscard]] dialect::AnswerFacts answer_facts() const noexcept;
   [[nodiscard]] std::unique_ptr<dialect::EventFilter> make_filter() const;

@@ -87,8 +87,11 @@ Task<Status> Exchange::send() {
     choose_members(*lease_);
     Status head = co_await ask();
     while (head) {
-      Result<Again> again = co_await fall_back();
-      if (again && *again == Again::kNo) again = co_await take_back();
+      Result<Again> again = Again::kNo;
+      if (can_fall_back())
+        again = co_await fall_back();
+      else
+        again = co_await take_back();
       if (!again) co_return again.error();
       if (*again == Again::kNo) break;
       head = co_await ask();

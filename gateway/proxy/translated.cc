@@ -115,12 +115,17 @@ void Exchange::avoid_lacked_endpoint() noexcept {
   if ((lacks >> match_.number & 1) != 0) lease_.call_at(detour->number);
 }
 
-// The head of an answer is there. Where it says that the place has not the call's endpoint, the next ask() goes to the
-// one that a translation leads to. Error: the call is over.
-Task<Result<Again>> Exchange::fall_back() {
+// The head of an answer is there. Whether it says that the place has not the call's endpoint, and there is another.
+bool Exchange::can_fall_back() const noexcept {
+  if (!lacks_endpoint(upstream_->head()->status)) return false;
   const dialect::Detour* const detour = worker_.dialects.detour(match_.number);
   const bool can = detour != nullptr && lease_.endpoint() == match_.number && begun_ == Begun::kNothing;
-  if (!can || !lacks_endpoint(upstream_->head()->status) || !lease_->takes(detour->number)) co_return Again::kNo;
+  return can && lease_->takes(detour->number);
+}
+
+// Then the next ask() goes to the endpoint that a translation leads to. Error: the call is over.
+Task<Result<Again>> Exchange::fall_back() {
+  const dialect::Detour* const detour = worker_.dialects.detour(match_.number);
   if (translation_) SLUICE_CO_TRY(co_await translate());
   if (!translation_) co_return translation_.error();
   upstream_.reset();
