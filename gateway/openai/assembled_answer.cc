@@ -7,7 +7,8 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::uint64_t kMostRows = 1 << 18;  // as many choices as a call can ask for
+constexpr std::uint64_t kMostRows = 1 << 18;    // as many choices as a call can ask for
+constexpr std::size_t kMostOutOfOrder = 1'024;  // rows, from where on each comes behind those before it
 
 // Strings of a delta that are said once and not in pieces.
 bool is_said_whole(std::string_view name) noexcept {
@@ -55,8 +56,12 @@ void AssembledAnswer::take_data(std::string_view data) {
 
 template <class Row>
 Row& AssembledAnswer::row_of(std::vector<Row>& rows, std::uint64_t index) {
-  const auto at = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.index >= index; });
+  const auto at = std::ranges::lower_bound(rows, index, {}, &Row::index);
   if (at != rows.end() && at->index == index) return *at;
+  if (at != rows.end() && rows.size() >= kMostOutOfOrder) {
+    odd_ = true;
+    return *at;
+  }
   Row row;
   row.index = index;
   size_bytes_ += 64;  // what stands around its members

@@ -12,6 +12,7 @@ using store::ResponseChange;
 using store::ResponseRecord;
 
 constexpr std::size_t kMostChanges = 16'384;  // that wait for the store
+constexpr std::size_t kRowsAtOnce = 512;      // written in one transaction
 constexpr std::size_t kPrunedAtOnce = 1'000;
 constexpr std::size_t kErasedAtOnce = 16;
 constexpr std::chrono::seconds kSweepInterval{60};
@@ -268,7 +269,14 @@ void StoredResponses::write() {
 absl::Status StoredResponses::store_batch() {
   if (absl::Status connected = store_->connect(); !connected.ok()) return connected;
   if (absl::Status free = store_->may_change(); !free.ok()) return free;
-  if (absl::Status stored = store_->change_responses(batch_); !stored.ok()) return stored;
+  // In slices, so that others who write have their turn. One that is written twice, behind a fault, changes nothing.
+  for (std::span<const ResponseChange> rest(batch_); !rest.empty();) {
+    std::size_t count = 0;
+    for (std::size_t rows = 0; count != rest.size() && rows < kRowsAtOnce; ++count)
+      rows += 1 + rest[count].items.size();
+    if (absl::Status stored = store_->change_responses(rest.first(count)); !stored.ok()) return stored;
+    rest = rest.subspan(count);
+  }
   std::vector<std::uint64_t> users;
   for (const ResponseChange& change : batch_) {
     if (change.kind == ResponseChange::Kind::kAdd) users.push_back(change.response.user_id);

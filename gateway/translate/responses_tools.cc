@@ -1,5 +1,8 @@
 #include "translate/responses_tools.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "translate/json_steps.h"
 #include "translate/json_write.h"
 #include "translate/tool_name.h"
@@ -88,20 +91,19 @@ class ChatTools final {
       if (name == "name") choice_name_ = value;
       if (name == "namespace") choice_space_ = value;
       if (name == "mode") mode_ = value;
-      if (name == "tools") allowed_ = value;
+      if (name == "tools") each_element(value, [this](std::string_view tool) { allow(wire::skim_find(tool, "name")); });
       if (name == "function") choice_name_ = wire::skim_find(value, "name");  // as chats write it
     });
+    std::ranges::sort(allowed_);
   }
 
   // By its own name or its namespace's, where 'tool_choice' allows some alone.
   [[nodiscard]] bool is_allowed(std::string_view name, std::string_view space) const {
-    if (!is_text(choice_type_, "allowed_tools")) return true;
-    bool found = false;
-    each_element(allowed_, [&](std::string_view tool) {
-      const std::string_view allowed = wire::skim_find(tool, "name");
-      found = found || (!allowed.empty() && (allowed == name || allowed == space));
-    });
-    return found;
+    return !is_text(choice_type_, "allowed_tools") || std::ranges::binary_search(allowed_, name) ||
+           std::ranges::binary_search(allowed_, space);
+  }
+  void allow(std::string_view name) {
+    if (!name.empty()) allowed_.push_back(name);
   }
 
   void write_list(std::string_view list, std::string_view space) {
@@ -197,7 +199,8 @@ class ChatTools final {
 
   Buffer& out_;
   const OfferedTools& offered_;
-  std::string_view choice_type_, choice_name_, choice_space_, mode_, allowed_;
+  std::string_view choice_type_, choice_name_, choice_space_, mode_;
+  std::vector<std::string_view> allowed_;  // of 'allowed_tools', sorted
   std::size_t count_ = 0;
   Status status_ = ok();
 };

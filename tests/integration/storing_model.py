@@ -54,6 +54,8 @@ class StoringModel(FakeModel):
 
     def make(self, connection):
         body = connection.request.json
+        if "model" not in body:  # an agent asks whether the endpoint is there
+            return connection.answer(400, {"error": {"message": "'model' is required", "type": "invalid_request_error", "param": "model", "code": None}})
         told = self.told_by(body)
         before = body.get("previous_response_id")
         if before is not None and before not in self.responses:

@@ -219,11 +219,18 @@ def test_contract_05_a_server_that_fails_in_the_stream_is_an_error_to_sdks(gatew
     assert failed[0]["response"]["error"]["message"] == "Out of memory"
 
 
+@pytest.mark.parametrize("members", [{"previous_response_id": "resp_1"}, {"input": [{"type": "item_reference", "id": "msg_1"}]}],
+                         ids=["a response", "an item"])
+def test_contract_50_nothing_is_stored_that_a_call_could_name(gateway, key, fake, mark, members):
+    with Client(gateway, key) as client:
+        status, _, body = client.call("POST", RESPONSES, {"model": "fake-model", "input": mark, "user": mark, **members})
+    assert status == 404 and json.loads(body)["error"]["code"] == "response_not_found"
+    assert not fake.seen(mark)
+
+
 @pytest.mark.parametrize("members, words", [
-    ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"conversation": "conv_1"}, "conversation"),
     ({"background": True}, "background"),
-    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "item_reference"),
     ({"tools": [{"type": "mcp", "server_label": "x", "server_url": "https://x"}]}, "OpenAI's own service runs"),
     ({"input": [{"type": "computer_call_output", "call_id": "c", "output": {}}]}, "cannot be said"),
 ], ids=lambda value: value if isinstance(value, str) else None)

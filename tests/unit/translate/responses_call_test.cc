@@ -244,6 +244,21 @@ TEST(ResponsesCall, WhatAsksForNothingThatAChatCouldDoIsLeftOut) {
             "|");
 }
 
+// In a time that grows with them, not with their square: it would be minutes.
+TEST(ResponsesCall, ThousandsOfAllowedToolsAreLookedUpOnceEach) {
+  std::string tools, allowed;
+  for (int i = 0; i < 40'000; ++i) {
+    const std::string name = R"("type":"function","name":"f)" + std::to_string(i) + "\"";
+    tools += (i == 0 ? "{" : ",{") + name + R"(,"parameters":{}})";
+    allowed += (i == 0 ? "{" : ",{") + name + "}";
+  }
+  const std::string body =
+      chat_of(R"({"model":"m","input":"x","tools":[)" + tools +
+              R"(],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[)" + allowed + "]}}")
+          .body;
+  EXPECT_NE(body.find(R"("name":"f39999")"), std::string::npos);
+}
+
 TEST(ResponsesCall, WhatWouldHaveToBeStoredIsRefusedInWords) {
   EXPECT_NE(chat_members(R"("previous_response_id":"resp_1")").find("previous_response_id"), std::string::npos);
   EXPECT_NE(chat_members(R"("conversation":{"id":"c"})").find("conversation"), std::string::npos);
