@@ -10,15 +10,22 @@
 
 namespace sluice::translate {
 
-// each(name, value): the name without its escapes (cut behind its 63rd byte where it has any), the value as it stands.
-// What is no object has no members.
+// each(name, value): both as they stand, escapes and all, to be copied. What is no object has no members.
 template <class Each>
-void each_member(std::string_view object, Each&& each) {
+void each_member_as_it_stands(std::string_view object, Each&& each) {
   wire::Skimmer skimmer(object);
   if (skimmer.open('{') != wire::Skim::kMember) return;
   wire::SkimMember member;
+  while (skimmer.member(member) == wire::Skim::kMember) each(member.name, member.value);
+}
+
+// The same with names to be known by: without their escapes (cut behind the 63rd byte where there are any). Written as it
+// is, such a name could end its string and be any JSON.
+template <class Each>
+void each_member(std::string_view object, Each&& each) {
   std::array<char, 64> scratch;
-  while (skimmer.member(member) == wire::Skim::kMember) each(wire::plain_name(member.name, scratch), member.value);
+  each_member_as_it_stands(
+      object, [&](std::string_view name, std::string_view value) { each(wire::plain_name(name, scratch), value); });
 }
 
 // each(element): as it stands. What is no array has no elements.

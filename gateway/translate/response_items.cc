@@ -4,6 +4,7 @@
 #include "translate/json_write.h"
 #include "translate/message_parts.h"
 #include "translate/responses_tools.h"
+#include "wire/json_check.h"
 
 namespace sluice::translate {
 namespace {
@@ -41,12 +42,13 @@ void append_tool(Buffer& out, const ToolName& tool) {
   append_string(out, tool.space);
 }
 
-// What a command is run with, out of the model's arguments.
+// What a command is run with, out of the model's arguments. What a model wrote that is no JSON is no command.
 void append_shell_action(Buffer& out, std::string_view arguments) {
   append_named(out, "action", R"({"type":"exec")");
-  const WipedString object = unescaped(arguments);
+  WipedString object = unescaped(arguments);
+  if (!wire::is_json_object(object)) object.clear();
   bool command = false, environment = false;
-  each_member(object, [&](std::string_view name, std::string_view value) {
+  each_member_as_it_stands(object, [&](std::string_view name, std::string_view value) {
     command = command || name == "command";
     environment = environment || name == "env";
     if (name != "type") append_named(out, name, value);

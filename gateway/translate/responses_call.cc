@@ -113,7 +113,7 @@ class ChatBody final {
     if (is_text(type, "json_object")) return append_named(out_, "response_format", R"({"type":"json_object"})");
     if (!is_text(type, "json_schema")) return fail(kFormat);
     append_named(out_, "response_format", R"({"type":"json_schema","json_schema":{)");
-    each_member(format, [this](std::string_view name, std::string_view value) {
+    each_member_as_it_stands(format, [this](std::string_view name, std::string_view value) {
       if (name != "type" && is_said(value)) append_named(out_, name, value);
     });
     out_.append("}}");

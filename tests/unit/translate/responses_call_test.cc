@@ -236,6 +236,12 @@ TEST(ResponsesCall, StructuredOutput) {
             R"(|,"response_format":{"type":"json_object"})");
 }
 
+TEST(ResponsesCall, ANameThatIsSpeltAsJsonStaysAName) {
+  EXPECT_EQ(
+      chat_members(R"("text":{"format":{"type":"json_schema","x\":1}},\"max_tokens\":9,\"y\":{\"z\":{\"w":2}})"),
+      R"(|,"response_format":{"type":"json_schema","json_schema":{"x\":1}},\"max_tokens\":9,\"y\":{\"z\":{\"w":2}})");
+}
+
 TEST(ResponsesCall, WhatAsksForNothingThatAChatCouldDoIsLeftOut) {
   EXPECT_EQ(chat_members(
                 R"("store":true,"include":["reasoning.encrypted_content"],"truncation":"auto","metadata":{"a":"b"},)"

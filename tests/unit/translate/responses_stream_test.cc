@@ -228,6 +228,19 @@ TEST(ResponseStream, AShellCallHasItsAction) {
       << text;
 }
 
+TEST(ResponseStream, AShellCallIsJsonWhateverTheModelWrote) {
+  const auto action = [](std::string_view arguments) {
+    const std::string text =
+        story(call_chunk(R"({"index":0,"id":"a","function":{"name":"local_shell__shell","arguments":")" +
+                         std::string(arguments) + R"("}})") +
+              end_of_chat());
+    const std::string_view item = std::string_view(text).substr(text.find("response.completed [") + 20);
+    return std::string(wire::skim_find(item.substr(0, item.size() - 1), "action"));
+  };
+  EXPECT_EQ(action(R"({\"command\":[},\"a\":1})"), R"({"type":"exec","command":[],"env":{}})");
+  EXPECT_EQ(action(R"({\"command\":[\"ls\"],\"a\\\"b\":1})"), R"({"type":"exec","command":["ls"],"a\"b":1,"env":{}})");
+}
+
 TEST(ResponseStream, ARefusalIsAPartOfItsOwn) {
   const std::string text =
       story(said("a") + chunk(R"({"refusal":"No"})") + chunk(R"({"refusal":"."})") + end_of_chat());
