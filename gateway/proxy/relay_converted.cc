@@ -11,8 +11,7 @@ namespace {
 
 constexpr const char* kNotStreamed =
     "The model server sent a whole answer where a stream was asked for, and no stream can be made of it. Call it "
-    "without "
-    "\"stream\": true.";
+    "without \"stream\": true.";
 constexpr const char* kNotWhole =
     "The model server sent a stream where a whole answer was asked for, and none can be made of it. Call it with "
     "\"stream\": true.";

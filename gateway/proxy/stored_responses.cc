@@ -26,8 +26,7 @@ constexpr Error kNobodys = {
     0,
     0,
     "No response, and no item of one, with this id is kept for the user of this API key: it was never made, was not to "
-    "be "
-    "stored, has expired or was deleted, or it is somebody else's. Send the whole conversation instead."};
+    "be stored, has expired or was deleted, or it is somebody else's. Send the whole conversation instead."};
 constexpr Error kSeveralPlaces = {
     ErrorKind::kBadRequest,
     Origin::kClient,

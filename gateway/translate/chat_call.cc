@@ -15,8 +15,7 @@ constexpr Error refuse(const char* what) noexcept { return client_error(ErrorKin
 
 constexpr Error kToolOfAnthropic = refuse(
     "'tools' has one that Anthropic's own service defines (its 'type' is not 'custom'), such as a web search; the "
-    "server "
-    "of this model has none. Leave it out, or call a model that a server of Anthropic's API serves.");
+    "server of this model has none. Leave it out, or call a model that a server of Anthropic's API serves.");
 constexpr Error kMcpServers = refuse(
     "'mcp_servers' are called by Anthropic's own service; the server of this model calls none. Give their tools in "
     "'tools' and call them yourself.");

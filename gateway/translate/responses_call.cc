@@ -45,20 +45,17 @@ struct RefusedMember {
 constexpr RefusedMember kRefused[] = {
     {"previous_response_id",
      "'previous_response_id' names a stored response, and for this model, whose server speaks chat completions, none "
-     "is "
-     "stored; send the whole conversation in 'input', and 'store': false."},
+     "is stored; send the whole conversation in 'input', and 'store': false."},
     {"conversation",
      "'conversation' names a stored conversation, and for this model, whose server speaks chat completions, none is "
      "stored; send the whole conversation in 'input', and 'store': false."},
     {"prompt",
      "'prompt' names a stored prompt, and for this model, whose server speaks chat completions, none is stored; send "
-     "its "
-     "text in 'instructions' and 'input'."},
+     "its text in 'instructions' and 'input'."},
 };
 constexpr const char* kBackground =
     "'background': true needs a server that stores responses, and the one of this model speaks chat completions; leave "
-    "it "
-    "out or give false.";
+    "it out or give false.";
 constexpr const char* kFormat = "'text.format.type' must be 'text', 'json_object' or 'json_schema'.";
 
 class ChatBody final {

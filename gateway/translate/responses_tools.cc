@@ -13,8 +13,7 @@ namespace {
 constexpr const char* kHostedTool =
     "'tools' has one of a type that OpenAI's own service runs (file_search, code_interpreter, computer, mcp, shell, "
     "apply_patch, or one that is newer); the server of this model speaks chat completions and has none. Leave it out, "
-    "or "
-    "offer a function that your own program runs.";
+    "or offer a function that your own program runs.";
 constexpr const char* kHostedChoice =
     "'tool_choice' asks for a tool that the server of this model does not have; it speaks chat completions and calls "
     "functions alone.";
