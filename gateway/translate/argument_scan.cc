@@ -41,11 +41,9 @@ void ArgumentScan::take_byte(char c) noexcept {
     }
     return;
   }
-  if (c == ' ') return;
-  begun_ = true;
   if (c == '"') in_string_ = true;
   if (c == '{' || c == '[') ++depth_;
-  if ((c == '}' || c == ']') && depth_ != 0) --depth_;
+  if ((c == '}' || c == ']') && depth_ != 0 && --depth_ == 0) closed_ = true;
 }
 
 }  // namespace sluice::translate

@@ -12,15 +12,13 @@ class ArgumentScan final {
  public:
   void take(std::string_view inside) noexcept;
   // An object was opened and closed.
-  [[nodiscard]] bool whole() const noexcept { return begun_ && depth_ == 0; }
-  // Something else than white space came.
-  [[nodiscard]] bool begun() const noexcept { return begun_; }
+  [[nodiscard]] bool whole() const noexcept { return closed_; }
 
  private:
   void take_byte(char c) noexcept;
 
   unsigned depth_ = 0;
-  bool begun_ = false;
+  bool closed_ = false;
   bool in_string_ = false;
   bool escaped_ = false;
 };

@@ -33,6 +33,25 @@ struct ChatToolCall {
 };
 [[nodiscard]] ChatToolCall read_tool_call(std::string_view object) noexcept;
 
+inline constexpr std::size_t kMostCalls = 4096;  // of an answer: what else calls are is no list of calls
+
+// each(call): those of tool_calls, and the function_call of old servers. Calls that begin with neither a number nor an id
+// are told apart by their places.
+template <class Each>
+void each_call(const ChatDelta& delta, Each&& each) {
+  std::uint64_t place = 0;
+  each_element(delta.tool_calls, [&](std::string_view entry) {
+    ChatToolCall call = read_tool_call(entry);
+    if (call.index == ChatToolCall::kNoIndex && call.id.empty() && !call.name.empty()) call.index = place;
+    ++place;
+    each(call);
+  });
+  if (!is_object(delta.function_call)) return;
+  ChatToolCall call = read_tool_call(delta.function_call);
+  call.index = 0;
+  each(call);
+}
+
 // each(thinking, inside): the strings of a content, which is one or, of some servers (Mistral), a list of parts.
 template <class Each>
 void each_string(std::string_view content, Each&& each) {

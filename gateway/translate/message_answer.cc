@@ -53,8 +53,7 @@ class Message final {
     const std::string_view refusal = inside_of(message.refusal);
     refused_ = !refusal.empty();
     write_text(refusal);
-    each_element(message.tool_calls, [this](std::string_view call) { write_call(read_tool_call(call)); });
-    if (is_object(message.function_call)) write_call(read_tool_call(message.function_call));
+    each_call(message, [this](const ChatToolCall& call) { write_call(call); });
   }
 
   void begin_block() {

@@ -12,7 +12,6 @@
 namespace sluice::translate {
 namespace {
 
-constexpr std::size_t kMostCalls = 4096;  // what else calls are is no list of calls
 constexpr std::string_view kDataField = "data: ";
 constexpr std::string_view kDeltaEnd = "\"}}\n\n";
 
@@ -62,14 +61,16 @@ void MessageStream::take(std::string_view data, Buffer& out) {
   const ChatChoice choice = read_first_choice(choices);
   const std::size_t begin = out.size();
   const std::uint64_t said_before = said_events_;
+  const std::size_t held_before = held_bytes();
   said_at_ = 0;
   take_delta(read_delta(choice.said), out);
   if (!choice.finish_reason.empty()) finish_reason_.assign(choice.finish_reason);
   if (!choice.stop.empty()) stop_.assign(choice.stop);
-  // One text alone, in a block that was open: the next event will mostly differ in nothing else.
+  // One text alone, in a block that was open, and nothing that waits: the next event will mostly differ in nothing else.
   const std::string_view event = out.view().substr(begin);
   const bool plain = said_events_ == said_before + 1 && said_at_ == begin + delta_front_.size() &&
-                     said_at_ + last_said_.size() + kDeltaEnd.size() == out.size() && !is_whole_call();
+                     said_at_ + last_said_.size() + kDeltaEnd.size() == out.size() && !is_whole_call() &&
+                     held_bytes() == held_before;
   if (!plain || !choice.finish_reason.empty() || !usage.empty() || data.find('\n') != std::string_view::npos) return;
   const std::string_view inside = last_said_;
   if (inside.data() < data.data() || inside.data() >= data.data() + data.size()) return;
@@ -115,14 +116,7 @@ void MessageStream::take_delta(const ChatDelta& delta, Buffer& out) {
   const std::string_view refusal = inside_of(delta.refusal);
   refused_ = refused_ || !refusal.empty();
   take_piece(Kind::kText, 0, refusal, out);
-  std::uint64_t position = 0;
-  each_element(delta.tool_calls, [&](std::string_view entry) {
-    ChatToolCall said = read_tool_call(entry);
-    if (said.index == ChatToolCall::kNoIndex && said.id.empty()) said.index = position;
-    ++position;
-    take_call(said, out);
-  });
-  if (is_object(delta.function_call)) take_call(read_tool_call(delta.function_call), out);
+  each_call(delta, [&](const ChatToolCall& said) { take_call(said, out); });
 }
 
 // The call that is meant, made if it is new. Some servers number all calls 0, or none, and tell them by their ids.
@@ -144,11 +138,16 @@ void MessageStream::take_call(const ChatToolCall& said, Buffer& out) {
   if (at == calls_.size()) {
     if (at == kMostCalls) return;
     calls_.emplace_back().index = said.index;
+    held_bytes_ += sizeof(Call);
   }
   Call& call = calls_[at];
-  if (call.id.empty()) call.id.assign(said.id);
+  if (call.id.empty()) {
+    call.id.assign(said.id);
+    held_bytes_ += said.id.size();
+  }
   if (call.name.empty() && !said.name.empty()) {
     call.name.assign(said.name);
+    held_bytes_ += said.name.size();
     hold(Kind::kCall, at, {});  // its beginning
   }
   if (is_object(said.arguments)) {
@@ -174,7 +173,10 @@ void MessageStream::take_piece(Kind kind, std::size_t call, std::string_view ins
 void MessageStream::hold(Kind kind, std::size_t call, std::string_view inside) {
   repeated_.reset();  // text waits behind it
   held_bytes_ += inside.size();
-  if (!held_.empty() && !inside.empty() && held_.back().kind == kind && held_.back().call == call) {
+  const bool of_call = kind == Kind::kCall;
+  if (of_call) calls_[call].waiting.append(inside);
+  if (of_call && std::exchange(calls_[call].waits, true)) return;
+  if (!of_call && !held_.empty() && held_.back().kind == kind) {
     held_.back().text.append(inside);
     return;
   }
@@ -182,19 +184,23 @@ void MessageStream::hold(Kind kind, std::size_t call, std::string_view inside) {
   Piece& piece = held_.emplace_back();
   piece.kind = kind;
   piece.call = call;
-  piece.text.assign(inside);
+  if (!of_call) piece.text.assign(inside);
 }
 
 // What may be said now of what was held, in its order; of a call nothing before its name is known.
 void MessageStream::say_held(Buffer& out) {
   for (auto at = held_.begin(); at != held_.end();) {
-    const bool of_open_call = at->kind == Kind::kCall && open_ == Kind::kCall && at->call == call_;
+    if (is_held_up()) return;
     const bool nameless = at->kind == Kind::kCall && calls_[at->call].name.empty();
-    if ((is_held_up() && !of_open_call) || nameless) {
+    if (nameless) {
       ++at;
       continue;
     }
-    const Piece piece = std::move(*at);
+    Piece piece = std::move(*at);
+    if (piece.kind == Kind::kCall) {
+      piece.text.swap(calls_[piece.call].waiting);
+      calls_[piece.call].waits = false;
+    }
     held_bytes_ -= piece.text.size() + sizeof(Piece);
     held_.erase(at);
     say(piece.kind, piece.call, piece.text, out);
@@ -331,6 +337,8 @@ void MessageStream::finish(Buffer& out) noexcept {
   data.append("}");
   append_event(out, "message_delta", data.view());
   append_event(out, "message_stop", R"({"type":"message_stop"})");
+  calls_.clear();
+  held_bytes_ = 0;
 }
 
 }  // namespace sluice::translate

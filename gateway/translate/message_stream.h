@@ -41,10 +41,13 @@ class MessageStream final : public dialect::EventTranslator {
   struct Call {
     std::uint64_t index = 0;  // as the server numbers it
     WipedString id, name;     // insides of strings
+    WipedString waiting;      // of its arguments
     ArgumentScan arguments;
     bool begun = false;
+    bool waits = false;  // a piece of it is held
   };
-  // What came while another call was open. `text`: the inside of a string.
+  // What came while another call was open. `text`: the inside of a string. A call has one piece, in which all that waits of
+  // it is said, and has that text itself.
   struct Piece {
     Kind kind = Kind::kNone;
     std::size_t call = 0;

@@ -32,8 +32,7 @@ class MessageItems final {
       }
     }
     add_refusal(inside_of(message.refusal));
-    each_element(message.tool_calls, [this](std::string_view object) { add_call(read_tool_call(object)); });
-    if (is_object(message.function_call)) add_call(read_tool_call(message.function_call));
+    each_call(message, [this](const ChatToolCall& call) { add_call(call); });
     return std::move(items_);
   }
 

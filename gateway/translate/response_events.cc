@@ -85,12 +85,11 @@ void ResponseStream::fail(std::string_view data, Buffer& out) {
 
 // --- items ---
 
-std::size_t ResponseStream::open(OutputItem&& item, std::uint64_t call_index, Buffer& out) {
+std::size_t ResponseStream::open(OutputItem&& item, Buffer& out) {
   repeated_.position = kNone;
   const std::size_t position = items_.size();
   held_bytes_ += item.held_bytes();
   items_.push_back(std::move(item));
-  call_indexes_.push_back(call_index);
   append_whole_item("response.output_item.added", position, ItemStatus::kInProgress, out);
   return position;
 }
@@ -101,7 +100,7 @@ std::size_t ResponseStream::open_said(ItemKind kind, std::string_view member, Bu
   OutputItem item;
   item.kind = kind;
   item.member = member;
-  said_ = open(std::move(item), ChatToolCall::kNoIndex, out);
+  said_ = open(std::move(item), out);
   if (kind == ItemKind::kReasoning) open_part(said_, out);
   return said_;
 }

@@ -28,7 +28,8 @@ struct OutputItem {
   bool has_text = false;
   bool has_refusal = false;
   [[nodiscard]] std::size_t held_bytes() const noexcept {
-    return sizeof(OutputItem) + call_id.size() + text.size() + refusal.size() + logprobs.size();
+    return sizeof(OutputItem) + tool.space.size() + tool.name.size() + call_id.size() + text.size() + refusal.size() +
+           logprobs.size();
   }
 };
 

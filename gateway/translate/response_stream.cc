@@ -55,10 +55,13 @@ void ResponseStream::take(std::string_view data, Buffer& out) {
   const ChatChoice choice = read_first_choice(choices);
   piece_ = {};
   const std::uint64_t sequence = sequence_;
+  const std::size_t held = held_bytes_;
   const std::size_t begin_at = out.size();
   if (!choice.said.empty()) take_said(choice, out);
   if (!choice.finish_reason.empty()) finish_reason_ = choice.finish_reason;
-  const bool alone = piece_.position != kNone && sequence_ == sequence + 1;
+  // What makes no event of its own (white space that waits, the input of a custom tool) is kept all the same.
+  const bool alone =
+      piece_.position != kNone && sequence_ == sequence + 1 && held_bytes_ == held + piece_.inside.size();
   if (alone && !used && choice.finish_reason.empty() && !is_said(choice.logprobs))
     learn(data, out.view().substr(begin_at));
 }
@@ -75,12 +78,7 @@ void ResponseStream::take_said(const ChatChoice& choice, Buffer& out) {
     take_text(inside, is_array(logprobs) ? logprobs.substr(1, logprobs.size() - 2) : std::string_view(), out);
   });
   take_refusal(inside_of(delta.refusal), out);
-  each_element(delta.tool_calls, [&](std::string_view object) { take_call(read_tool_call(object), out); });
-  if (is_object(delta.function_call)) {
-    ChatToolCall call = read_tool_call(delta.function_call);
-    call.index = 0;
-    take_call(call, out);
-  }
+  each_call(delta, [&](const ChatToolCall& call) { take_call(call, out); });
 }
 
 void ResponseStream::take_reasoning(std::string_view inside, std::string_view member, Buffer& out) {
@@ -122,10 +120,11 @@ void ResponseStream::take_refusal(std::string_view inside, Buffer& out) {
 void ResponseStream::take_call(const ChatToolCall& call, Buffer& out) {
   std::size_t position = find_call(call);
   if (position == kNone) {
-    if (call.name.empty()) return;  // the rest of nothing
+    if (call.name.empty() || calls_.size() == kMostCalls) return;  // the rest of nothing
     close_said(ItemStatus::kCompleted, out);
     white_.clear();
-    position = open(begin_call(call), call.index, out);
+    position = open(begin_call(call), out);
+    calls_.push_back({.index = call.index, .position = position});
   }
   if (call.arguments.empty() || call.arguments == "\"\"") return;
   if (wire::is_string(call.arguments)) return append_piece(position, wire::unquoted(call.arguments), {}, out);
@@ -137,12 +136,12 @@ void ResponseStream::take_call(const ChatToolCall& call, Buffer& out) {
 
 // By its index, else by its id, else the last. Some servers give every call the index 0, and each its own id.
 std::size_t ResponseStream::find_call(const ChatToolCall& call) const noexcept {
-  for (std::size_t at = items_.size(); at-- != 0;) {
-    const OutputItem& item = items_[at];
-    if (item.kind != ItemKind::kCall) continue;
-    const bool other_id = !call.id.empty() && !item.call_id.empty() && item.call_id != call.id;
+  for (std::size_t at = calls_.size(); at-- != 0;) {
+    const auto [index, position] = calls_[at];
+    const WipedString& id = items_[position].call_id;
+    const bool other_id = !call.id.empty() && !id.empty() && id != call.id;
     const bool indexed = call.index != ChatToolCall::kNoIndex;
-    if (indexed ? call_indexes_[at] == call.index && !(other_id && !call.name.empty()) : !other_id) return at;
+    if (indexed ? index == call.index && !(other_id && !call.name.empty()) : !other_id) return position;
   }
   return kNone;
 }

@@ -38,7 +38,7 @@ class ResponseStream final : public dialect::EventTranslator {
   // Items that begin and end. One of reasoning and message is open at a time; calls stay open to the end, for servers mix
   // their arguments.
   void begin(std::string_view created, Buffer& out);
-  std::size_t open(OutputItem&& item, std::uint64_t call_index, Buffer& out);
+  std::size_t open(OutputItem&& item, Buffer& out);
   std::size_t open_said(ItemKind kind, std::string_view member, Buffer& out);
   void open_part(std::size_t position, Buffer& out);
   void append_piece(std::size_t position, std::string_view inside, std::string_view logprobs, Buffer& out);
@@ -68,9 +68,13 @@ class ResponseStream final : public dialect::EventTranslator {
   WipedString white_;  // white space before a message that may not come
   std::optional<Usage> usage_;
   std::vector<OutputItem> items_;
-  std::vector<std::uint64_t> call_indexes_;  // of the items, as the chat counts its calls
-  std::size_t said_ = kNone;                 // the open one of reasoning and message
-  bool refusing_ = false;                    // its open part is a refusal
+  struct CallAt {
+    std::uint64_t index;  // as the chat counts its calls
+    std::size_t position;
+  };
+  std::vector<CallAt> calls_;  // those of the items that are calls
+  std::size_t said_ = kNone;   // the open one of reasoning and message
+  bool refusing_ = false;      // its open part is a refusal
   std::size_t held_bytes_ = 0;
 
   // The last text that left, and where its event has the text and the number before it: views and places of one take().

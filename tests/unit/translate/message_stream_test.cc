@@ -188,6 +188,39 @@ TEST(MessageStream, PiecesThatDifferInTheirTextAloneAreCountedToTheEndOfTheCall)
                                             json_line(1, "}") + stop_line(1) + end_lines("tool_use"));
 }
 
+TEST(MessageStream, PiecesOfTwoCallsInOneChunkAreAllKept) {
+  const auto both = [](std::string_view piece) {
+    return calls_of(call_delta(0, "", "", piece) + "," + call_delta(1, "", "", "7"));
+  };
+  EXPECT_EQ(message_of(calls_of(call_delta(0, "c0", "f", "[")) + calls_of(call_delta(1, "c1", "g", "[")) + both("1") +
+                       both("2") + both("3") + calls_of(call_delta(0, "", "", "]")) +
+                       calls_of(call_delta(1, "", "", "]")) + kCallsEnd),
+            kStartLine + call_line(0, "c0", "f") + json_line(0, "[") + json_line(0, "1") + json_line(0, "2") +
+                json_line(0, "3") + json_line(0, "]") + stop_line(0) + call_line(1, "c1", "g") + json_line(1, "[777") +
+                json_line(1, "]") + stop_line(1) + end_lines("tool_use"));
+}
+
+TEST(MessageStream, ArgumentsInAStringOfTheirOwnAreSaidToTheEnd) {
+  EXPECT_EQ(
+      message_of(calls_of(call_delta(0, "c0", "f", R"(\"{)")) + calls_of(call_delta(0, "", "", R"(}\")")) + kCallsEnd),
+      kStartLine + call_line(0, "c0", "f") + json_line(0, R"(\"{)") + json_line(0, R"(}\")") + stop_line(0) +
+          end_lines("tool_use"));
+}
+
+TEST(MessageStream, TheRestOfACallWithoutANumberIsThatCalls) {
+  EXPECT_EQ(message_of(calls_of(R"({"id":"c0","function":{"name":"f","arguments":"{"}})") +
+                       calls_of(R"({"function":{"arguments":"}"}})") + kCallsEnd),
+            kStartLine + call_line(0, "c0", "f") + json_line(0, "{") + json_line(0, "}") + stop_line(0) +
+                end_lines("tool_use"));
+}
+
+TEST(MessageStream, WhatCallsAreCalledIsCountedAsHeld) {
+  const auto translator = MessagesToChat().events(kFacts);
+  Buffer out;
+  translator->translate(calls_of(call_delta(0, std::string(10'000, 'i'), std::string(10'000, 'n'), "{")), out);
+  EXPECT_GT(translator->held_bytes(), 20'000U);
+}
+
 TEST(MessageStream, TextBetweenPiecesOfACallWaitsForItsEnd) {
   EXPECT_EQ(message_of(calls_of(call_delta(0, "c0", "f", "{")) + delta_of(R"("content":"and")") +
                        calls_of(call_delta(0, "", "", "}")) + delta_of(R"("content":" so")") +

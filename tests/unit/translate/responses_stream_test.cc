@@ -190,6 +190,37 @@ TEST(ResponseStream, CallsOfServersThatCountThemOddly) {
       R"(response.completed [{"id":"fc_1_0","type":"function_call","call_id":"call_1_0","name":"f","arguments":"{}","status":"completed"}])");
 }
 
+TEST(ResponseStream, CallsWithNeitherNumbersNorIdsAreToldApartByTheirPlaces) {
+  const std::string text = story(
+      call_chunk(R"({"function":{"name":"f","arguments":"{}"}},{"function":{"name":"g","arguments":"{\"x\":1}"}})") +
+      end_of_chat());
+  EXPECT_NE(text.find(R"("name":"f","arguments":"{}","status":"completed"},)"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("name":"g","arguments":"{\"x\":1}","status":"completed"}])"), std::string::npos) << text;
+}
+
+TEST(ResponseStream, PiecesOfTwoCallsInOneChunkAreAllKept) {
+  const auto both = [](std::string_view piece) {
+    return call_chunk(R"({"index":0,"function":{"arguments":")" + std::string(piece) +
+                      R"("}},{"index":1,"function":{"arguments":"7"}})");
+  };
+  const std::string text = story(call_chunk(R"({"index":0,"id":"a","function":{"name":"f","arguments":""}})") +
+                                 call_chunk(R"({"index":1,"id":"b","function":{"name":"p__custom","arguments":""}})") +
+                                 both("1") + both("2") + both("3") + end_of_chat());
+  EXPECT_NE(text.find(R"("arguments":"123","status":"completed"})"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"("input":"777","status":"completed"})"), std::string::npos) << text;
+}
+
+TEST(ResponseStream, AListOfCallsHasAnEnd) {
+  const auto translator = ResponsesToChat().events(kStreamTestFacts);
+  Buffer out;
+  for (int i = 0; i < 5'000; ++i)
+    translator->translate(call_chunk(R"({"index":)" + std::to_string(i) + R"(,"function":{"name":"f"}})"), out);
+  out.clear();
+  translator->finish(out);
+  EXPECT_NE(out.view().find("fc_1_4095"), std::string_view::npos);
+  EXPECT_EQ(out.view().find("fc_1_4096"), std::string_view::npos);
+}
+
 TEST(ResponseStream, ACustomToolGetsItsTextInOnePiece) {
   EXPECT_EQ(
       story(call_chunk(R"({"index":0,"id":"a","function":{"name":"apply_patch__custom","arguments":"{\"inp"}})") +
