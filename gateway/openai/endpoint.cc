@@ -82,8 +82,8 @@ constexpr std::array<Unserved, 14> kUnserved{{
     {"/v1/vector_stores", "Files are not stored by this gateway; search in your own program."},
     {"/v1/batches", "Batches are not served by this gateway; send the calls one by one."},
     {"/openai/deployments/",
-     "Of Azure's paths this gateway serves /openai/deployments/MODEL/chat/completions, /completions and "
-     "/embeddings; check the path's spelling."},
+     "Of Azure's paths this gateway serves /openai/deployments/MODEL/chat/completions, /completions, /embeddings, "
+     "/audio/… and /images/…; check the path's spelling."},
     {"/openai/",
      "Of Azure's paths this gateway serves /openai/deployments/MODEL/…, /openai/models, /openai/responses and those "
      "below /openai/v1/; the endpoint of an Azure client is this gateway's address, without a path."},

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from fake_model import FakeModel, usage
-from harness import Client, Gateway, error_of
+from harness import Client, Gateway, error_of, form_of
 
 HELLO = {"model": "fake-model", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -55,6 +55,19 @@ def test_azures_client_asks_for_responses_without_a_deployment(gateway, key, fak
     outcome = azure_sdk.run(gateway, key["key"], "responses.create", {"model": "fake-model", "input": mark, "store": False})
     assert outcome.error is None and outcome.result["id"] == "resp_1"
     assert fake.seen(mark)[0].target == "/v1/responses"
+
+
+def test_azures_paths_of_sound_and_images_call_their_model(gateway, key, fake, mark):
+    form, label = form_of({"model": "another", "prompt": mark}, {"file": b"sound"})
+    fake.on(mark, lambda connection: connection.answer(200, {"text": "heard", "data": [{"url": "x"}]}))
+    with Client(gateway, key) as client:
+        assert deployed(client, "fake-model", form, "audio/transcriptions", [("content-type", label)])[0] == 200
+        assert deployed(client, "fake-model", {"model": "another", "prompt": mark}, "images/generations")[0] == 200
+        status, _, body = deployed(client, "fake-model", form_of({"prompt": mark}, {"file": b"sound"})[0], "audio/transcriptions", [("content-type", label)])
+    assert status == 400 and "'model'" in error_of(body)["message"]
+    heard, made = fake.seen(mark)
+    assert (heard.target, made.target) == ("/v1/audio/transcriptions", "/v1/images/generations")
+    assert b"fake-model" in heard.body and b"another" not in heard.body and made.json["model"] == "fake-model"
 
 
 def test_openais_client_with_azures_newer_base_url(gateway, key, fake, mark, openai_sdk):
