@@ -81,16 +81,15 @@ const char* advice_to_clients(std::string_view path) noexcept {
   if (const char* const advice = advice_for(path); advice != nullptr) return advice;
   if (path == "/" || path == "/v1" || path == "/v1/")
     return "This is the gateway's address and no path of its API; clients of Anthropic's API take it, without /v1, as "
-           "their "
-           "base URL. GET /v1/models lists the models.";
+           "their base URL. GET /v1/models lists the models.";
   if (path.find("//") != std::string_view::npos)
     return "The path has two slashes in a row; check how the base URL ends (without /v1, with no slash behind it).";
   for (const Unserved& unserved : kToClients) {
     if (path.starts_with(unserved.begins)) return unserved.advice;
   }
   return "Unknown request URL. Of Anthropic's API this gateway serves POST /v1/messages, POST "
-         "/v1/messages/count_tokens and "
-         "GET /v1/models; check the base URL (it has no /v1 at its end) and the path's spelling.";
+         "/v1/messages/count_tokens and GET /v1/models; check the base URL (it has no /v1 at its end) and the path's "
+         "spelling.";
 }
 
 }  // namespace sluice::anthropic

@@ -58,9 +58,8 @@ bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || pa
 
 constexpr const char* kUnknown =
     "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
-    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/… and /v1/models; check base_url (it ends in /v1) "
-    "and the "
-    "path's spelling.";
+    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/… and /v1/models; check base_url (it ends in "
+    "/v1) and the path's spelling.";
 
 // Paths that clients ask for and that are not served, by how they begin.
 struct Unserved {
