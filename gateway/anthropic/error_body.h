@@ -19,10 +19,10 @@ using dialect::ErrorAnswer;
 [[nodiscard]] ErrorAnswer error_answer(const Error& error, std::string_view message = {});
 
 // The error that an upstream answered with, in any form, in the dialect's. A type of the dialect is kept where it goes
-// with the status; else the status says it. A 404 of a server that does not have the path becomes 400, as 501 does, and says
-// what to do: clients take a 404 for an unknown model. 401, 402 and 403 of an upstream become 502: the caller's key is not at fault; a 403 that
-// speaks of moderation stays one, and so does 529. A prompt beyond the model's context is told in the words that clients
-// of this API look for.
+// with the status; else the status says it. A 404 of a server that does not have the path becomes 400, as 501 does, and
+// says what to do: clients take a 404 for an unknown model. 401, 402 and 403 of an upstream become 502: the caller's key
+// is not at fault; a 403 that speaks of moderation stays one, and so does 529. A prompt beyond the model's context is told
+// in the words that clients of this API look for.
 // REQUIRES: padding as read_call.
 [[nodiscard]] ErrorAnswer upstream_answer(std::uint16_t status, std::string_view body);
 

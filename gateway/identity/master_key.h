@@ -3,7 +3,7 @@
 //   sealed:  nonce (12 random bytes) | ciphertext | tag (16 bytes)        AES-256-GCM
 //   bound to it (AAD): the secret's name, a zero byte, its version in digits
 //
-// so that nobody who may write to the store can put one secret in another's place, or an old version in the new one's.
+// so that nobody who writes to the store can put one secret in another's place; an older row, whole, is good again.
 // The key is HKDF-SHA256 of the text that the operator keeps, who never keeps it beside the store.
 #pragma once
 
