@@ -7,7 +7,7 @@
 
 namespace sluice::openai {
 
-// Begun seconds. Of a WAV file what its head says, else as if it had 64 kbit for each.
+// Begun seconds. Of a WAV file with plain samples what its head says, else as if it had 64 kbit for each.
 [[nodiscard]] std::uint64_t sound_seconds(std::string_view file) noexcept;
 
 // No recording of this size is longer: the leanest codecs of speech take 600 bytes for a second.

@@ -123,18 +123,46 @@ TEST(FormOfACall, OfAnImageHasItsChoices) {
   EXPECT_FALSE(read_heard(form({kModel, form_part("image[file_id]", "file-1")}), EndpointId::kImageEdits));
 }
 
-TEST(Sound, AWavFileSaysHowLongItIs) {
+// One channel, 16,000 frames a second of two bytes, for 10 seconds; the rate in bytes lies.
+std::string wave_file() {
   std::string wave = "RIFF....WAVEfmt ....";
-  wave += std::string("\x01\0\x01\0", 4);                               // PCM, one channel
-  wave += std::string("\x80\x3e\0\0", 4) + std::string("\0\0\0\0", 4);  // 16,000 frames a second; a rate that lies
+  wave += std::string("\x01\0\x01\0", 4);
+  wave += std::string("\x80\x3e\0\0", 4) + std::string("\0\0\0\0", 4);
   wave += std::string("\x02\0\x10\0", 4) + "data....";
   wave.resize(32'000 * 10, '\0');
+  return wave;
+}
+
+TEST(Sound, AWavFileSaysHowLongItIs) {
+  std::string wave = wave_file();
   EXPECT_EQ(sound_seconds(wave), 10u);
   wave.push_back('\0');
   EXPECT_EQ(sound_seconds(wave), 11u);
+  wave.replace(20, 2, "\xFE\xFF", 2);
+  wave.replace(44, 2, "\x01\0", 2);
+  EXPECT_EQ(sound_seconds(wave), 11u) << "extensible, with plain samples";
   EXPECT_EQ(sound_seconds(std::string(80'000, 'x')), 10u);
   EXPECT_EQ(sound_seconds(""), 0u);
   EXPECT_EQ(sound_seconds("RIFF"), 1u);
+}
+
+TEST(Sound, AHeadThatCannotBeIsNotBelieved) {
+  struct Wrong {
+    std::size_t at;
+    std::string bytes;
+    const char* what;
+  };
+  const std::vector<Wrong> wrong{{20, std::string("\x11\0", 2), "ADPCM, whose frames are blocks"},
+                                 {20, std::string("\xFE\xFF", 2), "extensible, with samples of no known format"},
+                                 {24, std::string("\xFF\xFF\xFF\xFF", 4), "frames that no recording has"},
+                                 {32, std::string("\xFF\xFF", 2), "a frame larger than its samples"},
+                                 {22, std::string("\0\0", 2), "no channel"},
+                                 {24, std::string("\0\0\0\0", 4), "no frame"}};
+  for (const auto& [at, bytes, what] : wrong) {
+    std::string wave = wave_file();
+    wave.replace(at, bytes.size(), bytes);
+    EXPECT_EQ(sound_seconds(wave), 40u) << what;
+  }
 }
 
 }  // namespace
