@@ -23,9 +23,17 @@ dialect::ClaimLimit Exchange::claim_limit() const noexcept {
   return limit;
 }
 
+// A model writes what it searches for; a reranker's units are documents, or parts of long ones.
+static std::uint64_t most_searches(const dialect::Endpoint& endpoint, const dialect::CallBody& asked,
+                                   const dialect::ClaimLimit& limit) noexcept {
+  return endpoint.work == dialect::Work::kEmbed ? asked.prompts + asked.prompt_estimate : limit.completion;
+}
+
 // What outcome_ holds until now is our own count: it stays where the upstream is not believed.
 void Exchange::take_usage(dialect::UsageReading told) noexcept {
-  if (!claim_limit().allows(told.usage)) told.doubt = dialect::UsageDoubt::kClaim;
+  const dialect::ClaimLimit limit = claim_limit();
+  if (!limit.allows(told.usage)) told.doubt = dialect::UsageDoubt::kClaim;
+  told.usage.searches = std::min(told.usage.searches, most_searches(endpoint(), spoken().asked, limit));
   if (told.doubt != dialect::UsageDoubt::kClaim)
     outcome_.usage = told.usage.total() != 0 ? told.usage : dialect::with_meters_of(told.usage, outcome_.usage);
   tell_doubt(told);
@@ -33,6 +41,8 @@ void Exchange::take_usage(dialect::UsageReading told) noexcept {
 
 void Exchange::take_usage(const dialect::EventFilter& filter) noexcept {
   outcome_.usage = filter.usage(call_.prompt_estimate);
+  const std::uint64_t most = most_searches(endpoint(), spoken().asked, claim_limit());
+  outcome_.usage.searches = std::min(outcome_.usage.searches, most);
   add_prompt_untold();
   if (filter.told()) tell_doubt(*filter.told());
 }
@@ -61,14 +71,14 @@ Usage Exchange::own_count() const noexcept {
   return usage;
 }
 
-// What is counted here whatever is told: what was to be spoken or heard, and images that were made. Where their tokens are not told,
-// they are what was expected.
+// What is counted here whatever is told: what was to be spoken or heard, and images that were made, as many as were asked
+// for at most. Where their tokens are not told, they are what was expected.
 void Exchange::count_meters() noexcept {
   Usage& usage = outcome_.usage;
   if (usage.source == UsageSource::kNone || endpoint().work != dialect::Work::kMake) return;
   usage.characters = asked_.characters;
   if (usage.seconds == 0) usage.seconds = asked_.sound_seconds;
-  usage.images = filter_ ? filter_->images() : walk_ ? walk_->images() : 0;
+  usage.images = std::min(filter_ ? filter_->images() : walk_ ? walk_->images() : 0, asked_.choices);
   if (usage.source == UsageSource::kEstimated && usage.images != 0)
     usage.completion_tokens = usage.images * asked_.output_estimate;
 }

@@ -60,6 +60,16 @@ def test_contract_24_a_stream_of_images_is_counted(gateway, fake, mark, path, ki
 
 
 @PATHS
+def test_contract_41_more_images_than_were_asked_for_are_not_charged(gateway, fake, mark, path, kind):
+    fake.on(mark, lambda c: c.answer(200, {"data": [{"b64_json": IMAGE}, *[{}] * 1000]}))
+    with Client(gateway, gateway.ready_key) as client:
+        for images, more in ((1, {}), (2, {"n": "2"})):
+            status, headers, _ = call(client, mark, path, **more)
+            record = gateway.audit_of(headers["x-request-id"])
+            assert (status, record["images"], record["completion_tokens"]) == (200, images, images * 4160)
+
+
+@PATHS
 def test_contract_43_whole_images_for_a_stream_become_one(gateway, fake, mark, path, kind):
     fake.on(mark, lambda c: c.answer(200, {"data": [{"b64_json": IMAGE}, {"b64_json": IMAGE, "revised_prompt": "x"}], "usage": USAGE}))
     with Client(gateway, gateway.ready_key) as client:

@@ -40,6 +40,12 @@ def test_contract_24_a_ranking_is_counted_however_it_is_told(gateway, fake, mark
     assert told == (prompt if prompt == 15 else 1100, 0, searches, source)
 
 
+def test_contract_41_more_searches_than_there_is_to_search_are_not_charged(gateway, fake, mark):
+    answer = {"results": [{"index": 0, "relevance_score": 1.0}], "meta": {"billed_units": {"search_units": 10**9}}}
+    record = rank(gateway, fake, mark, answer, query=mark + QUERY, documents=DOCUMENTS)
+    assert 0 < record["searches"] <= len(DOCUMENTS) + record["prompt_tokens"]
+
+
 @pytest.mark.parametrize("body", [{"text_1": "MARK", "text_2": ["a", "b"]}, {"queries": ["MARK", "b"], "documents": ["a", "b"]},
                                   {"text_1": ["MARK"], "text_2": "b"}])
 def test_a_score_is_an_answer_of_either_shape(gateway, fake, mark, body):
