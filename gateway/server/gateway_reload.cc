@@ -68,7 +68,8 @@ absl::Status Gateway::fill_secrets() {
   return absl::OkStatus();
 }
 
-// What a start and a reload have in common. `tls`: what new connections are to use. An error: nothing has changed.
+// What a start and a reload have in common. `tls`: what new connections are to use. An error: nothing has changed but what
+// fill_secrets() filled.
 absl::Status Gateway::apply(std::shared_ptr<SSL_CTX> tls) {
   if (absl::Status filled = fill_secrets(); !filled.ok()) return filled;
   auto chain = make_chain();
@@ -145,6 +146,8 @@ absl::StatusOr<std::vector<std::string>> Gateway::reload() {
   config::Settings before = std::exchange(settings_, std::move(loaded.settings));
   if (absl::Status applied = apply(tls); !applied.ok()) {
     settings_ = std::move(before);
+    if (const absl::Status back = fill_secrets(); !back.ok())
+      log_.error("secrets of the store cannot be read", {{"why", text_of(back)}});
     return applied;
   }
   if (certificate->context) tls_->install(*std::move(certificate));

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import socket
 import sqlite3
 import subprocess
 
@@ -176,6 +177,21 @@ def test_a_new_master_key_seals_everything_anew(gateway_of, provider, mark, tmp_
     gateway.start()
     works(gateway, mark + "again")
     assert shown(provider, mark + "again") == f"Bearer {FIRST}"
+
+
+def test_a_refused_reload_leaves_the_master_key_as_it_was(gateway_of, provider, mark, tmp_path):
+    gateway = gateway_of()
+    secret(gateway, "set", "cloud", value=FIRST)
+    works(gateway, mark)
+    text = gateway.config.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        gateway.config.write_text(text.replace("/master.key", "/other.key").replace("secret:cloud", "secret:spare") + "[[listener]]\n"
+                                  f'address = "127.0.0.1:{other.getsockname()[1]}"\ntransport = "plain"\n')
+        refused = gateway.cli("reload", check=False)
+    assert refused.returncode == 1 and "in use" in refused.stderr
+    assert [(row["name"], row["state"], row["used_by"]) for row in told(gateway, "list")] == [("cloud", "good", ["cloud"])]
+    secret(gateway, "set", "cloud", value=SECOND)
+    until(lambda: ask(gateway, mark)[0] == 200 and shown(provider, mark) == f"Bearer {SECOND}", what="the new key is used")
 
 
 def test_a_wrong_master_key_is_told_and_stops_nobody_else(gateway_of, provider, mark, tmp_path):
