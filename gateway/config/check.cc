@@ -10,10 +10,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -405,16 +403,14 @@ class Checker final {
   void read_price_file() {
     const std::string& path = s_.prices.file;
     if (path.empty() || options_.files == Files::kTrust) return;
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) {
-      return findings_.add("prices.file",
-                           cat("cannot read ", path, ": ", std::strerror(errno), "; let the gateway's user read it"));
+    const absl::StatusOr<std::string> text = read_file(path);
+    if (!text.ok()) {
+      return findings_.add("prices.file", cat("cannot read ", path, ": ", std::string(text.status().message()),
+                                              "; name a price file that the gateway's user may read"));
     }
     Findings inside(path);
     std::vector<Model> listed;
-    (void)read_prices(text.view(), path, listed, inside);
+    (void)read_prices(*text, path, listed, inside);
     findings_.append(inside.take());
     take_prices(listed);
   }

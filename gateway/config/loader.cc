@@ -17,7 +17,8 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Error: the system's words; kNotFound where there is no such file.
+}  // namespace
+
 absl::StatusOr<std::string> read_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
   std::string text;
@@ -27,13 +28,13 @@ absl::StatusOr<std::string> read_file(const std::string& path) {
     const char* const why = std::strerror(errno);
     return missing ? absl::NotFoundError(why) : absl::UnavailableError(why);
   }
-  while (const std::size_t size_bytes = std::fread(block.data(), 1, block.size(), file.get()))
+  while (const std::size_t size_bytes = std::fread(block.data(), 1, block.size(), file.get())) {
     text.append(block.data(), size_bytes);
+    if (text.size() > kMostFileBytes) return absl::UnavailableError("it is larger than 16 MiB");
+  }
   if (std::ferror(file.get()) != 0) return absl::UnavailableError(std::strerror(errno));
   return text;
 }
-
-}  // namespace
 
 LoadResult load_text(std::string_view text, const std::string& file_name, const LoadOptions& options) {
   LoadResult result;

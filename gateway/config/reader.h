@@ -48,6 +48,10 @@ Syntax read_toml(std::string_view text, const std::string& file, const std::stri
 // A price file: names and prices of models, and nothing else of them.
 Syntax read_prices(std::string_view text, const std::string& file, std::vector<Model>& into, Findings& findings);
 
+// The whole text of a file. Error: why it cannot be had; kNotFound where there is no such file.
+inline constexpr std::size_t kMostFileBytes = 16 << 20;
+absl::StatusOr<std::string> read_file(const std::string& path);
+
 // What one value alone cannot show: duplicates, files, secrets (which it reads), what needs what.
 void check(Settings& settings, const LoadOptions& options, const std::string& folder, Findings& findings);
 

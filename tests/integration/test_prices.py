@@ -93,9 +93,13 @@ def test_a_budget_in_usd_counts_what_the_file_says(gateway_of, provider, mark):
     ("[server]\n", "unknown table server"),
     ("[[model]\n", "prices.toml:1:"),
     (None, "cannot read"),
+    (pathlib.Path.mkdir, "Is a directory"),
+    (lambda file: file.write_text("#" * (17 << 20)), "larger than 16 MiB"),
 ])
 def test_what_is_wrong_with_a_price_file_is_told_with_its_place(tmp_path, prices, says):
-    if prices is not None:
+    if callable(prices):
+        prices(tmp_path / "prices.toml")
+    elif prices is not None:
         (tmp_path / "prices.toml").write_text(prices)
     (tmp_path / "state").mkdir(mode=0o700)
     conf = pathlib.Path(tmp_path / "sluice.toml")
