@@ -80,7 +80,8 @@ void Exchange::note_kept(const dialect::KeptIds* ids) {
   if (worker_.responses == nullptr) return;
   const policy::Caller& caller = call_.caller;
   if (is_of_stored()) {
-    if (endpoint().method == "DELETE") worker_.responses->forget(caller.user_id, asked_.stored.answer);
+    if (endpoint().method == "DELETE" && std::exchange(kept_, 1) == 0)
+      worker_.responses->forget(caller.user_id, asked_.stored.answer);
     return;
   }
   if (!asked_.stored.keep || ids == nullptr || ids->answer().empty() || ids->count() == kept_) return;

@@ -119,7 +119,8 @@ void Exchange::avoid_lacked_endpoint() noexcept {
 bool Exchange::can_fall_back() const noexcept {
   if (!lacks_endpoint(upstream_->head()->status)) return false;
   const dialect::Detour* const detour = worker_.dialects.detour(match_.number);
-  const bool can = detour != nullptr && lease_.endpoint() == match_.number && begun_ == Begun::kNothing;
+  const bool can =
+      detour != nullptr && keeper_.empty() && lease_.endpoint() == match_.number && begun_ == Begun::kNothing;
   return can && lease_->takes(detour->number);
 }
 

@@ -33,7 +33,7 @@ struct ChatToolCall {
 };
 [[nodiscard]] ChatToolCall read_tool_call(std::string_view object) noexcept;
 
-inline constexpr std::size_t kMostCalls = 4096;  // of an answer: what else calls are is no list of calls
+inline constexpr std::size_t kMostCalls = 512;  // of an answer: what else calls are is no list of calls
 
 // each(call): those of tool_calls, and the function_call of old servers. Calls that begin with neither a number nor an id
 // are told apart by their places.

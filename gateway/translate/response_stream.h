@@ -20,7 +20,8 @@ class ResponseStream final : public dialect::EventTranslator {
   void translate(std::string_view events, Buffer& out) noexcept override;
   void finish(Buffer& out) noexcept override;
   // All that the answer says: the last event repeats it.
-  [[nodiscard]] std::size_t held_bytes() const noexcept override { return held_bytes_; }
+  // The end says everything again, three times: as a part, as an item, and in the response.
+  [[nodiscard]] std::size_t held_bytes() const noexcept override { return 4 * held_bytes_; }
 
  private:
   static constexpr std::size_t kNone = ~std::size_t{0};
