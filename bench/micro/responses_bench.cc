@@ -23,7 +23,7 @@ void stream(benchmark::State& state, bool translated) {
   const translate::ResponsesToChat pair;
   while (state.KeepRunningBatch(kStreamEvents)) {
     openai::StreamFilter filter(endpoint, {.client_wants_usage = true});
-    const auto translator = pair.events({.request_id = "req_0123456789abcdef", .model = "bench-sse"});
+    const auto translator = pair.events({.unique = "0123456789abcdef", .model = "bench-sse"});
     Buffer in, between, out;
     for (std::int64_t i = 0; i < kStreamEvents; ++i) {
       in.append(kChunk);

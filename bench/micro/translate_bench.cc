@@ -25,7 +25,7 @@ std::string translated_event_of(std::string_view delta) {
 void translate_events(benchmark::State& state, std::string_view first, std::string_view each) {
   const std::string begin = translated_event_of(first), event = translated_event_of(each);
   openai::StreamFilter filter(openai::endpoint_of(openai::EndpointId::kChatCompletions), {.client_wants_usage = true});
-  const auto translator = translate::MessagesToChat().events({.request_id = "req_1", .model = "m"});
+  const auto translator = translate::MessagesToChat().events({.unique = "1", .model = "m"});
   Buffer in, between, out;
   const auto pass = [&](std::string_view bytes) {
     in.append(bytes);

@@ -11,14 +11,13 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "dialect/answer.h"
-#include "wire/parser.h"
 
 namespace sluice::dialect {
 
 // What a translated answer says that the answer itself does not.
 // Lifetime: what it refers to outlives the translator.
 struct AnswerFacts {
-  std::string_view request_id = {};   // ids of the client's dialect are made of it: "msg_" + request_id
+  std::string_view unique = {};       // of this call: ids of the client's dialect are made of it, "msg_" + unique
   std::string_view model = {};        // as the client asked for it
   std::uint64_t prompt_estimate = 0;  // tokens; for what is told before the server has told its usage
 };
@@ -47,9 +46,9 @@ class Translation {
 
   // Appends the call's body in the place's dialect; the model's name stays as it is. Parts of it that only the client's
   // dialect knows and that change no answer (hints, cache marks) are left out.
-  // REQUIRES: padding as Dialect::read_call(), which has read `body` without error.
+  // REQUIRES: Dialect::read_call() has read `body` without error.
   // Errors: kBadRequest, with static text that says what cannot be asked for there.
-  [[nodiscard]] virtual Status append_call(Buffer& out, std::string_view body, wire::Parser& parser) const noexcept = 0;
+  [[nodiscard]] virtual Status append_call(Buffer& out, std::string_view body) const noexcept = 0;
 
   [[nodiscard]] virtual std::unique_ptr<EventTranslator> events(const AnswerFacts& facts) const = 0;
   // A whole answer that is one, as its dialect's WholeAnswer found it. REQUIRES: padding behind `answer`.

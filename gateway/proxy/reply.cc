@@ -135,7 +135,7 @@ Task<Status> answer_error(http::Incoming& client, const dialect::Dialect& dialec
 }
 
 std::string_view make_request_id(std::span<char, 40> into) noexcept {
-  std::memcpy(into.data(), "req_", 4);
+  std::ranges::copy(kRequestIdMark, into.data());
   write_hex(random_id(), into.subspan(4, 16));
   write_hex(random_id(), into.subspan(20, 16));
   return {into.data(), kRequestIdBytes};

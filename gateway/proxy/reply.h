@@ -68,7 +68,8 @@ void add_cors_headers(ReplyHeaders& headers, std::string_view origin, std::span<
 Task<Status> answer_error(http::Incoming& client, const dialect::Dialect& dialect, Error error,
                           std::string_view message = {});
 
-// Writes "req_" and 32 hexadecimal digits.
+// Writes kRequestIdMark and 32 hexadecimal digits.
+inline constexpr std::string_view kRequestIdMark = "req_";
 inline constexpr std::size_t kRequestIdBytes = 36;
 std::string_view make_request_id(std::span<char, 40> into) noexcept;
 

@@ -67,7 +67,7 @@ struct Translating final : LargeBodies::Job {
       : Job(wake), detour(detour_), body(body_), out(out_) {}
 
   void work(wire::Parser& parser) noexcept override {
-    const Status made = detour.translation->append_call(out, body, parser);
+    const Status made = detour.translation->append_call(out, body);
     if (!made) {
       result = made.error();
       return;
@@ -137,7 +137,9 @@ Task<Result<Again>> Exchange::fall_back() {
 }
 
 dialect::AnswerFacts Exchange::answer_facts() const noexcept {
-  return {.request_id = call_.request_id, .model = asked_.model, .prompt_estimate = call_.prompt_estimate};
+  return {.unique = call_.request_id.substr(kRequestIdMark.size()),
+          .model = asked_.model,
+          .prompt_estimate = call_.prompt_estimate};
 }
 
 std::unique_ptr<dialect::EventFilter> Exchange::make_filter() const {

@@ -7,6 +7,7 @@
 
 #include "base/wiped_string.h"
 #include "translate/json_steps.h"
+#include "translate/json_write.h"
 
 namespace sluice::translate {
 namespace {
@@ -48,8 +49,6 @@ bool is_of_server(std::string_view type) noexcept {
                                  "\"compaction\""};
   return std::ranges::find(kTypes, type, [](const char* text) { return std::string_view(text); }) != kTypes.end();
 }
-
-bool says(std::string_view value) noexcept { return !value.empty() && value != "null"; }
 
 // The members of a content block that are read, of whatever type it is.
 struct Block {
@@ -133,10 +132,10 @@ class ChatCall final {
       if (name == "max_tokens" && wire::skim_count(value) == 0 && is_zero(value)) status_ = kNothingGenerated;
       if (name == "mcp_servers" && is_array(value) && !is_empty(value)) status_ = kMcpServers;
       const bool same = name == "stream" || name == "temperature" || name == "top_p";
-      if (same && says(value)) append_member(name, value);
-      if (name == "stop_sequences" && is_array(value) && !is_empty(value)) append_member("stop", value);
+      if (same && is_said(value)) append_named(out_, name, value);
+      if (name == "stop_sequences" && is_array(value) && !is_empty(value)) append_named(out_, "stop", value);
     });
-    if (!model.empty()) append_member("model", model);
+    if (!model.empty()) append_named(out_, "model", model);
     write_messages(system, messages);
     if (is_array(tools) && !is_empty(tools)) {
       write_tools(tools);
@@ -157,30 +156,18 @@ class ChatCall final {
   void fail(const Error& error) noexcept {
     if (status_) status_ = error;
   }
-  // A comma, where something stands before.
-  void next() {
-    const char last = out_.view().back();
-    if (last != '{' && last != '[') out_.append(",");
-  }
-  void append_member(std::string_view name, std::string_view value) {
-    next();
-    out_.append("\"");
-    out_.append(name);
-    out_.append("\":");
-    out_.append(value);
-  }
 
   // --- messages ---
 
   void write_messages(std::string_view system, std::string_view messages) {
-    append_member("messages", "[");
-    if (says(system)) write_system(system);
+    append_named(out_, "messages", "[");
+    if (is_said(system)) write_system(system);
     each_element(messages, [this](std::string_view message) { write_message(message); });
     out_.append("]");
   }
 
   void write_system(std::string_view content) {
-    next();
+    append_comma(out_);
     const std::size_t begin = out_.size();
     append_role("system");
     JoinedText text(out_);
@@ -205,7 +192,7 @@ class ChatCall final {
     if (is_text(role, "system")) return write_system(content);
     if (!is_text(role, "user")) return fail(kRole);
     if (is_array(content)) return write_user(content);
-    next();
+    append_comma(out_);
     append_role("user");
     out_.append(content);
     out_.append("}");
@@ -240,7 +227,7 @@ class ChatCall final {
       }
     });
     if (!others && !parts) return;
-    next();
+    append_comma(out_);
     append_role("user");
     if (parts) {
       write_parts(blocks);
@@ -263,7 +250,7 @@ class ChatCall final {
   }
 
   void write_result(const Block& result) {
-    next();
+    append_comma(out_);
     out_.append(R"({"role":"tool","tool_call_id":)");
     out_.append(wire::is_string(result.tool_use_id) ? result.tool_use_id : std::string_view("\"\""));
     out_.append(R"(,"content":)");
@@ -312,7 +299,7 @@ class ChatCall final {
   void write_part(const Block& block) {
     if (is_text(block.type, "image")) return write_image(read_source(block.source));
     if (is_text(block.type, "document")) return write_document(block, read_source(block.source));
-    next();
+    append_comma(out_);
     const std::size_t begin = out_.size();
     out_.append(R"({"type":"text","text":)");
     JoinedText text(out_);
@@ -331,7 +318,7 @@ class ChatCall final {
   }
 
   void write_image(const Source& source) {
-    next();
+    append_comma(out_);
     out_.append(R"({"type":"image_url","image_url":{"url":)");
     if (is_text(source.type, "base64")) {
       append_data_url(source);
@@ -345,14 +332,14 @@ class ChatCall final {
 
   void write_document(const Block& block, const Source& source) {
     if (is_text(source.type, "base64")) {
-      next();
+      append_comma(out_);
       out_.append(R"({"type":"file","file":{"filename":)");
       out_.append(wire::is_string(block.title) ? block.title : std::string_view("\"document.pdf\""));
-      append_member("file_data", "");
+      append_named(out_, "file_data");
       append_data_url(source);
       out_.append("}}");
     } else if (is_text(source.type, "text") || is_text(source.type, "content")) {
-      next();
+      append_comma(out_);
       out_.append(R"({"type":"text","text":)");
       JoinedText text(out_);
       text.add(inside_of(block.title));
@@ -380,7 +367,7 @@ class ChatCall final {
   }
 
   void write_assistant(std::string_view content) {
-    next();
+    append_comma(out_);
     append_role("assistant");
     if (wire::is_string(content)) {
       out_.append(content);
@@ -415,7 +402,7 @@ class ChatCall final {
   }
 
   void write_thinking(std::string_view content, std::string_view member) {
-    append_member(member, "");
+    append_named(out_, member);
     JoinedText text(out_);
     each_element(content, [&](std::string_view object) {
       const Block block = read_block(object);
@@ -426,11 +413,11 @@ class ChatCall final {
   }
 
   void write_calls(std::string_view content) {
-    append_member("tool_calls", "[");
+    append_named(out_, "tool_calls", "[");
     each_element(content, [this](std::string_view object) {
       const Block block = read_block(object);
       if (!is_text(block.type, "tool_use")) return;
-      next();
+      append_comma(out_);
       out_.append(R"({"id":)");
       out_.append(wire::is_string(block.id) ? block.id : std::string_view("\"\""));
       out_.append(R"(,"type":"function","function":{"name":)");
@@ -447,15 +434,15 @@ class ChatCall final {
   // --- tools ---
 
   void write_tools(std::string_view tools) {
-    append_member("tools", "[");
+    append_named(out_, "tools", "[");
     each_element(tools, [this](std::string_view tool) {
-      next();
+      append_comma(out_);
       out_.append(R"({"type":"function","function":{)");
       each_member(tool, [this](std::string_view name, std::string_view value) {
-        if (name == "type" && says(value) && !is_text(value, "custom")) fail(kToolOfAnthropic);
-        if (name == "name" || (name == "description" && says(value))) append_member(name, value);
-        if (name == "input_schema") append_member("parameters", value);
-        if (name == "strict" && value == "true") append_member(name, value);
+        if (name == "type" && is_said(value) && !is_text(value, "custom")) fail(kToolOfAnthropic);
+        if (name == "name" || (name == "description" && is_said(value))) append_named(out_, name, value);
+        if (name == "input_schema") append_named(out_, "parameters", value);
+        if (name == "strict" && value == "true") append_named(out_, name, value);
       });
       out_.append("}}");
     });
@@ -469,22 +456,23 @@ class ChatCall final {
       if (member == "name") name = value;
       if (member == "disable_parallel_tool_use") alone = value;
     });
-    if (is_text(type, "auto")) append_member("tool_choice", "\"auto\"");
-    if (is_text(type, "any")) append_member("tool_choice", "\"required\"");
-    if (is_text(type, "none")) append_member("tool_choice", "\"none\"");
+    if (is_text(type, "auto")) append_named(out_, "tool_choice", "\"auto\"");
+    if (is_text(type, "any")) append_named(out_, "tool_choice", "\"required\"");
+    if (is_text(type, "none")) append_named(out_, "tool_choice", "\"none\"");
     if (is_text(type, "tool")) {
-      append_member("tool_choice", R"({"type":"function","function":{"name":)");
+      append_named(out_, "tool_choice", R"({"type":"function","function":{"name":)");
       out_.append(wire::is_string(name) ? name : std::string_view("\"\""));
       out_.append("}}");
     }
-    if (alone == "true") append_member("parallel_tool_calls", "false");
+    if (alone == "true") append_named(out_, "parallel_tool_calls", "false");
   }
 
   // Structured output.
   void write_format(std::string_view format) {
     const std::string_view schema = wire::skim_find(format, "schema");
     if (!is_object(schema)) return;
-    append_member("response_format", R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)");
+    append_named(out_, "response_format",
+                 R"({"type":"json_schema","json_schema":{"name":"answer","strict":true,"schema":)");
     out_.append(schema);
     out_.append("}}");
   }

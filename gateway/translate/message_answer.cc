@@ -3,6 +3,7 @@
 #include "dialect/usage_reader.h"
 #include "translate/chat_call.h"
 #include "translate/chat_delta.h"
+#include "translate/json_write.h"
 #include "translate/message_parts.h"
 #include "wire/json_check.h"
 
@@ -64,7 +65,7 @@ class Message final {
     if (is_white(inside)) return;
     begin_block();
     out_.append(R"({"type":"thinking","thinking":)");
-    append_quoted(inside);
+    say(inside);
     out_.append(R"(,"signature":")");
     if (!member.empty()) out_.append(kSignatureMark);
     out_.append(member);
@@ -75,7 +76,7 @@ class Message final {
     if (is_white(inside)) return;
     begin_block();
     out_.append(R"({"type":"text","text":)");
-    append_quoted(inside);
+    say(inside);
     out_.append("}");
   }
 
@@ -85,10 +86,10 @@ class Message final {
     if (call.id.empty()) {
       append_call_id(out_, facts_, blocks_);
     } else {
-      append_quoted(call.id);
+      say(call.id);
     }
     out_.append(R"(,"name":)");
-    append_quoted(call.name);
+    say(call.name);
     out_.append(R"(,"input":)");
     write_input(call.arguments);
     out_.append("}");
@@ -105,16 +106,14 @@ class Message final {
     decoded.commit(value.size());
     if (wire::is_json_object(value)) return out_.append(value);
     out_.append(R"({"raw_arguments":)");
-    append_quoted(inside);
+    say(inside);
     out_.append("}");
   }
 
   // What stood in a string.
-  void append_quoted(std::string_view inside) {
+  void say(std::string_view inside) {
+    append_quoted(out_, inside);
     said_bytes_ += inside.size();
-    out_.append("\"");
-    out_.append(inside);
-    out_.append("\"");
   }
 
   Buffer& out_;

@@ -7,15 +7,6 @@
 #include "wire/json_text.h"
 
 namespace sluice::translate {
-namespace {
-
-// Ids of calls are "req_…".
-std::string_view bare_id(std::string_view request_id) noexcept {
-  const std::size_t underline = request_id.find('_');
-  return underline == std::string_view::npos ? request_id : request_id.substr(underline + 1);
-}
-
-}  // namespace
 
 void append_number(Buffer& out, std::uint64_t number) {
   char digits[20];
@@ -31,7 +22,7 @@ void append_string(Buffer& out, std::string_view text) {
 
 void append_message_head(Buffer& out, const dialect::AnswerFacts& facts) {
   out.append(R"({"id":"msg_)");
-  out.append(bare_id(facts.request_id));
+  out.append(facts.unique);
   out.append(R"(","type":"message","role":"assistant","model":)");
   append_string(out, facts.model);
 }
@@ -52,7 +43,7 @@ void append_usage(Buffer& out, const Usage& usage) {
 
 void append_call_id(Buffer& out, const dialect::AnswerFacts& facts, std::uint64_t position) {
   out.append("\"toolu_");
-  out.append(bare_id(facts.request_id));
+  out.append(facts.unique);
   out.append("_");
   append_number(out, position);
   out.append("\"");

@@ -75,15 +75,10 @@ void append_call(Buffer& out, const OutputItem& item, std::size_t position, cons
 
 }  // namespace
 
-std::string_view bare_request_id(const dialect::AnswerFacts& facts) noexcept {
-  const std::string_view id = facts.request_id;
-  return id.substr(id.find('_') + 1);  // npos + 1 is 0
-}
-
 void append_item_id(Buffer& out, const OutputItem& item, std::size_t position, const dialect::AnswerFacts& facts) {
   out.append("\"");
   out.append(id_prefix(item));
-  out.append(bare_request_id(facts));
+  out.append(facts.unique);
   out.append("_");
   append_number(out, position);
   out.append("\"");
@@ -92,7 +87,7 @@ void append_item_id(Buffer& out, const OutputItem& item, std::size_t position, c
 void append_call_id(Buffer& out, const OutputItem& item, std::size_t position, const dialect::AnswerFacts& facts) {
   if (!item.call_id.empty()) return append_quoted(out, item.call_id);
   out.append("\"call_");
-  out.append(bare_request_id(facts));
+  out.append(facts.unique);
   out.append("_");
   append_number(out, position);
   out.append("\"");

@@ -52,7 +52,4 @@ void append_text_input(Buffer& out, std::string_view arguments);
 // More arguments of it: a string's inside, or of odd servers an object.
 void append_arguments(WipedString& into, std::string_view value);
 
-// "resp_…": the call's id without its own beginning.
-[[nodiscard]] std::string_view bare_request_id(const dialect::AnswerFacts& facts) noexcept;
-
 }  // namespace sluice::translate

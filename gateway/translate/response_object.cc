@@ -64,7 +64,7 @@ Usage own_usage(std::span<const OutputItem> output, const dialect::AnswerFacts& 
 
 void append_response(Buffer& out, const ResponseObject& response, const dialect::AnswerFacts& facts) {
   out.append(R"({"id":"resp_)");
-  out.append(bare_request_id(facts));
+  out.append(facts.unique);
   out.append(R"(","object":"response","created_at":)");
   out.append(is_whole_number(response.created) ? response.created : std::string_view("0"));
   append_named(out, "status", response_word(response.status));

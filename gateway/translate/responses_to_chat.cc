@@ -6,8 +6,7 @@
 
 namespace sluice::translate {
 
-Status ResponsesToChat::append_call(Buffer& out, std::string_view body, wire::Parser& parser) const noexcept {
-  (void)parser;  // who has read the body has checked it
+Status ResponsesToChat::append_call(Buffer& out, std::string_view body) const noexcept {
   return append_chat_body(out, body);
 }
 

@@ -11,7 +11,7 @@ class ResponsesToChat final : public dialect::Translation {
  public:
   [[nodiscard]] std::string_view from() const noexcept override { return "responses"; }
   [[nodiscard]] std::string_view to() const noexcept override { return "chat.completions"; }
-  [[nodiscard]] Status append_call(Buffer& out, std::string_view body, wire::Parser& parser) const noexcept override;
+  [[nodiscard]] Status append_call(Buffer& out, std::string_view body) const noexcept override;
   [[nodiscard]] std::unique_ptr<dialect::EventTranslator> events(const dialect::AnswerFacts& facts) const override;
   [[nodiscard]] dialect::Converted append_answer(Buffer& out, std::string_view answer,
                                                  const dialect::AnswerFacts& facts) const override;

@@ -15,7 +15,7 @@
 
 namespace sluice::translate::fuzz_responses {
 
-inline constexpr dialect::AnswerFacts kFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
+inline constexpr dialect::AnswerFacts kFacts = {.unique = "1", .model = "m", .prompt_estimate = 7};
 
 inline Buffer padded(std::string_view text) {
   Buffer buffer;
@@ -34,7 +34,7 @@ inline void call(wire::Parser& parser, std::string_view text) {
   const Buffer body = padded(text);
   if (!openai::read_call(openai::endpoint_of(openai::EndpointId::kResponses), body.view(), parser)) return;
   Buffer out;
-  const Status made = ResponsesToChat().append_call(out, body.view(), parser);
+  const Status made = ResponsesToChat().append_call(out, body.view());
   if (!made) {
     ASSERT_EQ(made.error().kind, ErrorKind::kBadRequest);
     return;

@@ -17,7 +17,7 @@ namespace sluice::translate::fuzz {
 
 using dialect::StreamState;
 
-inline const dialect::AnswerFacts kFuzzFacts{.request_id = "req_1", .model = "m", .prompt_estimate = 3};
+inline const dialect::AnswerFacts kFuzzFacts{.unique = "1", .model = "m", .prompt_estimate = 3};
 
 inline Buffer padded_text(std::string_view text) {
   Buffer buffer;
@@ -38,7 +38,7 @@ inline void call(wire::Parser& parser, std::string_view text) {
   const Buffer body = padded_text(text);
   const auto asked = from.read_call(from.endpoints()[0], body.view(), parser);
   Buffer out;
-  if (!asked || !MessagesToChat().append_call(out, body.view(), parser)) return;
+  if (!asked || !MessagesToChat().append_call(out, body.view())) return;
   const std::string written(out.view());
   if (parses(text)) {
     ASSERT_TRUE(parses(written)) << text << "\n" << written;

@@ -23,7 +23,7 @@ std::string chat_call_of(const std::string& text) {
   body.append(text);
   const auto read = from.read_call(from.endpoints()[0], body.view(), parser);
   if (!read) return std::string("unread: ") + read.error().what;
-  const Status made = MessagesToChat().append_call(out, body.view(), parser);
+  const Status made = MessagesToChat().append_call(out, body.view());
   if (!made) return std::string("refused: ") + made.error().what;
   std::string written(out.view());
   (void)out.prepare(simdjson::SIMDJSON_PADDING);

@@ -21,7 +21,7 @@ struct MessageAnswerPairs : testing::TestWithParam<AnswerCase> {};
 
 std::string answer_message(const std::string& answer) {
   Buffer out;
-  const dialect::AnswerFacts facts{.request_id = "req_0a", .model = "mine", .prompt_estimate = 12};
+  const dialect::AnswerFacts facts{.unique = "0a", .model = "mine", .prompt_estimate = 12};
   if (append_message(out, answer, facts) == dialect::Converted::kNot) return "not";
   EXPECT_TRUE(wire::is_json_object(out.view())) << out.view();
   return std::string(out.view());

@@ -11,7 +11,7 @@
 namespace sluice::translate {
 namespace {
 
-const dialect::AnswerFacts kFacts{.request_id = "req_0a", .model = "mine", .prompt_estimate = 12};
+const dialect::AnswerFacts kFacts{.unique = "0a", .model = "mine", .prompt_estimate = 12};
 
 std::string chunk_of(std::string_view choice, std::string_view more = {}) {
   return std::string(

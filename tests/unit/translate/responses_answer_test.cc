@@ -9,7 +9,7 @@
 namespace sluice::translate {
 namespace {
 
-constexpr dialect::AnswerFacts kAnswerTestFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
+constexpr dialect::AnswerFacts kAnswerTestFacts = {.unique = "1", .model = "m", .prompt_estimate = 7};
 
 std::string response_of(std::string_view message, std::string_view finish = "stop", std::string_view more = {}) {
   std::string answer =

@@ -21,7 +21,7 @@ Asked chat_of(std::string_view body) {
   wire::Parser parser;
   const auto read = openai::read_call(openai::endpoint_of(openai::EndpointId::kResponses), in.view(), parser);
   if (!read) return {false, read.error().what};
-  const Status made = ResponsesToChat().append_call(out, in.view(), parser);
+  const Status made = ResponsesToChat().append_call(out, in.view());
   if (!made) return {false, made.error().what};
   const std::string text(out.view());
   (void)out.prepare(128);

@@ -11,7 +11,7 @@
 namespace sluice::translate {
 namespace {
 
-constexpr dialect::AnswerFacts kStreamTestFacts = {.request_id = "req_1", .model = "m", .prompt_estimate = 7};
+constexpr dialect::AnswerFacts kStreamTestFacts = {.unique = "1", .model = "m", .prompt_estimate = 7};
 
 std::string chunk(std::string_view delta, std::string_view finish = "null", std::string_view more = {}) {
   std::string text =
