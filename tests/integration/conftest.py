@@ -24,31 +24,42 @@ def fake():
     model.close()
 
 
-@pytest.fixture(scope="session")
-def gateway_direct(fake):
-    gateway = Gateway(upstreams=[("fake", fake.url)])
+def before(upstream):
+    gateway = Gateway(upstreams=[upstream])
     yield gateway
     gateway.close()
 
 
-@pytest.fixture(scope="session")
-def gateway_agent(fake):
+def before_agent_of(url):
     gateway = Gateway()
     try:
-        gateway.agent(fake.url)
+        gateway.agent(url)
         yield gateway
     finally:
         gateway.close()
 
 
-@pytest.fixture(params=["direct", "agent"])
-def gateway(request):
-    """A shared gateway, once with each kind of upstream."""
-    gateway = request.getfixturevalue(f"gateway_{request.param}")
+def ready(gateway):
     if not hasattr(gateway, "ready_key"):
         gateway.ready_key = gateway.key()
         gateway.wait_models(gateway.ready_key, "fake-model")
     return gateway
+
+
+@pytest.fixture(scope="session")
+def gateway_direct(fake):
+    yield from before(("fake", fake.url))
+
+
+@pytest.fixture(scope="session")
+def gateway_agent(fake):
+    yield from before_agent_of(fake.url)
+
+
+@pytest.fixture(params=["direct", "agent"])
+def gateway(request):
+    """A shared gateway, once with each kind of upstream."""
+    return ready(request.getfixturevalue(f"gateway_{request.param}"))
 
 
 @pytest.fixture(scope="session")
@@ -61,29 +72,18 @@ def chat_only():
 
 @pytest.fixture(scope="session")
 def chat_gateway_direct(chat_only):
-    gateway = Gateway(upstreams=[("chats", chat_only.url, 'dialects = ["openai"]', 'lacks = ["responses"]')])
-    yield gateway
-    gateway.close()
+    yield from before(("chats", chat_only.url, 'dialects = ["openai"]', 'lacks = ["responses"]'))
 
 
 @pytest.fixture(scope="session")
 def chat_gateway_agent(chat_only):
-    gateway = Gateway()
-    try:
-        gateway.agent(chat_only.url)
-        yield gateway
-    finally:
-        gateway.close()
+    yield from before_agent_of(chat_only.url)
 
 
 @pytest.fixture(params=["direct", "agent"])
 def chat_gateway(request):
     """A shared gateway before it, once with each kind of upstream."""
-    gateway = request.getfixturevalue(f"chat_gateway_{request.param}")
-    if not hasattr(gateway, "ready_key"):
-        gateway.ready_key = gateway.key()
-        gateway.wait_models(gateway.ready_key, "fake-model")
-    return gateway
+    return ready(request.getfixturevalue(f"chat_gateway_{request.param}"))
 
 
 @pytest.fixture

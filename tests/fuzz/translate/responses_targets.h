@@ -11,27 +11,16 @@
 #include "openai/answer_walk.h"
 #include "openai/call_reader.h"
 #include "openai/stream_filter.h"
+#include "support/any_bytes.h"
 #include "translate/responses_to_chat.h"
 
 namespace sluice::translate::fuzz_responses {
 
 inline constexpr dialect::AnswerFacts kFacts = {.unique = "1", .model = "m", .prompt_estimate = 7};
 
-inline Buffer padded(std::string_view text) {
-  Buffer buffer;
-  buffer.append(text);
-  (void)buffer.prepare(simdjson::SIMDJSON_PADDING);
-  return buffer;
-}
-
-inline bool is_json(std::string_view text) {
-  simdjson::dom::parser parser;
-  return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS;
-}
-
 // A call that can be made is one of a chat, and JSON if it was.
 inline void call(wire::Parser& parser, std::string_view text) {
-  const Buffer body = padded(text);
+  const Buffer body = test::padded(text);
   if (!openai::read_call(openai::endpoint_of(openai::EndpointId::kResponses), body.view(), parser)) return;
   Buffer out;
   const Status made = ResponsesToChat().append_call(out, body.view());
@@ -39,10 +28,10 @@ inline void call(wire::Parser& parser, std::string_view text) {
     ASSERT_EQ(made.error().kind, ErrorKind::kBadRequest);
     return;
   }
-  if (!is_json(text)) return;
-  ASSERT_TRUE(is_json(out.view())) << text << "\n" << out.view();
+  if (!test::is_json(text)) return;
+  ASSERT_TRUE(test::is_json(out.view())) << text << "\n" << out.view();
   const std::string whole(out.view());
-  const Buffer again = padded(whole);
+  const Buffer again = test::padded(whole);
   const auto asked = openai::read_call(openai::endpoint_of(openai::EndpointId::kChatCompletions), again.view(), parser);
   ASSERT_TRUE(asked) << asked.error().what << "\n" << text << "\n" << whole;
 }
@@ -83,7 +72,7 @@ inline bool data_is_json(std::string_view events) {
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
     const std::size_t data = event.find("data: ");
     if (data == std::string_view::npos || event.substr(data) == "data: [DONE]") continue;
-    if (event.find("\ndata: ", data) != std::string_view::npos || !is_json(event.substr(data + 6))) return false;
+    if (event.find("\ndata: ", data) != std::string_view::npos || !test::is_json(event.substr(data + 6))) return false;
   }
   return true;
 }
@@ -111,11 +100,11 @@ inline void stream(std::string_view text, std::size_t step) {
 inline void answer(std::string_view text) {
   openai::AnswerWalk walk(openai::endpoint_of(openai::EndpointId::kChatCompletions));
   walk.take(text);
-  if (!walk.is_answer() || !is_json(text)) return;
-  const Buffer whole = padded(text);
+  if (!walk.is_answer() || !test::is_json(text)) return;
+  const Buffer whole = test::padded(text);
   Buffer out;
   if (ResponsesToChat().append_answer(out, whole.view(), kFacts) == dialect::Converted::kNot) return;
-  ASSERT_TRUE(is_json(out.view())) << text << "\n" << out.view();
+  ASSERT_TRUE(test::is_json(out.view())) << text << "\n" << out.view();
 }
 
 }  // namespace sluice::translate::fuzz_responses

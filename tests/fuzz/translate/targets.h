@@ -10,6 +10,7 @@
 
 #include "anthropic/anthropic.h"
 #include "openai/openai.h"
+#include "support/any_bytes.h"
 #include "translate/messages_to_chat.h"
 #include "wire/skim.h"
 
@@ -19,29 +20,17 @@ using dialect::StreamState;
 
 inline const dialect::AnswerFacts kFuzzFacts{.unique = "1", .model = "m", .prompt_estimate = 3};
 
-inline Buffer padded_text(std::string_view text) {
-  Buffer buffer;
-  buffer.append(text);
-  (void)buffer.prepare(simdjson::SIMDJSON_PADDING);
-  return buffer;
-}
-
-inline bool parses(std::string_view text) {
-  simdjson::dom::parser parser;
-  return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS;
-}
-
 // A call that its dialect reads is one that the other reads, or refuses; it asks for the same model and way of answering.
 inline void call(wire::Parser& parser, std::string_view text) {
   const anthropic::Anthropic from;
   const openai::OpenAi to;
-  const Buffer body = padded_text(text);
+  const Buffer body = test::padded(text);
   const auto asked = from.read_call(from.endpoints()[0], body.view(), parser);
   Buffer out;
   if (!asked || !MessagesToChat().append_call(out, body.view())) return;
   const std::string written(out.view());
-  if (parses(text)) {
-    ASSERT_TRUE(parses(written)) << text << "\n" << written;
+  if (test::is_json(text)) {
+    ASSERT_TRUE(test::is_json(written)) << text << "\n" << written;
   }
   (void)out.prepare(simdjson::SIMDJSON_PADDING);
   const auto again = to.read_call(to.endpoints()[0], out.view(), parser);
@@ -118,10 +107,10 @@ inline void stream(std::string_view text, std::size_t step) {
 // A message that is made of JSON is JSON.
 inline void answer(std::string_view text) {
   Buffer out;
-  const Buffer whole = padded_text(text);
-  if (!parses(text) || MessagesToChat().append_answer(out, whole.view(), kFuzzFacts) == dialect::Converted::kNot)
+  const Buffer whole = test::padded(text);
+  if (!test::is_json(text) || MessagesToChat().append_answer(out, whole.view(), kFuzzFacts) == dialect::Converted::kNot)
     return;
-  ASSERT_TRUE(parses(out.view())) << text << "\n" << out.view();
+  ASSERT_TRUE(test::is_json(out.view())) << text << "\n" << out.view();
 }
 
 }  // namespace sluice::translate::fuzz
