@@ -1,6 +1,7 @@
 #include "proxy/erase_responses.h"
 
 #include <algorithm>
+#include <span>
 
 #include "proxy/stored_path.h"
 
@@ -78,18 +79,32 @@ Task<Erased> erase(Worker& worker, const Deletion& deletion, const store::Respon
   co_return outcome_of(call->head() == nullptr ? 0 : call->head()->status);
 }
 
+// What became of each: the next few are handed over once this is told of all, also where a fault ends it.
+struct Reports {
+  StoredResponses& to;
+  std::span<const store::ResponseRecord> rest;
+  Reports(StoredResponses& responses, std::span<const store::ResponseRecord> all) noexcept : to(responses), rest(all) {}
+  Reports(const Reports&) = delete;
+  ~Reports() { to.left_alone(rest.size()); }
+  void tell(Erased how) {
+    to.erased(rest.front(), how);
+    rest = rest.subspan(1);
+  }
+};
+
 }  // namespace
 
 Task<void> erase_responses(Worker& worker, std::vector<store::ResponseRecord> responses) {
   Running running(worker);
   const Deletion deletion = deletion_in(worker.dialects);
+  Reports reports{*worker.responses, responses};
   std::size_t erased = 0;
-  for (const store::ResponseRecord& response : responses) {
-    const Erased how =
-        deletion.endpoint == nullptr ? Erased::kDone : co_await erase(worker, deletion, response, running);
+  while (!reports.rest.empty()) {
+    Erased how = Erased::kDone;
+    if (deletion.endpoint != nullptr) how = co_await erase(worker, deletion, reports.rest.front(), running);
     if (running.call.drained) co_return;
     if (how == Erased::kDone) ++erased;
-    worker.responses->erased(response, how);
+    reports.tell(how);
   }
   worker.log.info("responses of revoked users were deleted where they are kept",
                   {{"deleted", erased}, {"to_try_again", responses.size() - erased}});

@@ -16,6 +16,7 @@ constexpr std::size_t kRowsAtOnce = 512;      // written in one transaction
 constexpr std::size_t kPrunedAtOnce = 1'000;
 constexpr std::size_t kErasedAtOnce = 16;
 constexpr std::chrono::seconds kSweepInterval{60};
+constexpr std::chrono::seconds kPruneInterval{1};   // while more has expired than is pruned at once
 constexpr std::chrono::seconds kEraseInterval{10};  // while a place that is to erase something could not be asked
 constexpr std::chrono::seconds kQuietTime{2};       // so long the store may be busy before the log says so
 
@@ -314,12 +315,13 @@ void StoredResponses::sweep() {
   next_sweep_ = clock_.mono() + kSweepInterval;
   write();  // else what was erased would be handed on again
   if (!batch_.empty() || !store_->connect().ok() || !store_->may_change().ok()) return;
-  (void)store_->prune_responses(clock_.wall(), kPrunedAtOnce);
+  const auto pruned = store_->prune_responses(clock_.wall(), kPrunedAtOnce);
+  if (pruned.ok() && *pruned == kPrunedAtOnce) next_sweep_ = clock_.mono() + kPruneInterval;
   if (const auto marked = store_->mark_responses_of_revoked(clock_.wall()); marked.ok() && *marked != 0)
     log_.info("responses of revoked users will be erased where they are kept", {{"responses", *marked}});
   const auto waiting = store_->responses_to_erase(kErasedAtOnce);
   if (!waiting.ok() || waiting->empty()) return;
-  next_sweep_ = clock_.mono() + kEraseInterval;
+  next_sweep_ = std::min(next_sweep_, clock_.mono() + kEraseInterval);
   const std::lock_guard lock(mutex_);
   if (erasing_ != 0 || !eraser_) return;
   erasing_ = waiting->size();
@@ -339,6 +341,11 @@ void StoredResponses::erased(const ResponseRecord& response, Erased how) {
         .response = response,
         .items = {}});
   if (--erasing_ == 0 && done) sweep_soon_ = true;
+}
+
+void StoredResponses::left_alone(std::size_t count) noexcept {
+  const std::lock_guard lock(mutex_);
+  erasing_ -= count;
 }
 
 void StoredResponses::sweep_soon() {

@@ -91,6 +91,7 @@ class StoredResponses final {
     kLater,  // the place could not be asked
   };
   void erased(const store::ResponseRecord& response, Erased how);  // any thread
+  void left_alone(std::size_t count) noexcept;  // so many of those handed over: the next sweep comes back to them
   // The store is there, or somebody was revoked.
   void sweep_soon();
 

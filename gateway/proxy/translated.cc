@@ -96,14 +96,15 @@ Task<Status> Exchange::translate() {
   } else {
     translating.work(worker_.parser);
   }
+  if (!translating.result) {
+    request.translated.release();
+    translation_ = translating.result.error();
+    co_return ok();
+  }
   const std::size_t size = request.translated.size();
   if (!worker_.held.take(size)) co_return kHoldsTooMuch;
   request.body_held_bytes += size;
-  if (translating.result) {
-    translated_ = std::make_unique<TranslatedCall>(TranslatedCall{detour, *std::move(translating.result)});
-  } else {
-    translation_ = translating.result.error();
-  }
+  translated_ = std::make_unique<TranslatedCall>(TranslatedCall{detour, *std::move(translating.result)});
   co_return ok();
 }
 
