@@ -58,10 +58,8 @@ void add_audit_verify(CLI::App& audit, int& exit_code) {
   verify->add_flag("--json", *json, "print JSON");
   verify->footer(
       "It reads the files that the conf file names, whether a gateway runs or not; so it takes no --socket. What it "
-      "counts "
-      "are records of the journal (a call leaves one when it is admitted, some as it goes on, and one at its end); "
-      "what "
-      "`sluice status` counts under audit are calls that have ended since the start.");
+      "counts are records of the journal (a call leaves one when it is admitted, some as it goes on, and one at its "
+      "end); what `sluice status` counts under audit are calls that have ended since the start.");
   verify->callback([&exit_code, json, conf = add_conf_option(*verify)] {
     exit_code =
         sluice::server::verify_audit(*conf, sluice::plugins::known(),

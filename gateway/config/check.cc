@@ -1,4 +1,5 @@
-// What one value alone cannot show: duplicates, files that cannot be read, keys that need each other.
+// What one value alone cannot show: duplicates, files that cannot be read, keys that need each other. Longer than a file
+// should be: run() is the list, and each entry a few lines that share what they look things up by.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -15,7 +15,6 @@
 
 namespace sluice::dialect {
 
-inline constexpr std::string_view kLabelMember = "_meta";
 inline constexpr std::size_t kMostLabels = 16;
 inline constexpr std::size_t kMostLabelBytes = 16 * 1024;  // of an object of them, as it stands in the body
 

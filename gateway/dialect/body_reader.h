@@ -71,7 +71,7 @@ class BodyReader final {
       call.labels.user = member_of(wire::token_of(value));
     } else if (name == "metadata") {
       call.labels.metadata = member_of(wire::token_of(value));
-    } else if (name == "_meta") {
+    } else if (name == LabelMembers::kOwnName) {
       if (call.labels.meta.present()) return wire::bad("'_meta' occurs twice in the request body; give it once.");
       call.labels.meta = member_of(wire::token_of(value));
     }

@@ -49,6 +49,7 @@ enum class AnswerForm : std::uint8_t {
 
 // Where labels of the call stand; what they say, dialect/body_labels.h reads.
 struct LabelMembers {
+  static constexpr std::string_view kOwnName = "_meta";
   Member meta;            // the value of `_meta`, or where it begins
   Member user, metadata;  // the same
   Member cut;             // what leaves the body: `_meta` with its name and a comma

@@ -28,11 +28,10 @@ struct UsageReading {
 //  - prompt_tokens holds its cached tokens. input_tokens does too where total_tokens is input and output; else what
 //    stands beside it as cache_read_… and cache_creation_… is added. Of two spellings the larger counts.
 //  - A side that is absent is the total without the other. A gap between parts and total that is as large as the cached
-//    tokens belongs to the prompt, one as large as the reasoning to the completion, and one beside a side of 0 to that; beside seconds
-//    of sound any belongs to the prompt.
-//    Any other is left (UsageDoubt::kTotal). A total below its parts is ignored.
-//  - What a summary of the conversation or an advisor used (steps in `iterations`) is added; searches are counted: of the web, and a
-//    reranker's search units.
+//    tokens belongs to the prompt, one as large as the reasoning to the completion, and one beside a side of 0 to that;
+//    beside seconds of sound any belongs to the prompt. Any other is left (UsageDoubt::kTotal). A total below its parts is ignored.
+//  - What a summary of the conversation or an advisor used (steps in `iterations`) is added; searches are counted: of the
+//    web, and a reranker's search units.
 // None: null, not an object, or no tokens, which is how some servers say that they have not counted; with kMayLack a
 // reading without tokens (usage.total() is 0) where another meter was told: searches, or seconds of sound.
 enum class Tokens : std::uint8_t { kNeeded, kMayLack };

@@ -61,7 +61,7 @@ constexpr std::array kRows{
     StateRow{Spot::kTools, "skill_id", kGenerating,
              "'skill_id' of a tool names a skill" SLUICE_STORED "send the skill's text as instructions."},
     StateRow{Spot::kAudio, "id", kGenerating,
-             "'audio.id' names sound" SLUICE_STORED
+             "'id' of 'audio' or 'voice' names sound" SLUICE_STORED
              "send what was said as the message's 'content', and a built-in voice by its name."},
     StateRow{Spot::kExtra, "cached_content", kGenerating,
              "'cached_content' names a cached prompt" SLUICE_STORED "send the prompt itself."},
