@@ -8,6 +8,7 @@ namespace sluice::openai {
 namespace {
 
 constexpr std::uint64_t kMostRows = 1 << 18;    // as many choices as a call can ask for
+constexpr std::size_t kMostParts = 256;         // members of one object, each looked for among those before it
 constexpr std::size_t kMostOutOfOrder = 1'024;  // rows, from where on each comes behind those before it
 
 // Strings of a delta that are said once and not in pieces.
@@ -131,6 +132,10 @@ void AssembledAnswer::take_member(std::vector<Part>& parts, std::string_view nam
   const auto known = std::find_if(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
   const bool fresh = known == parts.end();
   if (value == "null" && !fresh) return;
+  if (fresh && parts.size() == kMostParts) {
+    odd_ = true;
+    return;
+  }
   Part& part = fresh ? parts.emplace_back() : *known;
   if (fresh) part.name.assign(name);
   const std::size_t before = fresh ? 0 : part.value.size();

@@ -28,11 +28,13 @@ bool is_plain(std::string_view file) noexcept {
 // another is not believed: a sender could have it charged as shorter than it is heard.
 std::uint64_t wave_bytes_per_second(std::string_view file) noexcept {
   constexpr std::uint64_t kMostFrames = 384'000;  // a second
+  constexpr std::uint64_t kMostChannels = 32, kMostBits = 64;
   if (file.size() < kWaveHeadBytes || !file.starts_with("RIFF") || file.substr(8, 8) != "WAVEfmt ") return 0;
   const std::uint64_t frames = little_endian(file.substr(24, 4));
   const std::uint64_t frame_bytes = little_endian(file.substr(32, 2));
-  const std::uint64_t frame_bits = little_endian(file.substr(22, 2)) * little_endian(file.substr(34, 2));
-  const bool can_be = is_plain(file) && frames <= kMostFrames && frame_bits == frame_bytes * 8;
+  const std::uint64_t channels = little_endian(file.substr(22, 2)), bits = little_endian(file.substr(34, 2));
+  const bool can_be = is_plain(file) && frames <= kMostFrames && channels <= kMostChannels && bits <= kMostBits &&
+                      channels * bits == frame_bytes * 8;
   return can_be ? frames * frame_bytes : 0;
 }
 

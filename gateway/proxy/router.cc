@@ -50,7 +50,6 @@ constexpr Error kNoSlot = {ErrorKind::kOverloaded,
 // A model that nobody knows is not found, unless an upstream has yet to say what it serves: then the call waits for it
 // as it would for a known model that cannot be reached.
 Task<Status> Exchange::await_model() {
-  if (is_of_stored()) co_return kKeeperAway;
   const net::Deadline hold = net::Deadline::after(conf_->settings.hold);
   const upstream::Pool::Waiter waiter(worker_.pool, wanted(asked_.model), wake_);
   client_.watch_client(&wake_);
@@ -59,8 +58,9 @@ Task<Status> Exchange::await_model() {
     if (!woken) co_return woken.error();
     conf_ = worker_.conf;  // the one that knows what was learned
     if (find_model()) co_return ok();
-    if (*woken == net::Wake::kDeadline) co_return kNoPlace;
+    if (*woken == net::Wake::kDeadline) co_return is_of_stored() ? kKeeperAway : kNoPlace;
   }
+  if (is_of_stored()) co_return kKeeperAway;
   // The name may carry anything: what is kept of it is a hash.
   model_hash_ = "sha256:" + identity::to_hex(identity::sha256(asked_.model)).substr(0, 16);
   call_.model = model_hash_;

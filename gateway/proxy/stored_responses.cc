@@ -145,10 +145,8 @@ void StoredResponses::work_off() {
     const MonoTime now = clock_.mono();
     if (!waits() && until > now) changed_.wait_for(lock, std::min<Mono::duration>(until - now, kSweepInterval));
     if (!look_ups_.empty()) {
-      LookUp& look_up = *look_ups_.front();
-      look_ups_.pop_front();
       lock.unlock();
-      answer(look_up);
+      answer_waiting();
       lock.lock();
       continue;
     }
@@ -163,6 +161,17 @@ void StoredResponses::work_off() {
     if (ends) return;
     if (sweeps) sweep();
     lock.lock();
+  }
+}
+
+void StoredResponses::answer_waiting() {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    if (look_ups_.empty()) return;
+    LookUp& look_up = *look_ups_.front();
+    look_ups_.pop_front();
+    lock.unlock();
+    answer(look_up);
   }
 }
 
@@ -276,6 +285,7 @@ absl::Status StoredResponses::store_batch() {
       rows += 1 + rest[count].items.size();
     if (absl::Status stored = store_->change_responses(rest.first(count)); !stored.ok()) return stored;
     rest = rest.subspan(count);
+    answer_waiting();
   }
   std::vector<std::uint64_t> users;
   for (const ResponseChange& change : batch_) {

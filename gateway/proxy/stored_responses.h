@@ -113,6 +113,7 @@ class StoredResponses final {
   void push(store::ResponseChange change);
   void work() noexcept;
   void work_off();
+  void answer_waiting();
   void answer(LookUp& look_up);
   Result<Keeper> find(const LookUp& look_up);
   Result<store::ResponseRecord> find_answer(std::uint64_t user_id, const std::string& id);

@@ -33,14 +33,17 @@ struct ChatToolCall {
 };
 [[nodiscard]] ChatToolCall read_tool_call(std::string_view object) noexcept;
 
-inline constexpr std::size_t kMostCalls = 512;  // of an answer: what else calls are is no list of calls
+inline constexpr std::size_t kMostReasonBytes = 64;  // of a finish_reason: a word
+inline constexpr std::size_t kMostStopBytes = 4096;  // of a stop sequence that was met
+inline constexpr std::size_t kMostCalls = 512;       // of an answer: what else calls are is no list of calls
 
 // each(call): those of tool_calls, and the function_call of old servers. Calls that begin with neither a number nor an id
-// are told apart by their places.
+// are told apart by their places. More than kMostCalls at once are no calls.
 template <class Each>
 void each_call(const ChatDelta& delta, Each&& each) {
   std::uint64_t place = 0;
   each_element(delta.tool_calls, [&](std::string_view entry) {
+    if (place == kMostCalls) return;
     ChatToolCall call = read_tool_call(entry);
     if (call.index == ChatToolCall::kNoIndex && call.id.empty() && !call.name.empty()) call.index = place;
     ++place;

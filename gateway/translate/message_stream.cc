@@ -64,8 +64,8 @@ void MessageStream::take(std::string_view data, Buffer& out) {
   const std::size_t held_before = held_bytes();
   said_at_ = 0;
   take_delta(read_delta(choice.said), out);
-  if (!choice.finish_reason.empty()) finish_reason_.assign(choice.finish_reason);
-  if (!choice.stop.empty()) stop_.assign(choice.stop);
+  if (!choice.finish_reason.empty()) finish_reason_.assign(choice.finish_reason.substr(0, kMostReasonBytes));
+  if (!choice.stop.empty() && choice.stop.size() <= kMostStopBytes) stop_.assign(choice.stop);
   // One text alone, in a block that was open, and nothing that waits: the next event will mostly differ in nothing else.
   const std::string_view event = out.view().substr(begin);
   const bool plain = said_events_ == said_before + 1 && said_at_ == begin + delta_front_.size() &&

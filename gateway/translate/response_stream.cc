@@ -58,7 +58,7 @@ void ResponseStream::take(std::string_view data, Buffer& out) {
   const std::size_t held = held_bytes_;
   const std::size_t begin_at = out.size();
   if (!choice.said.empty()) take_said(choice, out);
-  if (!choice.finish_reason.empty()) finish_reason_ = choice.finish_reason;
+  if (!choice.finish_reason.empty()) finish_reason_ = choice.finish_reason.substr(0, kMostReasonBytes);
   // What makes no event of its own (white space that waits, the input of a custom tool) is kept all the same.
   const bool alone =
       piece_.position != kNone && sequence_ == sequence + 1 && held_bytes_ == held + piece_.inside.size();
@@ -81,14 +81,20 @@ void ResponseStream::take_said(const ChatChoice& choice, Buffer& out) {
   each_call(delta, [&](const ChatToolCall& call) { take_call(call, out); });
 }
 
+// Each item is told in several events and again at the end, so that thousands of them, of a byte each, would be gigabytes.
+// No model goes from thought to text and back so often.
+bool ResponseStream::may_say(ItemKind kind) const noexcept {
+  return items_.size() < kMostItems || (said_ != kNone && items_[said_].kind == kind);
+}
+
 void ResponseStream::take_reasoning(std::string_view inside, std::string_view member, Buffer& out) {
-  if (inside.empty()) return;
+  if (inside.empty() || !may_say(ItemKind::kReasoning)) return;
   append_piece(open_said(ItemKind::kReasoning, member, out), inside, {}, out);
 }
 
 // White space before anything else is a template's, and makes no message.
 void ResponseStream::take_text(std::string_view inside, std::string_view logprobs, Buffer& out) {
-  if (inside.empty()) return;
+  if (inside.empty() || !may_say(ItemKind::kMessage)) return;
   const bool open = said_ != kNone && items_[said_].kind == ItemKind::kMessage;
   if (!open && is_white(inside)) {
     white_.append(inside);
@@ -107,7 +113,7 @@ void ResponseStream::take_text(std::string_view inside, std::string_view logprob
 }
 
 void ResponseStream::take_refusal(std::string_view inside, Buffer& out) {
-  if (inside.empty()) return;
+  if (inside.empty() || !may_say(ItemKind::kMessage)) return;
   const std::size_t position = open_said(ItemKind::kMessage, {}, out);
   if (!refusing_) {
     if (items_[position].has_text) close_part(position, out);

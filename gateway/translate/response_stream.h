@@ -25,10 +25,12 @@ class ResponseStream final : public dialect::EventTranslator {
 
  private:
   static constexpr std::size_t kNone = ~std::size_t{0};
+  static constexpr std::size_t kMostItems = 2 * kMostCalls;
 
   // What the chat says.
   void take(std::string_view data, Buffer& out);
   void take_said(const ChatChoice& choice, Buffer& out);
+  [[nodiscard]] bool may_say(ItemKind kind) const noexcept;
   void take_reasoning(std::string_view inside, std::string_view member, Buffer& out);
   void take_text(std::string_view inside, std::string_view logprobs, Buffer& out);
   void take_refusal(std::string_view inside, Buffer& out);

@@ -98,7 +98,7 @@ def test_contract_8_an_error_of_the_model_server_leaves_in_the_one_form(gateway,
 
 
 @pytest.mark.parametrize("members, says", [({"input": ["a"]}, "'input'"), ({"input": None}, "'input'"), ({"stream_format": 7}, "'stream_format'"),
-                                           ({"voice": {"id": "voice_1"}}, "'audio.id'"), ({"Input": "x"}, "'input'"), ({"model": ""}, "'model'")])
+                                           ({"voice": {"id": "voice_1"}}, "'id' of 'audio' or 'voice'"), ({"Input": "x"}, "'input'"), ({"model": ""}, "'model'")])
 def test_a_wrong_call_is_told_what_is_wrong(gateway, mark, members, says):
     with Client(gateway, gateway.ready_key) as client:
         status, _, body = client.call("POST", "/v1/audio/speech", speech(mark, **members))

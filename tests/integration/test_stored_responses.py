@@ -1,4 +1,5 @@
 """Responses that a model server stores: found by the user who made them, at the place that keeps them, by nobody else."""
+import concurrent.futures
 import contextlib
 import json
 import signal
@@ -8,7 +9,7 @@ import types
 
 import pytest
 
-from harness import Client, Gateway, error_of, run, until
+from harness import SLOW, Client, Gateway, error_of, run, until
 from storing_model import StoringModel
 
 RESPONSES = "/v1/responses"
@@ -232,6 +233,24 @@ def test_responses_are_found_after_a_kill_and_a_restart(storing, make_gateway):
     gateway.wait_models(key, "fake-model")
     assert text_of(ask(gateway, key, "two", previous_response_id=mine["id"])) == "one | two"
     assert not isinstance(ask(gateway, key, [{"type": "item_reference", "id": mine["output"][1]["id"]}, {"role": "user", "content": "x"}]), tuple)
+
+
+def test_a_response_is_had_right_after_a_start(storing, make_gateway):
+    model = storing()
+    gateway = make_gateway(backend=model)
+    key = gateway.key()
+    mine = ask(gateway, key, "one")
+    until(lambda: rows(gateway) == 1, what="the store has it")
+    gateway.process.popen.send_signal(signal.SIGKILL)
+    gateway.process.wait()
+    model.tells_models.clear()
+    model.asked_for_models.clear()
+    gateway.start()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        had = pool.submit(call, gateway, key, "GET", f"/v1/responses/{mine['id']}")
+        assert model.asked_for_models.wait(20 * SLOW)
+        model.tells_models.set()
+        assert had.result()[0] == 200
 
 
 def test_a_store_that_another_program_holds_keeps_nobody_waiting(storing, make_gateway):

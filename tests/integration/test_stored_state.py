@@ -21,7 +21,7 @@ REFERENCES = {
     "container of files": (RESPONSES, '"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["f"]}}]', "container"),
     "stored prompt": (RESPONSES, '"prompt":{"id":"pmpt_1"}', "prompt.id"),
     "file in a chat": (CHAT, '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]', "file_id"),
-    "sound in a chat": (CHAT, '"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]', "audio.id"),
+    "sound in a chat": (CHAT, '"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]', "'id' of 'audio'"),
 }
 
 

@@ -114,5 +114,14 @@ TEST(Converted, C43OfResponsesTheLastEventHoldsTheWhole) {
   EXPECT_EQ(whole_of(EndpointId::kResponses, events, 5), kResponse);
 }
 
+TEST(AssembledAnswer, AnObjectOfThousandsOfMembersIsNone) {
+  std::string members = R"("m":1)";
+  for (int i = 0; i < 100'000; ++i) members += ",\"m" + std::to_string(i) + "\":1";
+  const std::string events = R"(data: {"choices":[{"index":0,"delta":{)" + members + "}}]}\n\ndata: [DONE]\n\n";
+  Converted converted = Converted::kDone;
+  (void)whole_of(EndpointId::kChatCompletions, events, events.size(), &converted);
+  EXPECT_EQ(converted, Converted::kNot);
+}
+
 }  // namespace
 }  // namespace sluice::openai

@@ -35,6 +35,12 @@ TEST(ResponseAnswer, ItHasAllThatAResponseHas) {
       R"("usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14},"user":null})");
 }
 
+TEST(ResponseAnswer, MoreCallsThanAnyModelMakesAreNone) {
+  std::string calls = "{}";
+  for (int i = 0; i < 100'000; ++i) calls += ",{}";
+  EXPECT_LT(output_of(R"({"role":"assistant","tool_calls":[)" + calls + "]}", "tool_calls").size(), 200'000U);
+}
+
 TEST(ResponseAnswer, ReasoningTextAndCalls) {
   EXPECT_EQ(
       output_of(

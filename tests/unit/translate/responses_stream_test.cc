@@ -221,6 +221,14 @@ TEST(ResponseStream, AListOfCallsHasAnEnd) {
   EXPECT_EQ(out.view().find("fc_1_512"), std::string_view::npos);
 }
 
+TEST(ResponseStream, ThoughtAndTextInTurnsWithoutEndAreNoGigabytes) {
+  std::string parts;
+  for (int i = 0; i < 5'000; ++i) parts += R"({"text":"a"},{"thinking":"b"},)";
+  const std::string out = events_of(chunk(R"({"content":[)" + parts + R"({"text":"a"}]})") + end_of_chat());
+  EXPECT_LT(out.size(), 3'000'000U);
+  EXPECT_NE(out.find("event: response.completed"), std::string::npos);
+}
+
 TEST(ResponseStream, ACustomToolGetsItsTextInOnePiece) {
   EXPECT_EQ(
       story(call_chunk(R"({"index":0,"id":"a","function":{"name":"apply_patch__custom","arguments":"{\"inp"}})") +
