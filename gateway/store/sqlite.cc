@@ -69,7 +69,9 @@ absl::Status Database::exec(const char* sql) {
 }
 
 absl::Status Database::error(int code) const {
-  const std::string text = "store " + path_ + ": " + (handle_ ? sqlite3_errmsg(handle_.get()) : sqlite3_errstr(code));
+  // What a backup met stands in its own code, and the connection knows nothing of it.
+  const bool told = handle_ && (sqlite3_errcode(handle_.get()) & 0xFF) == (code & 0xFF);
+  const std::string text = "store " + path_ + ": " + (told ? sqlite3_errmsg(handle_.get()) : sqlite3_errstr(code));
   switch (code & 0xff) {
     case SQLITE_CONSTRAINT:
       if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID)

@@ -156,3 +156,13 @@ def test_on_a_full_disk_the_conf_may_let_calls_go_on_unjournalled(small_disk, fa
     with Client(gateway, gateway.ready_key) as client:
         assert client.chat(mark)[0] == 200
     assert metric(gateway, "sluice_unjournalled_total") == before
+
+
+def test_a_backup_that_finds_no_room_says_so(small_disk):
+    gateway, disk = small_disk("")
+    disk.fill()
+    refused = gateway.cli("backup", disk.folder / "backup.db", check=False)
+    disk.free()
+    assert refused.returncode != 0
+    assert "disk is full" in refused.stderr or "disk I/O error" in refused.stderr, refused.stderr
+    assert "not an error" not in refused.stderr and not list(disk.folder.glob("*.partial*"))
