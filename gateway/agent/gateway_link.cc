@@ -98,7 +98,7 @@ void GatewayLink::compare_models() {
 }
 
 // Keeps one tunnel up, as long as the gateway wants so many. A tunnel that is to be drained is replaced first and leaves
-// behind the replacement's hello.
+// once the gateway sends calls on the replacement: between its hello and that, there would be none to call on.
 Task<void> GatewayLink::keep_place() {
   const auto changed = std::make_shared<net::Signal>(context_.loop);
   const auto position = places_.insert(places_.end(), changed);
@@ -111,7 +111,7 @@ Task<void> GatewayLink::keep_place() {
       const UplinkPtr uplink = std::make_shared<Uplink>(context_, changed);
       context_.tasks.spawn(run_uplink(uplink, std::move(stream)));
       co_await greet(uplink, *changed);
-      if (uplink->hello()) {
+      if (uplink->taken_up()) {
         backoff.reset();
         if (old) old->leave();
         old = co_await hold(uplink, *changed);
@@ -137,11 +137,11 @@ Task<GatewayLink::UplinkPtr> GatewayLink::hold(UplinkPtr uplink, net::Signal& ch
   co_return too_many || uplink->ended() ? nullptr : uplink;
 }
 
-// Waits for the gateway's hello; a tunnel without one is closed.
+// Waits until the gateway has said hello and taken the tunnel up; one that it does not is closed.
 Task<void> GatewayLink::greet(UplinkPtr uplink, net::Signal& changed) {
   const net::Deadline deadline = net::Deadline::after(kHelloTime);
-  while (!uplink->hello() && !uplink->ended() && !deadline.passed()) (void)co_await changed.wait(deadline);
-  if (uplink->hello()) co_return;
+  while (!uplink->taken_up() && !uplink->ended() && !deadline.passed()) (void)co_await changed.wait(deadline);
+  if (uplink->taken_up()) co_return;
   complain(
       "the gateway ends the tunnel before its hello: it has revoked or suspended this agent, or its listener at this "
       "address takes no agents (tunnels = false); the gateway's log says which");

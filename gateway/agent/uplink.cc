@@ -47,6 +47,7 @@ void Uplink::control(tunnel::IncomingPtr call) {
   if (path == tunnel::kRenewPath) return renew(std::move(call));
   if (path == tunnel::kHealthPath && !reports_) {
     reports_ = true;
+    changed_->notify();
     return context_.tasks.spawn(report(shared_from_this(), std::move(call)));
   }
   if (path == tunnel::kDrainPath) {

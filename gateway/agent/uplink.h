@@ -29,7 +29,8 @@ struct UplinkContext {
 //           any of which may be last.
 class Uplink final : public tunnel::CallHandler, public std::enable_shared_from_this<Uplink> {
  public:
-  // `changed` hears of hello, of other models at the server, of a wish to drain and of the end.
+  // `changed` hears of hello, of the gateway having taken the tunnel up, of other models at the server, of a wish to
+  // drain and of the end.
   Uplink(UplinkContext& context, std::shared_ptr<net::Signal> changed);
 
   Task<void> run(std::unique_ptr<net::Stream> stream);
@@ -38,6 +39,8 @@ class Uplink final : public tunnel::CallHandler, public std::enable_shared_from_
   void close() noexcept { tunnel_.close(); }
 
   [[nodiscard]] const std::optional<tunnel::Hello>& hello() const noexcept { return hello_; }
+  // The gateway has said hello and asked for health, which it does once it sends calls: an older tunnel may leave.
+  [[nodiscard]] bool taken_up() const noexcept { return hello_ && reports_; }
   [[nodiscard]] bool wants_replacement() const noexcept { return wants_replacement_; }
   [[nodiscard]] bool ended() const noexcept { return ended_; }
   [[nodiscard]] bool leaving() const noexcept { return tunnel_.leaving(); }

@@ -12,6 +12,7 @@
 #include "net/certificates.h"
 #include "net/tls_context.h"
 #include "openai/endpoint.h"
+#include "tunnel/gateway_tunnel.h"
 #include "tunnel/registry.h"
 
 namespace sluice::agent {
@@ -181,6 +182,7 @@ class AgentTest : public testing::Test {
     }
     acceptor.close();
     closing.spawn(registry->close(0));
+    by_hand.close();
     model_server.stop();
     EXPECT_TRUE(run_until([&] {
       return agent_side.running() + gateway_side.running() + closing.running() + server_side.running() == 0;
@@ -206,7 +208,12 @@ class AgentTest : public testing::Test {
       auto stream = std::make_unique<net::Stream>(loop, std::move(socket));
       const auto tls = server_tls->context();
       const Status status = co_await stream->handshake_as_server(tls.get(), net::Deadline::after(5s));
-      if (status) registry->accept(0, std::move(stream));
+      if (!status) continue;
+      if (keeps_next) {
+        kept = std::move(stream);
+      } else {
+        registry->accept(0, std::move(stream));
+      }
     }
   }
 
@@ -239,6 +246,9 @@ class AgentTest : public testing::Test {
   net::TaskGroup agent_side{loop, [](const char* what) { ADD_FAILURE() << what; }};
   net::TaskGroup closing{loop, [](const char* what) { ADD_FAILURE() << what; }};
   ModelServer model_server{loop, server_side};
+  bool keeps_next = false;  // instead of handing a tunnel's stream to the registry
+  std::unique_ptr<net::Stream> kept;
+  tunnel::GatewayTunnel by_hand{loop, tunnel::SessionOptions{}};  // what a test runs on it
   std::array<http::Header, 1> headers{http::Header{"content-type", "application/json"}};
   net::Signal wake{loop};
   RunOptions options;
@@ -350,6 +360,23 @@ TEST_F(AgentTest, DrainingOpensTheReplacementFirst) {
   ASSERT_TRUE(send(*model_server.calls[0], "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"));
   ASSERT_TRUE(run_until([&] { return call->state() == http::CallState::kEnded; }));
   ASSERT_TRUE(run_until([&] { return link->tunnels() == 1; }));
+}
+
+TEST_F(AgentTest, ATunnelLeavesOnceTheGatewayCallsOnItsReplacementAndNotAtItsHello) {
+  start_agent();
+  ASSERT_TRUE(run_until([&] { return !listener.models.empty(); }));
+  keeps_next = true;
+  registry->drain();
+  ASSERT_TRUE(run_until([&] { return kept != nullptr; }));
+  gateway_side.spawn(by_hand.run(std::move(kept)));
+  const std::string hello = encode(tunnel::Hello{"gw", "gen", 1, 0, 1, 10'000, {}});
+  const std::string_view part = hello;
+  const auto greeting = by_hand.start({"POST", tunnel::kHelloPath, headers, {&part, 1}}, wake);
+  ASSERT_TRUE(run_until([&] { return greeting->state() == http::CallState::kEnded; }));
+  auto call = post("/v1/chat/completions", {});
+  ASSERT_TRUE(run_until([&] { return model_server.calls.size() == 1; })) << "no tunnel takes a call";
+  const auto health = by_hand.start({"POST", tunnel::kHealthPath, headers, {}}, wake);
+  ASSERT_TRUE(run_until([&] { return registry->list()[0].tunnels == 0; }));
 }
 
 TEST_F(AgentTest, ComesBackWithinMomentsOfALoss) {
