@@ -185,7 +185,7 @@ void Journal::sync_turn() {
   }
   if (error != 0 && !std::exchange(sync_failed_, true) && events_ != nullptr)
     events_->disk_failed(std::strerror(error));
-  if (error == 0) sync_failed_ = false;
+  if (error == 0 && std::exchange(sync_failed_, false) && events_ != nullptr) events_->disk_recovered();
 }
 
 void Journal::sync_now() { sync_turn(); }

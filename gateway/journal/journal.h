@@ -44,7 +44,8 @@ class JournalEvents {
   virtual void store_recovered() noexcept {}
   virtual void disk_failed(std::string_view why) noexcept {
     (void)why;
-  }  // a sync failed: the promise does not hold now
+  }                                          // a sync failed: the promise does not hold now
+  virtual void disk_recovered() noexcept {}  // syncs work again
 };
 
 // What a start found and did.

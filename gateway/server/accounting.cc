@@ -21,25 +21,49 @@ void BudgetLog::threshold_passed(const ledger::ThresholdEvent& event) noexcept {
                                                      {"settled", event.settled}});
 }
 
-// What the journal has to say, as lines of the log.
+// What the journal has to say, as lines of the log; what lasts is kept for whoever asks.
 class Accounting::JournalLog final : public journal::JournalEvents {
  public:
   explicit JournalLog(observe::Log& log) : log_(log) {}
   void journal_full(std::string_view why) noexcept override {
+    keep(troubles_.of_journal, why);
     log_.error("no room for the journal: new calls are refused, or go on unjournalled as [journal] on_full says",
                {{"why", why}});
   }
-  void journal_recovered() noexcept override { log_.info("the journal has room again"); }
+  void journal_recovered() noexcept override {
+    keep(troubles_.of_journal, {});
+    log_.info("the journal has room again");
+  }
   void store_failed(std::string_view why) noexcept override {
+    keep(troubles_.of_store, why);
     log_.error("the store takes no records: they wait in the journal", {{"why", why}});
   }
-  void store_recovered() noexcept override { log_.info("the store takes records again"); }
+  void store_recovered() noexcept override {
+    keep(troubles_.of_store, {});
+    log_.info("the store takes records again");
+  }
   void disk_failed(std::string_view why) noexcept override {
+    keep(troubles_.of_journal, why);
     log_.error("the journal's disk fails: a power cut could lose records now", {{"why", why}});
+  }
+  void disk_recovered() noexcept override {
+    keep(troubles_.of_journal, {});
+    log_.info("the journal's disk works again");
+  }
+  [[nodiscard]] Troubles troubles() const {
+    const std::lock_guard lock(mutex_);
+    return troubles_;
   }
 
  private:
+  void keep(std::string& trouble, std::string_view why) {
+    const std::lock_guard lock(mutex_);
+    trouble = why;
+  }
+
   observe::Log& log_;
+  mutable std::mutex mutex_;
+  Troubles troubles_;
 };
 
 Accounting::Accounting(std::uint64_t boot_id) : boot_id_(boot_id) {}
@@ -62,6 +86,8 @@ void Accounting::each_undelivered(const std::function<void(const journal::AuditR
 std::uint64_t Accounting::recorded() const noexcept { return journal_ ? journal_->ended() : queue_->recorded(); }
 std::uint64_t Accounting::stored() const noexcept { return journal_ ? journal_->delivered() : queue_->stored(); }
 std::uint64_t Accounting::dropped() const noexcept { return journal_ ? journal_->left_out() : queue_->dropped(); }
+
+Accounting::Troubles Accounting::troubles() const { return journal_log_ ? journal_log_->troubles() : Troubles(); }
 
 absl::StatusOr<std::unique_ptr<Accounting>> Accounting::open(const config::Settings& settings, const Clock& clock,
                                                              std::uint64_t boot_id, observe::Log& log) {

@@ -69,6 +69,13 @@ class Accounting final {
   [[nodiscard]] std::uint64_t stored() const noexcept;
   [[nodiscard]] std::uint64_t dropped() const noexcept;
 
+  // What goes wrong now, in words; empty: nothing.
+  struct Troubles {
+    std::string of_journal, of_store;
+  };
+  // Thread: any. Without a journal nothing is kept of the store's troubles but the log's lines.
+  [[nodiscard]] Troubles troubles() const;
+
  private:
   class JournalLog;
   explicit Accounting(std::uint64_t boot_id);

@@ -106,6 +106,7 @@ json::object Gateway::status() {
       {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
       {"reserved", ledger_.reserved()}};
   status["waiting_for_slots"] = show_waiting(workers_);
+  status["upstream_troubles"] = show_troubles({&outages_, &unlisted_, &lacking_});
   if (accounting_) show(*accounting_, status);
   json::array addresses;
   for (const net::Endpoint& address : workers_.addresses()) addresses.emplace_back(show(address));

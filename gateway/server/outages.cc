@@ -15,6 +15,7 @@ void Outages::away(const std::string& upstream, unsigned worker, std::string_vie
   Outage& outage = by_upstream_[upstream];
   if (outage.workers.empty()) outage.began = now;
   outage.workers.insert(worker);
+  outage.why = why;
   const bool too_soon = outage.told != MonoTime() && now < outage.told + kGap;
   if (outage.is_told || too_soon) return;
   outage.is_told = true;
@@ -31,6 +32,18 @@ void Outages::there(const std::string& upstream, unsigned worker) {
   if (!outage.workers.empty() || !std::exchange(outage.is_told, false)) return;
   const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(Mono::now() - outage.began);
   log_.info(ends_, {{"upstream", upstream}, {"seconds_away", lasted.count()}});
+}
+
+std::vector<Outages::Trouble> Outages::troubles() const {
+  const MonoTime now = Mono::now();
+  const std::lock_guard lock(mutex_);
+  std::vector<Trouble> troubles;
+  for (const auto& [upstream, outage] : by_upstream_) {
+    if (outage.workers.empty()) continue;
+    troubles.push_back(
+        {upstream, begins_, outage.why, std::chrono::duration_cast<std::chrono::seconds>(now - outage.began)});
+  }
+  return troubles;
 }
 
 void Outages::forget(const std::string& upstream, unsigned worker) {

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "observe/log.h"
@@ -28,18 +29,26 @@ class Outages final {
   // The worker looks no more: a reload has replaced or dropped the upstream.
   void forget(const std::string& upstream, unsigned worker);
 
+  struct Trouble {
+    std::string upstream, what, why;
+    std::chrono::seconds lasts{0};
+  };
+  // Every outage that goes on now, as some worker finds it.
+  [[nodiscard]] std::vector<Trouble> troubles() const;
+
  private:
   struct Outage {
     std::set<unsigned> workers;  // that find it so
     MonoTime began{};
     MonoTime told{};
+    std::string why;
     bool is_told = false;
   };
 
   observe::Log& log_;
   const char* const begins_;
   const char* const ends_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, Outage> by_upstream_;
 };
 

@@ -125,12 +125,29 @@ json::array show_models(Workers& workers) {
   return models;
 }
 
+json::array show_troubles(std::initializer_list<const Outages*> of) {
+  json::array shown;
+  for (const Outages* const outages : of) {
+    for (const Outages::Trouble& trouble : outages->troubles())
+      shown.push_back(json::object{{"upstream", trouble.upstream},
+                                   {"trouble", trouble.what},
+                                   {"why", trouble.why},
+                                   {"seconds", trouble.lasts.count()}});
+  }
+  return shown;
+}
+
 void show(const Accounting& accounting, json::object& into) {
+  const Accounting::Troubles troubles = accounting.troubles();
   if (const journal::Journal* journal = accounting.journal())
-    into["journal"] = {
-        {"open_calls", journal->open_calls()}, {"unjournalled", journal->unjournalled()}, {"full", journal->full()}};
-  into["audit"] = {
-      {"recorded", accounting.recorded()}, {"stored", accounting.stored()}, {"dropped", accounting.dropped()}};
+    into["journal"] = {{"open_calls", journal->open_calls()},
+                       {"unjournalled", journal->unjournalled()},
+                       {"full", journal->full()},
+                       {"trouble", troubles.of_journal}};
+  into["audit"] = {{"recorded", accounting.recorded()},
+                   {"stored", accounting.stored()},
+                   {"dropped", accounting.dropped()},
+                   {"trouble", troubles.of_store}};
 }
 
 std::string show(const net::Endpoint& endpoint) {

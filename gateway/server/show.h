@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "server/accounting.h"
+#include "server/outages.h"
 #include "server/workers.h"
 #include "tunnel/registry.h"
 
@@ -15,6 +16,8 @@ namespace sluice::server {
 [[nodiscard]] json::object show_waiting(Workers& workers);
 // Every model that a worker knows, and its free slots. REQUIRES: the workers run.
 [[nodiscard]] json::array show_models(Workers& workers);
+// What is wrong with direct upstreams now: "upstream", "trouble", "why", "seconds" of each.
+[[nodiscard]] json::array show_troubles(std::initializer_list<const Outages*> of);
 // Adds "journal", where there is one, and "audit".
 void show(const Accounting& accounting, json::object& into);
 [[nodiscard]] std::string show(const net::Endpoint& endpoint);

@@ -63,6 +63,10 @@ def small_disk(fake):
                 shutil.rmtree(gateway.folder)
 
 
+def status_of(gateway):
+    return json.loads(gateway.cli("status", "--json").stdout)
+
+
 def load(gateway, key, mark, until_status=None, most=20_000):
     """Calls from four clients until one is answered with the status, or so many; how many got each status, and the last
     answer of each."""
@@ -123,7 +127,8 @@ def test_a_full_disk_refuses_new_calls_ends_running_ones_well_and_recovers_by_it
         assert "disk is full" in error_of(body)["message"]
         assert "no room for the journal" in gateway.process.log
         assert metric(gateway, "sluice_journal_full") == 1
-        assert json.loads(gateway.cli("status", "--json").stdout)["journal"]["full"] is True
+        journal = status_of(gateway)["journal"]
+        assert journal["full"] is True and "No space left" in journal["trouble"], journal
         gate.set()
         assert events_of(running.read_body(head))[-1] == "[DONE]"
     disk.free()
@@ -131,6 +136,7 @@ def test_a_full_disk_refuses_new_calls_ends_running_ones_well_and_recovers_by_it
         until(lambda: client.chat(mark + "call")[0] == 200, what="calls are taken again")
     until(lambda: metric(gateway, "sluice_journal_full") == 0, what="it is full no more")
     assert "the journal has room again" in gateway.process.log
+    until(lambda: not status_of(gateway)["journal"]["trouble"] and not status_of(gateway)["audit"]["trouble"], what="no trouble is left")
     answered = counts[200] + 2
     records = until(lambda: (r := [x for x in gateway.audit(user=mark) if x["end_reason"] == "completed"]) and len(r) == answered and r,
                     what="a record of every call that was answered, also of the stream that outlasted the full disk")

@@ -1,4 +1,6 @@
 """Upstreams of every kind: where each is called, under which name of the model, and how it is shown the key."""
+import json
+
 import pytest
 
 from fake_model import FakeModel, message_events, named, whole_answer
@@ -176,15 +178,22 @@ def test_a_key_that_no_header_can_carry_is_told(tmp_path, secret, said):
     assert told.returncode == 1 and said in told.stderr and len(told.stderr.splitlines()) == 1, told.stderr
 
 
+def troubles_of(gateway):
+    return json.loads(gateway.cli("status", "--json").stdout)["upstream_troubles"]
+
+
 def test_a_provider_that_refuses_the_question_for_its_models_stands_in_the_log(gateway_of, provider):
     provider.paths["/v1/models"] = lambda connection: connection.answer(401, {"error": {"message": "no"}})
     gateway = gateway_of('health_interval = "100ms"')
     until(lambda: "does not list its models" in gateway.process.log, what="the log says so")
     [line] = [line for line in gateway.process.log.splitlines() if "does not list its models" in line]
     assert "upstream=cloud" in line and "check its api_key" in line
+    [trouble] = troubles_of(gateway)
+    assert trouble["upstream"] == "cloud" and "does not list its models" in trouble["trouble"] and "check its api_key" in trouble["why"]
     del provider.paths["/v1/models"]
     gateway.wait_models(gateway.ready_key, "gpt-4o")
     until(lambda: "an upstream lists its models" in gateway.process.log, what="its end is logged")
+    assert troubles_of(gateway) == []
 
 
 def test_a_model_that_the_provider_does_not_list_stands_in_the_log(gateway_of, provider):

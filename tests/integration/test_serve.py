@@ -1,4 +1,5 @@
 """scripts/serve as a new user runs it, and the README's own snippets against it."""
+import contextlib
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import threading
 
 import pytest
 
+from fake_model import FakeModel
 from harness import BIN, KIND, ROOT, SLOW, free_port, until
 
 NAMES = ["base_url", "api_key", "ca_file", "admin_socket", "config_file", "state_dir", "gateway_pid", "agent_pid"]
@@ -125,19 +127,29 @@ def test_serve_says_in_one_line_what_is_wrong_with_an_option(options, code, says
     assert ended.returncode == code and says in ended.stderr and len(ended.stderr.splitlines()) == 1, ended
 
 
-@pytest.mark.parametrize("direct", [[], ["--direct"]], ids=["agent", "direct"])
-def test_serve_says_what_it_waits_for_where_the_backend_is_away(direct):
-    port = free_port()
-    process = subprocess.Popen([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", "--backend",
-                                f"http://127.0.0.1:{port}", *direct], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "SLUICE_BIN": BIN})
+def first_complaint(*options):
+    process = subprocess.Popen([*LAUNCH, str(ROOT / "scripts/serve"), "--no-install", "--listen", f"127.0.0.1:{free_port()}", *options],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "SLUICE_BIN": BIN})
     said = []
     reader = threading.Thread(target=lambda: said.append(process.stderr.readline()), daemon=True)
     reader.start()
     reader.join(40 * SLOW)
     process.send_signal(signal.SIGINT)
     process.wait(40 * SLOW)
-    assert said and "waiting for a model" in said[0] and "Connection refused" in said[0], said
+    return said[0] if said else ""
+
+
+@pytest.mark.parametrize("direct", [[], ["--direct"]], ids=["agent", "direct"])
+def test_serve_says_what_it_waits_for_where_the_backend_is_away(direct):
+    said = first_complaint("--backend", f"http://127.0.0.1:{free_port()}", *direct)
+    assert "waiting for a model" in said and "Connection refused" in said, said
+
+
+def test_serve_says_why_a_backend_lists_no_models_to_a_gateway_that_calls_it_itself():
+    with contextlib.closing(FakeModel()) as backend:
+        backend.paths["/v1/models"] = lambda connection: connection.answer(401, {"error": {"message": "no"}})
+        said = first_complaint("--backend", backend.url, "--direct")
+    assert "waiting for a model" in said and "does not list its models" in said and "check its api_key" in said, said
 
 
 def test_serve_ends_well_behind_a_drain():
