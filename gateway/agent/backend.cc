@@ -179,7 +179,8 @@ Task<void> Backend::ask_endpoints() {
     const Result<Answer> answer = co_await ask(request, until, kEndpointAnswerBytes);
     if (stopped_) co_return;
     unanswered_ = unanswered_ || !answer;
-    const bool lacked = answer ? !is_had(answer->status) : std::ranges::find(lacks_, endpoint.name) != lacks_.end();
+    const bool lacked =
+        answer ? !is_had(answer->status, answer->body) : std::ranges::find(lacks_, endpoint.name) != lacks_.end();
     if (lacked) lacks.emplace_back(endpoint.name);
   }
   lacks_ = std::move(lacks);

@@ -201,8 +201,8 @@ class Commands final {
     create.app.add_option("--tenant", create.o.tenants, "a tenant that it serves; none: all; repeat it for more");
     CLI::App& agent = group("agent", "Agents on the machines that serve models");
     command(agent, "list", "List agents", [](Invocation& run) {
-      run.list("/agents", {"id", "name", "state", "trouble", "version", "tunnels", "models", "may_serve", "tenants",
-                           "paired", "certificate_expires"});
+      run.list("/agents", {"id", "name", "state", "trouble", "lacks", "version", "tunnels", "models", "may_serve",
+                           "tenants", "paired", "certificate_expires"});
     });
     const Command revoke = command(agent, "revoke", "Revoke an agent and cut its tunnels",
                                    [](Invocation& run) { run.call("DELETE", "/agents/" + url_encode(run.o.name)); });

@@ -237,7 +237,7 @@ void describe_upstream(Upstream& s, Keys& k) {
   k.texts("dialects", s.dialects, TextKind::kNeeded,
           "whose endpoints it has, of openai and anthropic; none: one of kind openai-compatible both, the others their "
           "own. A call of another goes to another place of its model, and one of /v1/messages is translated for a "
-          "server of chats that has it not: openai alone for llama.cpp and others without it");
+          "server of chats that has it not: openai alone for a server without it");
   k.texts(
       "lacks", s.lacks, TextKind::kNeeded,
       "endpoints of its dialects that it does not have, by their names in audit records: [\"responses\"] for a server "

@@ -29,6 +29,7 @@ json::object show(const tunnel::AgentView& agent) {
                                   {"slots", model.slots},
                                   {"busy", model.busy}});
   return {{"version", agent.version},
+          {"lacks", json::array(agent.lacks.begin(), agent.lacks.end())},
           {"tunnels", agent.tunnels},
           {"models", std::move(models)},
           {"models_refused", agent.refused.size()},

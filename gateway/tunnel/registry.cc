@@ -343,6 +343,7 @@ std::vector<AgentView> Registry::list() const {
                    entry->health.models,
                    entry->refused,
                    entry->health.trouble,
+                   entry->health.lacks,
                    entry->health.telemetry};
     for (std::size_t worker = 0; worker < hosts_.size(); ++worker) {
       view.tunnels_by_worker.push_back(entry->agent->tunnels(worker).load(std::memory_order_relaxed));

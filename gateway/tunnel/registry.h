@@ -99,6 +99,7 @@ struct AgentView {
   std::vector<ModelHealth> models;   // busy: as the agent says
   std::vector<std::string> refused;  // models that it offers and is not bound to
   std::string trouble;               // of its model server, as it says
+  std::vector<std::string> lacks;    // endpoints that its model server has not, by their names
   Telemetry telemetry;
 };
 

@@ -1,4 +1,5 @@
 """POST /v1/messages for a model server that has chats alone: the call is translated, and so is its answer."""
+import contextlib
 import json
 import threading
 
@@ -360,6 +361,22 @@ def test_a_server_that_comes_to_have_the_endpoint_is_called_at_it(mark):
         gateway.close()
         if second:
             second.close()
+
+
+@pytest.mark.parametrize("says, lacks", [
+    ({"error": {"code": 500, "message": "'messages' and 'input' are required", "type": "server_error"}}, []),
+    ({"error": "internal error"}, ["responses", "messages", "messages.count_tokens"]),
+], ids=["llama.cpp", "any"])
+def test_a_500_that_names_what_the_empty_call_lacks_says_that_the_endpoint_is_there(mark, says, lacks):
+    with contextlib.closing(FakeModel(lacks=["/nothing"])) as model, contextlib.closing(Gateway()) as gateway:
+        model.on("{}", lambda c: c.answer(500, says))
+        gateway.agent(model.url)
+        key = gateway.key()
+        gateway.wait_models(key, "fake-model")
+        with Client(gateway, key) as client:
+            assert ("x-sluice-translated" in message(client, mark)[1]) == bool(lacks)
+        [agent] = json.loads(gateway.cli("agent", "list", "--json").stdout)
+        assert agent["lacks"] == lacks, "and whoever asks is shown what was found"
 
 
 def test_an_agents_owner_knows_better_than_a_look(mark):

@@ -6,9 +6,10 @@ namespace sluice::agent {
 namespace {
 
 TEST(ServerEndpoints, OnlyWordsOnTheCallItselfSayThatThereIsAnEndpoint) {
-  for (const unsigned had : {400U, 422U}) EXPECT_TRUE(is_had(had)) << had;
+  for (const unsigned had : {400U, 422U}) EXPECT_TRUE(is_had(had, {})) << had;
+  EXPECT_TRUE(is_had(500, R"({"error":{"code":500,"message":"'messages' is required","type":"server_error"}})"));
   for (const unsigned not_had : {200U, 204U, 301U, 401U, 403U, 404U, 405U, 429U, 500U, 501U, 502U, 503U})
-    EXPECT_FALSE(is_had(not_had)) << not_had;
+    EXPECT_FALSE(is_had(not_had, R"({"error":"no"})")) << not_had;
 }
 
 TEST(ServerEndpoints, AServerIsAskedForThoseThatManyHaveNotAndTheOwnerDoesNotName) {
