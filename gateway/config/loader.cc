@@ -59,7 +59,8 @@ LoadResult load_file(const std::string& path, const LoadOptions& options) {
   LoadResult result;
   result.file = path;
   result.diagnostics.push_back(
-      {path, 0, 0, cat("cannot be read: ", std::string(text.status().message()), "; name a conf file with --config"),
+      {path, 0, 0,
+       cat("cannot be read: ", std::string(text.status().message()), "; put it there, or name another with --config"),
        Severity::kError});
   return result;
 }

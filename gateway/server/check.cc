@@ -72,8 +72,10 @@ class Checker final {
   Checker(config::LoadResult& found, CheckFor who) : found_(found), s_(found.settings), who_(who) {}
 
   void run() {
-    check_certificate();
+    for (std::size_t i = 0; i < s_.upstreams.size(); ++i) check_names(fmt::format("upstream[{}]", i), s_.upstreams[i]);
     check_time_zone();
+    if (!found_.good()) return;  // what follows would tell again what the settings' own check has told
+    check_certificate();
     for (std::size_t i = 0; i < s_.upstreams.size(); ++i)
       check_upstream(fmt::format("upstream[{}]", i), s_.upstreams[i]);
     if (who_ != CheckFor::kCheck) return;
@@ -126,12 +128,7 @@ class Checker final {
           fmt::format("time_zone \"{}\" is no zone: UTC, or an IANA name such as Europe/Berlin", s_.ledger.time_zone));
   }
 
-  void check_upstream(const std::string& at, const config::Upstream& upstream) {
-    if (!upstream.ca_file.empty()) {
-      const auto context =
-          net::create_client_tls({.ca_file = upstream.ca_file, .certificate_file = {}, .key_file = {}, .alpn = {}});
-      if (!context.ok()) return add(at + ".ca_file", text_of(context.status()));
-    }
+  void check_names(const std::string& at, const config::Upstream& upstream) {
     const Dialects dialects;
     for (std::size_t i = 0; i < upstream.dialects.size(); ++i) {
       if (dialects.table().endpoints_of(upstream.dialects[i]) == 0)
@@ -146,6 +143,15 @@ class Checker final {
         add(fmt::format("{}.lacks[{}]", at, i), fmt::format("there is no endpoint \"{}\"; there are {}",
                                                             upstream.lacks[i], names_of_endpoints(dialects.table())));
     }
+  }
+
+  void check_upstream(const std::string& at, const config::Upstream& upstream) {
+    if (!upstream.ca_file.empty()) {
+      const auto context =
+          net::create_client_tls({.ca_file = upstream.ca_file, .certificate_file = {}, .key_file = {}, .alpn = {}});
+      if (!context.ok()) return add(at + ".ca_file", text_of(context.status()));
+    }
+    const Dialects dialects;
     if (const auto made = make_direct_settings(upstream, dialects.table()); !made.ok())
       return add(at + ".url", text_of(made.status()));
     const config::UpstreamKind* const kind = config::find_upstream_kind(upstream.kind);
@@ -224,7 +230,7 @@ class Checker final {
 config::LoadResult load_checked(const std::string& conf_path, const PolicyMaker& policies, CheckFor who) {
   config::LoadResult found =
       config::load_file(conf_path, {.files = config::Files::kCheck, .known_policies = policies.known});
-  if (found.good()) Checker(found, who).run();
+  Checker(found, who).run();
   return found;
 }
 

@@ -176,6 +176,13 @@ def test_a_ca_file_that_holds_no_ca(stopped):
     refused_everywhere(stopped, "ca_file", "junk-ca.pem")
 
 
+def test_every_error_of_an_upstream_is_told_at_once(stopped):
+    stopped.write_conf('[[upstream]]\nname = "a"\nurl = "http://127.0.0.1:1"\nmodels = ["a="]\ndialects = ["oai"]\nlacks = ["nothing"]\n')
+    said = check(stopped)
+    lines = [int(line.split(":")[1]) for line in said.stderr.splitlines()]
+    assert said.returncode == 1 and lines == [line_of(stopped, key) for key in ("models", "dialects", "lacks")], said.stderr
+
+
 def test_an_upstream_whose_name_is_not_known_is_warned_of(stopped):
     stopped.write_conf('[[upstream]]\nname = "a"\nurl = "http://no-such-host.invalid:1"\n')
     said = check(stopped)

@@ -119,9 +119,10 @@ def serve(*options, timeout=30):
 
 @pytest.mark.parametrize("options, code, says", [
     (["--listen", "19444"], 2, "--listen takes HOST:PORT"),
+    (["--workers", "abc"], 2, "--workers takes a number"),
     (["--state", "/proc/nope"], 1, "the folder of --state cannot be made: /proc/nope: No such file or directory"),
     (["--state", "/proc/self/status"], 1, "the folder of --state cannot be made"),
-], ids=["no host", "no folder", "a file"])
+], ids=["no host", "no number", "no folder", "a file"])
 def test_serve_says_in_one_line_what_is_wrong_with_an_option(options, code, says):
     ended = serve(*options)
     assert ended.returncode == code and says in ended.stderr and len(ended.stderr.splitlines()) == 1, ended

@@ -284,7 +284,7 @@ TEST_F(LoaderFiles, CheckPrintsOneLineAnErrorAndAnswersWithItsExitCode) {
   std::fclose(into);
   EXPECT_EQ(std::string(text, size_bytes),
             bad + ":2:1: unknown key wrokers; did you mean workers?\n" + good + ": good\n" + folder_ +
-                "/none.toml: cannot be read: No such file or directory; name a conf file with --config\n");
+                "/none.toml: cannot be read: No such file or directory; put it there, or name another with --config\n");
   ::free(text);
 }
 
