@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "config/header_names.h"
+#include "config/proxy.h"
 #include "config/reader.h"
 #include "config/text.h"
 #include "config/upstream_kinds.h"
@@ -301,7 +302,42 @@ class Checker final {
       check_api_key(at + ".api_key", upstream.api_key);
       if (!upstream.ca_file.empty())
         check_file(at + ".ca_file", upstream.ca_file, "give a PEM file with the CAs' certificates");
+      find_proxy(at + ".proxy", upstream);
     }
+  }
+
+  // Says nothing of the value: it may hold a password.
+  void find_proxy(const std::string& at, Upstream& upstream) {
+    if (upstream.proxy == kNoProxy) return;
+    if (upstream.proxy.empty()) return take_proxy_of_environment(at, upstream);
+    Secret elsewhere;
+    const bool is_here = !upstream.proxy.starts_with("file:") && !upstream.proxy.starts_with("env:");
+    if (!is_here) {
+      elsewhere.reference = upstream.proxy;
+      read_secret(at, elsewhere);
+      if (elsewhere.value.empty()) return;
+    }
+    std::optional<ProxyServer> proxy = parse_proxy(is_here ? upstream.proxy : std::string_view(elsewhere.value));
+    if (!proxy)
+      return findings_.add(at,
+                           "proxy is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT of an HTTP proxy, file:PATH or "
+                           "env:NAME with that in it, or \"none\"");
+    if (is_here && !proxy->login.empty())
+      findings_.add(at,
+                    "proxy has a password in it; to keep it out of this file, give file:PATH or env:NAME that holds "
+                    "the whole URL",
+                    Severity::kWarning);
+    upstream.through = *std::move(proxy);
+    upstream.through.named_by = "proxy";
+  }
+
+  void take_proxy_of_environment(const std::string& at, Upstream& upstream) {
+    if (options_.files == Files::kTrust) return;
+    const UpstreamKind* const kind = find_upstream_kind(upstream.kind);
+    const std::string_view url = upstream.url.empty() && kind != nullptr ? kind->url : upstream.url;
+    absl::StatusOr<ProxyServer> found = config::find_proxy(read_proxy_environment(), url);
+    if (!found.ok()) return findings_.add(at, std::string(found.status().message()));
+    upstream.through = *std::move(found);
   }
 
   void check_api_key(const std::string& at, Secret& secret) {

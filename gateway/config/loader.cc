@@ -107,6 +107,14 @@ std::string LoadResult::report() const {
 int print_check(const LoadResult& result, std::FILE* out, std::FILE* err) {
   std::fprintf(err, "%s", result.report().c_str());
   if (!result.good()) return 1;
+  for (const Upstream& upstream : result.settings.upstreams) {
+    const ProxyServer& proxy = upstream.through;
+    if (proxy.host.empty()) continue;
+    std::fprintf(out, "upstream %s: called through the proxy at %s:%u%s, by %s\n", upstream.name.c_str(),
+                 proxy.host.c_str(), static_cast<unsigned>(proxy.port),
+                 proxy.login.empty() ? "" : " with a user and a password",
+                 proxy.named_by == "proxy" ? "its proxy" : cat(proxy.named_by, " of the environment").c_str());
+  }
   std::fprintf(out, "%s: good\n", result.file.c_str());
   return 0;
 }

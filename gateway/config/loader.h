@@ -71,8 +71,8 @@ struct LoadResult {
 // it cannot be read, or what it says of the socket is wrong.
 [[nodiscard]] absl::StatusOr<std::string> admin_socket_of(const std::string& path);
 
-// `sluice check`: prints every error and warning to `err`, and "FILE: good" to `out` where there is no error. Returns
-// the exit code.
+// `sluice check`: prints every error and warning to `err`, and where there is no error to `out` which upstreams are called
+// through which proxy, and "FILE: good". Returns the exit code.
 int print_check(const LoadResult& result, std::FILE* out = stdout, std::FILE* err = stderr);
 
 // "30s" "10ms" "15m" "2h" "30d"; "16MiB" "64KiB" "1GiB" "500B"; "tokens:1000000/month", "usd:25.50/day", "usd:100/total

@@ -255,6 +255,9 @@ void describe_upstream(Upstream& s, Keys& k) {
       "a server that does not know that");
   k.text("ca_file", s.ca_file, TextKind::kPath,
          "PEM file of the CAs that may have signed its certificate; empty: the system's");
+  k.text("proxy", s.proxy, TextKind::kAny,
+         "http://[USER:PASSWORD@]HOST:PORT of the HTTP proxy to go through (CONNECT), or file:PATH or env:NAME with "
+         "that in it, or none; empty: for https what HTTPS_PROXY and NO_PROXY of the environment say, for http none");
   k.duration("connect_time", s.connect_time, {Duration(10), minutes(5)}, "longest connect with TLS handshake");
   k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
   k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");

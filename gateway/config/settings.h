@@ -234,6 +234,15 @@ struct Secrets {
   bool operator==(const Secrets&) const = default;
 };
 
+// An HTTP proxy that is asked for tunnels to a server.
+struct ProxyServer {
+  std::string host;  // empty: there is none
+  std::uint16_t port = 0;
+  SecretText login;      // "USER:PASSWORD"; empty: none
+  std::string named_by;  // "proxy", or the variable of the environment
+  bool operator==(const ProxyServer&) const = default;
+};
+
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {
   std::string name;
@@ -249,6 +258,8 @@ struct Upstream {
   bool usage_in_stream = true;              // ask for usage in streams that did not
   CapMember cap_member = CapMember::kAuto;  // as what a cap that we add to a chat is sent
   std::string ca_file;                      // empty: the system's
+  std::string proxy;    // URL, file:PATH or env:NAME that holds one, "none"; empty: the environment's
+  ProxyServer through;  // what that comes to; filled by the loader
   Duration connect_time{5'000};
   Duration head_time{600'000};
   Duration stream_gap{600'000};

@@ -157,14 +157,15 @@ class Checker final {
     const config::UpstreamKind* const kind = config::find_upstream_kind(upstream.kind);
     const auto url = http::parse_base_url(upstream.url.empty() && kind != nullptr ? kind->url : upstream.url);
     if (who_ != CheckFor::kCheck || !url) return;
+    const std::string& host = upstream.through.host.empty() ? url->host : upstream.through.host;
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
-    const int why = ::getaddrinfo(url->host.c_str(), nullptr, &hints, &found);
+    const int why = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
     if (found != nullptr) ::freeaddrinfo(found);
     if (why != 0)
-      add(at + ".url",
-          fmt::format("{} cannot be resolved now: {}; until it can, its models cannot be reached", url->host,
+      add(at + (upstream.through.host.empty() ? ".url" : ".proxy"),
+          fmt::format("{} cannot be resolved now: {}; until it can, its models cannot be reached", host,
                       ::gai_strerror(why)),
           config::Severity::kWarning);
   }

@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_join.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <set>
@@ -82,6 +83,18 @@ static std::uint64_t endpoints_of(const config::Upstream& upstream, const config
   return endpoints;
 }
 
+static http::Proxy make_proxy(const config::ProxyServer& through) {
+  http::Proxy proxy{.host = through.host, .port = through.port, .authorization = {}};
+  if (through.login.empty()) return proxy;
+  constexpr std::string_view kScheme = "Basic ";  // RFC 7617
+  proxy.authorization = kScheme;
+  proxy.authorization.resize(kScheme.size() + 4 * ((through.login.size() + 2) / 3) + 1);  // and a NUL
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(proxy.authorization.data() + kScheme.size()),
+                  reinterpret_cast<const unsigned char*>(through.login.data()), static_cast<int>(through.login.size()));
+  proxy.authorization.pop_back();
+  return proxy;
+}
+
 absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upstream& upstream,
                                                               const dialect::Table& dialects,
                                                               std::span<const config::CredentialKind> credentials) {
@@ -98,12 +111,12 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
         fmt::format("upstream {}: '{}' is not http://HOST:PORT or https://…", upstream.name, text));
   upstream::DirectSettings settings;
   settings.name = upstream.name;
-  settings.connection = {.url = *url,
-                         .context = nullptr,
-                         .connect_time = upstream.connect_time,
-                         .idle_time = upstream.idle_time,
-                         .gap = upstream.stream_gap,
-                         .most_idle = upstream.pool};
+  settings.connection.url = *url;
+  settings.connection.proxy = make_proxy(upstream.through);
+  settings.connection.connect_time = upstream.connect_time;
+  settings.connection.idle_time = upstream.idle_time;
+  settings.connection.gap = upstream.stream_gap;
+  settings.connection.most_idle = upstream.pool;
   if (url->tls) {
     auto context = net::create_client_tls(
         {.ca_file = upstream.ca_file, .certificate_file = {}, .key_file = {}, .alpn = {"http/1.1"}});

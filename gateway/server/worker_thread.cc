@@ -125,9 +125,7 @@ void WorkerThread::note_outage(const upstream::DirectPlace& place) {
     lacking_.away(name, loop_.index(), place.lacking());
   }
   if (!place.away()) return outages_.there(name, loop_.index());
-  const Error& error = *place.away();
-  const bool of_system = error.os_code != 0 && error.kind == ErrorKind::kConnect;
-  outages_.away(name, loop_.index(), of_system ? std::generic_category().message(error.os_code) : error.what);
+  outages_.away(name, loop_.index(), place.why_away());
 }
 
 void WorkerThread::erase(std::vector<store::ResponseRecord> responses) {

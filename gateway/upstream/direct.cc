@@ -1,5 +1,6 @@
 #include "upstream/direct.h"
 
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 
@@ -79,6 +80,19 @@ Task<void> DirectPlace::watch(Changed changed) {
     while (!stopped_ && co_await wake_.wait(pause) != net::Wake::kDeadline) {
     }
   }
+}
+
+std::string DirectPlace::why_away() const {
+  const bool of_system = away_->os_code != 0 && away_->kind == ErrorKind::kConnect;
+  std::string why = of_system ? std::generic_category().message(away_->os_code) : away_->what;
+  const http::Proxy& proxy = settings_.connection.proxy;
+  if (!proxy.given()) return why;
+  constexpr std::string_view kProxy = "the proxy";
+  std::string named(kProxy);
+  named.append(" at ").append(proxy.host).append(":").append(std::to_string(proxy.port));
+  if (why.starts_with(kProxy)) return named + why.substr(kProxy.size());
+  // Whoever is asked for a connection is the proxy.
+  return of_system ? named + ": " + why : why + " (through " + named + ")";
 }
 
 void DirectPlace::note_facts() {

@@ -77,6 +77,8 @@ class DirectPlace final : public Place {
   [[nodiscard]] bool reachable() const noexcept override { return !away_; }
   // Why it could not be reached when it was last asked; nothing: it could.
   [[nodiscard]] const std::optional<Error>& away() const noexcept { return away_; }
+  // The same in words, with the proxy named that it is called through. REQUIRES: away().
+  [[nodiscard]] std::string why_away() const;
   // Why it does not list its models though it can be reached and the conf names none; nothing: it does, or need not.
   [[nodiscard]] const std::optional<Error>& unlisted() const noexcept { return unlisted_; }
   // Models that the conf names and the server's last list lacks, as the conf has them, the first few; empty: none.

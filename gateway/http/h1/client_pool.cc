@@ -3,12 +3,10 @@
 #include "http/h1/client_pool.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 
 #include "http/field_text.h"
 #include "http/h1/answer_parser.h"
-#include "http/host_addresses.h"
 
 namespace sluice::http::h1 {
 namespace {
@@ -17,19 +15,8 @@ constexpr std::size_t kReadAtOnceBytes = 64u << 10;
 constexpr std::size_t kOneWriteBytes = 16u << 10;  // one TLS record
 constexpr std::chrono::seconds kSweepInterval{1};
 
-constexpr Error kNoConnection = {
-    ErrorKind::kConnect, Origin::kUpstream, Retry::kYes, 0, 0, "the model server cannot be reached"};
 constexpr Error kGivenUp = {
     ErrorKind::kClosed, Origin::kUpstream, Retry::kNo, 0, 0, "the model server closed the connection unanswered"};
-// What TLS finds is said in words, for its codes are none of the system's; everything else by the system's code.
-Error no_connection(const Error& why) noexcept {
-  Error error = kNoConnection;
-  if (why.kind == ErrorKind::kProtocol || why.kind == ErrorKind::kClosed)
-    error.what = why.what;
-  else
-    error.os_code = why.kind == ErrorKind::kTimeout ? ETIMEDOUT : why.os_code;
-  return error;
-}
 constexpr Error kBrokeOff = {
     ErrorKind::kProtocol, Origin::kUpstream, Retry::kNo, 0, 0, "the model server broke off its answer"};
 
@@ -82,26 +69,20 @@ struct Progress {
 // Closes idle connections at the end of their time, and looks once a second for those that the server ended.
 struct ClientPool::State final : private net::Alarm {
   State(net::Loop& loop_, net::TaskGroup& tasks_, ClientPoolOptions options_)
-      : Alarm(loop_.wheel()),
-        loop(loop_),
-        tasks(tasks_),
-        options(std::move(options_)),
-        addresses(HostAddresses::create(loop, tasks, options.url.host, options.url.port)) {}
+      : Alarm(loop_.wheel()), loop(loop_), tasks(tasks_), options(std::move(options_)), dialer(loop, tasks, options) {}
 
   net::Loop& loop;
   net::TaskGroup& tasks;
   ClientPoolOptions options;
-  std::shared_ptr<HostAddresses> addresses;  // kept by a look-up under way, too
-  std::list<Idle> idle;                      // the last used first
-  std::size_t in_use = 0;                    // connections that carry a call
+  Dialer dialer;
+  std::list<Idle> idle;    // the last used first
+  std::size_t in_use = 0;  // connections that carry a call
   bool closed = false;
   std::array<char, kReadAtOnceBytes> scratch;  // filled and emptied between two awaits
 
   std::unique_ptr<net::Stream> take_idle() noexcept;
   void give_back(std::unique_ptr<net::Stream> stream, MonoTime until);
   [[nodiscard]] MonoTime idle_until(const AnswerParser& parser, const Progress& progress) const noexcept;
-  Task<Result<std::unique_ptr<net::Stream>>> connect();
-  Task<Result<std::unique_ptr<net::Stream>>> connect_to(net::Endpoint endpoint, net::Deadline deadline);
   void write_head(const OutgoingRequest& request, Buffer& into) const;
   Task<Status> send(net::Stream& stream, Progress& progress);
   Task<Status> receive(net::Stream& stream, Progress& progress, AnswerParser& parser, net::Deadline head_deadline);
@@ -197,7 +178,7 @@ Task<void> drive(std::shared_ptr<ClientPool::State> pool, std::shared_ptr<Progre
     if (connection == Connection::kPooled) stream = pool->take_idle();
     if (!stream) {
       connection = Connection::kNew;
-      Result<std::unique_ptr<net::Stream>> connected = co_await pool->connect();
+      Result<std::unique_ptr<net::Stream>> connected = co_await pool->dialer.dial();
       if (!connected) co_return progress->fail(connected.error());
       stream = std::move(*connected);
     }
@@ -274,31 +255,6 @@ void ClientPool::State::expired() noexcept {
 void ClientPool::State::sweep_by(MonoTime latest) noexcept {
   sweep_at = std::min(latest, Mono::now() + kSweepInterval);
   arm({sweep_at});
-}
-
-Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect() {
-  const net::Deadline deadline = net::Deadline::after(options.connect_time);
-  const Result<std::vector<net::Endpoint>> candidates = co_await addresses->get(deadline);
-  if (!candidates) co_return candidates.error();
-  Error last = kNoConnection;
-  for (std::size_t i = 0; i < candidates->size(); ++i) {
-    // A silent address leaves the others their share of the time.
-    const auto left = std::max(deadline.at - Mono::now(), Mono::duration::zero());
-    const net::Deadline share = net::Deadline::after(left / static_cast<long>(candidates->size() - i));
-    Result<std::unique_ptr<net::Stream>> stream = co_await connect_to((*candidates)[i], share);
-    if (stream) co_return stream;
-    last = no_connection(stream.error());
-  }
-  co_return last;
-}
-
-Task<Result<std::unique_ptr<net::Stream>>> ClientPool::State::connect_to(net::Endpoint endpoint,
-                                                                         net::Deadline deadline) {
-  Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(loop, endpoint, deadline);
-  if (!stream || !options.url.tls) co_return stream;
-  const Status secured = co_await (*stream)->handshake_as_client(options.context.get(), options.url.host, deadline);
-  if (!secured) co_return secured.error();
-  co_return stream;
 }
 
 // Into a buffer that is wiped: the head carries the upstream's key.

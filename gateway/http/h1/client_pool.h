@@ -9,7 +9,7 @@
 
 #include "base/held_bytes.h"
 #include "http/call.h"
-#include "http/url.h"
+#include "http/dialer.h"
 #include "net/stream.h"
 #include "net/task_group.h"
 
@@ -18,10 +18,7 @@ namespace sluice::http::h1 {
 // A call's error where the first bytes that came were not HTTP: the server speaks something else, TLS perhaps.
 inline constexpr Error kNotHttp = upstream_error(ErrorKind::kProtocol, "the model server's answer is not HTTP");
 
-struct ClientPoolOptions {
-  BaseUrl url;
-  std::shared_ptr<SSL_CTX> context;  // of https; shared, because connections outlive a reload
-  std::chrono::milliseconds connect_time{5'000};
+struct ClientPoolOptions : DialOptions {
   // Of a pooled connection. Shorter than any server's own limit (uvicorn's is 5 s): one that the server gives up just as
   // a call is written costs that call. Less where the server says that it keeps connections for less.
   std::chrono::milliseconds idle_time{4'000};
