@@ -102,6 +102,22 @@ void describe_route(Route& s, Keys& k) {
           "prompt_cache_key does");
 }
 
+void describe_breaker(Breaker& s, Keys& k) {
+  k.flag("enabled", s.enabled, "eject places that fail");
+  k.number("failures", s.failures, {1, 1'000'000}, "so many calls in a row that failed eject a place");
+  k.number("rate_percent", s.rate_percent, {1, 100}, "or so many of a hundred calls of a window,");
+  k.number("rate_calls", s.rate_calls, {1, 1'000'000}, "once the window has so many");
+  k.duration("window", s.window, {seconds(1), hours(1)}, "the window");
+  k.duration("slow_head", s.slow_head, {Duration(10), kDay},
+             "a stream whose head comes later counts as a failure of its place");
+  k.duration("eject_time", s.eject_time, {Duration(10), hours(1)},
+             "an ejected place is left alone for so long; then one call tries it, once its health check goes well");
+  k.duration("max_eject_time", s.max_eject_time, {Duration(10), kDay},
+             "each trial that fails doubles the time, up to this");
+  k.duration("max_hold_off", s.max_hold_off, {Duration(0), kDay},
+             "longest pause that an upstream may ask for with Retry-After");
+}
+
 void describe_tunnel(Tunnel& s, Keys& k) {
   k.number("tunnels_per_agent", s.tunnels_per_agent, {1, 256},
            "tunnels of one agent; fewer where there are fewer workers");
@@ -316,6 +332,8 @@ void describe(Settings& s, Keys& k) {
   k.table("http", s.http, describe_http, "Bounds of client connections.");
   k.table("stream", s.stream, describe_stream, "Streamed answers.");
   k.table("route", s.route, describe_route, "From a model's name to an upstream.");
+  k.table("breaker", s.breaker, describe_breaker,
+          "What ejects a place that fails (connections, lost answers, 5xx, time-outs), so that calls go elsewhere.");
   k.table("tunnel", s.tunnel, describe_tunnel, "Agents' tunnels.");
   k.table("pairing", s.pairing, describe_pairing, "How agents join.");
   k.table("ledger", s.ledger, describe_ledger, "Limits and budgets.");

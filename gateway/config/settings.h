@@ -124,6 +124,20 @@ struct Route {
 };
 
 // [tunnel]
+// [breaker]
+struct Breaker {
+  bool enabled = true;
+  std::uint32_t failures = 5;       // in a row
+  std::uint32_t rate_percent = 50;  // or of a window's calls,
+  std::uint32_t rate_calls = 20;    // of which there are so many
+  Duration window{30'000};
+  Duration slow_head{60'000};       // of a stream
+  Duration eject_time{5'000};       // doubles, up to
+  Duration max_eject_time{300'000};
+  Duration max_hold_off{600'000};   // of an upstream's Retry-After
+  bool operator==(const Breaker&) const = default;
+};
+
 struct Tunnel {
   std::uint32_t tunnels_per_agent = 8;
   Duration ping_interval{5'000};
@@ -314,6 +328,7 @@ struct Settings {
   bool operator==(const Settings&) const = default;
 
   // Where things are, with the defaults that hang on state_dir filled in.
+  Breaker breaker;
   [[nodiscard]] std::string store_path() const {
     return store.path.empty() ? server.state_dir + "/sluice.db" : store.path;
   }

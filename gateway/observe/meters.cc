@@ -34,6 +34,7 @@ Meters::Meters(Metrics& m, std::span<const std::string_view> endpoints) : metric
   upstream_failures = m.counter("sluice_upstream_failures_total", "Calls whose upstream died or broke its protocol.");
   handshakes_refused = m.counter("sluice_handshakes_refused_total",
                                  "Connections closed in their TLS handshake because too many waited.");
+  ejections = m.counter("sluice_ejections_total", "Times that a place was ejected because calls to it failed.");
   faults = m.counter("sluice_faults_total", "Faults of the gateway itself.");
 }
 

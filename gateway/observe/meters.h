@@ -39,6 +39,7 @@ class Meters final {
   CounterId clients_gone;
   CounterId upstream_failures;
   CounterId handshakes_refused;      // too many waited
+  CounterId ejections;               // of places, by their breakers
   CounterId faults;                  // exceptions that left a task: bugs
   std::array<CounterId, 14> ends{};  // by EndReason
 

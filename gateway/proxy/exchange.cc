@@ -5,6 +5,7 @@
 //   compressed_body.cc a body that came compressed
 //   router.cc          from a model's name to the head of an answer
 //   translated.cc      a call whose place has not its endpoint but another
+//   judge.cc           what the end of an attempt says of its place
 //   added_members.cc   what we add to a call, and take back where a server refuses it
 //   stored_calls.cc    what model servers keep of earlier calls, and whose it is
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
@@ -291,6 +292,7 @@ void Exchange::finish() noexcept {
   if (std::exchange(finished_, true)) return;
   if (begun_ == Begun::kStream) worker_.metrics.streams(-1);
   count_meters();
+  judge_end();
   upstream_.reset();
   lease_.release();
   outcome_.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);

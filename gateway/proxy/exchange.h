@@ -144,7 +144,8 @@ class Exchange final {
             .tenant_id = call_.caller.tenant_id,
             .endpoint = match_.number,
             .instead = translatable ? detour->number : upstream::Wanted::kNone,
-            .place = keeper_};
+            .place = keeper_,
+            .tenant = call_.caller.tenant};
   }
   Status admit();
   Task<Status> send();
@@ -159,6 +160,12 @@ class Exchange final {
   void prepare(upstream::Place& place);
   void drop_request() noexcept;
   Task<Status> await_head();
+
+  // What an attempt says of its place, in judge.cc.
+  void judge(std::optional<upstream::Fault> fault) noexcept;
+  void judge_failed(const Error& error) noexcept;
+  void judge_head() noexcept;
+  void judge_end() noexcept;
 
   // A call whose place has not its endpoint but another, in translated.cc.
   [[nodiscard]] bool is_translated() const noexcept { return translated_ && lease_.endpoint() != match_.number; }
@@ -305,6 +312,8 @@ class Exchange final {
   std::string model_served_;
   std::string place_name_;
   Begun begun_ = Begun::kNothing;
+  MonoTime attempt_began_{};
+  bool judged_ = false;  // the attempt
   bool finished_ = false;
 };
 

@@ -23,6 +23,7 @@ class WorkerMetrics final {
   void connections(std::int64_t change) noexcept { shard_.add(meters_.connections, change); }
   void streams(std::int64_t change) noexcept { shard_.add(meters_.streams, change); }
   void handshake_refused() noexcept { shard_.add(meters_.handshakes_refused); }
+  void ejected() noexcept { shard_.add(meters_.ejections); }
   void fault() noexcept { shard_.add(meters_.faults); }
 
  private:

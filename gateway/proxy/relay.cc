@@ -106,7 +106,11 @@ void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
 
 void Exchange::note_first_byte() noexcept {
   if (outcome_.ttft.count() >= 0) return;
-  outcome_.ttft = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);
+  const MonoTime now = worker_.clock.mono();
+  outcome_.ttft = std::chrono::duration_cast<std::chrono::microseconds>(now - call_.began_mono);
+  if (call_.stream && lease_.standing() != nullptr)
+    lease_.standing()->first_token.note(
+        std::chrono::duration_cast<std::chrono::microseconds>(now - attempt_began_), now);
 }
 
 dialect::FilterOptions Exchange::filter_options() const noexcept {

@@ -96,8 +96,12 @@ Task<Status> Exchange::send() {
       if (*again == Again::kNo) break;
       head = co_await ask();
     }
-    if (head) remember_refused();
-    if (head) co_return ok();
+    if (head) {
+      judge_head();
+      remember_refused();
+      co_return ok();
+    }
+    judge_failed(head.error());
     // Whatever we ended was sent, and the model may have read it, as may one whose time ran out: refuse() charges that.
     if (upstream_->state() != http::CallState::kFailed || head.error().kind == ErrorKind::kTimeout) co_return head;
     const bool again = head.error().retry == Retry::kYes;
@@ -135,6 +139,8 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
 Task<Status> Exchange::ask() {
   prepare(*lease_);
   if (outcome_.attempts != std::numeric_limits<std::uint8_t>::max()) ++outcome_.attempts;
+  attempt_began_ = Mono::now();
+  judged_ = false;
   upstream_ = lease_->start(request_->outgoing, wake_);
   co_return co_await await_head();
 }

@@ -44,6 +44,7 @@ struct ExchangeSettings {
   std::chrono::milliseconds refused_members{3'600'000};  // what places refused of what we add is kept so long
   std::chrono::milliseconds look_up{5'000};              // of whose a stored response is
   std::size_t attempts = 3;
+  upstream::BreakerSettings breaker;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
   std::vector<std::string> label_members;  // members of bodies kept as labels, of "user" and "metadata"

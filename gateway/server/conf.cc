@@ -25,6 +25,15 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.max_claim = settings.ledger.max_claim;
   conf.settings.refused_members = settings.route.refused_members;
   conf.settings.attempts = settings.route.connect_attempts;
+  conf.settings.breaker = {.enabled = settings.breaker.enabled,
+                           .failures = settings.breaker.failures,
+                           .rate_percent = settings.breaker.rate_percent,
+                           .rate_calls = settings.breaker.rate_calls,
+                           .window = settings.breaker.window,
+                           .slow_head = settings.breaker.slow_head,
+                           .eject_time = settings.breaker.eject_time,
+                           .most_eject_time = settings.breaker.max_eject_time,
+                           .most_hold_off = settings.breaker.max_hold_off};
   conf.settings.queue = settings.route.queue;
   conf.settings.label_headers = settings.audit.label_headers;
   conf.settings.label_members = settings.audit.label_members;

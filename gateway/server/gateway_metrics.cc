@@ -43,6 +43,8 @@ void Gateway::add_metrics() {
           return connected(agent) && (!agent.trouble.empty() || only_refused);
         }));
       });
+  metrics_.gauge_from("sluice_places_ejected", "Places that are ejected now, each counted for each of its models.", {},
+                      [this] { return static_cast<double>(models_.ejected()); });
   metrics_.counter_from("sluice_worker_crossings_total", "Calls that went through another worker's tunnel.", {},
                         [this] { return static_cast<double>(registry_->remote_calls()); });
 }

@@ -73,6 +73,9 @@ class ModelBook final : public tunnel::AgentListener {
   // For the places of agents. REQUIRED before the first offer.
   void set_registry(tunnel::Registry& registry) noexcept { registry_ = &registry; }
 
+  // Places that are ejected now, each counted for each of its models.
+  [[nodiscard]] std::size_t ejected() const { return catalog_.ejected(Mono::now()); }
+
   // Posts what is known to every worker.
   void publish();
 

@@ -61,6 +61,7 @@ struct ShownPlace {
   const char* kind;
   bool reachable;
   std::int64_t slots, free_slots;
+  std::shared_ptr<const upstream::Standing> standing;
 };
 using ShownModel = std::pair<std::string, std::vector<ShownPlace>>;
 
@@ -69,9 +70,9 @@ std::vector<ShownModel> seen_by(const upstream::Pool& pool) {
   std::vector<ShownModel> models;
   for (const auto& [model, places] : pool.served()) {
     auto& shown = models.emplace_back(model, std::vector<ShownPlace>()).second;
-    for (const auto& place : places)
+    for (const auto& [place, standing] : places)
       shown.push_back({std::string(place->name()), place->kind(), place->reachable(), place->slots(),
-                       std::max<std::int64_t>(place->free_slots(), 0)});
+                       std::max<std::int64_t>(place->free_slots(), 0), standing});
   }
   return models;
 }
@@ -90,16 +91,41 @@ void add_places(const std::vector<ShownPlace>& places, ShownPlaces& into) {
   }
 }
 
+const char* state_of(const ShownPlace& place, MonoTime now) {
+  if (!place.reachable) return "unreachable";
+  if (place.standing == nullptr) return "reachable";
+  switch (place.standing->breaker.gate(now, MonoTime::max())) {
+    case upstream::Breaker::Gate::kEjected:
+    case upstream::Breaker::Gate::kTrial:
+      return "ejected";
+    case upstream::Breaker::Gate::kHeldOff:
+      return "held off";
+    case upstream::Breaker::Gate::kWell:
+      break;
+  }
+  return "reachable";
+}
+
+json::object show_place(const std::string& name, const std::string& kind, const ShownPlace& place, MonoTime now) {
+  json::object shown{{"name", name},
+                     {"kind", kind},
+                     {"state", state_of(place, now)},
+                     {"slots", place.slots},
+                     {"free_slots", place.free_slots}};
+  if (place.standing == nullptr) return shown;
+  if (shown["state"] == "ejected") shown["why"] = to_string(place.standing->breaker.fault());
+  if (const std::uint64_t us = place.standing->first_token.expected_us(now); us != 0)
+    shown["first_token_ms"] = static_cast<double>(us) / 1e3;
+  return shown;
+}
+
 json::object show_model(const std::string& model, const ShownPlaces& places) {
+  const MonoTime now = Mono::now();
   json::array all;
   std::int64_t free_slots = 0;
   for (const auto& [named, place] : places) {
     if (place.reachable) free_slots += place.free_slots;
-    all.push_back(json::object{{"name", std::get<1>(named)},
-                               {"kind", std::get<0>(named)},
-                               {"state", place.reachable ? "reachable" : "unreachable"},
-                               {"slots", place.slots},
-                               {"free_slots", place.free_slots}});
+    all.push_back(show_place(std::get<1>(named), std::get<0>(named), place, now));
   }
   const bool served = std::ranges::any_of(places, [](const auto& one) { return one.second.reachable; });
   return {{"name", model},

@@ -42,6 +42,9 @@ class Agent final {
     const std::uint64_t lacked = lacked_.load(std::memory_order_relaxed);
     return ((endpoints_.load(std::memory_order_relaxed) & ~lacked) >> endpoint & 1U) != 0;
   }
+  // Calls that it has begun and whose answers have not, as it last said.
+  void note_queue(std::int64_t calls) noexcept { queue_.store(calls, std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t queue() const noexcept { return queue_.load(std::memory_order_relaxed); }
   // A bit for each endpoint that its model server has not.
   void note_lacked(std::uint64_t endpoints) noexcept { lacked_.store(endpoints, std::memory_order_relaxed); }
   // `endpoints`: a bit for each that it takes.
@@ -64,6 +67,7 @@ class Agent final {
   const identity::Binding binding_;
   std::atomic<std::uint64_t> endpoints_{0};
   std::atomic<std::uint64_t> lacked_{0};
+  std::atomic<std::int64_t> queue_{0};
   std::atomic<bool> usage_in_stream_{true};
   std::atomic<CapMember> cap_member_{CapMember::kAuto};
   std::atomic<Mono::duration> renewal_{Mono::duration::zero()};

@@ -290,6 +290,7 @@ void Registry::take_health(const AgentPtr& agent, const std::string& boot, Healt
   keep_bound(agent, *entry, health);
   note_trouble(agent, *entry, health.trouble);
   agent->note_lacked(named_endpoints(options_.endpoints, health.lacks));
+  agent->note_queue(static_cast<std::int64_t>(health.telemetry.queue));
   bound(agent, *entry, health);
   std::map<std::string, AgentModelPtr> models = join_models(*entry, health);
   std::vector<std::string> names;

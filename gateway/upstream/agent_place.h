@@ -39,6 +39,7 @@ class AgentPlace final : public Place {
   }
   [[nodiscard]] bool takes(std::uint32_t endpoint) const noexcept override { return agent_->takes(endpoint); }
   [[nodiscard]] std::int64_t free_slots() const noexcept override { return model_->free_slots(); }
+  [[nodiscard]] std::int64_t queued() const noexcept override { return agent_->queue(); }
   [[nodiscard]] bool take_slot() noexcept override { return model_->take_slot(); }
   void free_slot() noexcept override { model_->free_slot(); }
   // Through a tunnel of the worker that `wake` is on, where it has one.

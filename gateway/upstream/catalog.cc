@@ -5,6 +5,26 @@
 #include "base/background.h"
 
 namespace sluice::upstream {
+namespace {
+
+// Those of the models that were there before stay.
+template <class Names, class NameOf>
+std::vector<std::shared_ptr<Standing>> standings_of(const Names& before,
+                                                    const std::vector<std::shared_ptr<Standing>>& kept,
+                                                    const Names& now, const NameOf& name_of) {
+  NameMap<std::shared_ptr<Standing>> by_name;
+  for (std::size_t i = 0; i < before.size(); ++i) by_name.emplace(name_of(before[i]), kept[i]);
+  std::vector<std::shared_ptr<Standing>> standings;
+  standings.reserve(now.size());
+  for (const auto& one : now) {
+    const auto found = by_name.find(name_of(one));
+    standings.push_back(found != by_name.end() ? found->second : std::make_shared<Standing>());
+    give_way();
+  }
+  return standings;
+}
+
+}  // namespace
 
 std::uint32_t Catalog::number_of(const std::string& upstream) {
   return numbers_.try_emplace(upstream, static_cast<std::uint32_t>(numbers_.size())).first->second;
@@ -16,11 +36,17 @@ void Catalog::expect(const std::string& upstream) {
 
 void Catalog::list(const std::string& upstream, std::vector<std::string> models) {
   expected_.erase(upstream);
-  upstreams_[upstream] = {number_of(upstream), std::move(models)};
+  Upstream& known = upstreams_[upstream];
+  known.standings = standings_of(known.models, known.standings, models, [](const std::string& name) -> const std::string& { return name; });
+  known.number = number_of(upstream);
+  known.models = std::move(models);
 }
 
 void Catalog::offer(const std::string& agent, std::vector<Offer> offers, std::vector<std::uint64_t> tenants) {
-  agents_[agent] = {std::move(offers), std::move(tenants)};
+  Agent& known = agents_[agent];
+  known.standings = standings_of(known.offers, known.standings, offers, [](const Offer& offer) -> const std::string& { return offer.first; });
+  known.offers = std::move(offers);
+  known.tenants = std::move(tenants);
 }
 
 void Catalog::drop_upstream(const std::string& upstream) {
@@ -52,19 +78,22 @@ class Catalog::Join final {
   }
 
   void place_all() {
-    for (const auto& [source, upstream] : catalog_.upstreams_) {
-      for (const std::string& model : upstream.models) {
+    for (const auto& [source, agent] : catalog_.agents_) {
+      for (std::size_t i = 0; i < agent.offers.size(); ++i) {
+        const auto& [model, place] = agent.offers[i];
         if (KnownModel* known = find(model)) {
-          known->upstreams.push_back(upstream.number);
-          known->everyone = true;
+          known->places.push_back(place);
+          known->standings.push_back(agent.standings[i]);
+          make_known(*known, agent.tenants);
         }
       }
     }
-    for (const auto& [source, agent] : catalog_.agents_) {
-      for (const auto& [model, place] : agent.offers) {
-        if (KnownModel* known = find(model)) {
-          known->places.push_back(place);
-          make_known(*known, agent.tenants);
+    for (const auto& [source, upstream] : catalog_.upstreams_) {  // behind those of agents, as their standings are
+      for (std::size_t i = 0; i < upstream.models.size(); ++i) {
+        if (KnownModel* known = find(upstream.models[i])) {
+          known->upstreams.push_back(upstream.number);
+          known->standings.push_back(upstream.standings[i]);
+          known->everyone = true;
         }
       }
     }
@@ -79,15 +108,20 @@ class Catalog::Join final {
   void place_aliases() {
     for (const auto& [name, upstream_name] : catalog_.aliases_) {
       if (name == upstream_name) continue;
-      KnownModel served{.everyone = true, .tenants = {}, .places = {}, .upstreams = {}};
-      for (const auto& [source, upstream] : catalog_.upstreams_) {
-        if (std::ranges::find(upstream.models, upstream_name) != upstream.models.end())
-          served.upstreams.push_back(upstream.number);
-      }
+      KnownModel served;
+      served.everyone = true;
       for (const auto& [source, agent] : catalog_.agents_) {
-        for (const auto& [model, place] : agent.offers) {
-          if (model == upstream_name) served.places.push_back(place);
+        for (std::size_t i = 0; i < agent.offers.size(); ++i) {
+          if (agent.offers[i].first != upstream_name) continue;
+          served.places.push_back(agent.offers[i].second);
+          served.standings.push_back(agent.standings[i]);
         }
+      }
+      for (const auto& [source, upstream] : catalog_.upstreams_) {
+        const auto listed = std::ranges::find(upstream.models, upstream_name);
+        if (listed == upstream.models.end()) continue;
+        served.upstreams.push_back(upstream.number);
+        served.standings.push_back(upstream.standings[static_cast<std::size_t>(listed - upstream.models.begin())]);
       }
       models_->known.find(name)->second = std::move(served);
     }
@@ -153,6 +187,20 @@ Catalog::Joined Catalog::join() {
   Joined joined = join.finish();
   learned_ = {joined.learned.begin(), joined.learned.end()};
   return joined;
+}
+
+std::size_t Catalog::ejected(MonoTime now) const {
+  std::size_t count = 0;
+  const auto add = [&](const auto& sources) {
+    for (const auto& [name, source] : sources)
+      count += static_cast<std::size_t>(std::ranges::count_if(source.standings, [now](const auto& standing) {
+        const Breaker::Gate gate = standing->breaker.gate(now, MonoTime::max());
+        return gate == Breaker::Gate::kEjected || gate == Breaker::Gate::kTrial;
+      }));
+  };
+  add(upstreams_);
+  add(agents_);
+  return count;
 }
 
 }  // namespace sluice::upstream

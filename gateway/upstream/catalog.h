@@ -53,15 +53,21 @@ class Catalog final {
     std::size_t ignored = 0;           // names beyond most_learned
   };
   [[nodiscard]] Joined join();
+  // Places that a breaker has ejected now, each counted for each of its models.
+  [[nodiscard]] std::size_t ejected(MonoTime now) const;
 
  private:
+  // As many as there are models, in their order: how the source does with each, kept by name while it serves it.
+  using Standings = std::vector<std::shared_ptr<Standing>>;
   struct Upstream {
     std::uint32_t number = 0;
     std::vector<std::string> models;
+    Standings standings = {};
   };
   struct Agent {
     std::vector<Offer> offers;
     std::vector<std::uint64_t> tenants;
+    Standings standings = {};
   };
   class Join;
 

@@ -71,6 +71,7 @@ Task<void> DirectPlace::watch(Changed changed) {
     if (there && !asked && settings_.models.empty()) unlisted_ = asked.error();
     // What an upstream served it will serve again: a model does not become unknown because its server is away.
     if (asked) {
+      healthy_at_ = Mono::now();
       listed_ = std::move(*asked);
       note_facts();
       lacking_ = find_lacking();

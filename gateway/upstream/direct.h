@@ -74,6 +74,7 @@ class DirectPlace final : public Place {
     return facts_of(model).context_tokens;
   }
   [[nodiscard]] std::int64_t created(std::string_view model) const noexcept override { return facts_of(model).created; }
+  [[nodiscard]] MonoTime healthy_at() const noexcept override { return healthy_at_; }
   [[nodiscard]] bool reachable() const noexcept override { return !away_; }
   // Why it could not be reached when it was last asked; nothing: it could.
   [[nodiscard]] const std::optional<Error>& away() const noexcept { return away_; }
@@ -107,6 +108,7 @@ class DirectPlace final : public Place {
   ModelList listed_;           // last
   NameMap<ModelFacts> facts_;  // of those that it says anything of
   std::optional<Error> away_;
+  MonoTime healthy_at_ = MonoTime::max();  // max(): it has answered no question for its health yet
   std::optional<Error> unlisted_;
   std::string lacking_;
   bool stopped_ = false;

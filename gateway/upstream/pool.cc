@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "upstream/choice.h"
+
 namespace sluice::upstream {
 
 Lease& Lease::operator=(Lease&& other) noexcept {
@@ -9,6 +11,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
     release();
     pool_ = std::exchange(other.pool_, nullptr);
     place_ = std::move(other.place_);
+    standing_ = std::move(other.standing_);
     endpoint_ = other.endpoint_;
   }
   return *this;
@@ -45,37 +48,11 @@ const std::shared_ptr<Place>* Pool::place(const KnownModel& model, std::size_t a
 Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lease) {
   const KnownModel* known = find(wanted);
   if (known == nullptr) return Supply::kUnknown;
-  Supply supply = Supply::kUnreachable;
-  bool taker_elsewhere = false;  // away, or tried
-  const std::shared_ptr<Place>* best = nullptr;
-  std::uint32_t best_endpoint = Wanted::kNone;
-  const std::size_t size = count(*known);
-  const std::size_t start = size == 0 ? 0 : ++turn_ % size;
-  for (std::size_t i = 0; i < size; ++i) {
-    const std::shared_ptr<Place>* at = place(*known, (start + i) % size);
-    if (at == nullptr || !(*at)->serves(wanted.tenant_id)) continue;
-    if (!wanted.place.empty() && (*at)->name() != wanted.place) continue;
-    const std::uint32_t endpoint = wanted.endpoint_at(**at);
-    if (endpoint == Wanted::kNone) {
-      if (supply == Supply::kUnreachable && (*at)->reachable()) supply = Supply::kNotTaken;
-      continue;
-    }
-    if (!(*at)->reachable() || std::ranges::find(tried, at->get()) != tried.end()) {
-      taker_elsewhere = true;
-      continue;
-    }
-    supply = Supply::kFull;
-    if ((*at)->free_slots() <= 0) continue;
-    const bool alike = endpoint == best_endpoint;
-    if (best != nullptr && (alike ? (*at)->free_slots() <= (*best)->free_slots() : endpoint != wanted.endpoint))
-      continue;
-    best = at;
-    best_endpoint = endpoint;
-  }
-  if (supply == Supply::kNotTaken && taker_elsewhere) return Supply::kUnreachable;
-  if (best == nullptr || !(*best)->take_slot()) return supply;
-  lease = Lease(*this, *best, best_endpoint);
-  return Supply::kTaken;
+  Chosen chosen;
+  const Supply supply = Choice(*known, upstreams_, wanted, tried, random_).take(chosen);
+  if (supply == Supply::kTaken)
+    lease = Lease(*this, *chosen.place, chosen.standing == nullptr ? nullptr : *chosen.standing, chosen.endpoint);
+  return supply;
 }
 
 bool Pool::has_endpoint(Wanted wanted) const noexcept {
@@ -169,7 +146,8 @@ std::vector<Pool::Served> Pool::served() const {
   for (const auto& [model, known] : models_->known) {
     auto& places = models.emplace_back(model, Served::second_type()).second;
     for (std::size_t i = 0; i < count(known); ++i)
-      if (const std::shared_ptr<Place>* at = place(known, i)) places.push_back(*at);
+      if (const std::shared_ptr<Place>* at = place(known, i))
+        places.push_back({*at, i < known.standings.size() ? known.standings[i] : nullptr});
   }
   return models;
 }

@@ -1,4 +1,4 @@
-// The places that one worker knows, and the choice among them: least loaded first, a bounded queue where all are full.
+// The places that one worker knows, and who waits for a slot on them; which of them a call goes to, choice.h says.
 #pragma once
 
 #include <atomic>
@@ -21,6 +21,9 @@ namespace sluice::upstream {
 
 class Pool;
 
+// Whether a call goes to a place that is ejected, where there is no other.
+enum class Sick : std::uint8_t { kIfNothingElse, kNever };
+
 // Which model, whose call it is, and of which endpoint (its number in the table of dialects).
 // Lifetime: of the names.
 struct Wanted {
@@ -31,6 +34,8 @@ struct Wanted {
   std::uint32_t endpoint = 0;
   std::uint32_t instead = kNone;  // another one that does where a place has not this
   std::string_view place = {};    // the one that may be called, by its name; empty: any
+  std::string_view tenant = {};   // by name: some have routes of their own
+  Sick sick = Sick::kIfNothingElse;
 
   // The endpoint that the place would be called at; kNone: it takes no such call.
   [[nodiscard]] std::uint32_t endpoint_at(const Place& place) const noexcept {
@@ -43,16 +48,21 @@ struct Wanted {
 class Lease final {
  public:
   Lease() noexcept = default;
-  Lease(Pool& pool, std::shared_ptr<Place> place, std::uint32_t endpoint) noexcept
-      : pool_(&pool), place_(std::move(place)), endpoint_(endpoint) {}
+  Lease(Pool& pool, std::shared_ptr<Place> place, std::shared_ptr<Standing> standing, std::uint32_t endpoint) noexcept
+      : pool_(&pool), place_(std::move(place)), standing_(std::move(standing)), endpoint_(endpoint) {}
   Lease(Lease&& other) noexcept
-      : pool_(std::exchange(other.pool_, nullptr)), place_(std::move(other.place_)), endpoint_(other.endpoint_) {}
+      : pool_(std::exchange(other.pool_, nullptr)),
+        place_(std::move(other.place_)),
+        standing_(std::move(other.standing_)),
+        endpoint_(other.endpoint_) {}
   Lease& operator=(Lease&& other) noexcept;
   ~Lease() { release(); }
   void release() noexcept;
   [[nodiscard]] explicit operator bool() const noexcept { return pool_ != nullptr; }
   [[nodiscard]] Place& operator*() const noexcept { return *place_; }
   [[nodiscard]] Place* operator->() const noexcept { return place_.get(); }
+  // How the place does with the call's model; null: nobody keeps it.
+  [[nodiscard]] Standing* standing() const noexcept { return standing_.get(); }
   // That the place is called at: Wanted::endpoint or Wanted::instead. Stays when the slot is given back.
   [[nodiscard]] std::uint32_t endpoint() const noexcept { return endpoint_; }
   // It turned out to lack that one. REQUIRES: the place takes `endpoint`.
@@ -61,6 +71,7 @@ class Lease final {
  private:
   Pool* pool_ = nullptr;
   std::shared_ptr<Place> place_;
+  std::shared_ptr<Standing> standing_;
   std::uint32_t endpoint_ = Wanted::kNone;
 };
 
@@ -93,8 +104,7 @@ class Pool final {
   // This worker's places of the direct upstreams, by their numbers; null: no such upstream any more. Wakes who waits.
   void set_upstreams(std::vector<std::shared_ptr<Place>> places);
 
-  // Tries to take a slot on a place that serves the tenant, leaving out those that were `tried`: where one is free, on
-  // one that has the endpoint itself, else on one that has the other. Never waits.
+  // Tries to take a slot on a place that serves the tenant, leaving out those that were `tried` (Choice). Never waits.
   [[nodiscard]] Supply take(Wanted wanted, std::span<const Place* const> tried, Lease& lease);
 
   // While it lives, `wake` is notified when another take() of the same is worth it; of those who could use a freed slot
@@ -126,7 +136,11 @@ class Pool final {
   // All known models, by name. Valid until the next set_models().
   [[nodiscard]] std::span<const Models::Entry* const> models() const noexcept { return models_->sorted; }
   // The same, each with the places that serve it, as this worker sees them.
-  using Served = std::pair<std::string, std::vector<std::shared_ptr<const Place>>>;
+  struct ServedAt {
+    std::shared_ptr<const Place> place;
+    std::shared_ptr<const Standing> standing;  // null: nobody keeps any
+  };
+  using Served = std::pair<std::string, std::vector<ServedAt>>;
   [[nodiscard]] std::vector<Served> served() const;
   // What the places of a model, which call it `upstream_name`, say of it: the latest date, and the shortest context,
   // which fits whichever of them gets the call. 0: none says.
@@ -151,7 +165,7 @@ class Pool final {
   std::list<Waiting> waiters_;
   std::atomic<std::size_t> waiting_{0};
   std::vector<Pool*> siblings_;
-  std::uint32_t turn_ = 0;  // breaks ties among equally free places
+  std::uint64_t random_ = 0x9E3779B97F4A7C15;  // of the choice among places
 };
 
 }  // namespace sluice::upstream

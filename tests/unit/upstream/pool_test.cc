@@ -42,8 +42,10 @@ struct PoolTest : testing::Test {
   std::shared_ptr<FakePlace> large = std::make_shared<FakePlace>("large", 3);
   void know(const std::map<std::string, std::vector<std::shared_ptr<Place>>>& places) {
     auto models = std::make_shared<Models>();
-    for (const auto& [model, of_model] : places)
-      models->known[model] = {.everyone = true, .tenants = {}, .places = of_model, .upstreams = {}};
+    for (const auto& [model, of_model] : places) {
+      models->known[model].everyone = true;
+      models->known[model].places = of_model;
+    }
     pool.set_models(std::move(models));
   }
   Supply take(std::string_view model, Lease& lease, std::span<const Place* const> tried = {}) {
