@@ -56,7 +56,7 @@ Task<Status> read_head(net::Stream& stream, Buffer& head, net::Deadline deadline
     if (!read || *read == 0) co_return refused("the proxy closed the connection before it answered");
     head.append({block.data(), *read});
     const std::size_t end = head.view().find("\r\n\r\n");
-    if (end != std::string_view::npos && end + 4 != head.size() && head.view().substr(9).starts_with('2'))
+    if (end != std::string_view::npos && end + 4 != head.size() && judge(head.view()))
       co_return refused("the proxy sent more than an answer");
     if (end != std::string_view::npos) co_return ok();
     if (head.size() >= 5 && !head.view().starts_with("HTTP/")) co_return ok();  // and is judged as what it is

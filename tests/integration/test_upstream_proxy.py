@@ -128,6 +128,7 @@ def test_loopback_and_plain_upstreams_do_not_go_by_the_environment(gateway_of, m
     (b"\x05\x00", "closed the connection before it answered"),
     (b"\x05\x00\x00\x01 and on, and on", "does not speak HTTP; is it a SOCKS or an https:// proxy?"),
     (b"HTTP/1.1 200 OK\r\n\r\nand more", "sent more than an answer"),
+    (b"\r\n\r\n!", "does not speak HTTP"),
     (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 40_000, "answered with too large a head"),
     (b"", "closed the connection before it answered"),
 ])
