@@ -25,6 +25,10 @@ class GatewayControl {
   [[nodiscard]] virtual json::object status() = 0;
   // One object for each model that is known: "name", where it is served, free slots.
   [[nodiscard]] virtual json::array models() = 0;
+  // What the conf says of where calls of a model go, and how its places stand; empty: nobody knows it.
+  [[nodiscard]] virtual json::object route(const std::string& model) = 0;
+  // Every decision about a call with this key on this model, in words.
+  [[nodiscard]] virtual json::array explain_route(const identity::Key& key, const std::string& model) = 0;
   // What a connected agent reports, added to its row in the list; empty: not connected.
   [[nodiscard]] virtual json::object agent(const std::string& agent_id) = 0;
   // Prometheus' text form.

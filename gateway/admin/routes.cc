@@ -51,6 +51,8 @@ const Routes::Row* Routes::find(const Request& request) noexcept {
   static constexpr Row kRoutes[] = {
       {"GET", "/status", kWatch, kNothing, &Routes::status},
       {"GET", "/models", kWatch, kNothing, &Routes::models},
+      {"GET", "/route", kWatch, kNothing, &Routes::route},
+      {"GET", "/route/explain", kReadCallers, kStore, &Routes::explain_route},
       {"GET", "/metrics", kWatch, kNothing, &Routes::metrics},
       {"POST", "/reload", kOperate, kNothing, &Routes::reload},
       {"POST", "/drain", kOperate, kNothing, &Routes::drain},

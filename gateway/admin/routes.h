@@ -2,6 +2,7 @@
 // handler in the routes_….cc of its subject.
 //
 //   GET    /status | /models | /metrics            POST   /reload | /drain | /resume
+//   GET    /route?model=   GET /route/explain?key=&model=
 //   GET    /tenants        POST /tenants           GET | PATCH | DELETE /tenants/{name or id}
 //   GET    /users?tenant=  POST /users             GET | PATCH | DELETE /users/{id, or name with ?tenant=}
 //   POST   /keys/{id}/rotate
@@ -47,6 +48,8 @@ class Routes final {
   Made status(const Principal& who, const Request& request);
   Made models(const Principal& who, const Request& request);
   Shown metrics(const Principal& who, const Request& request);
+  Made route(const Principal& who, const Request& request);
+  Made explain_route(const Principal& who, const Request& request);
   Made reload(const Principal& who, const Request& request);
   Made drain(const Principal& who, const Request& request);
   Made resume(const Principal& who, const Request& request);

@@ -18,6 +18,21 @@ Routes::Made Routes::status(const Principal&, const Request&) {
 
 Routes::Made Routes::models(const Principal&, const Request&) { return backend_.gateway.models(); }
 
+Routes::Made Routes::route(const Principal&, const Request& request) {
+  const std::string model = query_of(request, "model");
+  json::object shown = backend_.gateway.route(model);
+  if (shown.empty()) return absl::NotFoundError("no model " + model + " is known; see: sluice models");
+  return shown;
+}
+
+Routes::Made Routes::explain_route(const Principal&, const Request& request) {
+  const auto id = key_id(query_of(request, "key"));
+  if (!id.ok()) return id.status();
+  const identity::Key* const key = backend_.directory.key(*id);
+  if (key == nullptr) return absl::NotFoundError("no key " + format_id(Scope::kKey, *id) + "; see: sluice key list");
+  return backend_.gateway.explain_route(*key, query_of(request, "model"));
+}
+
 Routes::Shown Routes::metrics(const Principal&, const Request&) {
   return Answer{.status = 200,
                 .content_type = "text/plain; version=0.0.4",

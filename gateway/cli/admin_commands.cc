@@ -36,6 +36,7 @@ class Commands final {
     add_agents();
     add_secrets();
     add_operations();
+    add_routes();
     add_backup();
     add_audit();
   }
@@ -234,6 +235,21 @@ class Commands final {
             [](Invocation& run) { run.reload(); });
     command(app_, "drain", "Take no new calls, end when the running ones have ended",
             [](Invocation& run) { run.call("POST", "/drain"); });
+  }
+
+  void add_routes() {
+    CLI::App& route = group("route", "Where calls go: what [[routes]] of the conf say, and how it stands");
+    const Command show = command(route, "show", "Show the routes of a model and its places", [](Invocation& run) {
+      run.call("GET", "/route" + Invocation::query({{"model", run.o.name}}));
+    });
+    show.app.add_option("model", show.o.name, "the model, as clients call it")->required();
+    const Command explain =
+        command(route, "explain", "Explain where a call would go now, decision by decision", [](Invocation& run) {
+          run.list("/route/explain" + Invocation::query({{"key", run.o.key}, {"model", run.o.model_one}}),
+                   {"decision", "outcome"});
+        });
+    explain.app.add_option("--key", explain.o.key, "the key's id")->required();
+    explain.app.add_option("--model", explain.o.model_one, "the model, as clients call it")->required();
   }
 
   void add_backup() {

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/check_routes.h"
 #include "config/header_names.h"
 #include "config/proxy.h"
 #include "config/reader.h"
@@ -122,6 +123,7 @@ class Checker final {
     check_master_key("secrets.old_master_key", s_.secrets.old_master_key);
     check_upstreams();
     check_models();
+    check_routes(s_, findings_);
     read_price_file();
   }
 
@@ -300,6 +302,9 @@ class Checker final {
         findings_.add(at + ".url", "url is http://HOST[:PORT][/PATH] or https://…, without user, query or fragment");
       }
       check_api_key(at + ".api_key", upstream.api_key);
+      const bool path = upstream.health_path.starts_with('/') && std::ranges::all_of(upstream.health_path, is_visible);
+      if (!upstream.health_path.empty() && !path)
+        findings_.add(at + ".health_path", "health_path is a path from the root on, such as /health");
       if (!upstream.ca_file.empty())
         check_file(at + ".ca_file", upstream.ca_file, "give a PEM file with the CAs' certificates");
       find_proxy(at + ".proxy", upstream);

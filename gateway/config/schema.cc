@@ -83,7 +83,7 @@ void describe_route(Route& s, Keys& k) {
   k.duration("hold", s.hold, {Duration(0), minutes(10)}, "wait for an upstream of a known model, then 503");
   k.number("queue", s.queue, {0, 1'000'000}, "calls that may wait for a slot, on each worker");
   k.duration("queue_time", s.queue_time, {Duration(0), minutes(10)}, "longest wait for a slot, then 503");
-  k.number("connect_attempts", s.connect_attempts, {1, 16}, "upstreams tried as long as nothing was sent");
+  k.number("connect_attempts", s.connect_attempts, {1, 16}, "places tried for one call, at most");
   k.size("answer_limit", s.answer_limit, {64 * kKiB, 2 * kGiB}, "largest answer that is not streamed");
   k.number("models_per_source", s.models_per_source, {1, 10'000},
            "models learned from one agent or upstream; what it lists beyond is ignored");
@@ -91,6 +91,11 @@ void describe_route(Route& s, Keys& k) {
            "models known in all that no [[model]] names; what is listed beyond is ignored");
   k.duration("forget_models", s.forget_models, {minutes(1), 3650 * kDay},
              "the models of an agent that is away stay known (503, not 404) for so long");
+  k.texts(
+      "retry_unsafe", s.retry_unsafe, TextKind::kNeeded,
+      "a connect failure, a refused stream, 429, 503 and 529 send a call to another place; so does what stands here, "
+      "of 408, 500, 502, 504, lost (the connection) and late_head, though the model may have generated an answer: "
+      "then every attempt is charged");
   k.duration("refused_members", s.refused_members, {Duration(100), kDay},
              "a member that the gateway adds (stream_options, an output cap) and a model server does not know is left "
              "out, or renamed, for so long; then it is tried again");
@@ -137,6 +142,10 @@ void describe_tunnel(Tunnel& s, Keys& k) {
              "of a call to an agent: from the request to the head of its answer");
   k.duration("stream_gap", s.stream_gap, {Duration(100), kDay},
              "of a call to an agent: longest silence inside its answer");
+  k.duration("first_token_time", s.first_token_time, {Duration(0), kDay},
+             "of a call to an agent: from the request to the first event of a stream; 0s: not bounded apart");
+  k.duration("total_time", s.total_time, {Duration(0), kDay},
+             "of a call to an agent: from the request to the end of its answer; 0s: not bounded");
   k.duration("reconnect_cap", s.reconnect_cap, {Duration(100), hours(1)},
              "told to agents: their longest wait between attempts in the first minute after a loss");
 }
@@ -276,19 +285,35 @@ void describe_upstream(Upstream& s, Keys& k) {
          "that in it, or none; empty: for https what HTTPS_PROXY and NO_PROXY of the environment say, for http none");
   k.duration("connect_time", s.connect_time, {Duration(10), minutes(5)}, "longest connect with TLS handshake");
   k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
+  k.duration("first_token_time", s.first_token_time, {Duration(0), kDay},
+             "from the request to the first event of a stream; 0s: not bounded apart");
   k.duration("stream_gap", s.stream_gap, {Duration(100), kDay}, "longest silence inside an answer");
+  k.duration("total_time", s.total_time, {Duration(0), kDay},
+             "from the request to the end of its answer; 0s: not bounded");
   k.duration(
       "idle_time", s.idle_time, {Duration(100), hours(1)},
       "an idle pooled connection is closed after this, or sooner where the server says Keep-Alive: timeout=N; stay "
       "below the server's own limit");
   k.number("pool", s.pool, {0, 100'000}, "idle connections kept by each worker");
   k.duration("health_interval", s.health_interval, {Duration(100), hours(1)}, "its /v1/models is asked so often");
+  k.text(
+      "health_path", s.health_path, TextKind::kAny,
+      "a path such as /health that has to answer GET with 200 and JSON, or no call goes there; empty: none is asked");
+  k.texts("tags", s.tags, TextKind::kNeeded, "what [[routes]] may call it and others by, such as a region: [\"eu\"]");
 }
 
 void describe_model(Model& s, Keys& k) {
   k.text("name", s.name, TextKind::kNeeded, "how clients call it");
   k.text("upstream_name", s.upstream_name, TextKind::kAny, "how its upstreams call it; empty: the same");
   k.number("max_output", s.max_output, {1, 100'000'000}, "output cap in tokens, where a call gives none");
+  k.duration("head_time", s.head_time, {Duration(0), kDay},
+             "from the request to the head of an answer; 0s: as its place has it");
+  k.duration("first_token_time", s.first_token_time, {Duration(0), kDay},
+             "from the request to the first event of a stream; 0s: as its place has it");
+  k.duration("stream_gap", s.stream_gap, {Duration(0), kDay},
+             "longest silence inside an answer; 0s: as its place has it");
+  k.duration("total_time", s.total_time, {Duration(0), kDay},
+             "from the request to the end of an answer; 0s: as its place has it");
   k.price("price_prompt", s.price.prompt, "USD per million prompt tokens");
   k.price_like(s.price.prompt, "price_cached", s.price.cached,
                "USD per million cached prompt tokens; left out: price_prompt");
@@ -313,6 +338,22 @@ void describe_model(Model& s, Keys& k) {
   k.budgets("budgets", s.budgets,
             "tokens:N/PERIOD or usd:X/PERIOD, PERIOD one of day, month, total; \" soft\" behind it only warns");
   k.budgets("user_budgets", s.user_budgets, "the same, for each user on this model");
+}
+
+void describe_routes(RouteRule& s, Keys& k) {
+  k.text(
+      "model", s.model, TextKind::kNeeded,
+      "the model as clients call it, with a * for any text; of several tables that fit, the first counts for a tenant");
+  k.texts("tenants", s.tenants, TextKind::kNeeded, "for these tenants alone, by their names; none: for all");
+  k.texts(
+      "places", s.places, TextKind::kNeeded,
+      "where calls go: to the first that has room and is well. Each names an [[upstream]], tag:TAG, agent:NAME or * "
+      "for all, or several with weights, as in [\"big=3, small=1\", \"tag:eu\", \"agent:*\"]; none: all alike");
+  k.text("alias", s.alias, TextKind::kAny, "another model that the name stands for; empty: none");
+  k.texts(
+      "fallback", s.fallback, TextKind::kNeeded,
+      "models that serve where no place of this one can, in this order; the header x-sluice-model tells the client, "
+      "and the model that served is charged");
 }
 
 void describe_prices(Prices& s, Keys& k) {
@@ -350,6 +391,8 @@ void describe(Settings& s, Keys& k) {
   k.rows("upstream", s.upstreams, describe_upstream,
          "A model server that the gateway calls itself. Repeat the table for more.");
   k.rows("model", s.models, describe_model, "What is known of a model beyond its name. Repeat the table for more.");
+  k.rows("routes", s.routes, describe_routes,
+         "Where calls of a model go, and what its name stands for. Repeat the table for more.");
   k.policies(s.policy);
 }
 

@@ -113,6 +113,7 @@ struct Route {
   std::uint32_t models_per_source = 10'000;        // learned from one agent or upstream; the rest is ignored
   std::uint32_t learned_models = 20'000;           // known in all beyond those of the conf; the rest is ignored
   Duration forget_models{7LL * 24 * 3600 * 1000};  // of agents that have been away for so long
+  std::vector<std::string> retry_unsafe;           // of kRetryUnsafe: sent again though a model may have generated
   Duration refused_members{3600 * 1000};           // what a place refused of the members that we add is kept so long
   // Request headers that go on to upstreams: as they are, "*" at the end of a name stands for any more of it, or scoped
   // to the user that sent them.
@@ -123,7 +124,6 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-// [tunnel]
 // [breaker]
 struct Breaker {
   bool enabled = true;
@@ -131,13 +131,14 @@ struct Breaker {
   std::uint32_t rate_percent = 50;  // or of a window's calls,
   std::uint32_t rate_calls = 20;    // of which there are so many
   Duration window{30'000};
-  Duration slow_head{60'000};       // of a stream
-  Duration eject_time{5'000};       // doubles, up to
+  Duration slow_head{60'000};  // of a stream
+  Duration eject_time{5'000};  // doubles, up to
   Duration max_eject_time{300'000};
-  Duration max_hold_off{600'000};   // of an upstream's Retry-After
+  Duration max_hold_off{600'000};  // of an upstream's Retry-After
   bool operator==(const Breaker&) const = default;
 };
 
+// [tunnel]
 struct Tunnel {
   std::uint32_t tunnels_per_agent = 8;
   Duration ping_interval{5'000};
@@ -150,6 +151,8 @@ struct Tunnel {
   std::uint32_t max_agent_slots = 1024;   // of a model on an agent, whatever it claims
   Duration head_time{600'000};            // from the request to the answer's head
   Duration stream_gap{600'000};           // silence inside an answer
+  Duration first_token_time{0};           // from the request to a stream's first event; 0: not bounded apart
+  Duration total_time{0};                 // from the request to the end of its answer; 0: not bounded
   Duration reconnect_cap{5'000};
   bool operator==(const Tunnel&) const = default;
 };
@@ -277,22 +280,37 @@ struct Upstream {
   Duration connect_time{5'000};
   Duration head_time{600'000};
   Duration stream_gap{600'000};
-  Duration idle_time{4'000};  // of a pooled connection; uvicorn keeps one for 5 s
-  std::uint32_t pool = 64;    // idle connections kept per worker
+  Duration first_token_time{0};  // from the request to a stream's first event; 0: not bounded apart
+  Duration total_time{0};        // from the request to the end of its answer; 0: not bounded
+  Duration idle_time{4'000};     // of a pooled connection; uvicorn keeps one for 5 s
+  std::uint32_t pool = 64;       // idle connections kept per worker
   Duration health_interval{10'000};
+  std::string health_path;        // empty: /v1/models
+  std::vector<std::string> tags;  // that routes may name
   bool operator==(const Upstream&) const = default;
 };
 
 // [[model]]
 struct Model {
   std::string name;
-  std::string upstream_name;             // how the upstream calls it; empty: the same
-  std::uint64_t max_output = 32'768;     // tokens
+  std::string upstream_name;          // how the upstream calls it; empty: the same
+  std::uint64_t max_output = 32'768;  // tokens
+  Duration head_time{0}, first_token_time{0}, stream_gap{0}, total_time{0};  // 0: the place's
   Price price;                           // price_prompt, …: USD per million tokens
   LimitSpec limits;                      // rpm, tpm, concurrency
   std::vector<BudgetSpec> budgets;       // "tokens:1000000/month", "usd:25/day", "… soft"
   std::vector<BudgetSpec> user_budgets;  // the same for each user on this model
   bool operator==(const Model&) const = default;
+};
+
+// [[routes]]
+struct RouteRule {
+  std::string model;                  // name, or with a * for any text
+  std::vector<std::string> tenants;   // empty: all
+  std::vector<std::string> places;    // one rank each: parse_rank(); empty: all places, in one
+  std::string alias;                  // the model that it stands for; empty: itself
+  std::vector<std::string> fallback;  // models that serve where it cannot be
+  bool operator==(const RouteRule&) const = default;
 };
 
 // [prices]
@@ -310,6 +328,7 @@ struct Settings {
   Http http;
   Stream stream;
   Route route;
+  Breaker breaker;
   Tunnel tunnel;
   Pairing pairing;
   Ledger ledger;
@@ -324,11 +343,11 @@ struct Settings {
   Prices prices;
   std::vector<Upstream> upstreams;  // [[upstream]]
   std::vector<Model> models;        // [[model]]
+  std::vector<RouteRule> routes;    // [[routes]]
   std::vector<PolicyTable> policy;  // [policy.NAME]: one for each policy that has settings
   bool operator==(const Settings&) const = default;
 
   // Where things are, with the defaults that hang on state_dir filled in.
-  Breaker breaker;
   [[nodiscard]] std::string store_path() const {
     return store.path.empty() ? server.state_dir + "/sluice.db" : store.path;
   }

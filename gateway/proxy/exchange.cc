@@ -6,6 +6,7 @@
 //   router.cc          from a model's name to the head of an answer
 //   translated.cc      a call whose place has not its endpoint but another
 //   judge.cc           what the end of an attempt says of its place
+//   attempts.cc        what comes behind an attempt that failed: another place, another model
 //   added_members.cc   what we add to a call, and take back where a server refuses it
 //   stored_calls.cc    what model servers keep of earlier calls, and whose it is
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
@@ -23,6 +24,7 @@
 
 #include "base/ids.h"
 #include "base/text.h"
+#include "config/route_text.h"
 #include "proxy/credential.h"
 #include "wire/json_text.h"
 
@@ -265,17 +267,30 @@ bool Exchange::may_name_prompt() const noexcept {
 
 // Which model is it? False: nobody knows it.
 bool Exchange::find_model() {
-  const auto found = conf_->models->find(std::string_view(asked_.model));
-  if (found == conf_->models->end() || !worker_.pool.knows(wanted(asked_.model))) return false;
-  call_.model = found->first;
-  model_ = &found->second;
+  const auto* found = known_model(asked_.model);
+  for (const auto& [pattern, target] : conf_->settings.open_aliases) {
+    if (found != nullptr) break;
+    if (config::fits(pattern, asked_.model)) found = known_model(target);
+  }
+  if (found != nullptr) use_model(*found);
+  return found != nullptr;
+}
+
+// Null: no such model for this tenant.
+const NameMap<ModelSettings>::value_type* Exchange::known_model(std::string_view name) const noexcept {
+  const auto found = conf_->models->find(name);
+  return found == conf_->models->end() || !worker_.pool.knows(wanted(name)) ? nullptr : &*found;
+}
+
+void Exchange::use_model(const NameMap<ModelSettings>::value_type& model) {
+  call_.model = model.first;
+  model_ = &model.second;
   call_.model_index = model_->index;
   const bool generates = endpoint().work == dialect::Work::kGenerate;
   const bool makes = endpoint().work == dialect::Work::kMake;
   const std::uint64_t most = makes ? asked_.output_estimate : asked_.output_cap.value_or(model_->max_output);
   call_.output_cap = generates || makes ? std::min(most, std::uint64_t{1} << 40) * call_.choices : 0;
   call_.output_cap_given = makes || asked_.output_cap.has_value();
-  return true;
 }
 
 // May it go on? Limits and budgets are held from here to finish().

@@ -131,6 +131,10 @@ class Exchange final {
   [[nodiscard]] bool is_large() const noexcept;
   [[nodiscard]] bool may_name_prompt() const noexcept;
   bool find_model();
+  void use_model(const NameMap<ModelSettings>::value_type& model);
+  [[nodiscard]] const NameMap<ModelSettings>::value_type* known_model(std::string_view name) const noexcept;
+  // The bounds of the call at the place of the lease: the model's own before the place's.
+  [[nodiscard]] upstream::CallTimes times() const noexcept;
   // Of the call, once it was matched; before that the one that strangers are answered in.
   [[nodiscard]] const dialect::Dialect& dialect() const noexcept { return *match_.dialect; }
   // REQUIRES: match().
@@ -160,6 +164,16 @@ class Exchange final {
   void prepare(upstream::Place& place);
   void drop_request() noexcept;
   Task<Status> await_head();
+
+  // What comes behind an attempt that failed, in attempts.cc.
+  using Tried = std::vector<const upstream::Place*>;
+  Result<Again> go_elsewhere(const Status& head, std::size_t attempt, Tried& tried, upstream::Lease& next);
+  void log_attempt(const Status& head) const noexcept;
+  void record_attempt(EndReason reason, std::uint16_t status, const Usage& used);
+  Status admit_anew();
+  Result<Again> use_fallback(EndReason reason, std::uint16_t status, const Usage& used,
+                             std::span<const upstream::Place* const> tried, upstream::Lease& next);
+  Status prefer_fallback(std::span<const upstream::Place* const> tried, upstream::Lease& next);
 
   // What an attempt says of its place, in judge.cc.
   void judge(std::optional<upstream::Fault> fault) noexcept;
@@ -312,7 +326,11 @@ class Exchange final {
   std::string model_served_;
   std::string place_name_;
   Begun begun_ = Begun::kNothing;
+  std::vector<std::string> fallbacks_;  // models that are left to serve in the place of the one that was asked for
+  bool fell_back_ = false;
   MonoTime attempt_began_{};
+  net::Deadline first_token_until_ = net::Deadline::never();  // of the attempt
+  net::Deadline total_until_ = net::Deadline::never();
   bool judged_ = false;  // the attempt
   bool finished_ = false;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "http/field_text.h"
 #include "proxy/exchange.h"
 #include "proxy/relay_errors.h"
 
@@ -44,7 +45,7 @@ Task<Status> Exchange::relay() {
 
 // Until the first bytes of the answer say what it is. kUndecided: it ended before they did.
 Task<Result<dialect::AnswerKind>> Exchange::await_kind() {
-  const net::Deadline silence = net::Deadline::after(lease_->times().gap);
+  const net::Deadline silence = net::Deadline::after(times().gap);
   const std::chrono::milliseconds first =
       begun_ == Begun::kNothing ? conf_->settings.first_ping : conf_->settings.ping_interval;
   net::Deadline ping = call_.stream ? net::Deadline::after(first) : net::Deadline::never();
@@ -100,6 +101,11 @@ void Exchange::add_answer_headers(ReplyHeaders& headers) const noexcept {
   add_call_headers(headers, call_);
   if (const std::string_view own = dialect().request_id_header(); !own.empty()) headers.add(own, call_.request_id);
   if (is_translated()) headers.add("x-sluice-translated", translated_->detour.text);
+  if (outcome_.attempts != 0 && http::is_field_value(place_name_)) {
+    headers.add("x-sluice-upstream", place_name_);
+    headers.add_number("x-sluice-attempts", outcome_.attempts);
+  }
+  if (fell_back_ && http::is_field_value(call_.model)) headers.add("x-sluice-model", call_.model);
   if (upstream_ && upstream_->head() != nullptr) add_upstream_headers(headers, *upstream_->head());
   add_cors_headers(headers, head_.fields[http::Field::origin], cors_.origins);
 }
@@ -109,8 +115,8 @@ void Exchange::note_first_byte() noexcept {
   const MonoTime now = worker_.clock.mono();
   outcome_.ttft = std::chrono::duration_cast<std::chrono::microseconds>(now - call_.began_mono);
   if (call_.stream && lease_.standing() != nullptr)
-    lease_.standing()->first_token.note(
-        std::chrono::duration_cast<std::chrono::microseconds>(now - attempt_began_), now);
+    lease_.standing()->first_token.note(std::chrono::duration_cast<std::chrono::microseconds>(now - attempt_began_),
+                                        now);
 }
 
 dialect::FilterOptions Exchange::filter_options() const noexcept {
@@ -142,7 +148,7 @@ Task<Status> Exchange::relay_stream() {
 Task<Status> Exchange::pass_events(dialect::EventFilter& filter) {
   const ExchangeSettings& settings = conf_->settings;
   net::Deadline ping = net::Deadline::after(settings.ping_interval);
-  const std::chrono::milliseconds gap = lease_->times().gap;
+  const std::chrono::milliseconds gap = times().gap;
   net::Deadline silence = net::Deadline::after(gap);
   // Of an unfinished event; has its credit already, or one larger than the window would never end.
   std::size_t held = 0;

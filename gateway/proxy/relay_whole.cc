@@ -12,7 +12,7 @@ namespace sluice::proxy {
 // Until the answer is whole in upstream_->body(), or is larger than `limit_bytes`. `ping`: when the client of a stream
 // is to hear one; never: it is not.
 Task<Status> Exchange::gather(std::size_t limit_bytes, net::Deadline ping) {
-  const std::chrono::milliseconds gap = lease_->times().gap;
+  const std::chrono::milliseconds gap = times().gap;
   net::Deadline silence = net::Deadline::after(gap);
   std::size_t credited = 0;
   for (;;) {
@@ -73,7 +73,7 @@ Task<Status> Exchange::pass_through(ReplyHeaders& headers) {
     SLUICE_CO_TRY(co_await client_.flush());
     (void)holding_.set(0);
     if (!body.empty()) continue;
-    const Result<net::Wake> woken = co_await next(net::Deadline::after(lease_->times().gap));
+    const Result<net::Wake> woken = co_await next(net::Deadline::after(times().gap));
     if (!woken) co_return woken.error();
     if (*woken == net::Wake::kDeadline) co_return kSilent;
   }

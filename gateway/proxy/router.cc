@@ -69,13 +69,20 @@ Task<Status> Exchange::await_model() {
 
 Task<Status> Exchange::send() {
   client_.watch_client(&wake_);
-  std::vector<const upstream::Place*> tried;
+  Tried tried;
+  upstream::Lease next;
+  if (keeper_.empty() && !is_of_stored()) fallbacks_ = worker_.pool.fallbacks(wanted(call_.model));
   const Patience patience{.hold = net::Deadline::after(conf_->settings.hold),
                           .queue = net::Deadline::after(conf_->settings.queue_time)};
   for (std::size_t attempt = 1;; ++attempt) {
-    Result<upstream::Lease> lease = co_await acquire(tried, patience);
-    if (!lease) co_return lease.error();
-    lease_ = std::move(*lease);
+    first_token_until_ = total_until_ = net::Deadline::never();
+    if (!next && !fallbacks_.empty()) SLUICE_CO_TRY(prefer_fallback(tried, next));
+    if (!next) {
+      Result<upstream::Lease> lease = co_await acquire(tried, patience);
+      if (!lease) co_return lease.error();
+      next = std::move(*lease);
+    }
+    lease_ = std::move(next);
     avoid_lacked_endpoint();
     if (lease_.endpoint() != match_.number) {
       SLUICE_CO_TRY(co_await translate());
@@ -96,21 +103,23 @@ Task<Status> Exchange::send() {
       if (*again == Again::kNo) break;
       head = co_await ask();
     }
-    if (head) {
+    if (head)
       judge_head();
+    else
+      judge_failed(head.error());
+    const Result<Again> elsewhere = go_elsewhere(head, attempt, tried, next);
+    if (!elsewhere) co_return elsewhere.error();
+    if (*elsewhere == Again::kYes) continue;
+    if (head) {
       remember_refused();
       co_return ok();
     }
-    judge_failed(head.error());
     // Whatever we ended was sent, and the model may have read it, as may one whose time ran out: refuse() charges that.
     if (upstream_->state() != http::CallState::kFailed || head.error().kind == ErrorKind::kTimeout) co_return head;
     const bool again = head.error().retry == Retry::kYes;
     upstream_.reset();
     if (!again || begun_ != Begun::kNothing || attempt >= conf_->settings.attempts) co_return head;
-    worker_.log.debug("another upstream is tried", {{"request_id", call_.request_id},
-                                                    {"upstream", place_name_},
-                                                    {"why", head.error().what},
-                                                    {"os_code", head.error().os_code}});
+    log_attempt(head);
     // A tunnel that leaves or is gone is not its place: another tunnel of the same agent may be there, or come.
     if (head.error().kind != ErrorKind::kUnavailable) tried.push_back(&*lease_);
     lease_.release();
@@ -141,6 +150,9 @@ Task<Status> Exchange::ask() {
   if (outcome_.attempts != std::numeric_limits<std::uint8_t>::max()) ++outcome_.attempts;
   attempt_began_ = Mono::now();
   judged_ = false;
+  const upstream::CallTimes bounds = times();
+  if (call_.stream && bounds.first_token.count() != 0) first_token_until_ = {attempt_began_ + bounds.first_token};
+  if (bounds.total.count() != 0) total_until_ = {attempt_began_ + bounds.total};
   upstream_ = lease_->start(request_->outgoing, wake_);
   co_return co_await await_head();
 }
@@ -152,7 +164,7 @@ void Exchange::prepare(upstream::Place& place) {
   edits.cap_member = added_.cap;
   edits.clamp_output_to = clamp();
   const std::string_view model = called(place);
-  if (model != call_.model || !match_.model.empty()) edits.model = model;
+  if (model != asked_.model || !match_.model.empty()) edits.model = model;
   UpstreamRequest& request = *request_;
   const policy::Caller& caller = call_.caller;
   const Spoken spoken = this->spoken();
@@ -207,7 +219,7 @@ void Exchange::drop_request() noexcept {
 
 // Until the upstream's head is there; a stream that waits long is opened with a ping.
 Task<Status> Exchange::await_head() {
-  const net::Deadline silence = net::Deadline::after(lease_->times().head);
+  const net::Deadline silence = net::Deadline::after(times().head);
   net::Deadline ping = call_.stream ? net::Deadline::after(conf_->settings.first_ping) : net::Deadline::never();
   while (upstream_->head() == nullptr) {
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
@@ -231,10 +243,30 @@ Status Exchange::interrupted() const noexcept {
   return ok();
 }
 
+upstream::CallTimes Exchange::times() const noexcept {
+  upstream::CallTimes times = lease_->times();
+  if (model_ == nullptr) return times;
+  const auto set = [](std::chrono::milliseconds& time, std::chrono::milliseconds own) {
+    if (own.count() != 0) time = own;
+  };
+  set(times.head, model_->times.head);
+  set(times.gap, model_->times.gap);
+  set(times.first_token, model_->times.first_token);
+  set(times.total, model_->times.total);
+  return times;
+}
+
 // Whatever interrupts a call notifies its signal, so that one look behind the wait sees it.
 Task<Result<net::Wake>> Exchange::next(net::Deadline deadline) {
-  const net::Wake wake = co_await wake_.wait(deadline);
+  constexpr Error kNoToken = upstream_error(
+      ErrorKind::kTimeout, "the model sent no first token in the time that its first_token_time gives it");
+  constexpr Error kTooLate =
+      upstream_error(ErrorKind::kTimeout, "the model's answer took longer in all than its total_time gives it");
+  const net::Deadline first = outcome_.ttft.count() < 0 ? first_token_until_ : net::Deadline::never();
+  const net::Deadline bound{std::min(first.at, total_until_.at)};
+  const net::Wake wake = co_await wake_.wait({std::min(deadline.at, bound.at)});
   if (const Status now = interrupted(); !now) co_return now.error();
+  if (bound.at != MonoTime::max() && bound.passed()) co_return total_until_.passed() ? kTooLate : kNoToken;
   co_return wake;
 }
 

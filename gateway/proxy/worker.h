@@ -22,6 +22,7 @@
 #include "proxy/forward.h"
 #include "proxy/large_bodies.h"
 #include "proxy/metrics.h"
+#include "proxy/retry_table.h"
 #include "proxy/stored_responses.h"
 #include "upstream/pool.h"
 #include "upstream/refused_members.h"
@@ -45,18 +46,24 @@ struct ExchangeSettings {
   std::chrono::milliseconds look_up{5'000};              // of whose a stored response is
   std::size_t attempts = 3;
   upstream::BreakerSettings breaker;
+  RetryTable retries;
   std::size_t queue = 1'000;               // calls that wait for a slot, per worker
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
   std::vector<std::string> label_members;  // members of bodies kept as labels, of "user" and "metadata"
   std::size_t most_labels = 16;
+  std::vector<std::pair<std::string, std::string>> open_aliases;  // names with a *, and the models that they stand for
   std::vector<std::string> stored_prompts;  // "TENANT:PROMPT_ID" that calls may name, "*" for every tenant
 };
+
+// Of a model that has no times of its own.
+inline constexpr upstream::CallTimes kPlacesTimes{.head = {}, .gap = {}, .first_token = {}, .total = {}};
 
 // One model as the conf describes it, or with defaults where only an agent knows it.
 struct ModelSettings {
   std::uint32_t index = policy::Call::kNoModel;
   std::uint64_t max_output = 32'768;
   std::string upstream_name;                   // empty: the same
+  upstream::CallTimes times = kPlacesTimes;    // 0: the place's
   std::optional<observe::ModelMeters> meters;  // of configured models
 };
 

@@ -25,6 +25,7 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.max_claim = settings.ledger.max_claim;
   conf.settings.refused_members = settings.route.refused_members;
   conf.settings.attempts = settings.route.connect_attempts;
+  conf.settings.retries = proxy::RetryTable(settings.route.retry_unsafe);
   conf.settings.breaker = {.enabled = settings.breaker.enabled,
                            .failures = settings.breaker.failures,
                            .rate_percent = settings.breaker.rate_percent,
@@ -38,6 +39,10 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
   conf.settings.label_headers = settings.audit.label_headers;
   conf.settings.label_members = settings.audit.label_members;
   conf.settings.most_labels = settings.audit.max_labels;
+  for (const config::RouteRule& rule : settings.routes) {
+    if (!rule.alias.empty() && rule.model.find('*') != std::string::npos)
+      conf.settings.open_aliases.emplace_back(rule.model, rule.alias);
+  }
   conf.settings.stored_prompts = settings.policies.stored_prompts;
   conf.forward = proxy::ForwardRules(settings.route.forward_headers, settings.route.scoped_headers);
   conf.chain = std::move(chain);
@@ -152,7 +157,11 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
   }
   settings.usage_in_stream = upstream.usage_in_stream;
   settings.cap_member = upstream.cap_member;
-  settings.head_time = upstream.head_time;
+  settings.times = {.head = upstream.head_time,
+                    .gap = upstream.stream_gap,
+                    .first_token = upstream.first_token_time,
+                    .total = upstream.total_time};
+  settings.health_path = upstream.health_path;
   settings.health_interval = upstream.health_interval;
   return settings;
 }
@@ -197,6 +206,8 @@ tunnel::RegistryOptions make_registry_options(const config::Settings& settings, 
   options.tunnels_per_agent = tunnel.tunnels_per_agent;
   options.head_time = tunnel.head_time;
   options.stream_gap = tunnel.stream_gap;
+  options.first_token_time = tunnel.first_token_time;
+  options.total_time = tunnel.total_time;
   options.reconnect_cap = tunnel.reconnect_cap;
   return options;
 }
@@ -226,6 +237,43 @@ observe::Log::Options make_log_options(const config::Log& log) noexcept {
   return {.level = level,
           .format = log.format == config::LogFormat::kJson ? observe::Format::kJson : observe::Format::kText,
           .access_rate = log.access ? log.access_rate : 0};
+}
+
+static std::vector<config::RouteOption> without_tags(const config::Settings& settings,
+                                                     const std::vector<config::RouteOption>& options) {
+  std::vector<config::RouteOption> named;
+  for (const config::RouteOption& option : options) {
+    if (option.kind != config::RouteOption::Kind::kTag) {
+      named.push_back(option);
+      continue;
+    }
+    for (const config::Upstream& upstream : settings.upstreams) {
+      if (std::ranges::find(upstream.tags, option.name) != upstream.tags.end())
+        named.push_back({config::RouteOption::Kind::kUpstream, upstream.name, option.weight});
+    }
+  }
+  return named;
+}
+
+std::vector<upstream::RouteRule> make_routes(const config::Settings& settings) {
+  std::vector<upstream::RouteRule> rules;
+  for (const config::RouteRule& rule : settings.routes) {
+    if (!rule.alias.empty() && rule.places.empty() && rule.fallback.empty()) continue;  // an alias alone
+    upstream::RouteRule& made = rules.emplace_back();
+    made.model = rule.model;
+    made.tenants = rule.tenants;
+    made.fallback = rule.fallback;
+    for (const std::string& rank : rule.places) {
+      const auto options = config::parse_rank(rank);  // checked with the conf
+      if (options.ok()) made.ranks.push_back(without_tags(settings, *options));
+    }
+  }
+  return rules;
+}
+
+std::string upstream_name_of(const config::Settings& settings, const std::string& model) {
+  const auto own = std::ranges::find(settings.models, model, &config::Model::name);
+  return own == settings.models.end() || own->upstream_name.empty() ? model : own->upstream_name;
 }
 
 }  // namespace sluice::server

@@ -18,6 +18,7 @@
 #include "server/front.h"
 #include "tunnel/registry.h"
 #include "upstream/direct.h"
+#include "upstream/route.h"
 
 namespace sluice::server {
 
@@ -37,5 +38,10 @@ namespace sluice::server {
                                                             const dialect::Table& dialects);
 [[nodiscard]] tunnel::RegistryLimits make_registry_limits(const config::Settings& settings) noexcept;
 [[nodiscard]] observe::Log::Options make_log_options(const config::Log& log) noexcept;
+
+// The conf's routes, with the upstreams that bear a tag in the place of each tag.
+[[nodiscard]] std::vector<upstream::RouteRule> make_routes(const config::Settings& settings);
+// What a name stands for at the places: an alias of [[routes]], or upstream_name of its [[model]]; else itself.
+[[nodiscard]] std::string upstream_name_of(const config::Settings& settings, const std::string& model);
 
 }  // namespace sluice::server

@@ -78,6 +78,8 @@ class Gateway final : private admin::GatewayControl {
   // admin::GatewayControl; its reload() is the one above.
   json::object status() override;
   json::array models() override;
+  json::object route(const std::string& model) override;
+  json::array explain_route(const identity::Key& key, const std::string& model) override;
   json::object agent(const std::string& agent_id) override;
   std::string metrics() override { return metrics_.prometheus(); }
   absl::StatusOr<std::vector<std::string>> reload() override;

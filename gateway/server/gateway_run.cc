@@ -2,6 +2,7 @@
 #include "base/version.h"
 #include "server/gateway.h"
 #include "server/show.h"
+#include "server/show_route.h"
 
 namespace sluice::server {
 namespace {
@@ -117,6 +118,12 @@ json::object Gateway::status() {
 }
 
 json::array Gateway::models() { return show_models(workers_); }
+
+json::object Gateway::route(const std::string& model) { return show_route(workers_, settings_, model); }
+
+json::array Gateway::explain_route(const identity::Key& key, const std::string& model) {
+  return server::explain_route(workers_, settings_, key, clock_.wall(), model);
+}
 
 json::object Gateway::agent(const std::string& agent_id) {
   for (const tunnel::AgentView& agent : registry_->list()) {

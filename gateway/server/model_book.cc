@@ -1,6 +1,7 @@
 #include "server/model_book.h"
 
 #include "base/background.h"
+#include "server/conf.h"
 #include "upstream/agent_place.h"
 
 namespace sluice::server {
@@ -87,9 +88,15 @@ void ModelBook::configure(const config::Settings& settings, std::shared_ptr<cons
     configured_.emplace(model.name, proxy::ModelSettings{.index = numbers_.keep(model.name),
                                                          .max_output = model.max_output,
                                                          .upstream_name = model.upstream_name,
+                                                         .times = {.head = model.head_time,
+                                                                   .gap = model.stream_gap,
+                                                                   .first_token = model.first_token_time,
+                                                                   .total = model.total_time},
                                                          .meters = meters_.add_model(model.name)});
   }
+  add_aliases(settings, names, aliases);
   catalog_.set_configured(std::move(names), std::move(aliases));
+  catalog_.set_routes(make_routes(settings));
   std::set<std::string> upstreams;
   for (const config::Upstream& upstream : settings.upstreams) upstreams.insert(upstream.name);
   for (const std::string& name : upstreams_) {
@@ -98,6 +105,29 @@ void ModelBook::configure(const config::Settings& settings, std::shared_ptr<cons
   upstreams_ = std::move(upstreams);
   for (const std::string& name : upstreams_) catalog_.expect(name);
   publish();
+}
+
+// A name that [[routes]] give to another model: priced, limited and charged as that one, unless it has a [[model]] of its
+// own.
+void ModelBook::add_aliases(const config::Settings& settings, std::set<std::string>& names,
+                            std::map<std::string, std::string>& aliases) {
+  for (const config::RouteRule& rule : settings.routes) {
+    if (rule.alias.empty() || rule.model.find('*') != std::string::npos) continue;
+    const std::string target = upstream_name_of(settings, rule.alias);
+    names.insert(rule.model);
+    aliases[rule.model] = target;
+    const auto known = configured_.find(rule.alias);
+    proxy::ModelSettings as = known != configured_.end() ? known->second
+                                                         : proxy::ModelSettings{.index = numbers_.keep(rule.alias),
+                                                                                .max_output = max_output_,
+                                                                                .upstream_name = {},
+                                                                                .times = proxy::kPlacesTimes,
+                                                                                .meters = {}};
+    const auto own = configured_.find(rule.model);
+    if (own != configured_.end()) as = own->second;
+    as.upstream_name = target;
+    configured_.insert_or_assign(rule.model, std::move(as));
+  }
 }
 
 void ModelBook::listed(const std::string& upstream, std::optional<upstream::ModelList> list) {
@@ -159,9 +189,11 @@ void ModelBook::publish() {
   const std::vector<std::uint32_t> numbers = numbers_.lend(joined.learned);
   auto settings = std::make_unique<Settings>(configured_);
   for (std::size_t i = 0; i < joined.learned.size(); ++i) {
-    settings->emplace(
-        std::move(joined.learned[i]),
-        proxy::ModelSettings{.index = numbers[i], .max_output = max_output_, .upstream_name = {}, .meters = {}});
+    settings->emplace(std::move(joined.learned[i]), proxy::ModelSettings{.index = numbers[i],
+                                                                         .max_output = max_output_,
+                                                                         .upstream_name = {},
+                                                                         .times = proxy::kPlacesTimes,
+                                                                         .meters = {}});
     give_way();
   }
   log_ignored(joined.ignored);

@@ -82,6 +82,8 @@ class ModelBook final : public tunnel::AgentListener {
  private:
   using Settings = NameMap<proxy::ModelSettings>;
 
+  void add_aliases(const config::Settings& settings, std::set<std::string>& names,
+                   std::map<std::string, std::string>& aliases);
   void note_left_out(const std::string& upstream, std::size_t left_out, std::size_t listed);
   void publish_later();
   void log_ignored(std::size_t ignored);

@@ -55,6 +55,8 @@ Registry::Registry(net::Loop& control, const std::vector<net::Loop*>& loops, con
       log_(log),
       head_time_(options.head_time),
       stream_gap_(options.stream_gap),
+      first_token_time_(options.first_token_time),
+      total_time_(options.total_time),
       held_(options.session.held),
       options_(options),
       most_per_agent_(options.tunnels_per_agent) {
@@ -73,6 +75,8 @@ void Registry::set_options(RegistryOptions options) {
   most_per_agent_ = std::max(most_per_agent_, options_.tunnels_per_agent);
   head_time_.store(options_.head_time, std::memory_order_relaxed);
   stream_gap_.store(options_.stream_gap, std::memory_order_relaxed);
+  first_token_time_.store(options_.first_token_time, std::memory_order_relaxed);
+  total_time_.store(options_.total_time, std::memory_order_relaxed);
   if (!other_tunnels) return;
   for (const auto& host : hosts_) host->loop().post([host = host.get()] { host->replace_tunnels(); });
 }

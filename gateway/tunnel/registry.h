@@ -78,6 +78,8 @@ struct RegistryOptions {
   std::uint32_t tunnels_per_agent = 8;
   std::chrono::milliseconds head_time{600'000};    // of a call: from the request to the head of its answer
   std::chrono::milliseconds stream_gap{600'000};   // of a call: silence inside its answer
+  std::chrono::milliseconds first_token_time{0};   // of a call: to the first event of a stream; 0: not bounded apart
+  std::chrono::milliseconds total_time{0};         // of a call: to the end of its answer; 0: not bounded
   std::chrono::milliseconds reconnect_cap{5'000};  // told to agents: their longest pause soon after a loss
   std::chrono::milliseconds hello_time{10'000};
   std::chrono::milliseconds health_gap{35'000};    // an agent that reports nothing for so long is cut
@@ -155,6 +157,12 @@ class Registry final {
   [[nodiscard]] std::chrono::milliseconds stream_gap() const noexcept {
     return stream_gap_.load(std::memory_order_relaxed);
   }
+  [[nodiscard]] std::chrono::milliseconds first_token_time() const noexcept {
+    return first_token_time_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::chrono::milliseconds total_time() const noexcept {
+    return total_time_.load(std::memory_order_relaxed);
+  }
   // Calls that crossed workers.
   [[nodiscard]] std::uint64_t remote_calls() const noexcept { return remote_calls_.load(std::memory_order_relaxed); }
 
@@ -188,7 +196,7 @@ class Registry final {
   observe::Log& log_;
   std::vector<std::unique_ptr<Host>> hosts_;  // one a worker
   std::atomic<std::uint64_t> remote_calls_{0};
-  std::atomic<std::chrono::milliseconds> head_time_, stream_gap_;  // of options_, for calls
+  std::atomic<std::chrono::milliseconds> head_time_, stream_gap_, first_token_time_, total_time_;  // of options_
 
   mutable std::mutex mutex_;  // never taken by a call
   HeldBytes* const held_;     // of the options at the start; a reload does not change who counts

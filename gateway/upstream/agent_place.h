@@ -26,7 +26,10 @@ class AgentPlace final : public Place {
   [[nodiscard]] CapMember cap_member() const noexcept override { return agent_->cap_member(); }
   [[nodiscard]] const char* kind() const noexcept override { return "agent"; }
   [[nodiscard]] CallTimes times() const noexcept override {
-    return {.head = registry_.head_time(), .gap = registry_.stream_gap()};
+    return {.head = registry_.head_time(),
+            .gap = registry_.stream_gap(),
+            .first_token = registry_.first_token_time(),
+            .total = registry_.total_time()};
   }
   [[nodiscard]] std::uint64_t context_length(std::string_view) const noexcept override { return model_->context(); }
   [[nodiscard]] std::int64_t created(std::string_view) const noexcept override { return model_->created(); }

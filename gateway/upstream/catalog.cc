@@ -37,14 +37,16 @@ void Catalog::expect(const std::string& upstream) {
 void Catalog::list(const std::string& upstream, std::vector<std::string> models) {
   expected_.erase(upstream);
   Upstream& known = upstreams_[upstream];
-  known.standings = standings_of(known.models, known.standings, models, [](const std::string& name) -> const std::string& { return name; });
+  known.standings = standings_of(known.models, known.standings, models,
+                                 [](const std::string& name) -> const std::string& { return name; });
   known.number = number_of(upstream);
   known.models = std::move(models);
 }
 
 void Catalog::offer(const std::string& agent, std::vector<Offer> offers, std::vector<std::uint64_t> tenants) {
   Agent& known = agents_[agent];
-  known.standings = standings_of(known.offers, known.standings, offers, [](const Offer& offer) -> const std::string& { return offer.first; });
+  known.standings = standings_of(known.offers, known.standings, offers,
+                                 [](const Offer& offer) -> const std::string& { return offer.first; });
   known.offers = std::move(offers);
   known.tenants = std::move(tenants);
 }
@@ -127,6 +129,19 @@ class Catalog::Join final {
     }
   }
 
+  void route_all() {
+    if (catalog_.rules_.empty()) return;
+    std::vector<std::string_view> names(catalog_.numbers_.size());
+    for (const auto& [name, number] : catalog_.numbers_) names[number] = name;
+    const std::function<std::string_view(std::uint32_t)> name_of = [&](std::uint32_t number) { return names[number]; };
+    for (auto& [name, model] : models_->known) {
+      const auto alias = catalog_.aliases_.find(name);
+      const std::string& target = alias == catalog_.aliases_.end() ? name : alias->second;
+      model.routes = resolve_routes(catalog_.rules_, name, target, model, name_of);
+      give_way();
+    }
+  }
+
   Joined finish() {
     models_->learning = !catalog_.expected_.empty();
     models_->sorted.reserve(models_->known.size());
@@ -184,6 +199,7 @@ Catalog::Joined Catalog::join() {
   join.learn_all();
   join.place_all();
   join.place_aliases();
+  join.route_all();
   Joined joined = join.finish();
   learned_ = {joined.learned.begin(), joined.learned.end()};
   return joined;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "upstream/models.h"
+#include "upstream/route.h"
 
 namespace sluice::upstream {
 
@@ -40,6 +41,7 @@ class Catalog final {
 
   // Models that are known whoever serves them, because the conf names them. `aliases`: our name → the places' name.
   void set_configured(std::set<std::string> models, std::map<std::string, std::string> aliases);
+  void set_routes(std::vector<RouteRule> rules) { rules_ = std::move(rules); }
   // Models last served by agents that may come back.
   struct LastServed {
     std::vector<std::string> models;
@@ -79,6 +81,7 @@ class Catalog final {
   std::set<std::string> configured_;
   std::vector<LastServed> remembered_;
   std::map<std::string, std::string> aliases_;
+  std::vector<RouteRule> rules_;
   std::set<std::string, std::less<>> learned_;  // at the last join
 };
 

@@ -222,15 +222,15 @@ std::string Choice::words_of(std::uint32_t at) {
     case Fit::kWell:
       break;
   }
-  std::string words = "is well: " + std::to_string(place.free_slots()) + " of " + std::to_string(place.slots()) +
-                      " slots are free";
+  std::string words =
+      "is well: " + std::to_string(place.free_slots()) + " of " + std::to_string(place.slots()) + " slots are free";
   if (const std::uint64_t us = standing == nullptr ? 0 : standing->first_token.expected_us(now()); us != 0)
     words += ", streams begin after about " + std::to_string(us / 1'000) + " ms";
   return words;
 }
 
-std::vector<Choice::Line> Choice::explain() {
-  std::vector<Line> lines;
+std::vector<PlaceLine> Choice::explain() {
+  std::vector<PlaceLine> lines;
   std::vector<bool> named(model_.places.size() + model_.upstreams.size());
   const auto add = [&](std::uint32_t at, std::size_t rank, std::uint32_t weight, std::string words) {
     const std::shared_ptr<Place>* const found = place(at);

@@ -37,15 +37,8 @@ class Choice final {
   // The same without taking any: kFull also where one is free.
   [[nodiscard]] Supply look() noexcept;
 
-  // Why a call would go to a place now, or not: one line for each of them, in the order of the route.
-  struct Line {
-    std::string place;
-    const char* kind = "";
-    std::size_t rank = 0;      // from 1 on; 0: the route does not name it
-    std::uint32_t weight = 0;  // of its rank
-    std::string words;
-  };
-  [[nodiscard]] std::vector<Line> explain();
+  // One line for each place of the model, in the order of the route.
+  [[nodiscard]] std::vector<PlaceLine> explain();
 
  private:
   // What stands against a place, the worst first.

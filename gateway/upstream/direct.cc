@@ -45,7 +45,7 @@ std::string DirectPlace::version_query() const {
 
 std::unique_ptr<http::OutgoingCall> DirectPlace::start(const http::OutgoingRequest& request,
                                                        net::Signal& wake) noexcept {
-  return pool_.start(request, wake, net::Deadline::after(settings_.head_time));
+  return pool_.start(request, wake, net::Deadline::after(settings_.times.head));
 }
 
 void DirectPlace::stop() noexcept {
@@ -61,17 +61,23 @@ Task<void> DirectPlace::watch(Changed changed) {
     while (!stopped_) (void)co_await wake_.wait();
   }
   while (!stopped_) {
-    Result<ModelList> asked = co_await ask_models();
+    const Status health = co_await ask_health();
+    Result<ModelList> asked = self_error(ErrorKind::kInternal, "");
+    if (health)
+      asked = co_await ask_models();
+    else
+      asked = health.error();
     if (stopped_) co_return;
     // A server without the list is reachable all the same; only a failed connection says that it is not.
-    const bool there =
-        asked || asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream;
+    const bool lists_none =
+        !asked && (asked.error().kind == ErrorKind::kProtocol || asked.error().kind == ErrorKind::kUpstream);
+    const bool there = health && (asked || lists_none);
     away_ = there ? std::nullopt : std::optional(asked.error());
     unlisted_.reset();
     if (there && !asked && settings_.models.empty()) unlisted_ = asked.error();
     // What an upstream served it will serve again: a model does not become unknown because its server is away.
+    if (asked || (there && !settings_.health_path.empty())) healthy_at_ = Mono::now();
     if (asked) {
-      healthy_at_ = Mono::now();
       listed_ = std::move(*asked);
       note_facts();
       lacking_ = find_lacking();
@@ -124,6 +130,22 @@ std::string DirectPlace::find_lacking() const {
 ModelFacts DirectPlace::facts_of(std::string_view model) const noexcept {
   const auto found = facts_.find(model);
   return found == facts_.end() ? ModelFacts() : found->second;
+}
+
+// What answers any path with 200 is no health: JSON has to come. Nothing is asked where the conf names no path.
+Task<Status> DirectPlace::ask_health() {
+  constexpr std::size_t kMostBytes = 64u << 10;
+  if (settings_.health_path.empty()) co_return ok();
+  const std::span<const http::Header> headers(headers_.data(), settings_.credential_header.empty() ? 0 : 1);
+  const http::OutgoingRequest request{.method = "GET", .path = settings_.health_path, .headers = headers, .body = {}};
+  ask_until_ = net::Deadline::after(kAskTime);
+  const std::unique_ptr<http::OutgoingCall> call = pool_.start(request, wake_, ask_until_);
+  SLUICE_CO_TRY(co_await http::read_answer(*call, wake_, ask_until_, kMostBytes));
+  if (call->head()->status != 200)
+    co_return upstream_error(ErrorKind::kUpstream, "its health_path does not answer with 200");
+  if (!is_json(call->body().view()))
+    co_return upstream_error(ErrorKind::kProtocol, "its health_path answers with something that is not JSON");
+  co_return ok();
 }
 
 Task<Result<ModelList>> DirectPlace::ask_models() {

@@ -30,7 +30,8 @@ struct DirectSettings {
   NameMap<std::string> names;                   // its own, of those that it calls otherwise
   bool usage_in_stream = true;
   CapMember cap_member = CapMember::kAuto;
-  std::chrono::milliseconds head_time{600'000};
+  CallTimes times;
+  std::string health_path;  // empty: its list of models says how it is
   std::chrono::milliseconds health_interval{10'000};
 };
 
@@ -67,15 +68,13 @@ class DirectPlace final : public Place {
   }
   [[nodiscard]] bool asks_for_usage() const noexcept override { return settings_.usage_in_stream; }
   [[nodiscard]] CapMember cap_member() const noexcept override { return settings_.cap_member; }
-  [[nodiscard]] CallTimes times() const noexcept override {
-    return {.head = settings_.head_time, .gap = settings_.connection.gap};
-  }
+  [[nodiscard]] CallTimes times() const noexcept override { return settings_.times; }
   [[nodiscard]] std::uint64_t context_length(std::string_view model) const noexcept override {
     return facts_of(model).context_tokens;
   }
   [[nodiscard]] std::int64_t created(std::string_view model) const noexcept override { return facts_of(model).created; }
-  [[nodiscard]] MonoTime healthy_at() const noexcept override { return healthy_at_; }
   [[nodiscard]] bool reachable() const noexcept override { return !away_; }
+  [[nodiscard]] MonoTime healthy_at() const noexcept override { return healthy_at_; }
   // Why it could not be reached when it was last asked; nothing: it could.
   [[nodiscard]] const std::optional<Error>& away() const noexcept { return away_; }
   // The same in words, with the proxy named that it is called through. REQUIRES: away().
@@ -93,6 +92,7 @@ class DirectPlace final : public Place {
 
  private:
   Task<Result<ModelList>> ask_models();
+  Task<Status> ask_health();
   [[nodiscard]] ModelFacts facts_of(std::string_view model) const noexcept;
   void note_facts();
   [[nodiscard]] std::string find_lacking() const;

@@ -135,4 +135,11 @@ Result<ModelList> read_model_list(std::string_view json) {
   return list;
 }
 
+bool is_json(std::string_view text) {
+  simdjson::dom::parser parser;
+  Element document;
+  return parser.parse(text.data(), text.size()).get(document) == simdjson::SUCCESS &&
+         (document.is_object() || document.is_array());
+}
+
 }  // namespace sluice::upstream

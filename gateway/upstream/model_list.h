@@ -35,4 +35,7 @@ struct ModelList {
 // Error kProtocol: it is no list.
 [[nodiscard]] Result<ModelList> read_model_list(std::string_view json);
 
+// Whether it is one whole JSON object or array.
+[[nodiscard]] bool is_json(std::string_view text);
+
 }  // namespace sluice::upstream

@@ -26,6 +26,7 @@ struct Ranks {
   };
   std::vector<std::string> tenants;  // by name; empty: all
   std::vector<Rank> ranks;
+  std::vector<std::string> fallback;  // models that serve where no place can
   [[nodiscard]] bool is_for(std::string_view tenant) const noexcept {
     return tenants.empty() || std::ranges::find(tenants, tenant) != tenants.end();
   }
@@ -43,7 +44,7 @@ struct KnownModel {
   std::vector<std::shared_ptr<Place>> places;  // on agents; all workers use the same
   std::vector<std::uint32_t> upstreams;        // direct ones by their number: each worker has its own place for each
   std::vector<std::shared_ptr<Standing>> standings = {};  // of `places`, then of `upstreams`; none: nobody keeps any
-  std::vector<Ranks> routes = {};                         // the first that is for a tenant counts; none: all in one rank
+  std::vector<Ranks> routes = {};  // the first that is for a tenant counts; none: all in one rank
 };
 
 // Thread:   any; it is never changed.

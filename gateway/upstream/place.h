@@ -19,8 +19,10 @@ namespace sluice::upstream {
 
 // How long a call to a place may take before its server counts as dead.
 struct CallTimes {
-  std::chrono::milliseconds head{600'000};  // from the request to the head of its answer
-  std::chrono::milliseconds gap{600'000};   // of silence inside the answer
+  std::chrono::milliseconds head{600'000};   // from the request to the head of its answer
+  std::chrono::milliseconds gap{600'000};    // of silence inside the answer
+  std::chrono::milliseconds first_token{0};  // from the request to the first event of a stream; 0: not bounded apart
+  std::chrono::milliseconds total{0};        // from the request to the end of its answer; 0: not bounded
 };
 
 // Thread:   the worker that made it, or any where it says so; take_slot() and free_slot() count over all workers.
@@ -58,18 +60,18 @@ class Place {
     return 0;
   }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
-  [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
-  // Whether calls of this tenant may go here.
   // When its health check last went well; max(): it has none of its own, and a call may find out.
   [[nodiscard]] virtual MonoTime healthy_at() const noexcept { return MonoTime::max(); }
+  [[nodiscard]] virtual std::int64_t slots() const noexcept = 0;  // calls at once
+  // Whether calls of this tenant may go here.
   [[nodiscard]] virtual bool serves(std::uint64_t /*tenant_id*/) const noexcept { return true; }
   // Whether calls of this endpoint may: its number in the table of dialects.
   [[nodiscard]] virtual bool takes(std::uint32_t /*endpoint*/) const noexcept { return true; }
   [[nodiscard]] virtual std::int64_t free_slots() const noexcept = 0;
-  // Takes a slot if one is free; each one taken is freed once.
-  [[nodiscard]] virtual bool take_slot() noexcept = 0;
   // Calls that it says are under way there and not begun to be answered, other gateways' included.
   [[nodiscard]] virtual std::int64_t queued() const noexcept { return 0; }
+  // Takes a slot if one is free; each one taken is freed once.
+  [[nodiscard]] virtual bool take_slot() noexcept = 0;
   virtual void free_slot() noexcept = 0;
   // Starts a call; a failure to connect shows in the call's state.
   [[nodiscard]] virtual std::unique_ptr<http::OutgoingCall> start(const http::OutgoingRequest& request,

@@ -55,6 +55,18 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
   return supply;
 }
 
+std::vector<std::string> Pool::fallbacks(Wanted wanted) const {
+  const KnownModel* known = find(wanted);
+  if (known == nullptr) return {};
+  const auto route = std::ranges::find_if(known->routes, [&](const Ranks& one) { return one.is_for(wanted.tenant); });
+  return route == known->routes.end() ? std::vector<std::string>() : route->fallback;
+}
+
+std::vector<PlaceLine> Pool::explain(Wanted wanted) {
+  const KnownModel* known = find(wanted);
+  return known == nullptr ? std::vector<PlaceLine>() : Choice(*known, upstreams_, wanted, {}, random_).explain();
+}
+
 bool Pool::has_endpoint(Wanted wanted) const noexcept {
   const KnownModel* known = find(wanted);
   for (std::size_t i = 0; known != nullptr && i < count(*known); ++i) {

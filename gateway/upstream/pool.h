@@ -28,6 +28,7 @@ enum class Sick : std::uint8_t { kIfNothingElse, kNever };
 // Lifetime: of the names.
 struct Wanted {
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  static constexpr std::uint32_t kAnyEndpoint = kNone - 1;  // for questions, no call's
 
   std::string_view model;
   std::uint64_t tenant_id = 0;
@@ -39,9 +40,18 @@ struct Wanted {
 
   // The endpoint that the place would be called at; kNone: it takes no such call.
   [[nodiscard]] std::uint32_t endpoint_at(const Place& place) const noexcept {
-    if (place.takes(endpoint)) return endpoint;
+    if (endpoint == kAnyEndpoint || place.takes(endpoint)) return endpoint;
     return instead != kNone && place.takes(instead) ? instead : kNone;
   }
+};
+
+// Why a call would go to a place now, or not.
+struct PlaceLine {
+  std::string place;
+  const char* kind = "";
+  std::size_t rank = 0;      // from 1 on; 0: the route does not name it
+  std::uint32_t weight = 0;  // of its rank
+  std::string words;
 };
 
 // A slot on a place, given back on destruction.
@@ -131,6 +141,10 @@ class Pool final {
   [[nodiscard]] bool learning() const noexcept { return models_->learning; }
   // Whether some place of the model, also one that is away, has the endpoint itself.
   [[nodiscard]] bool has_endpoint(Wanted wanted) const noexcept;
+  // Models that serve where no place of this one can, in order; by the route that is the tenant's.
+  [[nodiscard]] std::vector<std::string> fallbacks(Wanted wanted) const;
+  // Why a call would go to each place of the model now, or not.
+  [[nodiscard]] std::vector<PlaceLine> explain(Wanted wanted);
   // Whether there is such a model for this tenant.
   [[nodiscard]] bool knows(Wanted wanted) const noexcept { return find(wanted) != nullptr; }
   // All known models, by name. Valid until the next set_models().

@@ -212,7 +212,7 @@ class Gateway:
 
 
 class Agent:
-    def __init__(self, gateway, backend, name="agent", bound=("--any-model",), options=()):
+    def __init__(self, gateway, backend, name="agent", bound=("--any-model",), options=(), pairing_options=()):
         self.gateway = gateway
         self.backend = backend
         self.name = name
@@ -222,7 +222,7 @@ class Agent:
         pairing = json.loads(gateway.cli("pair", "create", *bound, "--json").stdout)
         self.pairing_key = pairing["key"]
         run("agent", "pair", "--gateway", f"https://127.0.0.1:{gateway.port}", "--pairing-key", self.pairing_key,
-            "--dir", self.dir, "--ca", gateway.ca)
+            "--dir", self.dir, "--ca", gateway.ca, *pairing_options)
         self.start()
 
     def start(self):

@@ -27,6 +27,14 @@ def slow_middle(connection):
     connection.end()
 
 
+def slow_first(connection):
+    connection.head()
+    time.sleep(LONG)
+    connection.event(delta("a", "stop"))
+    connection.chunk("data: [DONE]\n\n")
+    connection.end()
+
+
 def slow_body(connection):
     body = json.dumps(whole_answer()).encode()
     connection.head(content_type="application/json", headers=[("Content-Length", len(body))], chunked=False)
@@ -47,11 +55,13 @@ def gateway_with(fake, place, upstream, tunnel):
     return gateway
 
 
-@pytest.mark.parametrize("bound", ["head_time", "stream_gap"])
+@pytest.mark.parametrize("bound", ["head_time", "first_token_time", "stream_gap", "total_time"])
 @pytest.mark.parametrize("place", ["direct", "agent"])
 def test_each_place_has_the_bounds_of_its_own(fake, mark, place, bound):
     own, other = ("upstream", "tunnel") if place == "direct" else ("tunnel", "upstream")
-    handlers = {"head_time": [("head", slow_head, False)], "stream_gap": [("middle", slow_middle, True), ("body", slow_body, False)]}[bound]
+    handlers = {"head_time": [("head", slow_head, False)], "first_token_time": [("first", slow_first, True)],
+                "stream_gap": [("middle", slow_middle, True), ("body", slow_body, False)],
+                "total_time": [("head", slow_head, False), ("middle", slow_middle, True), ("body", slow_body, False)]}[bound]
     for name, handler, _ in handlers:
         fake.on(mark + name, handler)
 

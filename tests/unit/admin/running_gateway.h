@@ -19,6 +19,12 @@ namespace sluice::admin {
 struct FakeGateway final : GatewayControl {
   json::object status() override { return {{"state", "running"}, {"version", "test"}}; }
   json::array models() override { return {json::object{{"name", "qwen"}, {"state", "unreachable"}}}; }
+  json::object route(const std::string& model) override {
+    return model == "qwen" ? json::object{{"model", model}} : json::object();
+  }
+  json::array explain_route(const identity::Key&, const std::string& model) override {
+    return {json::object{{"decision", "model"}, {"outcome", model}}};
+  }
   json::object agent(const std::string& id) override {
     return id == connected ? json::object{{"tunnels", 2}} : json::object();
   }

@@ -45,7 +45,7 @@ TEST(DirectSettings, TakeEachBoundFromTheUpstream) {
   upstream.api_key.value = "secret";
   const auto made = make_direct_settings(upstream, Dialects().table());
   ASSERT_TRUE(made.ok()) << made.status();
-  EXPECT_EQ(made->head_time, seconds(3));
+  EXPECT_EQ(made->times.head, seconds(3));
   EXPECT_EQ(made->connection.connect_time, seconds(2));
 }
 
