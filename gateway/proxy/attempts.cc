@@ -38,10 +38,10 @@ Result<Again> Exchange::go_elsewhere(const Status& head, std::size_t attempt, Tr
 
 void Exchange::log_attempt(const Status& head) const noexcept {
   worker_.log.debug("another upstream is tried", {{"request_id", call_.request_id},
-                                               {"upstream", place_name_},
-                                               {"status", head ? upstream_->head()->status : 0},
-                                               {"why", head ? "" : head.error().what},
-                                               {"os_code", head ? 0 : head.error().os_code}});
+                                                  {"upstream", place_name_},
+                                                  {"status", head ? upstream_->head()->status : 0},
+                                                  {"why", head ? "" : head.error().what},
+                                                  {"os_code", head ? 0 : head.error().os_code}});
 }
 
 // Before a call waits for a model that falls back to others: where no place of it is well, one of theirs is better.

@@ -34,8 +34,10 @@ TEST(RouteText, AStarStandsForAnyText) {
 // What check finds, one line each.
 std::string found(const std::string& conf) {
   const std::string text =
-      "[[listener]]\ntransport = \"plain\"\n[[upstream]]\nname = \"box\"\nurl = \"http://127.0.0.1:1\"\ntags = [\"eu\"]\n"
-      "models = [\"m\", \"n\"]\n" + conf;
+      "[[listener]]\ntransport = \"plain\"\n[[upstream]]\nname = \"box\"\nurl = \"http://127.0.0.1:1\"\ntags = "
+      "[\"eu\"]\n"
+      "models = [\"m\", \"n\"]\n" +
+      conf;
   std::string all;
   for (const Diagnostic& one : load_text(text, "f", {.files = Files::kTrust, .known_policies = {}}).diagnostics)
     all += one.to_string() + "\n";
@@ -43,9 +45,10 @@ std::string found(const std::string& conf) {
 }
 
 TEST(CheckRoutes, TakesWhatIsThere) {
-  EXPECT_EQ(found("[[routes]]\nmodel = \"m\"\nplaces = [\"box\", \"tag:eu\", \"agent:any-*\", \"*\"]\nfallback = [\"n\"]\n"
-                  "[[routes]]\nmodel = \"fast\"\nalias = \"m\"\n"),
-            "");
+  EXPECT_EQ(
+      found("[[routes]]\nmodel = \"m\"\nplaces = [\"box\", \"tag:eu\", \"agent:any-*\", \"*\"]\nfallback = [\"n\"]\n"
+            "[[routes]]\nmodel = \"fast\"\nalias = \"m\"\n"),
+      "");
 }
 
 TEST(CheckRoutes, NamesThatAreNowhereAreErrorsWithAdvice) {

@@ -57,7 +57,8 @@ struct RouteTest : testing::Test {
     return all;
   }
   static std::string_view name_of(std::uint32_t number) { return number == 0 ? "cloud" : "backup"; }
-  std::vector<Ranks> resolve(const std::vector<RouteRule>& rules, std::string_view name, std::string_view target = "m") {
+  std::vector<Ranks> resolve(const std::vector<RouteRule>& rules, std::string_view name,
+                             std::string_view target = "m") {
     return resolve_routes(rules, name, target, model, name_of);
   }
 };
@@ -78,8 +79,7 @@ TEST_F(RouteTest, WeightsAreKeptAndEqualOnesAreNone) {
 }
 
 TEST_F(RouteTest, RulesOfTenantsComeBesideTheFirstThatIsForAll) {
-  const auto routes = resolve(
-      {rule("m", {"cloud"}, {"acme"}), rule("*", {"backup"}), rule("m", {"agent:cpu"})}, "m");
+  const auto routes = resolve({rule("m", {"cloud"}, {"acme"}), rule("*", {"backup"}), rule("m", {"agent:cpu"})}, "m");
   ASSERT_EQ(routes.size(), 2u);
   EXPECT_TRUE(routes[0].is_for("acme") && !routes[0].is_for("other"));
   EXPECT_EQ(text(routes[1]), "backup");
