@@ -284,6 +284,8 @@ void describe_upstream(Upstream& s, Keys& k) {
          "http://[USER:PASSWORD@]HOST:PORT of the HTTP proxy to go through (CONNECT), or file:PATH or env:NAME with "
          "that in it, or none; empty: for https what HTTPS_PROXY and NO_PROXY of the environment say, for http none");
   k.duration("connect_time", s.connect_time, {Duration(10), minutes(5)}, "longest connect with TLS handshake");
+  k.duration("resolve_interval", s.resolve_interval, {Duration(100), kDay},
+             "its host name is looked up again for a new connection after this; calls do not wait for it");
   k.duration("head_time", s.head_time, {Duration(100), kDay}, "from the request to the head of its answer");
   k.duration("first_token_time", s.first_token_time, {Duration(0), kDay},
              "from the request to the first event of a stream; 0s: not bounded apart");

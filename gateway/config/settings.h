@@ -278,6 +278,7 @@ struct Upstream {
   std::string proxy;    // URL, file:PATH or env:NAME that holds one, "none"; empty: the environment's
   ProxyServer through;  // what that comes to; filled by the loader
   Duration connect_time{5'000};
+  Duration resolve_interval{30'000};
   Duration head_time{600'000};
   Duration stream_gap{600'000};
   Duration first_token_time{0};  // from the request to a stream's first event; 0: not bounded apart

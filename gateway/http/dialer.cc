@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "http/connect_race.h"
+
 namespace sluice::http {
 namespace {
 
@@ -25,38 +27,38 @@ Error no_connection(const Error& why) noexcept {
 
 Dialer::Dialer(net::Loop& loop, net::TaskGroup& tasks, DialOptions options)
     : loop_(loop),
+      tasks_(tasks),
       options_(std::move(options)),
-      addresses_(options_.proxy.given() ? HostAddresses::create(loop, tasks, options_.proxy.host, options_.proxy.port)
-                                        : HostAddresses::create(loop, tasks, options_.url.host, options_.url.port)) {}
+      addresses_(HostAddresses::create(loop, tasks, options_.proxy.given() ? options_.proxy.host : options_.url.host,
+                                       options_.proxy.given() ? options_.proxy.port : options_.url.port,
+                                       options_.resolve_interval, options_.look_up)) {}
 
 Task<Result<std::unique_ptr<net::Stream>>> Dialer::dial() {
   const net::Deadline deadline = net::Deadline::after(options_.connect_time);
-  const Result<std::vector<net::Endpoint>> candidates = co_await addresses_->get(deadline);
+  Result<std::vector<net::Endpoint>> candidates = co_await addresses_->get(deadline);
   if (!candidates) co_return options_.proxy.given() ? kNoProxy : candidates.error();
   Error last = kNoConnection;
-  for (std::size_t i = 0; i < candidates->size(); ++i) {
-    // A silent address leaves the others their share of the time.
-    const auto left = std::max(deadline.at - Mono::now(), Mono::duration::zero());
-    const net::Deadline share = net::Deadline::after(left / static_cast<long>(candidates->size() - i));
-    Result<std::unique_ptr<net::Stream>> stream = co_await connect_to((*candidates)[i], share);
-    if (stream) co_return stream;
-    last = no_connection(stream.error());
+  for (std::vector<net::Endpoint> left = *std::move(candidates); !left.empty();) {
+    RaceResult connected = co_await connect_race(loop_, tasks_, left, deadline);
+    for (const net::Endpoint& beaten : connected.beaten) addresses_->note_dead(beaten);
+    if (!connected.stream) co_return no_connection(connected.error);
+    std::erase(left, connected.endpoint);
+    // An address that says nothing behind the connection leaves the others their share of the time.
+    const auto time = std::max(deadline.at - Mono::now(), Mono::duration::zero());
+    const net::Deadline share = net::Deadline::after(time / static_cast<long>(left.size() + 1));
+    const Status secured = co_await secure(*connected.stream, share);
+    if (secured) co_return std::move(connected.stream);
+    addresses_->note_dead(connected.endpoint);
+    last = no_connection(secured.error());
   }
   co_return last;
 }
 
-Task<Result<std::unique_ptr<net::Stream>>> Dialer::connect_to(net::Endpoint endpoint, net::Deadline deadline) {
-  Result<std::unique_ptr<net::Stream>> stream = co_await net::Stream::connect(loop_, endpoint, deadline);
-  if (!stream) co_return stream;
-  if (options_.proxy.given()) {
-    const Status opened =
-        co_await open_tunnel(**stream, options_.proxy, options_.url.host, options_.url.port, deadline);
-    if (!opened) co_return opened.error();
-  }
-  if (!options_.url.tls) co_return stream;
-  const Status secured = co_await (*stream)->handshake_as_client(options_.context.get(), options_.url.host, deadline);
-  if (!secured) co_return secured.error();
-  co_return stream;
+Task<Status> Dialer::secure(net::Stream& stream, net::Deadline deadline) {
+  if (options_.proxy.given())
+    SLUICE_CO_TRY(co_await open_tunnel(stream, options_.proxy, options_.url.host, options_.url.port, deadline));
+  if (!options_.url.tls) co_return ok();
+  co_return co_await stream.handshake_as_client(options_.context.get(), options_.url.host, deadline);
 }
 
 }  // namespace sluice::http

@@ -1,4 +1,5 @@
-// Opens connections to one server: finds its address, asks the proxy before it if there is one, and puts TLS on top.
+// Opens connections to one server: finds its addresses, tries them in turn, asks the proxy before it if there is one, and
+// puts TLS on top.
 #pragma once
 
 #include <chrono>
@@ -15,11 +16,13 @@ struct DialOptions {
   BaseUrl url;
   std::shared_ptr<SSL_CTX> context;  // of https; shared, because connections outlive a reload
   Proxy proxy;
-  std::chrono::milliseconds connect_time{5'000};  // for all of it
+  std::chrono::milliseconds connect_time{5'000};       // for all of it
+  std::chrono::milliseconds resolve_interval{30'000};  // how long a name's addresses are fresh
+  LookUp look_up;                                      // null: the system's resolver
 };
 
 // Thread:   owning worker only.
-// Lifetime: outlives every dial() and every stream from it; the loop and the task group outlive it.
+// Lifetime: outlives every dial(); the loop and the task group outlive it.
 class Dialer final {
  public:
   Dialer(net::Loop& loop, net::TaskGroup& tasks, DialOptions options);
@@ -29,9 +32,10 @@ class Dialer final {
   Task<Result<std::unique_ptr<net::Stream>>> dial();
 
  private:
-  Task<Result<std::unique_ptr<net::Stream>>> connect_to(net::Endpoint endpoint, net::Deadline deadline);
+  Task<Status> secure(net::Stream& stream, net::Deadline deadline);
 
   net::Loop& loop_;
+  net::TaskGroup& tasks_;
   DialOptions options_;
   std::shared_ptr<HostAddresses> addresses_;  // of the proxy, or of the server; kept by a look-up under way, too
 };

@@ -128,6 +128,7 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
   settings.connection.url = *url;
   settings.connection.proxy = make_proxy(upstream.through);
   settings.connection.connect_time = upstream.connect_time;
+  settings.connection.resolve_interval = upstream.resolve_interval;
   settings.connection.idle_time = upstream.idle_time;
   settings.connection.gap = upstream.stream_gap;
   settings.connection.most_idle = upstream.pool;

@@ -143,6 +143,7 @@ PROOFS = {
     "upstream.ca_file": "test_check.py::test_a_ca_file_that_holds_no_ca",
     "upstream.proxy": "test_upstream_proxy.py::test_an_upstream_is_called_through_the_proxy_of_its_conf",
     "upstream.connect_time": "test_upstream_proxy.py::test_a_silent_proxy_takes_connect_time",
+    "upstream.resolve_interval": READ,
     "upstream.cap_member": "test_odd_upstreams.py::test_contract_45_the_members_that_are_added_can_be_set",
     "upstream.head_time": "test_bounds.py::test_each_place_has_the_bounds_of_its_own",
     "upstream.stream_gap": "test_bounds.py::test_each_place_has_the_bounds_of_its_own",
