@@ -6,6 +6,7 @@
 #include "admin/text.h"
 #include "base/ids.h"
 #include "base/json.h"
+#include "ledger/price.h"
 
 namespace sluice::admin {
 namespace {
@@ -16,7 +17,7 @@ constexpr std::string_view kColumns =
     "status,end_reason,prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,usage_source,cost_micros,ttft_us,"
     "duration_us,bytes_in,bytes_out,client_ip,labels,client_request_id,cache_write_tokens,audio_input_tokens,audio_"
     "output_tokens,"
-    "images,seconds,characters,searches,attempts,refused_limit,refused_scope";
+    "images,seconds,characters,searches,attempts,refused_limit,refused_scope,cache_write_1h_tokens,price_tier";
 
 std::string hex(std::uint64_t value) {
   std::array<char, 16> digits;
@@ -65,6 +66,12 @@ struct LimitText {
   std::string_view name;
   const char* scope;
 };
+
+// Which of the model's prices it was charged by.
+const char* tier_name(std::uint8_t tier) noexcept {
+  constexpr const char* kNames[] = {"standard", "long", "batch", "long_batch"};
+  return kNames[tier & (ledger::kTierLong | ledger::kTierBatch)];
+}
 
 json::value labels_of(const journal::AuditRecord& record) {
   if (auto labels = parse_object(record.labels.view(), 4096)) return std::move(*labels);
@@ -141,7 +148,9 @@ void append_csv(std::string& into, const journal::AuditRecord& r) {
       .number(r.usage.searches)
       .number(r.attempts)
       .text(limit.name)
-      .text(limit.scope);
+      .text(limit.scope)
+      .number(r.usage.cache_write_1h_tokens)
+      .text(tier_name(r.price_tier));
   into += "\r\n";
 }
 
@@ -186,7 +195,9 @@ void append_jsonl(std::string& into, const journal::AuditRecord& r) {
                           {"searches", r.usage.searches},
                           {"attempts", r.attempts},
                           {"refused_limit", view(limit.name)},
-                          {"refused_scope", limit.scope}};
+                          {"refused_scope", limit.scope},
+                          {"cache_write_1h_tokens", r.usage.cache_write_1h_tokens},
+                          {"price_tier", tier_name(r.price_tier)}};
   into += json::serialize(line);
   into += '\n';
 }

@@ -221,6 +221,7 @@ bool StreamFilter::note_usage(std::string_view usage) {
     larger_of(now.prompt_tokens, before.prompt_tokens);
     larger_of(now.cached_tokens, before.cached_tokens);
     larger_of(now.cache_write_tokens, before.cache_write_tokens);
+    larger_of(now.cache_write_1h_tokens, before.cache_write_1h_tokens);
     larger_of(now.completion_tokens, before.completion_tokens);
     larger_of(now.reasoning_tokens, before.reasoning_tokens);
     larger_of(now.searches, before.searches);

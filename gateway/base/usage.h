@@ -15,17 +15,18 @@ enum class UsageSource : std::uint8_t {
 // Every meter has its price in Price, a field in the journal's record and a column in the store.
 struct Usage {
   UsageSource source = UsageSource::kNone;
-  std::uint64_t prompt_tokens = 0;        // all that the model read
-  std::uint64_t cached_tokens = 0;        // part of prompt_tokens: read from a cache
-  std::uint64_t completion_tokens = 0;    // all that the model wrote
-  std::uint64_t reasoning_tokens = 0;     // part of completion_tokens
-  std::uint64_t cache_write_tokens = 0;   // part of prompt_tokens: written to a cache
-  std::uint64_t audio_input_tokens = 0;   // part of prompt_tokens
-  std::uint64_t audio_output_tokens = 0;  // part of completion_tokens
-  std::uint64_t images = 0;               // made
-  std::uint64_t seconds = 0;              // of audio or video, begun ones included
-  std::uint64_t characters = 0;           // spoken
-  std::uint64_t searches = 0;             // by the model server: of the web, or in documents (a reranker's units)
+  std::uint64_t prompt_tokens = 0;          // all that the model read
+  std::uint64_t cached_tokens = 0;          // part of prompt_tokens: read from a cache
+  std::uint64_t completion_tokens = 0;      // all that the model wrote
+  std::uint64_t reasoning_tokens = 0;       // part of completion_tokens
+  std::uint64_t cache_write_tokens = 0;     // part of prompt_tokens: written to a cache
+  std::uint64_t cache_write_1h_tokens = 0;  // part of cache_write_tokens: to be kept for an hour
+  std::uint64_t audio_input_tokens = 0;     // part of prompt_tokens
+  std::uint64_t audio_output_tokens = 0;    // part of completion_tokens
+  std::uint64_t images = 0;                 // made
+  std::uint64_t seconds = 0;                // of audio or video, begun ones included
+  std::uint64_t characters = 0;             // spoken
+  std::uint64_t searches = 0;               // by the model server: of the web, or in documents (a reranker's units)
 
   // Tokens, as limits and budgets count them.
   [[nodiscard]] std::uint64_t total() const noexcept { return prompt_tokens + completion_tokens; }

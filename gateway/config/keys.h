@@ -1,6 +1,7 @@
 // Keys: what the schema tells of each key, so that one description serves the reader, the reference file and the tests.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -61,6 +62,18 @@ class Keys {
   void price_like(const std::uint64_t& like, const char* key, std::uint64_t& micro_usd, const char* help) {
     micro_usd = like;
     price(key, micro_usd, help);
+  }
+  // A part of a side in a second price: as many times the part's first one as the side's second is the side's first,
+  // unless the file says otherwise. REQUIRES: all others were visited before.
+  void price_raised(const std::uint64_t& side, const std::uint64_t& side_second, const std::uint64_t& part,
+                    const char* key, std::uint64_t& micro_usd, const char* help) {
+    micro_usd = raised(side, side_second, part);
+    price(key, micro_usd, help);
+  }
+  [[nodiscard]] static std::uint64_t raised(std::uint64_t side, std::uint64_t side_second, std::uint64_t part) {
+    if (side == 0 || side == side_second) return side == 0 ? side_second : part;
+    return static_cast<std::uint64_t>(
+        std::llround(static_cast<double>(part) * static_cast<double>(side_second) / static_cast<double>(side)));
   }
   virtual void budgets(const char* key, std::vector<BudgetSpec>& value, const char* help) = 0;
   virtual void choose(const char* key, unsigned& value, std::span<const std::string_view> names, const char* help) = 0;

@@ -321,6 +321,8 @@ void describe_model(Model& s, Keys& k) {
                "USD per million cached prompt tokens; left out: price_prompt");
   k.price_like(s.price.prompt, "price_cache_write", s.price.cache_write,
                "USD per million prompt tokens that were written to a cache; left out: price_prompt");
+  k.price_like(s.price.cache_write, "price_cache_write_1h", s.price.cache_write_1h,
+               "USD per million of these that are kept for an hour (Anthropic); left out: price_cache_write");
   k.price_like(s.price.prompt, "price_audio_input", s.price.audio_input,
                "USD per million audio tokens of a prompt; left out: price_prompt");
   k.price("price_completion", s.price.completion, "USD per million completion tokens");
@@ -334,6 +336,28 @@ void describe_model(Model& s, Keys& k) {
   k.price(
       "price_searches", s.price.searches,
       "USD per million searches that the model server made: of the web, or in documents (a reranker's search units)");
+  k.number("price_long_above", s.price.long_context.above, {0, 1'000'000'000},
+           "a call whose prompt has more tokens than this is charged by the prices price_long_…, all of its tokens; 0: "
+           "there are none");
+  k.price_like(s.price.prompt, "price_long_prompt", s.price.long_context.prompt,
+               "USD per million prompt tokens of such a call; left out: price_prompt");
+  k.price_raised(s.price.prompt, s.price.long_context.prompt, s.price.cached, "price_long_cached",
+                 s.price.long_context.cached,
+                 "of cached ones; left out, as the next two: as many times the ordinary price as price_long_prompt is");
+  k.price_raised(s.price.prompt, s.price.long_context.prompt, s.price.cache_write, "price_long_cache_write",
+                 s.price.long_context.cache_write, "of those that were written to a cache");
+  k.price_raised(s.price.prompt, s.price.long_context.prompt, s.price.cache_write_1h, "price_long_cache_write_1h",
+                 s.price.long_context.cache_write_1h, "of those of them that are kept for an hour");
+  k.price_like(s.price.completion, "price_long_completion", s.price.long_context.completion,
+               "USD per million completion tokens of such a call; left out: price_completion");
+  k.price_raised(s.price.completion, s.price.long_context.completion, s.price.reasoning, "price_long_reasoning",
+                 s.price.long_context.reasoning,
+                 "of reasoning ones; left out: as many times price_reasoning as price_long_completion is");
+  s.price.long_context.audio_input = Keys::raised(s.price.prompt, s.price.long_context.prompt, s.price.audio_input);
+  s.price.long_context.audio_output =
+      Keys::raised(s.price.completion, s.price.long_context.completion, s.price.audio_output);
+  k.number("price_batch_percent", s.price.batch_percent, {0, 100},
+           "what a call of a batch costs, in percent of these prices");
   k.optional_number("rpm", s.limits.requests_per_minute, "requests per minute, of all callers together");
   k.optional_number("tpm", s.limits.tokens_per_minute, "tokens per minute");
   k.optional_number("concurrency", s.limits.concurrency, "calls at once");

@@ -23,6 +23,7 @@ enum class Meter : std::uint8_t {
   kCacheWritten,   // inside the prompt
   kBesideRead,     // cache_read_…: beside input_tokens
   kBesideCreated,  // cache_creation_…: beside input_tokens
+  kKeptAnHour,     // of these (Anthropic)
   kReasoning,
   kAudioInput,
   kAudioOutput,
@@ -114,6 +115,8 @@ class Counts final {
     if (name.ends_with("_details")) return read_details(member.value, audio_of(name));
     if (name == "server_tool_use") return note(Meter::kSearches, wire::skim_find(member.value, "web_search_requests"));
     if (name == "iterations") return read_iterations(member.value);
+    if (name == "cache_creation")
+      return note(Meter::kKeptAnHour, wire::skim_find(member.value, "ephemeral_1h_input_tokens"));
     if (name.starts_with("cache_read_")) return note(Meter::kBesideRead, member.value);
     if (name.starts_with("cache_creation_")) return note(Meter::kBesideCreated, member.value);
     note(meter_of(name, kMeterNames), member.value);
@@ -135,6 +138,7 @@ class Counts final {
     if (usage.total() == 0 && beside_.total() == 0 && !others) return std::nullopt;
     usage.cached_tokens = std::min(usage.cached_tokens, usage.prompt_tokens);
     usage.cache_write_tokens = std::min(usage.cache_write_tokens, usage.prompt_tokens);
+    usage.cache_write_1h_tokens = std::min(of(Meter::kKeptAnHour), usage.cache_write_tokens);
     usage.audio_input_tokens = std::min(of(Meter::kAudioInput), usage.prompt_tokens);
     usage.reasoning_tokens = std::min(usage.reasoning_tokens, usage.completion_tokens);
     usage.audio_output_tokens = std::min(of(Meter::kAudioOutput), usage.completion_tokens);
@@ -179,6 +183,7 @@ class Counts final {
       beside_.prompt_tokens += read->usage.prompt_tokens;
       beside_.cached_tokens += read->usage.cached_tokens;
       beside_.cache_write_tokens += read->usage.cache_write_tokens;
+      beside_.cache_write_1h_tokens += read->usage.cache_write_1h_tokens;
       beside_.completion_tokens += read->usage.completion_tokens;
     }
   }
@@ -187,6 +192,8 @@ class Counts final {
     usage.prompt_tokens = std::min(usage.prompt_tokens + beside_.prompt_tokens, kMostTokens);
     usage.cached_tokens = std::min(usage.cached_tokens + beside_.cached_tokens, usage.prompt_tokens);
     usage.cache_write_tokens = std::min(usage.cache_write_tokens + beside_.cache_write_tokens, usage.prompt_tokens);
+    usage.cache_write_1h_tokens =
+        std::min(usage.cache_write_1h_tokens + beside_.cache_write_1h_tokens, usage.cache_write_tokens);
     usage.completion_tokens = std::min(usage.completion_tokens + beside_.completion_tokens, kMostTokens);
   }
 

@@ -35,7 +35,7 @@ struct AuditRecord {
   Usage usage;                                       // every meter and where the numbers come from
   std::uint64_t cost_micros = 0;                     // micro-dollars by the model's price; 0 where it has none
   std::int64_t upstream_cost_micros = kCostUnknown;  // that the upstream takes for it; nothing fills it yet
-  std::uint8_t price_tier = 0;                       // of the model's prices; there is one yet
+  std::uint8_t price_tier = 0;                       // of the model's prices: ledger::tier_of()
   std::uint8_t attempts = 0;                         // how often a place was asked
   ledger::RefusedBy refused_by;                      // the limit or budget that said no
   std::chrono::microseconds ttft{-1};                // -1: no byte of an answer came

@@ -115,7 +115,8 @@ SlotBytes settle_of(const AuditRecord& r) noexcept {
                  .refused_kind = r.refused_by.kind,
                  .refused_scope = r.refused_by.scope,
                  .refused_unit = r.refused_by.unit,
-                 .refused_period = r.refused_by.period};
+                 .refused_period = r.refused_by.period,
+                 .cache_write_1h = r.usage.cache_write_1h_tokens};
   return slot;
 }
 
@@ -140,6 +141,7 @@ AuditRecord record_of(const SlotBytes& slot, std::string_view text) noexcept {
              .completion_tokens = s.completion,
              .reasoning_tokens = s.reasoning,
              .cache_write_tokens = s.cache_write,
+             .cache_write_1h_tokens = s.cache_write_1h,
              .audio_input_tokens = s.audio_input,
              .audio_output_tokens = s.audio_output,
              .images = s.images,

@@ -49,7 +49,8 @@
 //   216  epoch of the budgets (4)
 //   220  attempts (1)             221  price tier (1)
 //   222  the limit that refused: kind (1), scope (1), unit (1), period (1)
-//   226  0 (22)
+//   226  0 (6)                   232  cache-write for an hour
+//   240  0 (8)
 //
 //   248  0 (8): up to 240 bytes the checksum takes the short way
 //
@@ -121,6 +122,7 @@ struct SettlePart {
   Scope refused_scope;
   BudgetUnit refused_unit;
   BudgetPeriod refused_period;
+  std::uint64_t cache_write_1h;
 };
 
 inline constexpr std::uint8_t kFlagStream = 1;
@@ -151,7 +153,8 @@ static_assert(offsetof(AdmitPart, price_reasoning) == 136 - kCommonBytes &&
               offsetof(SettlePart, images) == 152 - kCommonBytes &&
               offsetof(SettlePart, cost_micros) == 168 - kCommonBytes &&
               offsetof(SettlePart, settled_in) == 216 - kCommonBytes &&
-              offsetof(SettlePart, refused_period) == 225 - kCommonBytes && sizeof(SettlePart) <= 248 - kCommonBytes);
+              offsetof(SettlePart, refused_period) == 225 - kCommonBytes &&
+              offsetof(SettlePart, cache_write_1h) == 232 - kCommonBytes && sizeof(SettlePart) <= 248 - kCommonBytes);
 
 // Makes a slot empty. In pieces: more at once g++ 12 does by `rep stos`, whose start alone takes 30 cycles.
 inline void clear(SlotBytes& slot) noexcept {

@@ -38,6 +38,7 @@ struct Ask {
   std::uint64_t choices = 1;     // a clamp is told per choice
   bool streamed = false;         // can be extended and cut
   bool cap_given = false;        // the client named the cap
+  PriceClass price_class = PriceClass::kStandard;
 };
 
 struct Grant {

@@ -22,17 +22,39 @@ inline constexpr std::uint64_t kMaxTokens = std::uint64_t{1} << 40;
 }
 
 [[nodiscard]] constexpr bool is_free(const Price& price) noexcept { return price == Price{}; }
-// A reservation takes the dearest that the tokens may turn out to be. What is no token is not reserved, only charged.
-[[nodiscard]] constexpr std::uint64_t dearest_prompt(const Price& p) noexcept {
-  return std::max({p.prompt, p.cached, p.cache_write, p.audio_input});
+
+[[nodiscard]] constexpr bool is_long(const Price& p, std::uint64_t prompt_tokens) noexcept {
+  return p.long_context.above != 0 && prompt_tokens > p.long_context.above;
 }
-[[nodiscard]] constexpr std::uint64_t dearest_output(const Price& p) noexcept {
-  return std::max({p.completion, p.reasoning, p.audio_output});
+// Of a price, or of a sum of them. Rounded up.
+[[nodiscard]] constexpr std::uint64_t percent_of(std::uint64_t value, std::uint64_t percent) noexcept {
+  return percent == 100 ? value : multiply(value / 100, percent) + (value % 100 * percent + 99) / 100;
+}
+[[nodiscard]] constexpr std::uint64_t percent_for(const Price& p, PriceClass of) noexcept {
+  return of == PriceClass::kBatch ? p.batch_percent : 100;
 }
 
-[[nodiscard]] constexpr std::uint64_t cost_at_most(const Price& p, std::uint64_t prompt,
+// Micro-dollars per million tokens, whatever kind of tokens they are.
+struct Rates {
+  std::uint64_t prompt = 0, output = 0;
+};
+// A reservation takes the dearest that the tokens may turn out to be. What is no token is not reserved, only charged.
+// A prompt is an estimate: from three quarters of where long ones begin it may turn out to be one.
+[[nodiscard]] constexpr Rates dearest(const Price& p, std::uint64_t prompt_estimate, PriceClass of) noexcept {
+  Rates rates{.prompt = std::max({p.prompt, p.cached, p.cache_write, p.cache_write_1h, p.audio_input}),
+              .output = std::max({p.completion, p.reasoning, p.audio_output})};
+  const LongPrice& l = p.long_context;
+  if (l.above != 0 && prompt_estimate > l.above - l.above / 4) {
+    rates.prompt = std::max({rates.prompt, l.prompt, l.cached, l.cache_write, l.cache_write_1h, l.audio_input});
+    rates.output = std::max({rates.output, l.completion, l.reasoning, l.audio_output});
+  }
+  return {.prompt = percent_of(rates.prompt, percent_for(p, of)),
+          .output = percent_of(rates.output, percent_for(p, of))};
+}
+
+[[nodiscard]] constexpr std::uint64_t cost_at_most(const Rates& rates, std::uint64_t prompt,
                                                    std::uint64_t output) noexcept {
-  return per_million(multiply(prompt, dearest_prompt(p)) + multiply(output, dearest_output(p)));
+  return per_million(multiply(prompt, rates.prompt) + multiply(output, rates.output));
 }
 
 // Sums what meters cost, before it is rounded. A part of a side comes before its rest, and a token that two parts claim
@@ -49,29 +71,58 @@ class Bill final {
     left -= count;
     add(count, price);
   }
-  [[nodiscard]] constexpr std::uint64_t micros() const noexcept { return per_million(sum_); }
+  // Tokens of both sides, by the members of Price or LongPrice.
+  template <class Prices>
+  constexpr void add_tokens(const Prices& p, const Usage& usage) noexcept {
+    std::uint64_t prompt = usage.prompt_tokens;
+    const std::uint64_t hour = std::min(usage.cache_write_1h_tokens, usage.cache_write_tokens);
+    add_part(prompt, usage.cached_tokens, p.cached);
+    add_part(prompt, hour, p.cache_write_1h);
+    add_part(prompt, usage.cache_write_tokens - hour, p.cache_write);
+    add_part(prompt, usage.audio_input_tokens, p.audio_input);
+    add(prompt, p.prompt);
+    std::uint64_t completion = usage.completion_tokens;
+    add_part(completion, usage.reasoning_tokens, p.reasoning);
+    add_part(completion, usage.audio_output_tokens, p.audio_output);
+    add(completion, p.completion);
+  }
+  [[nodiscard]] constexpr std::uint64_t micros(std::uint64_t percent) const noexcept {
+    return per_million(percent_of(sum_, percent));
+  }
 
  private:
   std::uint64_t sum_ = 0;
 };
 
 // What a call has cost.
-[[nodiscard]] constexpr std::uint64_t cost(const Price& p, const Usage& usage) noexcept {
+[[nodiscard]] constexpr std::uint64_t cost(const Price& p, const Usage& usage,
+                                           PriceClass of = PriceClass::kStandard) noexcept {
   Bill bill;
-  std::uint64_t prompt = usage.prompt_tokens;
-  bill.add_part(prompt, usage.cached_tokens, p.cached);
-  bill.add_part(prompt, usage.cache_write_tokens, p.cache_write);
-  bill.add_part(prompt, usage.audio_input_tokens, p.audio_input);
-  bill.add(prompt, p.prompt);
-  std::uint64_t completion = usage.completion_tokens;
-  bill.add_part(completion, usage.reasoning_tokens, p.reasoning);
-  bill.add_part(completion, usage.audio_output_tokens, p.audio_output);
-  bill.add(completion, p.completion);
+  is_long(p, usage.prompt_tokens) ? bill.add_tokens(p.long_context, usage) : bill.add_tokens(p, usage);
   bill.add(usage.images, p.images);
   bill.add(usage.seconds, p.seconds);
   bill.add(usage.characters, p.characters);
   bill.add(usage.searches, p.searches);
-  return bill.micros();
+  return bill.micros(percent_for(p, of));
+}
+
+// By which of a model's prices a call was charged, as records have it: a sum of these; 0: its ordinary one.
+inline constexpr std::uint8_t kTierLong = 1, kTierBatch = 2;
+[[nodiscard]] constexpr std::uint8_t tier_of(const Price& p, std::uint64_t prompt_tokens, PriceClass of) noexcept {
+  const bool batch = of == PriceClass::kBatch && p.batch_percent != 100;
+  return static_cast<std::uint8_t>((is_long(p, prompt_tokens) ? kTierLong : 0) | (batch ? kTierBatch : 0));
+}
+
+// The price without tiers of a call of one tier, of tokens alone: what a crash is charged by.
+[[nodiscard]] constexpr Price in_tier(const Price& p, std::uint64_t prompt_tokens, PriceClass of) noexcept {
+  const std::uint64_t percent = percent_for(p, of);
+  const auto of_tokens = [percent](const auto& prices) {
+    return Price{.prompt = percent_of(prices.prompt, percent),
+                 .cached = percent_of(prices.cached, percent),
+                 .completion = percent_of(prices.completion, percent),
+                 .reasoning = percent_of(prices.reasoning, percent)};
+  };
+  return is_long(p, prompt_tokens) ? of_tokens(p.long_context) : of_tokens(p);
 }
 
 }  // namespace sluice::ledger

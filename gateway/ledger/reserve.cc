@@ -12,19 +12,19 @@ namespace {
 constexpr int kRounds = 16;
 
 // `amount` of a budget that a reservation of so many tokens takes. At least 1: a hold is never invisible.
-std::uint64_t amount_of(BudgetUnit unit, const Price& price, std::uint64_t prompt, std::uint64_t output) noexcept {
-  const std::uint64_t amount = unit == BudgetUnit::kTokens ? prompt + output : cost_at_most(price, prompt, output);
+std::uint64_t amount_of(BudgetUnit unit, const Rates& rates, std::uint64_t prompt, std::uint64_t output) noexcept {
+  const std::uint64_t amount = unit == BudgetUnit::kTokens ? prompt + output : cost_at_most(rates, prompt, output);
   return std::max<std::uint64_t>(amount, 1);
 }
 
 // How many output tokens fit into `left` behind the prompt; nothing: not even the prompt does.
-std::optional<std::uint64_t> output_within(BudgetUnit unit, const Price& price, std::uint64_t left,
+std::optional<std::uint64_t> output_within(BudgetUnit unit, const Rates& rates, std::uint64_t left,
                                            std::uint64_t prompt) noexcept {
   if (left == 0) return std::nullopt;
   if (unit == BudgetUnit::kTokens) return left < prompt ? std::nullopt : std::optional(left - prompt);
-  const std::uint64_t whole = multiply(left, 1'000'000), taken = multiply(prompt, dearest_prompt(price));
+  const std::uint64_t whole = multiply(left, 1'000'000), taken = multiply(prompt, rates.prompt);
   if (whole < taken) return std::nullopt;
-  return dearest_output(price) == 0 ? kMaxTokens : (whole - taken) / dearest_output(price);
+  return rates.output == 0 ? kMaxTokens : (whole - taken) / rates.output;
 }
 
 // Which refusal says most: a spent budget stays spent whoever ends.
@@ -115,21 +115,21 @@ void Ledger::gather(Ticket& ticket, const Scopes& scopes, WallTime now) noexcept
 bool Ledger::take_all(Ticket& ticket, std::uint64_t prompt, std::uint64_t output) noexcept {
   for (std::size_t i = 0; i < ticket.budget_count; ++i) {
     PeriodCell& cell = *ticket.budgets[i].cell;
-    const std::uint64_t amount = amount_of(cell.budget->unit(), ticket.price, prompt, output);
+    const std::uint64_t amount = amount_of(cell.budget->unit(), ticket.rates, prompt, output);
     const std::uint64_t hard = cell.budget->hard();
     if (hard == kUnlimited) {
       cell.committed.fetch_add(amount, std::memory_order_acq_rel);
     } else if (cell.reserve(amount, hard) == PeriodCell::Took::kNo) {
       while (i-- > 0) {
         PeriodCell& taken = *ticket.budgets[i].cell;
-        taken.undo(amount_of(taken.budget->unit(), ticket.price, prompt, output));
+        taken.undo(amount_of(taken.budget->unit(), ticket.rates, prompt, output));
       }
       return false;
     }
   }
   for (std::size_t i = 0; i < ticket.budget_count; ++i) {
     Ticket::BudgetHold& hold = ticket.budgets[i];
-    hold.reserved += amount_of(hold.cell->budget->unit(), ticket.price, prompt, output);
+    hold.reserved += amount_of(hold.cell->budget->unit(), ticket.rates, prompt, output);
   }
   return true;
 }
@@ -144,6 +144,8 @@ Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) no
       ask.output_cap == 0 ? 0 : std::min(ask.choices, ask.output_cap);  // a token for each choice
   ticket.day_us = days_.at(now).period.begin_us;
   gather(ticket, scopes, now);
+  ticket.price_class = ask.price_class;
+  ticket.rates = dearest(ticket.price, ask.prompt, ask.price_class);
   Grant grant;
   const PeriodCell* tightest = nullptr;  // of the hard budgets; set where one can fail
   for (int round = 0; round < kRounds; ++round) {
@@ -155,11 +157,11 @@ Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) no
       const std::uint64_t hard = cell.budget->hard();
       if (hard == kUnlimited) continue;
       const std::uint64_t free = left_of(hard, cell.committed.load(std::memory_order_relaxed));
-      const std::optional<std::uint64_t> output = output_within(unit, ticket.price, free, ask.prompt);
+      const std::optional<std::uint64_t> output = output_within(unit, ticket.rates, free, ask.prompt);
       if (output && *output >= least) {
         if (*output <= left) tightest = &cell;
         left = std::min(left, *output);
-      } else if (const Refusal no = refuse(cell, hard, amount_of(unit, ticket.price, ask.prompt, least));
+      } else if (const Refusal no = refuse(cell, hard, amount_of(unit, ticket.rates, ask.prompt, least));
                  weight(no.kind) > weight(grant.refusal.kind)) {
         grant.refusal = no;
       }
@@ -194,7 +196,7 @@ Extended Ledger::extend(Ticket& ticket, std::uint64_t completion_tokens) noexcep
       const PeriodCell& cell = *ticket.budgets[i].cell;
       const std::uint64_t free = left_of(cell.budget->hard(), cell.committed.load(std::memory_order_relaxed));
       if (free == kUnlimited) continue;
-      left = std::min(left, output_within(cell.budget->unit(), ticket.price, free, 0).value_or(0));
+      left = std::min(left, output_within(cell.budget->unit(), ticket.rates, free, 0).value_or(0));
     }
     const std::uint64_t behind = counted > ticket.reserved_output ? counted - ticket.reserved_output : 0;
     const std::uint64_t more =
@@ -213,7 +215,7 @@ void Ledger::settle(Ticket& ticket, const Usage& usage) noexcept {
   if (reserved_in == 0) return;
   ticket.settled_in = epoch_.load(std::memory_order_acquire);
   const std::uint64_t tokens = std::min(usage.total(), 2 * kMaxTokens);
-  const std::uint64_t micros = cost(ticket.price, usage);
+  const std::uint64_t micros = cost(ticket.price, usage, ticket.price_class);
   for (std::size_t i = 0; i < count; ++i) {
     const Ticket::BudgetHold& hold = ticket.budgets[i];
     const Budget& budget = *hold.cell->budget;

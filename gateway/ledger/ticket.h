@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "ledger/price.h"
 
 namespace sluice::ledger {
 
@@ -75,6 +76,8 @@ struct Ticket {
   std::int64_t day_us = 0;            // when the budgets' day began that the call is charged to
   std::uint64_t reserved_prompt = 0;  // tokens
   std::uint64_t reserved_output = 0;  // tokens
+  PriceClass price_class = PriceClass::kStandard;
+  Rates rates;  // what its tokens may cost at most
   Price price;  // as it was at admission: what is reserved and what is settled are told in one price
   std::array<LimitHold, kMaxLimits> limits;     // the first limit_count are set
   std::array<BudgetHold, kMaxBudgets> budgets;  // the first budget_count are set

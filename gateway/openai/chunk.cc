@@ -137,6 +137,7 @@ void add_choice(std::optional<dialect::UsageReading>& sum, const dialect::UsageR
   usage.prompt_tokens = std::max(usage.prompt_tokens, choice.usage.prompt_tokens);
   usage.cached_tokens = std::max(usage.cached_tokens, choice.usage.cached_tokens);
   usage.cache_write_tokens = std::max(usage.cache_write_tokens, choice.usage.cache_write_tokens);
+  usage.cache_write_1h_tokens = std::max(usage.cache_write_1h_tokens, choice.usage.cache_write_1h_tokens);
   usage.audio_input_tokens = std::max(usage.audio_input_tokens, choice.usage.audio_input_tokens);
   usage.completion_tokens += choice.usage.completion_tokens;
   usage.reasoning_tokens += choice.usage.reasoning_tokens;

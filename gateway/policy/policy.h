@@ -69,6 +69,7 @@ struct Call {
   std::uint64_t output_cap = 0;
   bool output_cap_given = false;  // the client named its cap
   std::uint64_t choices = 1;      // n × prompts
+  PriceClass price_class = PriceClass::kStandard;
   // Set by the budget policy: the cap to splice in, 0: leave the body alone.
   std::uint64_t clamp_output_to = 0;  // tokens per choice
 

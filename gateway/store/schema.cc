@@ -222,6 +222,10 @@ CREATE TABLE secrets (
   created_us INTEGER NOT NULL,
   changed_us INTEGER NOT NULL
 ) WITHOUT ROWID;
+)sql",
+                                                            R"sql(
+-- Of what was written to a cache, what is to be kept for an hour.
+ALTER TABLE audit ADD COLUMN cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -17,12 +17,13 @@ namespace {
   "reasoning_tokens,"                                                                                            \
   " cost_micros, ttft_us, duration_us, bytes_in, bytes_out, client_ip, labels, client_request_id,"               \
   " cache_write_tokens, audio_input_tokens, audio_output_tokens, images, seconds, characters, searches,"         \
-  " upstream_cost_micros, price_tier, attempts, refused_kind, refused_scope, refused_unit, refused_period"
+  " upstream_cost_micros, price_tier, attempts, refused_kind, refused_scope, refused_unit, refused_period,"      \
+  " cache_write_1h_tokens"
 
 // The columns from cache_write_tokens on. Most calls have but one of them to say; a parameter is bound and copied for
 // each record, and a constant is not.
-#define RARE_COLUMNS_GIVEN "?32,?33,?34,?35,?36,?37,?38,?39,?40,?41,?42,?43,?44,?45"
-#define RARE_COLUMNS_UNSAID "0,0,0,0,0,0,0,-1,0,?32,0,0,0,0"  // ?32: attempts
+#define RARE_COLUMNS_GIVEN "?32,?33,?34,?35,?36,?37,?38,?39,?40,?41,?42,?43,?44,?45,?46"
+#define RARE_COLUMNS_UNSAID "0,0,0,0,0,0,0,-1,0,?32,0,0,0,0,0"  // ?32: attempts
 static_assert(journal::kCostUnknown == -1 && static_cast<int>(RefusalKind::kNone) == 0 &&
               static_cast<int>(Scope::kKey) == 0 && static_cast<int>(BudgetUnit::kTokens) == 0 &&
               static_cast<int>(BudgetPeriod::kDay) == 0);
@@ -66,7 +67,8 @@ void bind_rare(Statement& add, const journal::AuditRecord& r) {
   bind_common(add, r, r.usage.cache_write_tokens, r.usage.audio_input_tokens, r.usage.audio_output_tokens,
               r.usage.images, r.usage.seconds, r.usage.characters, r.usage.searches, r.upstream_cost_micros,
               r.price_tier, r.attempts, static_cast<int>(r.refused_by.kind), static_cast<int>(r.refused_by.scope),
-              static_cast<int>(r.refused_by.unit), static_cast<int>(r.refused_by.period));
+              static_cast<int>(r.refused_by.unit), static_cast<int>(r.refused_by.period),
+              r.usage.cache_write_1h_tokens);
 }
 
 journal::AuditRecord read_record(const Statement& row) {
@@ -96,6 +98,7 @@ journal::AuditRecord read_record(const Statement& row) {
              .completion_tokens = row.count(21),
              .reasoning_tokens = row.count(22),
              .cache_write_tokens = row.count(31),
+             .cache_write_1h_tokens = row.count(45),
              .audio_input_tokens = row.count(32),
              .audio_output_tokens = row.count(33),
              .images = row.count(34),

@@ -66,7 +66,8 @@ journal::AuditRecord make_record(const policy::Call& call, const policy::Outcome
   record.status = outcome.status;
   record.stream = call.stream;
   record.usage = outcome.usage;
-  record.cost_micros = ledger::cost(call.ticket.price, outcome.usage);
+  record.cost_micros = ledger::cost(call.ticket.price, outcome.usage, call.ticket.price_class);
+  record.price_tier = ledger::tier_of(call.ticket.price, outcome.usage.prompt_tokens, call.ticket.price_class);
   record.attempts = outcome.attempts;
   record.refused_by = outcome.refused_by;
   record.ttft = outcome.ttft;

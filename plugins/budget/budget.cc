@@ -16,7 +16,8 @@ class BudgetHold final : public policy::Policy {
                                                  .output_cap = call.output_cap,
                                                  .choices = call.choices,
                                                  .streamed = call.stream,
-                                                 .cap_given = call.output_cap_given});
+                                                 .cap_given = call.output_cap_given,
+                                                 .price_class = call.price_class});
     if (!grant.refusal.refused()) {
       call.clamp_output_to = grant.clamp_output_to;
       return policy::Decision::go_on();

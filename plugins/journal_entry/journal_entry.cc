@@ -16,18 +16,19 @@ class JournalEntry final : public policy::Policy {
   [[nodiscard]] policy::Decision admit(policy::Call& call) noexcept override {
     ledger::Ticket& ticket = call.ticket;
     if (ticket.day_us == 0) ticket.day_us = ledger_.day_us();  // no budget was asked
-    const auto admission = journal_.admit({.number = call.number,
-                                           .day_us = ticket.day_us,
-                                           .began_us = call.began.time_since_epoch().count(),
-                                           .tenant_id = call.caller.tenant_id,
-                                           .user_id = call.caller.user_id,
-                                           .key_id = call.caller.key_id,
-                                           .prompt_estimate = call.prompt_estimate,
-                                           .reserved_output = ticket.reserved_output,
-                                           .price = ticket.price,
-                                           .stream = call.stream,
-                                           .model = call.model,
-                                           .request_id = call.request_id});
+    const auto admission =
+        journal_.admit({.number = call.number,
+                        .day_us = ticket.day_us,
+                        .began_us = call.began.time_since_epoch().count(),
+                        .tenant_id = call.caller.tenant_id,
+                        .user_id = call.caller.user_id,
+                        .key_id = call.caller.key_id,
+                        .prompt_estimate = call.prompt_estimate,
+                        .reserved_output = ticket.reserved_output,
+                        .price = ledger::in_tier(ticket.price, call.prompt_estimate, ticket.price_class),
+                        .stream = call.stream,
+                        .model = call.model,
+                        .request_id = call.request_id});
     call.entry.admit_segment = admission.segment;
     if (call.stream) call.entry.next_progress_ns = ledger::to_ns(ledger_.clock().mono()) + kProgressNs;
     if (admission.outcome != journal::Journal::Admission::Outcome::kNoRoom) return policy::Decision::go_on();

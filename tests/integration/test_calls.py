@@ -323,7 +323,8 @@ def test_the_audit_record_of_a_call(gateway, key, fake, mark):
     record = gateway.audit_of(headers["x-request-id"])
     expected = {"status": 200, "end_reason": "completed", "endpoint": "chat.completions", "model": "fake-model", "tenant": "t", "user": "u",
                 "prompt_tokens": 11, "completion_tokens": 3, "usage_source": "measured", "client_ip": "127.0.0.0",
-                "attempts": 1, "refused_limit": "", "refused_scope": "", "cache_write_tokens": 0, "searches": 0}
+                "attempts": 1, "refused_limit": "", "refused_scope": "", "cache_write_tokens": 0, "searches": 0,
+                "cache_write_1h_tokens": 0, "price_tier": "standard"}
     assert {k: record.get(k) for k in expected} == expected
     text = gateway.cli("audit", "export", "--format", "csv").stdout
     row = next(row for row in csv.DictReader(io.StringIO(text)) if row["request_id"] == headers["x-request-id"])

@@ -169,6 +169,15 @@ PROOFS = {
     "model.price_prompt": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_cached": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_cache_write": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
+    "model.price_cache_write_1h": "test_prices.py::test_a_cache_that_is_kept_for_an_hour_has_a_price_of_its_own",
+    "model.price_long_above": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_long_prompt": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_long_cached": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_long_cache_write": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_long_cache_write_1h": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_long_completion": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_long_reasoning": "test_prices.py::test_a_long_prompt_costs_what_its_prices_say_of_it",
+    "model.price_batch_percent": READ,  # nothing calls in batches yet
     "model.price_audio_input": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_audio_output": "test_conf_keys.py::test_each_price_counts_for_its_tokens",
     "model.price_images": "test_conf_keys.py::test_the_price_of_images_counts_those_that_were_made",
@@ -192,7 +201,7 @@ def schema():
     fields = {}
     table = None
     text = (ROOT / "gateway/config/schema.cc").read_text().split("void describe(Settings")[0]
-    for word in re.finditer(r'void describe_(\w+)\(|\bk(?:\.at_start\(\))?\.\w+\(\s*(?:s\.[\w.]+,\s*)?"(\w+)",\s*s\.([\w.]+)', text):
+    for word in re.finditer(r'void describe_(\w+)\(|\bk(?:\.at_start\(\))?\.\w+\(\s*(?:s\.[\w.]+,\s*)*"(\w+)",\s*s\.([\w.]+)', text):
         if word[1]:
             table = word[1]
         else:
@@ -638,7 +647,8 @@ def test_each_price_counts_for_its_tokens(gateway_of, fake, mark, key, cost):
             "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 8}}})
 
     fake.on(mark, answer)
-    prices = {name: 1 if name == key else 0 for name in (line.split(".")[1] for line in PROOFS if line.startswith("model.price_"))}
+    names = [line.split(".")[1] for line in PROOFS if line.startswith("model.price_")]
+    prices = {name: 1 if name == key else 0 for name in names if name != "price_batch_percent"}
     gateway = gateway_of('[[model]]\nname = "fake-model"\n' + "".join(f"{name} = {value}\n" for name, value in prices.items()))
     gateway.wait_models(gateway.ready_key, "fake-model")
     with Client(gateway, gateway.ready_key) as client:

@@ -84,6 +84,39 @@ def test_a_budget_in_usd_counts_what_the_file_says(gateway_of, provider, mark):
         assert client.chat(mark, model="gpt-4o")[0] == 429
 
 
+def charged(gateway, provider, mark, told):
+    gateway.wait_models(gateway.ready_key, "gpt-4o")
+    provider.on(mark, lambda connection: connection.answer(200, whole_answer(model="gpt-4o") | {"usage": told}))
+    with Client(gateway, gateway.ready_key) as client:
+        status, headers, body = client.chat(mark, model="gpt-4o")
+    assert status == 200, body
+    return gateway.audit_of(headers["x-request-id"])
+
+
+def test_a_cache_that_is_kept_for_an_hour_has_a_price_of_its_own(gateway_of, provider, mark):
+    gateway = gateway_of('[[model]]\nname = "gpt-4o"\nprice_prompt = 2\nprice_cache_write = 3\nprice_cache_write_1h = 5\n')
+    record = charged(gateway, provider, mark, {
+        "input_tokens": 10, "cache_creation_input_tokens": 90, "output_tokens": 1,
+        "cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 60}})
+    assert record["cost_micros"] == 10 * 2 + 30 * 3 + 60 * 5
+    assert record["cache_write_tokens"] == 90 and record["cache_write_1h_tokens"] == 60
+
+
+@pytest.mark.parametrize("above, tier, cost", [
+    (1000, "standard", 1000 * 2 + 100 * 10),
+    (999, "long", 700 * 4 + 100 * 1 + 150 * 5 + 50 * 8 + 60 * 15 + 40 * 20),
+    (0, "standard", 1000 * 2 + 100 * 10),
+], ids=["at", "above", "none"])
+def test_a_long_prompt_costs_what_its_prices_say_of_it(gateway_of, provider, mark, above, tier, cost):
+    prices = {"price_prompt": 2, "price_completion": 10, "price_long_above": above, "price_long_prompt": 4, "price_long_cached": 1,
+              "price_long_cache_write": 5, "price_long_cache_write_1h": 8, "price_long_completion": 15, "price_long_reasoning": 20}
+    gateway = gateway_of('[[model]]\nname = "gpt-4o"\n' + "".join(f"{key} = {value}\n" for key, value in prices.items()))
+    record = charged(gateway, provider, mark, {
+        "input_tokens": 700, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 200, "output_tokens": 100,
+        "cache_creation": {"ephemeral_1h_input_tokens": 50}, "output_tokens_details": {"reasoning_tokens": 40}})
+    assert (record["price_tier"], record["cost_micros"]) == (tier, cost)
+
+
 @pytest.mark.parametrize("prices, says", [
     ("[[model]]\nname = \"m\"\nprice_promt = 1\n", "prices.toml:3:1: unknown key price_promt; did you mean price_prompt?"),
     ("[[model]]\nname = \"m\"\nprice_prompt = -1\n", "prices.toml:3:16: price_prompt is a number"),
@@ -124,3 +157,6 @@ def test_the_price_file_that_comes_along_is_good_and_says_where_each_price_is_fr
         assert model["price_prompt"] > 0
         assert model.get("price_cached", 0) < model["price_prompt"], model["name"]
         assert model.get("price_completion", model["price_prompt"]) >= model["price_prompt"], model["name"]
+        assert model.get("price_cache_write_1h", 1e9) > model.get("price_cache_write", 0), model["name"]
+        assert model.get("price_long_prompt", 1e9) > model["price_prompt"] and model.get("price_batch_percent", 100) <= 100, model["name"]
+        assert ("price_long_above" in model) == ("price_long_prompt" in model), model["name"]

@@ -8,7 +8,7 @@ from fake_model import delta, usage, whole_answer
 from harness import ROOT, Client, events_of
 
 CASES = [json.loads(line) for line in (pathlib.Path(ROOT) / "tests/unit/openai/cases/usage.jsonl").read_text().splitlines()]
-RARE = ("cache_write", "audio_input", "audio_output", "searches", "seconds")
+RARE = ("cache_write", "cache_write_1h", "audio_input", "audio_output", "searches", "seconds")
 BEYOND = 1_099_511_627_775
 
 

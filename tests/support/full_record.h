@@ -23,6 +23,7 @@ inline journal::AuditRecord full_record(std::uint64_t boot_id, std::uint64_t num
              .completion_tokens = 7,
              .reasoning_tokens = 3,
              .cache_write_tokens = 4,
+             .cache_write_1h_tokens = 1,
              .audio_input_tokens = 5,
              .audio_output_tokens = 6,
              .images = 8,
@@ -59,6 +60,7 @@ inline void expect_same_figures(const journal::AuditRecord& r, const journal::Au
   EXPECT_EQ(r.usage.completion_tokens, as.usage.completion_tokens);
   EXPECT_EQ(r.usage.reasoning_tokens, as.usage.reasoning_tokens);
   EXPECT_EQ(r.usage.cache_write_tokens, as.usage.cache_write_tokens);
+  EXPECT_EQ(r.usage.cache_write_1h_tokens, as.usage.cache_write_1h_tokens);
   EXPECT_EQ(r.usage.audio_input_tokens, as.usage.audio_input_tokens);
   EXPECT_EQ(r.usage.audio_output_tokens, as.usage.audio_output_tokens);
   EXPECT_EQ(r.usage.images, as.usage.images);

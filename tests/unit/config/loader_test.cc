@@ -68,26 +68,56 @@ budgets = ["tokens:1000000/month", "usd:25.50/day soft"]
   EXPECT_EQ(model.budgets[1], (BudgetSpec{BudgetUnit::kMicroUsd, BudgetPeriod::kDay, 25'500'000, true}));
 }
 
+TEST(Loader, LongPromptsHaveASecondPriceThatRaisesEachPartAlikeUnlessItSaysOtherwise) {
+  const LoadResult result = load_text(
+      "[[model]]\nname = \"m\"\nprice_prompt = 3\nprice_cached = 0.3\nprice_cache_write = 3.75\n"
+      "price_cache_write_1h = 6\nprice_completion = 15\nprice_audio_input = 30\nprice_long_above = 200000\n"
+      "price_long_prompt = 6\nprice_long_cached = 0.5\nprice_long_completion = 22.5\nprice_batch_percent = 50\n",
+      "f.toml", {.files = Files::kTrust});
+  const Price& price = result.settings.models.at(0).price;
+  EXPECT_EQ(price.cache_write_1h, 6'000'000u);
+  EXPECT_EQ(price.batch_percent, 50u);
+  EXPECT_EQ(price.long_context, (LongPrice{.above = 200'000,
+                                           .prompt = 6'000'000,
+                                           .cached = 500'000,
+                                           .completion = 22'500'000,
+                                           .reasoning = 22'500'000,
+                                           .cache_write = 7'500'000,
+                                           .cache_write_1h = 12'000'000,
+                                           .audio_input = 60'000'000,
+                                           .audio_output = 22'500'000}));
+}
+
 TEST(Loader, APartOfTheTokensCostsAsMuchAsTheRestUnlessAPriceSaysOtherwise) {
   const LoadResult result = load_text(
       "[[model]]\nname = \"plain\"\nprice_prompt = 2.5\nprice_completion = 10\n"
       "[[model]]\nname = \"own\"\nprice_cached = 1\nprice_prompt = 2.5\nprice_reasoning = 0\nprice_completion = 10\n"
       "price_cache_write = 3\nprice_audio_input = 40\nprice_audio_output = 80\n",
       "f.toml", {.files = Files::kTrust});
-  EXPECT_EQ(result.settings.models.at(0).price, (Price{.prompt = 2'500'000,
-                                                       .cached = 2'500'000,
-                                                       .completion = 10'000'000,
-                                                       .reasoning = 10'000'000,
-                                                       .cache_write = 2'500'000,
-                                                       .audio_input = 2'500'000,
-                                                       .audio_output = 10'000'000}));
+  const Price& plain = result.settings.models.at(0).price;
+  EXPECT_EQ(plain.prompt, 2'500'000u);
+  EXPECT_EQ(plain.completion, 10'000'000u);
+  for (const std::uint64_t price : {plain.cached, plain.cache_write, plain.cache_write_1h, plain.audio_input})
+    EXPECT_EQ(price, plain.prompt);
+  for (const std::uint64_t price : {plain.reasoning, plain.audio_output}) EXPECT_EQ(price, plain.completion);
+  EXPECT_EQ(plain.long_context.above, 0u);
+  const LongPrice own_long{.prompt = 2'500'000,
+                           .cached = 1'000'000,
+                           .completion = 10'000'000,
+                           .reasoning = 0,
+                           .cache_write = 3'000'000,
+                           .cache_write_1h = 3'000'000,
+                           .audio_input = 40'000'000,
+                           .audio_output = 80'000'000};
   EXPECT_EQ(result.settings.models.at(1).price, (Price{.prompt = 2'500'000,
                                                        .cached = 1'000'000,
                                                        .completion = 10'000'000,
                                                        .reasoning = 0,
                                                        .cache_write = 3'000'000,
+                                                       .cache_write_1h = 3'000'000,
                                                        .audio_input = 40'000'000,
-                                                       .audio_output = 80'000'000}))
+                                                       .audio_output = 80'000'000,
+                                                       .long_context = own_long}))
       << "also in another order, and a zero that is written is free";
 }
 

@@ -14,11 +14,13 @@
 namespace sluice::dialect {
 namespace {
 
-constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {{"cache_write", &Usage::cache_write_tokens},
-                                                                          {"audio_input", &Usage::audio_input_tokens},
-                                                                          {"audio_output", &Usage::audio_output_tokens},
-                                                                          {"searches", &Usage::searches},
-                                                                          {"seconds", &Usage::seconds}};
+constexpr std::pair<const char*, std::uint64_t Usage::*> kRareMeters[] = {
+    {"cache_write", &Usage::cache_write_tokens},
+    {"cache_write_1h", &Usage::cache_write_1h_tokens},
+    {"audio_input", &Usage::audio_input_tokens},
+    {"audio_output", &Usage::audio_output_tokens},
+    {"searches", &Usage::searches},
+    {"seconds", &Usage::seconds}};
 
 // One line of cases/usage.jsonl.
 struct UsageCase {

@@ -25,7 +25,8 @@ inline absl::Status forget_meters(Database& database) {
                                    "attempts", "refused_kind", "refused_scope", "refused_unit", "refused_period"}) {
     if (absl::Status done = database.exec(("ALTER TABLE audit DROP COLUMN " + column).c_str()); !done.ok()) return done;
   }
-  return database.exec("DROP TABLE secrets");  // which came behind them
+  // What came behind them.
+  return database.exec("DROP TABLE secrets; ALTER TABLE audit DROP COLUMN cache_write_1h_tokens");
 }
 inline std::string text(const absl::Status& status) { return std::string(status.message()); }
 

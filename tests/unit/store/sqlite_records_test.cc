@@ -42,7 +42,7 @@ TEST_F(SqliteStoreTest, AnAuditRecordComesBackWhole) {
 TEST_F(SqliteStoreTest, ARecordThatSaysOneRareThingComesBackWithItAmongOthersThatSayNone) {
   using Set = void (*)(journal::AuditRecord&);
   constexpr Set kSets[] = {
-      [](journal::AuditRecord& r) { r.usage.cache_write_tokens = 4; },
+      [](journal::AuditRecord& r) { r.usage.cache_write_tokens = 4, r.usage.cache_write_1h_tokens = 3; },
       [](journal::AuditRecord& r) { r.usage.audio_input_tokens = 5; },
       [](journal::AuditRecord& r) { r.usage.audio_output_tokens = 6; },
       [](journal::AuditRecord& r) { r.usage.images = 7; },
@@ -58,9 +58,9 @@ TEST_F(SqliteStoreTest, ARecordThatSaysOneRareThingComesBackWithItAmongOthersTha
   };
   const auto rare_of = [](const journal::AuditRecord& r) {
     const Usage& u = r.usage;
-    return std::tuple(u.cache_write_tokens, u.audio_input_tokens, u.audio_output_tokens, u.images, u.seconds,
-                      u.characters, u.searches, r.upstream_cost_micros, r.price_tier, r.attempts, r.refused_by.kind,
-                      r.refused_by.scope, r.refused_by.unit, r.refused_by.period);
+    return std::tuple(u.cache_write_tokens, u.cache_write_1h_tokens, u.audio_input_tokens, u.audio_output_tokens,
+                      u.images, u.seconds, u.characters, u.searches, r.upstream_cost_micros, r.price_tier, r.attempts,
+                      r.refused_by.kind, r.refused_by.scope, r.refused_by.unit, r.refused_by.period);
   };
   std::vector<journal::AuditRecord> added;
   for (const Set set : kSets) {
