@@ -17,7 +17,8 @@ constexpr std::string_view kColumns =
     "status,end_reason,prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,usage_source,cost_micros,ttft_us,"
     "duration_us,bytes_in,bytes_out,client_ip,labels,client_request_id,cache_write_tokens,audio_input_tokens,audio_"
     "output_tokens,"
-    "images,seconds,characters,searches,attempts,refused_limit,refused_scope,cache_write_1h_tokens,price_tier";
+    "images,seconds,characters,searches,attempts,refused_limit,refused_scope,cache_write_1h_tokens,price_tier,upstream_"
+    "cost_micros";
 
 std::string hex(std::uint64_t value) {
   std::array<char, 16> digits;
@@ -43,8 +44,9 @@ class CsvLine final {
     return *this;
   }
   // -1: nothing came, so the field is empty; 0 would be a time.
-  CsvLine& micros(std::chrono::microseconds value) {
-    if (value.count() >= 0) return number(value.count());
+  CsvLine& micros(std::chrono::microseconds value) { return known(value.count()); }
+  CsvLine& known(std::int64_t value) {
+    if (value >= 0) return number(value);
     comma();
     return *this;
   }
@@ -72,6 +74,8 @@ const char* tier_name(std::uint8_t tier) noexcept {
   constexpr const char* kNames[] = {"standard", "long", "batch", "long_batch"};
   return kNames[tier & (ledger::kTierLong | ledger::kTierBatch)];
 }
+
+json::value known(std::int64_t micros) { return micros < 0 ? json::value() : json::value(micros); }
 
 json::value labels_of(const journal::AuditRecord& record) {
   if (auto labels = parse_object(record.labels.view(), 4096)) return std::move(*labels);
@@ -150,7 +154,8 @@ void append_csv(std::string& into, const journal::AuditRecord& r) {
       .text(limit.name)
       .text(limit.scope)
       .number(r.usage.cache_write_1h_tokens)
-      .text(tier_name(r.price_tier));
+      .text(tier_name(r.price_tier))
+      .known(r.upstream_cost_micros);
   into += "\r\n";
 }
 
@@ -197,7 +202,8 @@ void append_jsonl(std::string& into, const journal::AuditRecord& r) {
                           {"refused_limit", view(limit.name)},
                           {"refused_scope", limit.scope},
                           {"cache_write_1h_tokens", r.usage.cache_write_1h_tokens},
-                          {"price_tier", tier_name(r.price_tier)}};
+                          {"price_tier", tier_name(r.price_tier)},
+                          {"upstream_cost_micros", known(r.upstream_cost_micros)}};
   into += json::serialize(line);
   into += '\n';
 }

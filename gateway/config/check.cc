@@ -125,6 +125,7 @@ class Checker final {
     check_models();
     check_routes(s_, findings_);
     read_price_file();
+    read_cost_files();
   }
 
  private:
@@ -443,18 +444,34 @@ class Checker final {
   }
 
   void read_price_file() {
-    const std::string& path = s_.prices.file;
-    if (path.empty() || options_.files == Files::kTrust) return;
+    if (const auto listed = price_file_of("prices.file", s_.prices.file)) take_prices(*listed);
+  }
+
+  void read_cost_files() {
+    for (std::size_t i = 0; i < s_.upstreams.size(); ++i) {
+      Upstream& upstream = s_.upstreams[i];
+      const std::string at = cat("upstream[", i, "].cost_");
+      upstream.cost_known = is_given(at);
+      const auto listed = price_file_of(at + "file", upstream.cost_file);
+      if (!listed) continue;
+      for (const Model& model : *listed) upstream.costs.push_back({model.name, model.price});
+    }
+  }
+
+  // What a price file says; nothing: there is none, or nothing to be had of it.
+  std::optional<std::vector<Model>> price_file_of(const std::string& at, const std::string& path) {
+    if (path.empty() || options_.files == Files::kTrust) return std::nullopt;
     const absl::StatusOr<std::string> text = read_file(path);
     if (!text.ok()) {
-      return findings_.add("prices.file", cat("cannot read ", path, ": ", std::string(text.status().message()),
-                                              "; name a price file that the gateway's user may read"));
+      findings_.add(at, cat("cannot read ", path, ": ", std::string(text.status().message()),
+                            "; name a price file that the gateway's user may read"));
+      return std::nullopt;
     }
     Findings inside(path);
     std::vector<Model> listed;
     (void)read_prices(*text, path, listed, inside);
     findings_.append(inside.take());
-    take_prices(listed);
+    return listed;
   }
 
   // A model without a price of its own costs what the file says of the name that its upstream has for it.
@@ -466,7 +483,7 @@ class Checker final {
       Model& model = s_.models[i];
       named.insert(model.name);
       const auto found = prices.find(model.upstream_name.empty() ? model.name : model.upstream_name);
-      if (found != prices.end() && !has_price(cat("model[", i, "].price_"))) model.price = *found->second;
+      if (found != prices.end() && !is_given(cat("model[", i, "].price_"))) model.price = *found->second;
     }
     const auto add = [&](std::string_view name, const Price& price) {
       if (!named.insert(name).second) return;
@@ -485,7 +502,8 @@ class Checker final {
     for (const Model& model : listed) add(model.name, model.price);
   }
 
-  [[nodiscard]] bool has_price(const std::string& begins) const {
+  // Whether the file has a key that begins so.
+  [[nodiscard]] bool is_given(const std::string& begins) const {
     const auto at = findings_.positions().lower_bound(begins);
     return at != findings_.positions().end() && at->first.starts_with(begins);
   }

@@ -271,6 +271,14 @@ void describe_upstream(Upstream& s, Keys& k) {
       "models", s.models, TextKind::kNeeded,
       "the models that it serves, as \"NAME\", or \"NAME=ITS_NAME\" where it calls it otherwise; none: those that it "
       "lists");
+  k.text(
+      "cost_file", s.cost_file, TextKind::kPath,
+      "what it takes for a call, recorded beside what the call is charged: a price file as [prices] names one, by its "
+      "own names of models; empty: none");
+  k.number(
+      "cost_percent", s.cost_percent, {0, 10'000},
+      "the same in percent of what cost_file says, or, without that, of what the call is charged: 80 for a discount, 0 "
+      "for machines of your own; with neither of the two it is not known");
   k.number("slots", s.slots, {1, 1'000'000}, "concurrent calls");
   k.flag("usage_in_stream", s.usage_in_stream,
          "ask it for usage in streams; false for old servers that refuse stream_options");

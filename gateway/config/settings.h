@@ -260,6 +260,13 @@ struct ProxyServer {
   bool operator==(const ProxyServer&) const = default;
 };
 
+// A name and its price, of a price file.
+struct ListedPrice {
+  std::string model;
+  Price price;
+  bool operator==(const ListedPrice&) const = default;
+};
+
 // [[upstream]]: a model server that the gateway calls itself.
 struct Upstream {
   std::string name;
@@ -271,6 +278,10 @@ struct Upstream {
   std::vector<std::string> dialects;        // that it speaks; empty: the kind's
   std::vector<std::string> lacks;           // endpoints of these that it has not, by name
   std::vector<std::string> models;          // "NAME" or "NAME=ITS_NAME"; empty: asked
+  std::uint64_t cost_percent = 100;         // what it takes, of costs or else of what a call is charged
+  std::string cost_file;                    // a price file with what it takes; empty: none
+  std::vector<ListedPrice> costs;           // what stands there, by its own names
+  bool cost_known = false;                  // one of these was given
   std::uint32_t slots = 256;                // concurrent calls
   bool usage_in_stream = true;              // ask for usage in streams that did not
   CapMember cap_member = CapMember::kAuto;  // as what a cap that we add to a chat is sent

@@ -12,12 +12,11 @@
 #include "base/clock.h"
 #include "base/fixed_text.h"
 #include "base/usage.h"
+#include "journal/entry.h"
 #include "ledger/refusal.h"
 #include "ledger/ticket.h"
 
 namespace sluice::journal {
-
-inline constexpr std::int64_t kCostUnknown = -1;
 
 struct AuditRecord {
   std::uint64_t boot_id = 0;  // random at each start of the gateway
@@ -34,7 +33,7 @@ struct AuditRecord {
   bool stream = false;
   Usage usage;                                       // every meter and where the numbers come from
   std::uint64_t cost_micros = 0;                     // micro-dollars by the model's price; 0 where it has none
-  std::int64_t upstream_cost_micros = kCostUnknown;  // that the upstream takes for it; nothing fills it yet
+  std::int64_t upstream_cost_micros = kCostUnknown;  // that the upstream takes for it
   std::uint8_t price_tier = 0;                       // of the model's prices: ledger::tier_of()
   std::uint8_t attempts = 0;                         // how often a place was asked
   ledger::RefusedBy refused_by;                      // the limit or budget that said no

@@ -5,6 +5,8 @@
 
 namespace sluice::journal {
 
+inline constexpr std::int64_t kCostUnknown = -1;
+
 // Written by the policy that journals, read by whoever makes the call's record.
 // Thread:   the worker of its call.
 // Lifetime: in the call's frame.

@@ -91,8 +91,9 @@ struct Outcome {
   std::chrono::microseconds ttft{-1};  // head of the request to the first byte of the answer's body; -1: none came
   std::chrono::microseconds duration{0};
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  std::uint8_t attempts = 0;     // how often a place was asked; 255: so often or more
-  ledger::RefusedBy refused_by;  // the limit or budget that said no
+  std::uint8_t attempts = 0;                                  // how often a place was asked; 255: so often or more
+  ledger::RefusedBy refused_by;                               // the limit or budget that said no
+  std::int64_t upstream_cost_micros = journal::kCostUnknown;  // that the place takes for it
 };
 
 enum class Verdict : std::uint8_t { kGoOn, kRefuse };

@@ -1,6 +1,7 @@
 // What is believed of the usage that a model server tells, and what is counted in its stead.
 #include <algorithm>
 
+#include "ledger/price.h"
 #include "proxy/exchange.h"
 
 namespace sluice::proxy {
@@ -81,6 +82,17 @@ void Exchange::count_meters() noexcept {
   usage.images = std::min(filter_ ? filter_->images() : walk_ ? walk_->images() : 0, asked_.choices);
   if (usage.source == UsageSource::kEstimated && usage.images != 0)
     usage.completion_tokens = usage.images * asked_.output_estimate;
+}
+
+// What the place that answered takes for the call. Of one that only knows a share of what is charged, that of a model
+// without a price is not known.
+void Exchange::note_upstream_cost() noexcept {
+  if (!lease_ || !upstream_) return;
+  const upstream::PlaceCost place = lease_->cost(called(*lease_));
+  const Price& price = place.price != nullptr ? *place.price : call_.ticket.price;
+  if (!place.percent || (place.price == nullptr && *place.percent != 0 && ledger::is_free(price))) return;
+  const std::uint64_t micros = ledger::cost(price, outcome_.usage, call_.ticket.price_class);
+  outcome_.upstream_cost_micros = static_cast<std::int64_t>(ledger::percent_of(micros, *place.percent));
 }
 
 void Exchange::take_walked_usage() noexcept {

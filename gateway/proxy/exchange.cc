@@ -308,6 +308,7 @@ void Exchange::finish() noexcept {
   if (begun_ == Begun::kStream) worker_.metrics.streams(-1);
   count_meters();
   judge_end();
+  note_upstream_cost();
   upstream_.reset();
   lease_.release();
   outcome_.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);

@@ -248,6 +248,7 @@ class Exchange final {
 
   // What was used, in believe.cc.
   void count_meters() noexcept;
+  void note_upstream_cost() noexcept;
   [[nodiscard]] dialect::ClaimLimit claim_limit() const noexcept;
   [[nodiscard]] std::string_view called(const upstream::Place& place) const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> clamp() const noexcept;

@@ -156,6 +156,8 @@ absl::StatusOr<upstream::DirectSettings> make_direct_settings(const config::Upst
     settings.models.push_back(model.substr(0, equals));
     if (equals != std::string::npos) settings.names.emplace(settings.models.back(), model.substr(equals + 1));
   }
+  for (const config::ListedPrice& cost : upstream.costs) settings.costs.emplace(cost.model, cost.price);
+  if (upstream.cost_known) settings.cost_percent = upstream.cost_percent;
   settings.usage_in_stream = upstream.usage_in_stream;
   settings.cap_member = upstream.cap_member;
   settings.times = {.head = upstream.head_time,

@@ -36,6 +36,13 @@ std::string_view DirectPlace::path(const dialect::Endpoint& endpoint, std::strin
   return made;
 }
 
+PlaceCost DirectPlace::cost(std::string_view model) const noexcept {
+  if (settings_.costs.empty()) return {.price = nullptr, .percent = settings_.cost_percent};
+  const auto found = settings_.costs.find(model);
+  if (found == settings_.costs.end()) return {};
+  return {.price = &found->second, .percent = settings_.cost_percent.value_or(100)};
+}
+
 std::string DirectPlace::version_query() const {
   if (settings_.kind.paths == config::PathRule::kDialect) return {};
   std::string query("?api-version=");

@@ -28,6 +28,8 @@ struct DirectSettings {
   std::optional<Error> unusable;                // why it cannot be called as the conf stands; nothing: it can
   std::vector<std::string> models;              // empty: those that it lists
   NameMap<std::string> names;                   // its own, of those that it calls otherwise
+  NameMap<Price> costs;                         // what it takes, by its own names
+  std::optional<std::uint64_t> cost_percent;    // of that, or of what a call is charged
   bool usage_in_stream = true;
   CapMember cap_member = CapMember::kAuto;
   CallTimes times;
@@ -73,6 +75,7 @@ class DirectPlace final : public Place {
     return facts_of(model).context_tokens;
   }
   [[nodiscard]] std::int64_t created(std::string_view model) const noexcept override { return facts_of(model).created; }
+  [[nodiscard]] PlaceCost cost(std::string_view model) const noexcept override;
   [[nodiscard]] bool reachable() const noexcept override { return !away_; }
   [[nodiscard]] MonoTime healthy_at() const noexcept override { return healthy_at_; }
   // Why it could not be reached when it was last asked; nothing: it could.

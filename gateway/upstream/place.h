@@ -4,12 +4,14 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "dialect/endpoint.h"
 #include "http/call.h"
 #include "net/signal.h"
@@ -23,6 +25,12 @@ struct CallTimes {
   std::chrono::milliseconds gap{600'000};    // of silence inside the answer
   std::chrono::milliseconds first_token{0};  // from the request to the first event of a stream; 0: not bounded apart
   std::chrono::milliseconds total{0};        // from the request to the end of its answer; 0: not bounded
+};
+
+// What a place takes for the calls of one model, beside what they are charged.
+struct PlaceCost {
+  const Price* price = nullptr;          // of its own; null: what a call is charged
+  std::optional<std::uint64_t> percent;  // of that; nothing and no price: not known
 };
 
 // Thread:   the worker that made it, or any where it says so; take_slot() and free_slot() count over all workers.
@@ -59,6 +67,8 @@ class Place {
     (void)model;
     return 0;
   }
+  // What it takes for calls of `model` as it is called here. Valid as long as the place.
+  [[nodiscard]] virtual PlaceCost cost(std::string_view /*model*/) const noexcept { return {}; }
   [[nodiscard]] virtual bool reachable() const noexcept = 0;
   // When its health check last went well; max(): it has none of its own, and a call may find out.
   [[nodiscard]] virtual MonoTime healthy_at() const noexcept { return MonoTime::max(); }

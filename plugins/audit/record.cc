@@ -67,6 +67,7 @@ journal::AuditRecord make_record(const policy::Call& call, const policy::Outcome
   record.stream = call.stream;
   record.usage = outcome.usage;
   record.cost_micros = ledger::cost(call.ticket.price, outcome.usage, call.ticket.price_class);
+  record.upstream_cost_micros = outcome.upstream_cost_micros;
   record.price_tier = ledger::tier_of(call.ticket.price, outcome.usage.prompt_tokens, call.ticket.price_class);
   record.attempts = outcome.attempts;
   record.refused_by = outcome.refused_by;

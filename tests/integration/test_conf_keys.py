@@ -140,6 +140,8 @@ PROOFS = {
     "upstream.models": "test_conf_keys.py::test_an_upstream_is_called_as_the_conf_says",
     "upstream.slots": "test_reload.py::test_more_or_fewer_slots_of_an_upstream_hold_at_once",
     "upstream.usage_in_stream": "test_conf_keys.py::test_an_upstream_is_called_as_the_conf_says",
+    "upstream.cost_file": "test_prices.py::test_a_cost_file_goes_by_the_upstreams_names_and_a_model_that_it_lacks_is_not_known",
+    "upstream.cost_percent": "test_prices.py::test_what_an_upstream_takes_stands_beside_what_is_charged",
     "upstream.ca_file": "test_check.py::test_a_ca_file_that_holds_no_ca",
     "upstream.proxy": "test_upstream_proxy.py::test_an_upstream_is_called_through_the_proxy_of_its_conf",
     "upstream.connect_time": "test_upstream_proxy.py::test_a_silent_proxy_takes_connect_time",
@@ -243,7 +245,7 @@ def test_every_key_is_read_outside_the_conf_reader():
     # "journal_dir": the accessors that give a key its default, and what they read.
     accessors = {name: body for name, body in re.findall(r"(\w+)\(\) const \{\s*return ([^}]*)\}", settings)}
     # What a conf may say at all, not what is served: the reader's own judge reads these.
-    judged = {"prices.file", "upstream.proxy", "listener.plain_anywhere", "store.kind", "store.url"}
+    judged = {"prices.file", "upstream.cost_file", "upstream.proxy", "listener.plain_anywhere", "store.kind", "store.url"}
     judge = (ROOT / "gateway/config/check.cc").read_text()
     for key, field in schema().items():
         table = key.split(".")[0]

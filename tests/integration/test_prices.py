@@ -1,4 +1,6 @@
 """What models cost: a price file, and what the conf says itself."""
+import csv
+import io
 import pathlib
 import tomllib
 
@@ -160,3 +162,57 @@ def test_the_price_file_that_comes_along_is_good_and_says_where_each_price_is_fr
         assert model.get("price_cache_write_1h", 1e9) > model.get("price_cache_write", 0), model["name"]
         assert model.get("price_long_prompt", 1e9) > model["price_prompt"] and model.get("price_batch_percent", 100) <= 100, model["name"]
         assert ("price_long_above" in model) == ("price_long_prompt" in model), model["name"]
+
+
+# --- what an upstream takes, beside what a call is charged
+
+@pytest.mark.parametrize("lines, costs", [
+    ([], None),
+    (["cost_percent = 80"], 2400),
+    (["cost_percent = 0"], 0),
+    (['cost_file = "{costs}"'], 1000 * 1 + 100 * 4),
+    (['cost_file = "{costs}"', "cost_percent = 50"], 700),
+], ids=["not-said", "a-discount", "own-machine", "a-file", "a-file-with-a-discount"])
+def test_what_an_upstream_takes_stands_beside_what_is_charged(gateway_of, provider, mark, tmp_path, lines, costs):
+    file = tmp_path / "costs.toml"
+    file.write_text('[[model]]\nname = "gpt-4o"\nprice_prompt = 1\nprice_completion = 4\n')
+    gateway = gateway_of("", *(line.format(costs=file) for line in lines))
+    record = charged(gateway, provider, mark, usage(prompt=1000, completion=100))
+    assert (record["cost_micros"], record["upstream_cost_micros"]) == (3000, costs)
+    row = next(csv.DictReader(io.StringIO(gateway.cli("audit", "export", "--format", "csv").stdout)))
+    assert row["upstream_cost_micros"] == ("" if costs is None else str(costs))
+
+
+def test_a_cost_file_goes_by_the_upstreams_names_and_a_model_that_it_lacks_is_not_known(gateway_of, provider, mark, tmp_path):
+    (tmp_path / "costs.toml").write_text('[[model]]\nname = "theirs"\nprice_prompt = 0.5\n')
+    gateway = gateway_of("", 'models = ["ours=theirs", "gpt-4o"]', f'cost_file = "{tmp_path}/costs.toml"')
+    assert cost_of(gateway, provider, mark, "ours") == 1000
+    assert cost_of(gateway, provider, mark, "gpt-4o") == 3000
+    records = {record["model"]: record["upstream_cost_micros"] for record in gateway.audit()}
+    assert records == {"ours": 500, "gpt-4o": None}
+
+
+def test_a_share_of_what_is_charged_is_not_known_where_nothing_is(gateway_of, provider, mark):
+    gateway = gateway_of("", "cost_percent = 80")
+    assert cost_of(gateway, provider, mark, "unpriced") == 0
+    assert gateway.audit()[0]["upstream_cost_micros"] is None
+
+
+def test_a_call_that_no_upstream_was_asked_for_costs_none(gateway_of, provider, mark):
+    gateway = gateway_of("", "cost_percent = 80")
+    with Client(gateway, gateway.ready_key) as client:
+        status, headers, _ = client.chat(mark, model="nobody-has-it")
+    assert status == 404 and gateway.audit_of(headers["x-request-id"])["upstream_cost_micros"] is None
+
+
+@pytest.mark.parametrize("line, says", [
+    ('cost_file = "nowhere.toml"', "cannot read"),
+    ("cost_percent = 20000", "cost_percent is a whole number from 0 to 10000"),
+])
+def test_what_is_wrong_with_a_cost_is_told(tmp_path, line, says):
+    (tmp_path / "state").mkdir(mode=0o700)
+    conf = pathlib.Path(tmp_path / "sluice.toml")
+    conf.write_text(f'[server]\nstate_dir = "{tmp_path}/state"\n[[listener]]\naddress = "127.0.0.1:0"\ntransport = "plain"\n'
+                    f'[[upstream]]\nname = "a"\nurl = "http://127.0.0.1:9"\n{line}\n')
+    checked = run("check", "--config", conf, check=False)
+    assert checked.returncode == 1 and says in checked.stderr, checked.stderr
