@@ -1,6 +1,7 @@
 #include "wire/multipart.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <optional>
 
@@ -160,6 +161,14 @@ Readable read_head(std::string_view lines, PartHead& head) noexcept {
   return head.name ? Readable::kYes : Readable::kNo;
 }
 
+// Some readers go by it, and some by the boundary.
+bool is_size(std::string_view text, std::size_t size) noexcept {
+  std::size_t told = 0;
+  const char* const end = text.data() + text.size();
+  const auto [behind, error] = std::from_chars(text.data(), end, told);
+  return error == std::errc() && behind == end && told == size;
+}
+
 std::size_t find(std::string_view text, std::string_view what) noexcept {
   const void* const found = ::memmem(text.data(), text.size(), what.data(), what.size());
   return found == nullptr ? std::string_view::npos
@@ -218,10 +227,11 @@ Result<FormReader::Found> FormReader::next(FormPart& part) noexcept {
   if (end == std::string_view::npos) return bad_form("The form ends without its last boundary.");
   if (end < kLineEnd.size() || data.substr(end - kLineEnd.size(), kLineEnd.size()) != kLineEnd)
     return bad_form("The form's boundary stands within its data, or not on a line of its own; choose another.");
-  part = {.name = *head.name,
-          .data = data.substr(0, end - kLineEnd.size()),
-          .length = head.length.value_or(std::string_view()),
-          .file = head.file};
+  const std::string_view own = data.substr(0, end - kLineEnd.size());
+  if (head.length && !is_size(*head.length, own.size()))
+    return bad_form(
+        "A part of the form has a Content-Length that is not the length of its data; correct it, or leave it out.");
+  part = {.name = *head.name, .data = own, .length = head.length.value_or(std::string_view()), .file = head.file};
   rest_ = data.substr(end);
   return Found::kPart;
 }

@@ -250,6 +250,19 @@ def test_contract_24_what_was_heard_is_counted_in_tokens_or_seconds(gateway, fak
     assert record["usage_source"] == source
 
 
+def test_contract_14_a_part_that_lies_of_its_length_is_refused(gateway, fake, mark):
+    form, label = raw_form((b'name="file"; filename="a.wav"\r\nContent-Length: 5', b"sound"), (b'name="model"', b"fake-model"),
+                           (b'name="prompt"', mark.encode()))
+    fake.on(mark, lambda c: c.answer(200, heard()))
+    with Client(gateway, gateway.ready_key) as client:
+        assert client.call("POST", "/v1/audio/transcriptions", form, [("content-type", label)])[0] == 200
+        for length in (b"4", b"6", b"05x", b"-5", b"99999999999999999999999"):
+            body = form.replace(b"Content-Length: 5", b"Content-Length: " + length)
+            status, _, answer = client.call("POST", "/v1/audio/transcriptions", body, [("content-type", label)])
+            assert status == 400 and "Content-Length" in error_of(answer)["message"], length
+    assert len(fake.seen(mark)) == 1
+
+
 @pytest.mark.parametrize("form, text, label", [
     ("text", b"  Hello there\n", "text/plain; charset=utf-8"), ("text", b"", "text/plain; charset=utf-8"), ("text", b"{", "text/plain; charset=utf-8"),
     ("text", b"data: is what I said\n\n", "text/plain; charset=utf-8"), ("text", b'{"so": they said}{', "application/json"),
