@@ -282,6 +282,14 @@ std::optional<UsageReading> read_usage(std::string_view object, Tokens tokens) n
   return counts.sum(tokens);
 }
 
+std::optional<UsageReading> read_seconds(std::string_view number) noexcept {
+  const std::optional<std::uint64_t> whole = count_of(number);
+  if (!whole) return std::nullopt;
+  const std::uint64_t seconds = *whole + (has_fraction(number) ? 1 : 0);
+  if (seconds == 0) return std::nullopt;
+  return UsageReading{.usage = {.source = UsageSource::kMeasured, .seconds = seconds}};
+}
+
 Usage with_meters_of(const Usage& told, const Usage& counted) noexcept {
   Usage usage = counted;
   usage.source = UsageSource::kMeasured;

@@ -37,6 +37,9 @@ struct UsageReading {
 enum class Tokens : std::uint8_t { kNeeded, kMayLack };
 [[nodiscard]] std::optional<UsageReading> read_usage(std::string_view object, Tokens tokens = Tokens::kNeeded) noexcept;
 
+// The same of a text that is a number of seconds of sound; none: it is no count.
+[[nodiscard]] std::optional<UsageReading> read_seconds(std::string_view number) noexcept;
+
 // What a second of sound counts as, in tokens of a prompt, where a server tells seconds alone: what models that count
 // tokens make of one.
 inline constexpr std::uint64_t kTokensPerSecond = 10;

@@ -46,6 +46,7 @@ void AnswerWalk::take(std::string_view bytes) {
 
 std::optional<UsageReading> AnswerWalk::told() const noexcept {
   if (api_of(endpoint_) == Api::kStored) return std::nullopt;  // it was charged when it was made
+  if (!own_ && !duration_.empty()) return dialect::read_seconds(duration_);
   std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_ ? groq_ : tokens_ ? tokens_ : billed_;
   if (told && billed_) told->usage.searches = std::max(told->usage.searches, billed_->usage.searches);
   if (told && endpoint_.work == dialect::Work::kEmbed) {
@@ -85,6 +86,7 @@ const char* AnswerWalk::through_structure(const char* at, const char* end) {
         end_value();
         break;
       default:
+        if (key_ == Key::kDuration) note_duration({at - 1, 1});
         break;
     }
   }
@@ -115,8 +117,9 @@ const char* AnswerWalk::take_string(const char* at, const char* end) {
 }
 
 void AnswerWalk::begin_string() noexcept {
-  const bool kept =
-      (depth_ == 1 && (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus)) || (!at_name() && is_id());
+  const bool kept = (depth_ == 1 &&
+                     (key_ == Key::kModel || key_ == Key::kObject || key_ == Key::kStatus || key_ == Key::kDuration)) ||
+                    (!at_name() && is_id());
   string_.begin(at_name() ? kMemberNameBytes : kept ? wire::StringInPieces::kMostKept : 0);
 }
 
@@ -148,6 +151,8 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
   if (key_ == Key::kOwnText && api_of(endpoint_) == Api::kTranscription) {
     has_own_ = true;
     text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(size_bytes, 0));
+  } else if (key_ == Key::kDuration) {
+    note_duration(kept);
   } else if (key_ == Key::kModel) {
     std::array<char, 256> decoded;
     model_.assign(wire::unescape(kept, decoded));
@@ -160,6 +165,14 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
               : kept == "incomplete" || kept == "cancelled" ? Ending::kIncomplete
                                                             : Ending::kComplete;
   }
+}
+
+// How long the sound was that verbose_json tells: a number, which may come in pieces, or of old servers a string of one.
+void AnswerWalk::note_duration(std::string_view digits) {
+  constexpr std::size_t kMostDigits = 32;
+  const bool told = depth_ == 1 && after_colon_ && api_of(endpoint_) == Api::kTranscription;
+  if (told && !digits.empty() && !is_space(digits.front()) && duration_.size() + digits.size() <= kMostDigits)
+    duration_ += digits;
 }
 
 // The id of a response, or of an item right inside its output: {"id":"…","output":[{"id":"…"}]}.
@@ -198,6 +211,8 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
              : is("call_id") ? Key::kNoText
              : is("results") ? Key::kResults
                              : Key::kOther;
+    case 8:
+      return is("duration") ? Key::kDuration : Key::kOther;
     case 12:
       return is("billed_units") ? Key::kBilled : Key::kOther;
     case 17:

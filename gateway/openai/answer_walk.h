@@ -51,7 +51,8 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   }
 
   // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's. Of
-  // rankings also what `meta` says: its tokens, else what is billed (Cohere).
+  // rankings also what `meta` says: its tokens, else what is billed (Cohere). Of what was heard, where there is no usage,
+  // its duration.
   [[nodiscard]] std::optional<UsageReading> told() const noexcept override;
   [[nodiscard]] std::string_view model() const noexcept override { return model_; }
   [[nodiscard]] std::uint64_t text_bytes() const noexcept override { return text_bytes_; }
@@ -80,6 +81,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     kTokens,
     kBilled,
     kOwnText,  // "text": may be all of an answer
+    kDuration,
   };
 
   void around(char c) noexcept;
@@ -90,6 +92,9 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   void begin_string() noexcept;
   void end_string(std::string_view kept, std::int64_t size_bytes);
   void end_value();
+  void note_duration(std::string_view digits);
+  // SGLang's rankings are a list and nothing around it.
+  [[nodiscard]] bool may_be_array() const noexcept { return form_ == Form::kOpen && api_of(endpoint_) == Api::kRank; }
   void open(const char* bracket);
   void close(char bracket);
   [[nodiscard]] Node child(const char* bracket);
@@ -125,6 +130,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   std::optional<UsageReading> own_, choice_, choices_, groq_, tokens_, billed_;
 
   std::string model_;
+  std::string duration_;  // as it is spelt
   dialect::KeptIds ids_;
   std::uint64_t text_bytes_ = 0;
   std::uint64_t images_ = 0;

@@ -250,6 +250,25 @@ def test_contract_24_what_was_heard_is_counted_in_tokens_or_seconds(gateway, fak
     assert record["usage_source"] == source
 
 
+@pytest.mark.parametrize("duration, seconds, source", [
+    (3.0, 3, "measured"), (2.0000001, 3, "measured"), ("3.40", 4, "measured"), (None, 2, "estimated"), (-1, 2, "estimated"), (100_000, 2, "estimated"),
+    ([3], 2, "estimated"), ("long", 2, "estimated"),
+])
+def test_contract_24_the_duration_of_a_verbose_transcript_is_what_was_heard(gateway, fake, mark, duration, seconds, source):
+    fake.on(mark, lambda c: c.answer(200, {"task": "transcribe", "duration": duration, "text": "Hello there", "segments": [{"duration": 99}]}))
+    with Client(gateway, gateway.ready_key) as client:
+        status, headers, _ = hear(client, {"prompt": mark, "response_format": "verbose_json"})
+    record = record_of(gateway, headers)
+    assert (status, record["seconds"], record["usage_source"]) == (200, seconds, source)
+
+
+def test_contract_24_a_duration_beside_usage_changes_nothing(gateway, fake, mark):
+    fake.on(mark, lambda c: c.answer(200, {"duration": 1.0, "text": "Hello there", "usage": {"type": "duration", "seconds": 7}}))
+    with Client(gateway, gateway.ready_key) as client:
+        _, headers, _ = hear(client, {"prompt": mark, "response_format": "verbose_json"})
+    assert record_of(gateway, headers)["seconds"] == 7
+
+
 def test_contract_14_a_part_that_lies_of_its_length_is_refused(gateway, fake, mark):
     form, label = raw_form((b'name="file"; filename="a.wav"\r\nContent-Length: 5', b"sound"), (b'name="model"', b"fake-model"),
                            (b'name="prompt"', mark.encode()))
