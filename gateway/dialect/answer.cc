@@ -28,6 +28,7 @@ AnswerKind kind_of(std::string_view bytes) noexcept {
   while (!bytes.empty() && stands_before(bytes.front())) bytes.remove_prefix(1);
   if (bytes.empty()) return AnswerKind::kUndecided;
   if (bytes.front() == '{') return AnswerKind::kObject;
+  if (bytes.front() == '[') return AnswerKind::kArray;
   if (bytes.front() == ':') return AnswerKind::kEvents;
   for (const std::string_view field : {"data", "event", "id", "retry"}) {
     if (field.starts_with(bytes)) return AnswerKind::kUndecided;

@@ -18,6 +18,7 @@ namespace sluice::dialect {
 enum class AnswerKind : std::uint8_t {
   kUndecided,  // more bytes have to come
   kObject,     // a JSON object
+  kArray,      // a JSON array, or a text that begins as one
   kEvents,     // SSE
   kOther,      // another JSON value, a page, plain text
 };
@@ -115,8 +116,8 @@ class WholeAnswer {
 
   enum class Form : std::uint8_t {
     kOpen,    // more has to come
-    kWhole,   // one object, and white space at most around it
-    kBroken,  // not an object, or something stands behind it
+    kWhole,   // one object (or array, where its endpoint has such answers), and white space at most around it
+    kBroken,  // another value, or something stands behind it
   };
   [[nodiscard]] virtual Form form() const noexcept = 0;
   [[nodiscard]] virtual bool is_answer() const noexcept = 0;   // it has what an answer of this endpoint has

@@ -30,7 +30,7 @@ void AnswerWalk::take(std::string_view bytes) {
       at = through_skipped(at, end);
     } else if (depth_ != 0) {
       at = through_structure(at, end);
-    } else if (*at == '{') {
+    } else if (*at == '{' || (*at == '[' && may_be_array())) {
       open(at++);
     } else {
       around(*at++);
@@ -263,7 +263,8 @@ AnswerWalk::Node AnswerWalk::child(const char* bracket) {
   if (walks_whole()) return below_;
   if (depth_ == 0) {
     if (form_ != Form::kOpen) form_ = Form::kBroken;  // a second one
-    return Node::kRoot;
+    has_own_ = has_own_ || *bracket == '[';
+    return *bracket == '{' ? Node::kRoot : Node::kSkipped;
   }
   const bool object = *bracket == '{';
   switch (path_[depth_ - 1]) {
@@ -335,6 +336,7 @@ const char* AnswerWalk::through_skipped(const char* at, const char* end) {
     } else if (--depth_ < below_from_) {
       if (capture_ != nullptr) end_capture(at);
       below_from_ = 0;
+      if (depth_ == 0) form_ = Form::kWhole;  // an array was all of it
       end_value();
       return at;
     }

@@ -34,7 +34,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   void take(std::string_view bytes) override;
 
   [[nodiscard]] Form form() const noexcept override { return form_; }
-  // It has what an answer of its endpoint has: "choices", "data", "results" or "output", as an array; of what was heard
+  // It has what an answer of its endpoint has, or is an array where that is one: "choices", "data", "results" or "output", as an array; of what was heard
   // "text", as a string. Of what is kept any object will do.
   [[nodiscard]] bool is_answer() const noexcept override { return has_own_ || api_of(endpoint_) == Api::kStored; }
   // It has an "error" that is none of null and "", or is the flat form of one. A response that is kept has the error that

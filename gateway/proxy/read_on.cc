@@ -24,7 +24,7 @@ Task<void> Exchange::read_on() {
   if (kind == dialect::AnswerKind::kEvents) {
     if (!filter_) filter_ = make_filter();
     co_await count_rest(until);
-  } else if (kind == dialect::AnswerKind::kObject) {
+  } else if (kind == dialect::AnswerKind::kObject || kind == dialect::AnswerKind::kArray) {
     co_await gather_rest(until);
   }
 }

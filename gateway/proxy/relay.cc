@@ -36,7 +36,7 @@ Task<Status> Exchange::relay() {
     if (call_.stream) co_return co_await relay_stream();
     co_return co_await relay_stream_as_whole();
   }
-  if (*kind == dialect::AnswerKind::kObject) {
+  if (*kind == dialect::AnswerKind::kObject || *kind == dialect::AnswerKind::kArray) {
     if (call_.stream) co_return co_await relay_whole_as_stream();
     co_return co_await relay_whole();
   }

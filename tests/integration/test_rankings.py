@@ -55,6 +55,13 @@ def test_a_score_is_an_answer_of_either_shape(gateway, fake, mark, body):
     assert (record["prompt_tokens"], record["model_served"]) == (8, "fake-model")
 
 
+def test_a_ranking_may_be_a_list_and_nothing_around_it(gateway, fake, mark):
+    """As SGLang answers."""
+    answer = [{"score": 0.9, "document": "two ] }", "index": 1, "meta_info": {"id": "x"}}, {"score": 0.1, "document": "one", "index": 0}]
+    record = rank(gateway, fake, mark, answer)
+    assert (record["end_reason"], record["usage_source"]) == ("completed", "estimated") and record["prompt_tokens"] > 0
+
+
 @pytest.mark.parametrize("path", ["/v1/rerank", "/v1/score", "/v1/moderations"])
 def test_contract_44_what_is_no_answer_is_an_error(gateway, fake, mark, path):
     body = {"model": "fake-model", "query": mark, "documents": ["a"], "input": "x"}

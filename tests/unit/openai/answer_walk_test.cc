@@ -192,13 +192,14 @@ TEST(AnswerKind, C43TheBytesDecide) {
     EXPECT_EQ(kind(text), dialect::AnswerKind::kUndecided) << text;
   for (const char* text : {"{", " {\"a\"", "\xEF\xBB\xBF{", "\n\n{"})
     EXPECT_EQ(kind(text), dialect::AnswerKind::kObject) << text;
+  for (const char* text : {"[]", " [{", "[music]"}) EXPECT_EQ(kind(text), dialect::AnswerKind::kArray) << text;
   for (const char* text :
        {":", ": ping\n\n", "data:", "data: {}", "\n\ndata:x", "event: x", "id: 1", "retry:1", "data\n",
         "\xEF\xBB\xBF"
         "data:"})
     EXPECT_EQ(kind(text), dialect::AnswerKind::kEvents) << text;
   for (const char* text :
-       {"null", "[]", "<html>", "\"x\"", "7", "error: x", "dating", "idle", "internal", "retry later", "OK"})
+       {"null", "<html>", "\"x\"", "7", "error: x", "dating", "idle", "internal", "retry later", "OK"})
     EXPECT_EQ(kind(text), dialect::AnswerKind::kOther) << text;
 }
 
