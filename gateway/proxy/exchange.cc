@@ -133,9 +133,8 @@ Status Exchange::identify() {
                   .tenant = user.tenant->name,
                   .user = user.name,
                   .allowed_models = key_->models()};
-  read_labels();
   read_trace();
-  return ok();
+  return read_labels();
 }
 
 Result<const identity::Key*> Exchange::find_key() {

@@ -114,8 +114,8 @@ class Exchange final {
   Result<const identity::Key*> find_key();
   void read_client_id();
   // Labels, in labels.cc.
-  void read_labels();
-  void read_label_pairs(std::string_view pairs);
+  Status read_labels();
+  Status read_label_pairs(std::string_view pairs);
   Status read_body_labels();
   void add_label(std::string_view name, std::string_view value);
   void read_trace();

@@ -12,27 +12,41 @@ namespace {
 
 constexpr std::size_t kLabelBytes = 64;  // of a name and of a value
 constexpr std::string_view kLabelsHeader = "x-sluice-labels";
+constexpr std::size_t kMostValueBytes = 256;  // of one that is given, as in `_meta`
+constexpr Error kWrongPairs =
+    client_error(ErrorKind::kBadRequest,
+                 "'x-sluice-labels' must be up to 16 labels of the form name=value, with commas between them.");
+constexpr Error kLongPair =
+    client_error(ErrorKind::kBadRequest, "'x-sluice-labels' is too long: a label's value has at most 256 bytes.");
 
 }  // namespace
 
-void Exchange::read_labels() {
+Status Exchange::read_labels() {
   for (const std::string& name : conf_->settings.label_headers) add_label(name, head_.fields[name]);
   for (const http::Fields::Line& field : head_.fields) {
     if (field.name.size() == kLabelsHeader.size() && same_ignoring_case(field.name, kLabelsHeader))
-      read_label_pairs(field.value);
+      SLUICE_TRY(read_label_pairs(field.value));
   }
   call_.labels = labels_;
+  return ok();
 }
 
-// What has no name or no value is nothing.
-void Exchange::read_label_pairs(std::string_view pairs) {
+// By the rules of the body's `_meta`. What stands between two commas may be empty.
+Status Exchange::read_label_pairs(std::string_view pairs) {
+  std::size_t labels = 0;
   while (!pairs.empty()) {
     const std::size_t comma = std::min(pairs.find(','), pairs.size());
-    const std::string_view pair = pairs.substr(0, comma);
+    const std::string_view pair = trimmed(pairs.substr(0, comma));
     pairs.remove_prefix(std::min(comma + 1, pairs.size()));
-    const std::size_t equals = std::min(pair.find('='), pair.size());
-    add_label(trimmed(pair.substr(0, equals)), trimmed(pair.substr(std::min(equals + 1, pair.size()))));
+    if (pair.empty()) continue;
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || ++labels > dialect::kMostLabels) return kWrongPairs;
+    const std::string_view name = trimmed(pair.substr(0, equals)), value = trimmed(pair.substr(equals + 1));
+    if (name.empty()) return kWrongPairs;
+    if (value.size() > kMostValueBytes) return kLongPair;
+    add_label(name, value);
   }
+  return ok();
 }
 
 // A body's bytes are read after the headers, and a label costs nothing where there is none.
