@@ -27,7 +27,12 @@ constexpr Error kDamaged = client_error(
 constexpr Error kEndsEarly =
     client_error(ErrorKind::kBadRequest, "The compressed request body ends before its data does; send all of it.");
 constexpr Error kBytesBehind = client_error(
-    ErrorKind::kBadRequest, "Bytes follow the end of the compressed request body; send one gzip member or zstd frame.");
+    ErrorKind::kBadRequest,
+    "What follows the first gzip member or zstd frame of the compressed request body is damaged, or is none.");
+constexpr Error kManyMembers = client_error(
+    ErrorKind::kBadRequest,
+    "The compressed request body has too many gzip members or zstd frames; the bound is 4096. Compress it as one.");
+constexpr std::size_t kMostMembers = 4096;  // an empty one costs time and gives nothing that a limit could count
 constexpr Error kWideWindow =
     client_error(ErrorKind::kBadRequest,
                  "The request body was compressed with a window of more than 8 MiB; compress it at level 19 or below.");
@@ -86,6 +91,8 @@ class BodyDecoder::Codec {
   enum class Now : std::uint8_t { kGoesOn, kEnded, kDamaged, kWideWindow, kNoMemory };
   // Takes from the front of `in`, fills the front of `out`, whose rest remains.
   virtual Now decode(std::string_view& in, std::span<char>& out) noexcept = 0;
+  // Makes ready for the next member or frame.
+  virtual void begin_again() noexcept {}
 };
 
 class BodyDecoder::Gzip final : public Codec {
@@ -124,6 +131,8 @@ class BodyDecoder::Gzip final : public Codec {
         return code == Z_MEM_ERROR ? Now::kNoMemory : Now::kDamaged;
     }
   }
+
+  void begin_again() noexcept override { begun_ = inflateReset(&stream_); }
 
  private:
   z_stream stream_{};
@@ -201,9 +210,12 @@ Result<BodyDecoder::Step> BodyDecoder::decode(Buffer& out) noexcept {
     if (out.size() > limit_bytes_) return kTooLarge;
     switch (now) {
       case Codec::Now::kEnded:
-        return in_.empty() ? Result<Step>(Step::kDone) : kBytesBehind;
+        if (in_.empty()) return Step::kDone;
+        if (++members_ == kMostMembers) return kManyMembers;
+        codec_->begin_again();
+        break;
       case Codec::Now::kDamaged:
-        return kDamaged;
+        return members_ == 0 ? kDamaged : kBytesBehind;
       case Codec::Now::kWideWindow:
         return kWideWindow;
       case Codec::Now::kNoMemory:

@@ -1,4 +1,4 @@
-// A request's body that came compressed: gzip (RFC 1952) or zstd (RFC 8878), one member or frame and nothing behind it.
+// A request's body that came compressed: gzip (RFC 1952) or zstd (RFC 8878), members or frames and nothing behind them.
 // Both formats may hold a thousand times what they take, so that what comes out is bounded while it comes.
 #pragma once
 
@@ -59,6 +59,7 @@ class BodyDecoder final {
   std::size_t limit_bytes_;
   http::Incoming::Reserve& reserve_;
   std::size_t granted_ = 0;  // of the output, and not used yet
+  std::size_t members_ = 0;  // that have ended, with more behind them
 };
 
 }  // namespace sluice::wire

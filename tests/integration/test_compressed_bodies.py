@@ -85,6 +85,17 @@ def test_contract_29_what_is_not_decoded_is_415_and_says_what_would_be(gateway, 
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_contract_29_members_behind_one_another_are_one_body(gateway, key, fake, mark, coding):
+    plain = json.dumps(chat_body(mark + "x" * 300_000)).encode()
+    parts = [plain[:10], b"", plain[10:1000], plain[1000:]]
+    with Client(gateway, key) as client:
+        assert post(client, b"".join(map(COMPRESS[coding], parts)), coding)[0] == 200
+        status, _, answer = post(client, COMPRESS[coding](plain) + COMPRESS[coding](b"") * 5000, coding)
+        assert status == 400 and "4096" in error_of(answer)["message"]
+    assert [request.body for request in fake.seen(mark)] == [plain]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
 def test_contract_29_a_damaged_body_is_400(gateway, key, fake, mark, coding):
     plain = json.dumps(chat_body(mark + "x" * 2000)).encode()
     good = COMPRESS[coding](plain)
@@ -93,7 +104,7 @@ def test_contract_29_a_damaged_body_is_400(gateway, key, fake, mark, coding):
     checked = bytearray(good)
     checked[-1] ^= 1  # of the checksum's or the length's bytes
     bodies = {"cut": good[:-1], "half": good[: len(good) // 2], "empty": b"", "plain": plain, "damaged": bytes(damaged),
-              "checksum": bytes(checked), "behind": good + b"x", "twice": good + good,
+              "checksum": bytes(checked), "behind": good + b"x", "zeros": good + bytes(512), "half behind": good + good[:-1],
               "other": COMPRESS["zstd" if coding == "gzip" else "gzip"](plain)}
     for name, body in bodies.items():
         with Client(gateway, key) as client:
