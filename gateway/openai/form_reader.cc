@@ -64,7 +64,7 @@ class FormWalk final {
       if (*found == wire::FormReader::Found::kEnd) break;
       SLUICE_TRY(read_part(part));
     }
-    if (call_.model.empty()) return wrong("The form has no part 'model'; name the model to call.");
+    if (!call_.model_member.present()) call_.own[kFormBegin] = {0, boundary->size() + 2};  // the path may name it
     expect();
     return std::move(call_);
   }
@@ -165,6 +165,18 @@ class FormWalk final {
   CallBody call_;
 };
 
+// In place of the model's data, or as the form's first part.
+void append_model(const CallBody& call, std::string_view body, std::string_view model, WipedString& into) {
+  if (call.model_member.present()) {
+    into += model;
+    return;
+  }
+  into += body.substr(0, call.own[kFormBegin].length);
+  into += "\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n";
+  into += model;
+  into += "\r\n";
+}
+
 }  // namespace
 
 Result<CallBody> read_form(const Endpoint& endpoint, std::string_view content_type, std::string_view body) noexcept {
@@ -175,7 +187,7 @@ void edit_form(const CallBody& call, std::string_view body, const dialect::Edits
   into.scratch.clear();
   dialect::Splices splices(into.scratch);
   if (!edits.model.empty()) {
-    into.scratch += edits.model;
+    append_model(call, body, edits.model, into.scratch);
     splices.add(call.model_member, 0);
     if (call.own[kModelPartLength].present()) {
       const std::size_t begin = into.scratch.size();

@@ -9,16 +9,18 @@
 
 namespace sluice::openai {
 
-// CallBody::own of a form: the value of the Content-Length that the model's part may have.
+// CallBody::own of a form: the value of the Content-Length that the model's part may have; where there is no such part,
+// the boundary that the form begins with.
 inline constexpr std::size_t kModelPartLength = 0;
+inline constexpr std::size_t kFormBegin = 1;
 
 // Every part is looked at once. CallBody::model_member is the data of the model's part.
 // Errors (all kBadRequest, static text): wire::FormReader's; a part that we read occurs twice, is a file, or holds what it
-// may not; model missing; a part that refers to what the model server stores.
+// may not; a part that refers to what the model server stores.
 [[nodiscard]] Result<dialect::CallBody> read_form(const Endpoint& endpoint, std::string_view content_type,
                                                   std::string_view body) noexcept;
 
-// Names the model as `edits` has it; the rest of the form stays as it is.
+// Names the model as `edits` has it, in a part of its own where there is none; the rest of the form stays as it is.
 // Lifetime: `body` and `into` outlive the use of the parts.
 void edit_form(const dialect::CallBody& call, std::string_view body, const dialect::Edits& edits,
                dialect::EditedBody& into);

@@ -244,9 +244,9 @@ Status Exchange::take_in(Result<dialect::CallBody> asked) {
 // A model that the path names is the one that is called, whatever the body says of it.
 Status Exchange::take_model_of_path() {
   if (match_.model.empty())
-    return asked_.model.empty() ? Status(client_error(ErrorKind::kBadRequest,
-                                                      "The request body has no 'model'; name the model to call."))
-                                : ok();
+    return asked_.model.empty()
+               ? Status(client_error(ErrorKind::kBadRequest, "The request has no 'model'; name the model to call."))
+               : ok();
   std::array<char, 512> decoded;
   const std::optional<std::string_view> name = percent_decode(match_.model, decoded);
   if (!name) return client_error(ErrorKind::kModelNotFound, "");

@@ -63,9 +63,12 @@ def test_azures_paths_of_sound_and_images_call_their_model(gateway, key, fake, m
     with Client(gateway, key) as client:
         assert deployed(client, "fake-model", form, "audio/transcriptions", [("content-type", label)])[0] == 200
         assert deployed(client, "fake-model", {"model": "another", "prompt": mark}, "images/generations")[0] == 200
-        status, _, body = deployed(client, "fake-model", form_of({"prompt": mark}, {"file": b"sound"})[0], "audio/transcriptions", [("content-type", label)])
+        unnamed = form_of({"prompt": mark}, {"file": b"sound"})[0]
+        assert deployed(client, "fake-model", unnamed, "audio/transcriptions", [("content-type", label)])[0] == 200
+        status, _, body = client.call("POST", "/v1/audio/transcriptions", unnamed, [("content-type", label)])
     assert status == 400 and "'model'" in error_of(body)["message"]
-    heard, made = fake.seen(mark)
+    heard, made, named = fake.seen(mark)
+    assert named.body == form_of({"model": "fake-model", "prompt": mark}, {"file": b"sound"})[0]
     assert (heard.target, made.target) == ("/v1/audio/transcriptions", "/v1/images/generations")
     assert b"fake-model" in heard.body and b"another" not in heard.body and made.json["model"] == "fake-model"
 

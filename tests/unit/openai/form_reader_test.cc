@@ -62,6 +62,14 @@ TEST(FormOfACall, APartsLengthFollowsItsModel) {
   EXPECT_EQ(renamed(body, "0123456789"), form({form_part("model", "0123456789", "\r\nContent-Length: 10"), kFile}));
 }
 
+TEST(FormOfACall, OneWithoutAModelIsGivenOne) {
+  const Result<CallBody> call = read_heard(form({kFile}));
+  ASSERT_TRUE(call) << call.error().what;
+  EXPECT_EQ(call->model, "");
+  EXPECT_EQ(renamed(form({kFile}), "whisper"), form({kModel, kFile}));
+  EXPECT_EQ(renamed(form({}), "whisper"), form({kModel}));
+}
+
 TEST(FormOfACall, SaysHowItWantsToBeAnswered) {
   const std::pair<const char*, AnswerForm> formats[] = {{"json", AnswerForm::kObject},
                                                         {"verbose_json", AnswerForm::kObject},
@@ -84,7 +92,6 @@ TEST(FormOfACall, SaysHowItWantsToBeAnswered) {
 
 TEST(FormOfACall, RefusesWhatItCannotReadExactly) {
   const std::pair<std::string, const char*> cases[] = {
-      {form({kFile}), "no part 'model'"},
       {form({kModel, kModel}), "'model' occurs twice"},
       {form({kModel, kFile, form_part("model", "other")}), "'model' occurs twice"},
       {form({form_part("Model", "m")}), "case alone"},
