@@ -7,7 +7,7 @@
 namespace sluice::openai {
 namespace {
 
-constexpr std::uint64_t kMostRows = 1 << 18;    // as many choices as a call can ask for
+constexpr std::uint64_t kMostRows = 1 << 18;    // of choices and calls in all: as many choices as a call can ask for
 constexpr std::size_t kMostParts = 256;         // members of one object, each looked for among those before it
 constexpr std::size_t kMostOutOfOrder = 1'024;  // rows, from where on each comes behind those before it
 
@@ -43,7 +43,7 @@ void AssembledAnswer::take_data(std::string_view data) {
     } else if (member.name == "choices") {
       wire::Skimmer list(member.value);
       if (list.open('[') != wire::Skim::kMember) continue;
-      for (std::string_view choice; list.element(choice) == wire::Skim::kMember;) take_choice(choice);
+      for (std::string_view choice; !odd_ && list.element(choice) == wire::Skim::kMember;) take_choice(choice);
     } else if (member.name == "usage") {
       if (member.value.front() == '{') usage_.assign(member.value);
     } else if (api_of(endpoint_) == Api::kResponse) {
@@ -56,17 +56,16 @@ void AssembledAnswer::take_data(std::string_view data) {
 }
 
 template <class Row>
-Row& AssembledAnswer::row_of(std::vector<Row>& rows, std::uint64_t index) {
+Row* AssembledAnswer::row_of(std::vector<Row>& rows, std::uint64_t index) {
   const auto at = std::ranges::lower_bound(rows, index, {}, &Row::index);
-  if (at != rows.end() && at->index == index) return *at;
-  if (at != rows.end() && rows.size() >= kMostOutOfOrder) {
-    odd_ = true;
-    return *at;
-  }
+  if (at != rows.end() && at->index == index) return &*at;
+  odd_ = odd_ || (at != rows.end() && rows.size() >= kMostOutOfOrder) || row_count_ == kMostRows;
+  if (odd_) return nullptr;
+  ++row_count_;
   Row row;
   row.index = index;
   size_bytes_ += 64;  // what stands around its members
-  return *rows.insert(at, std::move(row));
+  return &*rows.insert(at, std::move(row));
 }
 
 void AssembledAnswer::take_choice(std::string_view text) {
@@ -75,7 +74,9 @@ void AssembledAnswer::take_choice(std::string_view text) {
     odd_ = true;
     return;
   }
-  Choice& choice = row_of(choices_, index);
+  Choice* const row = row_of(choices_, index);
+  if (row == nullptr) return;
+  Choice& choice = *row;
   wire::Skimmer skimmer(text);
   if (skimmer.open('{') != wire::Skim::kMember) return;
   wire::SkimMember member;
@@ -111,7 +112,9 @@ void AssembledAnswer::take_calls(std::string_view list, Choice& choice) {
   std::uint64_t position = 0;
   for (std::string_view text; calls.element(text) == wire::Skim::kMember; ++position) {
     const std::string_view said = wire::skim_find(text, "index");
-    ToolCall& call = row_of(choice.calls, std::min(said.empty() ? position : wire::skim_count(said), kMostRows));
+    ToolCall* const row = row_of(choice.calls, std::min(said.empty() ? position : wire::skim_count(said), kMostRows));
+    if (row == nullptr) return;
+    ToolCall& call = *row;
     wire::Skimmer members(text);
     if (members.open('{') != wire::Skim::kMember) continue;
     wire::SkimMember member;

@@ -53,8 +53,9 @@ class AssembledAnswer final : public dialect::Assembly {
   void take_members(std::string_view object, Choice& choice);
   void take_calls(std::string_view list, Choice& choice);
   void take_member(std::vector<Part>& parts, std::string_view name, std::string_view value);
+  // Null: it cannot be joined, or is too much.
   template <class Row>
-  Row& row_of(std::vector<Row>& rows, std::uint64_t index);
+  Row* row_of(std::vector<Row>& rows, std::uint64_t index);
   void append_choice(Buffer& out, const Choice& choice) const;
 
   const Endpoint& endpoint_;
@@ -64,7 +65,8 @@ class AssembledAnswer final : public dialect::Assembly {
   std::vector<Choice> choices_;
   WipedString usage_, response_, error_;
   std::size_t size_bytes_ = 0;
-  bool odd_ = false;  // something that cannot be joined
+  std::uint64_t row_count_ = 0;  // choices and calls
+  bool odd_ = false;             // something that cannot be joined
 };
 
 }  // namespace sluice::openai

@@ -123,5 +123,22 @@ TEST(AssembledAnswer, AnObjectOfThousandsOfMembersIsNone) {
   EXPECT_EQ(converted, Converted::kNot);
 }
 
+TEST(AssembledAnswer, CallsOfAllChoicesTogetherHaveABoundThatIsLookedAtBeforeTheyAreWalked) {
+  std::string calls = "{}";
+  for (int i = 1; i < 262'144; ++i) calls += ",{}";
+  std::string events = R"(data: {"choices":[)";
+  for (int i = 0; i < 30; ++i)
+    events +=
+        (i == 0 ? "" : ",") + (R"({"index":)" + std::to_string(i) + R"(,"delta":{"tool_calls":[)" + calls + "]}}");
+  events += "]}\n\n";
+  AssembledAnswer answer(endpoint_of(EndpointId::kChatCompletions));
+  Buffer in;
+  in.append(events);
+  answer.take(in);
+  EXPECT_LE(answer.size_bytes(), 64u * 262'144 + 4'096);
+  Buffer out;
+  EXPECT_EQ(answer.append_to(out), Converted::kNot);
+}
+
 }  // namespace
 }  // namespace sluice::openai
