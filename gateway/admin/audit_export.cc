@@ -69,6 +69,23 @@ struct LimitText {
   const char* scope;
 };
 
+// U+2028 and U+2029 may stand in JSON as they are, and are ends of lines to some who read it by lines.
+void append_on_one_line(std::string& into, std::string_view text) {
+  constexpr std::string_view kFront = "\xE2\x80";
+  for (;;) {
+    const std::size_t at = text.find(kFront);
+    const std::size_t behind = std::min(at, text.size());
+    into += text.substr(0, behind);
+    text.remove_prefix(behind);
+    if (text.size() <= kFront.size()) break;
+    const char last = text[kFront.size()];
+    const bool separator = last == '\xA8' || last == '\xA9';
+    into += separator ? (last == '\xA8' ? "\\u2028" : "\\u2029") : text.substr(0, kFront.size() + 1);
+    text.remove_prefix(kFront.size() + 1);
+  }
+  into.append(text) += '\n';
+}
+
 // Which of the model's prices it was charged by.
 const char* tier_name(std::uint8_t tier) noexcept {
   constexpr const char* kNames[] = {"standard", "long", "batch", "long_batch"};
@@ -204,8 +221,7 @@ void append_jsonl(std::string& into, const journal::AuditRecord& r) {
                           {"cache_write_1h_tokens", r.usage.cache_write_1h_tokens},
                           {"price_tier", tier_name(r.price_tier)},
                           {"upstream_cost_micros", known(r.upstream_cost_micros)}};
-  into += json::serialize(line);
-  into += '\n';
+  append_on_one_line(into, json::serialize(line));
 }
 
 absl::StatusOr<std::string> AuditExport::next(store::Store& store) {

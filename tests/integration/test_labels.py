@@ -117,3 +117,11 @@ def test_members_of_the_dialect_are_labels_where_the_conf_says_so(make_gateway, 
         assert labels_of(which, headers) == {"metadata.user_id": "u_1"}
         _, headers, _ = client.chat(mark, user=17, metadata="plain")
         assert labels_of(which, headers) == {"metadata": "plain"}
+
+
+def test_a_label_with_a_line_separator_stays_on_its_line_of_the_export(gateway, key, mark):
+    said = {"a": "one\u2028two\u2029three", "b": "\u2027 \u20ac \u2028"}
+    with Client(gateway, key) as client:
+        _, headers, _ = client.chat(mark, _meta=said)
+    assert labels_of(gateway, headers) == said
+    assert not {"\u2028", "\u2029"} & set(gateway.cli("audit", "export", "--format", "jsonl").stdout)
