@@ -44,6 +44,8 @@ const char* to_string(EndReason reason) noexcept {
       return "crashed";
     case EndReason::kIncomplete:
       return "incomplete";
+    case EndReason::kBackground:
+      return "background";
   }
   return "fault";
 }

@@ -48,6 +48,7 @@ enum class EndReason : std::uint8_t {
   kFault,       // a bug of ours
   kCrashed,     // found without an end in the journal after a crash
   kIncomplete,  // the answer is whole, and says of itself that it is not: a Response that met its cap or a filter
+  kBackground,  // the answer said that its place goes on by itself: what that uses, another record says
 };
 
 [[nodiscard]] const char* to_string(UsageSource source) noexcept;  // "none" "estimated" "measured"

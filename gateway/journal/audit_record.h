@@ -59,6 +59,12 @@ class AuditSink {
  public:
   virtual ~AuditSink() = default;
   virtual void record(AuditRecord&& record) noexcept = 0;
+  // Of a record that can wait: whether there was room for it. kNoRoom: nothing has been recorded.
+  enum class Recorded : std::uint8_t { kYes, kNoRoom };
+  [[nodiscard]] virtual Recorded record_if_room(const AuditRecord& record) noexcept {
+    this->record(AuditRecord(record));
+    return Recorded::kYes;
+  }
 };
 
 }  // namespace sluice::journal

@@ -158,6 +158,15 @@ void Journal::record(AuditRecord&& record) noexcept {
   if (admitted) open_.fetch_sub(1, std::memory_order_acq_rel);
 }
 
+AuditSink::Recorded Journal::record_if_room(const AuditRecord& record) noexcept {
+  SlotBytes slot = settle_of(record);
+  char text[kMaxTextBytes];
+  const std::size_t size = write_text(record, text);
+  if (!append(slot, {text, size}, Room::kSpare)) return Recorded::kNoRoom;
+  ended_.fetch_add(1, std::memory_order_relaxed);
+  return Recorded::kYes;
+}
+
 // --- threads ---
 
 void Journal::run(const char* name, std::chrono::milliseconds interval, void (Journal::*turn)()) {

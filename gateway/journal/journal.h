@@ -109,6 +109,7 @@ class Journal final : public AuditSink {
   void progress(std::uint64_t number, std::uint32_t admit_segment, std::uint64_t completion_tokens) noexcept;
   // The end of a call, admitted or refused. Room for the ends of admitted calls is always kept.
   void record(AuditRecord&& record) noexcept override;
+  [[nodiscard]] Recorded record_if_room(const AuditRecord& record) noexcept override;
 
   // Moves everything that has ended to the store now. For the start, before budgets are restored, and for tests.
   [[nodiscard]] absl::Status deliver();

@@ -134,6 +134,19 @@ class Ledger final {
   // nothing.
   void settle(Ticket& ticket, const Usage& usage) noexcept;
 
+  // Moves what the call has reserved, and the tokens that its limits were charged, to `kept`, which is settled and
+  // released later; the call keeps its slots. REQUIRES: `kept` is empty.
+  static void hand_over(Ticket& call, Ticket& kept) noexcept;
+  // Reserves again what a call of an earlier process held, whether or not there is room, in the periods of its day; in
+  // one that is over nothing. The limits begin empty: of them it owes what it will have used beyond its prompt.
+  // REQUIRES: the ticket is empty.
+  struct Held {
+    std::int64_t day_us = 0;
+    Price price;
+    std::uint64_t prompt = 0, output = 0;  // tokens
+  };
+  void hold_again(Ticket& ticket, const Scopes& scopes, const Held& held) noexcept;
+
   [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
   [[nodiscard]] const absl::TimeZone& zone() const noexcept { return zone_; }
   // The day, in the budgets' zone, that a call which begins now is charged to: when it began, µs since the epoch.

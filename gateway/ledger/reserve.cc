@@ -184,6 +184,43 @@ Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) no
   return grant;
 }
 
+void Ledger::hold_again(Ticket& ticket, const Scopes& scopes, const Held& held) noexcept {
+  gather(ticket, scopes, clock_.wall());
+  ticket.price = held.price;
+  ticket.day_us = held.day_us;
+  ticket.reserved_prompt = std::min(held.prompt, kMaxTokens);
+  ticket.reserved_output = std::min(held.output, kMaxTokens);
+  ticket.budget_count = 0;
+  each_budget(scopes, !is_free(held.price), ticket.reserved_in, [&](Budget& budget) {
+    PeriodCell* const cell = budget.find(held.day_us);
+    if (cell == nullptr) return;
+    const std::uint64_t amount = amount_of(budget.unit(), ticket.price, ticket.reserved_prompt, ticket.reserved_output);
+    cell->committed.fetch_add(amount, std::memory_order_acq_rel);
+    ticket.budgets[ticket.budget_count++] = {cell, amount};
+  });
+  for (ScopeCells* const at : cells_of(scopes)) {
+    if (at == nullptr || !at->tokens.limited()) continue;
+    const std::uint64_t burst = at->tokens.limit();
+    ticket.limits[ticket.limit_count++] = {at, burst == 0 ? 1 : std::min(held.prompt, burst), false, false, true};
+  }
+}
+
+void Ledger::hand_over(Ticket& call, Ticket& kept) noexcept {
+  kept.scopes = call.scopes;
+  kept.price = call.price;
+  kept.day_us = call.day_us;
+  kept.reserved_in = std::exchange(call.reserved_in, 0);
+  kept.reserved_prompt = call.reserved_prompt;
+  kept.reserved_output = call.reserved_output;
+  kept.budgets = call.budgets;
+  kept.budget_count = std::exchange(call.budget_count, 0);
+  for (std::size_t i = 0; i < call.limit_count; ++i) {
+    Ticket::LimitHold& hold = call.limits[i];
+    if (!std::exchange(hold.tokens, false)) continue;
+    kept.limits[kept.limit_count++] = {hold.cells, hold.charged_tokens, false, false, true};
+  }
+}
+
 Extended Ledger::extend(Ticket& ticket, std::uint64_t completion_tokens) noexcept {
   if (ticket.budget_count == 0) return Extended::kGranted;
   const std::uint64_t slice = slice_.load(std::memory_order_relaxed);

@@ -41,7 +41,7 @@ class Meters final {
   CounterId handshakes_refused;      // too many waited
   CounterId ejections;               // of places, by their breakers
   CounterId faults;                  // exceptions that left a task: bugs
-  std::array<CounterId, 14> ends{};  // by EndReason
+  std::array<CounterId, 15> ends{};  // by EndReason
 
   [[nodiscard]] CounterId end(EndReason reason) const noexcept { return ends[static_cast<std::size_t>(reason)]; }
 

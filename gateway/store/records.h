@@ -112,6 +112,30 @@ struct ResponseChange {
   std::vector<std::string> items;  // ids
 };
 
+// A call that its place goes on with by itself, behind an answer that told its id: what asks after it, and charges it
+// once.
+struct KeptCall {
+  enum class Kind : std::uint8_t { kResponse };  // its number is what the store keeps
+  Kind kind = Kind::kResponse;
+  std::string id;        // as the place calls it
+  std::string place;     // name of the upstream or agent
+  std::string model;     // as the gateway calls it
+  std::string endpoint;  // that began it, by its name: "responses"
+  std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;
+  // The records of the call that began it and of its charge are (boot_id, number) and (boot_id, settle_number), in
+  // whichever process they are written: so each is charged once.
+  std::uint64_t boot_id = 0, number = 0, settle_number = 0;
+  WallTime began, until;                                   // until: when it is waited for no longer
+  std::int64_t day_us = 0;                                 // that it is charged to
+  bool stream = false;                                     // its client asked for a stream
+  std::uint64_t prompt_estimate = 0, reserved_output = 0;  // tokens that it holds
+  std::uint64_t most_prompt = 0, most_output = 0;          // what it may claim to have used
+  Price price;                                             // as it was when it began
+  std::string request_id, client_request_id, client_ip;
+  std::string labels;    // a JSON object; empty: none
+  bool charged = false;  // by the call that began it: it is to be ended, and nothing more
+};
+
 // Something that must not be read by who reads the store.
 struct SecretRecord {
   std::string name;

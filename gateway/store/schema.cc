@@ -226,6 +226,38 @@ CREATE TABLE secrets (
                                                             R"sql(
 -- Of what was written to a cache, what is to be kept for an hour.
 ALTER TABLE audit ADD COLUMN cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                                            R"sql(
+-- Calls that their places go on with by themselves, and what they hold of budgets until they are charged: number is of
+-- the record of the call that began it, settle_number of the record that will say what it used. price: the numbers of
+-- Price in their order.
+CREATE TABLE kept_calls (
+  boot_id INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  settle_number INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  place TEXT NOT NULL,
+  model TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  tenant_id INTEGER NOT NULL,
+  user_id INTEGER NOT NULL,
+  key_id INTEGER NOT NULL,
+  began_us INTEGER NOT NULL,
+  day_us INTEGER NOT NULL,
+  until_us INTEGER NOT NULL,
+  stream INTEGER NOT NULL,
+  prompt_estimate INTEGER NOT NULL,
+  reserved_output INTEGER NOT NULL,
+  most_prompt INTEGER NOT NULL,
+  most_output INTEGER NOT NULL,
+  price TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  client_request_id TEXT NOT NULL,
+  client_ip TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  PRIMARY KEY (boot_id, number)
+) WITHOUT ROWID;
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

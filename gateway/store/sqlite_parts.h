@@ -1,5 +1,5 @@
 // SqliteStore, one connection; its functions are spread over sqlite_callers.cc, sqlite_agents.cc, sqlite_budgets.cc,
-// sqlite_responses.cc, sqlite_secrets.cc and sqlite_audit.cc.
+// sqlite_responses.cc, sqlite_kept_calls.cc, sqlite_secrets.cc and sqlite_audit.cc.
 #pragma once
 
 #include <atomic>
@@ -66,6 +66,10 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) override;
   absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) override;
 
+  absl::Status keep_calls(std::span<const KeptCall> calls, std::span<const ResponseChange> responses) override;
+  absl::Status drop_kept_calls(std::span<const KeptCall> calls) override;
+  absl::StatusOr<std::vector<KeptCall>> kept_calls() override;
+
   absl::StatusOr<std::vector<SecretRecord>> secrets() override;
   absl::Status set_secrets(std::span<const SecretRecord> secrets) override;
   absl::Status remove_secret(std::string_view name) override;
@@ -87,6 +91,9 @@ class SqliteStore final : public Store {
   std::atomic<bool> reads_ended_{false};
   Database database_;
 };
+
+// Makes them in their order. REQUIRES: a transaction is open, and ends without a commit after an error.
+[[nodiscard]] absl::Status make_response_changes(Database& database, std::span<const ResponseChange> changes);
 
 // What the store knows of itself. kNotFound: nothing of this name.
 [[nodiscard]] absl::StatusOr<std::string> about(Database& database, std::string_view name);

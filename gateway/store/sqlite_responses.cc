@@ -80,15 +80,18 @@ class Changes final {
 
 }  // namespace
 
+absl::Status make_response_changes(Database& database, std::span<const ResponseChange> changes) {
+  Changes all(database);
+  for (const ResponseChange& change : changes) {
+    if (absl::Status made = all.make(change); !made.ok()) return made;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SqliteStore::change_responses(std::span<const ResponseChange> changes) {
   Transaction transaction(database_);
   if (!transaction.status().ok()) return transaction.status();
-  {
-    Changes all(database_);
-    for (const ResponseChange& change : changes) {
-      if (absl::Status made = all.make(change); !made.ok()) return made;
-    }
-  }
+  if (absl::Status made = make_response_changes(database_, changes); !made.ok()) return made;
   return transaction.commit();
 }
 

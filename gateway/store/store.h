@@ -120,6 +120,15 @@ class Store : public journal::UsageStore {
   // At most `limit` that are to be erased, those that have been for longest first.
   virtual absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) = 0;
 
+  // --- Calls that their places go on with by themselves ---
+  // All of them, and the changes of responses, or nothing.
+  virtual absl::Status keep_calls(std::span<const KeptCall> calls, std::span<const ResponseChange> responses) = 0;
+  // Forgets those that were charged.
+  virtual absl::Status drop_kept_calls(std::span<const KeptCall> calls) = 0;
+  // Forgets those whose charge is among the audit records, and gives the rest. One whose beginning was charged as
+  // crashed is `charged`. REQUIRES: what the journal holds of earlier processes has been delivered.
+  virtual absl::StatusOr<std::vector<KeptCall>> kept_calls() = 0;
+
   // --- Secrets ---
   // In the order of names.
   virtual absl::StatusOr<std::vector<SecretRecord>> secrets() = 0;

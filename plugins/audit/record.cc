@@ -1,54 +1,9 @@
 #include "plugins/audit/record.h"
 
+#include "journal/label_text.h"
 #include "ledger/price.h"
 
 namespace sluice::plugins {
-namespace {
-
-// A JSON object of as many whole pairs as fit. Written by hand: a record allocates nothing.
-class LabelWriter final {
- public:
-  void add(std::string_view name, std::string_view value) noexcept {
-    const std::size_t before = size_;
-    const bool fits = put(before == 0 ? '{' : ',') && quote(name) && put(':') && quote(value) && size_ < kRoom;
-    if (!fits) size_ = before;
-  }
-  [[nodiscard]] std::string_view finish() noexcept {
-    if (size_ != 0) text_[size_++] = '}';
-    return {text_, size_};
-  }
-
- private:
-  static constexpr std::size_t kRoom = decltype(journal::AuditRecord::labels)::capacity();
-
-  bool put(char c) noexcept {
-    if (size_ == kRoom) return false;
-    text_[size_++] = c;
-    return true;
-  }
-  bool quote(std::string_view text) noexcept {
-    static constexpr char kHex[] = "0123456789abcdef";
-    if (!put('"')) return false;
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      bool fits = true;
-      if (c == '"' || c == '\\') {
-        fits = put('\\') && put(c);
-      } else if (byte < 0x20 || byte == 0x7F) {
-        fits = put('\\') && put('u') && put('0') && put('0') && put(kHex[byte >> 4]) && put(kHex[byte & 15]);
-      } else {
-        fits = put(c);
-      }
-      if (!fits) return false;
-    }
-    return put('"');
-  }
-
-  char text_[kRoom];
-  std::size_t size_ = 0;
-};
-
-}  // namespace
 
 journal::AuditRecord make_record(const policy::Call& call, const policy::Outcome& outcome,
                                  std::uint64_t boot_id) noexcept {
@@ -85,9 +40,7 @@ journal::AuditRecord make_record(const policy::Call& call, const policy::Outcome
   record.upstream = outcome.upstream;
   record.client_ip = call.client_ip;
   record.client_request_id = call.client_request_id;
-  LabelWriter labels;
-  for (const auto& [label, value] : call.labels) labels.add(label, value);
-  record.labels = labels.finish();
+  record.labels = journal::label_text(call.labels);
   return record;
 }
 
