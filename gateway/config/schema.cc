@@ -198,7 +198,19 @@ void describe_responses(Responses& s, Keys& k) {
   k.number("most_per_user", s.most_per_user, {1, 1'000'000},
            "stored responses of one user; beyond it the oldest are not found any more");
   k.duration("look_up_time", s.look_up_time, {Duration(10), minutes(1)},
-             "longest wait to learn whose a response is, then 503");
+             "longest wait to learn whose a response is, or to note one that runs in the background, then 503");
+  k.duration(
+      "poll_interval", s.poll_interval, {Duration(10), minutes(60)},
+      "a response that runs in the background is asked after so long after it began, to charge what it used; then "
+      "after twice as long, and so on");
+  k.duration("longest_poll_interval", s.longest_poll_interval, {Duration(10), minutes(60)},
+             "longest time between two such questions");
+  k.duration("poll_time", s.poll_time, {Duration(10), minutes(10)}, "longest wait for the answer to one");
+  k.number("polls_at_once", s.polls_at_once, {1, 1'000}, "such questions at a time");
+  k.duration("background_life", s.background_life, {seconds(1), 30 * kDay},
+             "a response that has run in the background for so long is ended, and charged what was reserved for it");
+  k.number("most_in_background", s.most_in_background, {1, 1'000'000},
+           "responses that run in the background; beyond it calls of more get 503");
 }
 
 void describe_admin(Admin& s, Keys& k) {

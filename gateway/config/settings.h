@@ -206,6 +206,12 @@ struct Responses {
   Duration keep{30LL * 24 * 3600 * 1000};
   std::uint32_t most_per_user = 10'000;
   Duration look_up_time{5'000};
+  Duration poll_interval{2'000};
+  Duration longest_poll_interval{30'000};
+  Duration poll_time{15'000};
+  std::uint32_t polls_at_once = 8;
+  Duration background_life{24LL * 3600 * 1000};
+  std::uint32_t most_in_background = 10'000;
   bool operator==(const Responses&) const = default;
 };
 

@@ -123,6 +123,8 @@ class WholeAnswer {
   [[nodiscard]] virtual bool is_answer() const noexcept = 0;   // it has what an answer of this endpoint has
   [[nodiscard]] virtual bool says_error() const noexcept = 0;  // it is an error, whatever its status
   [[nodiscard]] virtual Ending ending() const noexcept = 0;
+  // It says of itself that it is not at its end: what is to come is asked for by its id.
+  [[nodiscard]] virtual bool runs_on() const noexcept { return false; }
   [[nodiscard]] virtual std::optional<UsageReading> told() const noexcept = 0;
   [[nodiscard]] virtual std::string_view model() const noexcept = 0;         // unescaped; empty: it does not say
   [[nodiscard]] virtual std::uint64_t text_bytes() const noexcept = 0;       // of what was generated

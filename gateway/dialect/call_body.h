@@ -62,6 +62,7 @@ struct CallBody {
   WipedString prompt_cache_key;  // unescaped; empty: none
   StoredRefs stored;
   bool stream = false;
+  bool background = false;    // the place answers before it has made anything, and goes on by itself
   bool wants_usage = false;   // the client asked to be told the usage of its stream
   std::uint64_t prompts = 1;  // of completions, or inputs of embeddings
   std::uint64_t choices = 1;  // answers in all, over all prompts; inputs of embeddings do not count

@@ -164,6 +164,7 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
     ending_ = kept == "failed"                              ? Ending::kFailed
               : kept == "incomplete" || kept == "cancelled" ? Ending::kIncomplete
                                                             : Ending::kComplete;
+    runs_on_ = kept == "queued" || kept == "in_progress";
   }
 }
 

@@ -45,6 +45,8 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     return api_of(endpoint_) == Api::kResponse ? ending_ : Ending::kComplete;
   }
 
+  [[nodiscard]] bool runs_on() const noexcept override { return runs_on_; }  // as responses say it
+
   // Of a response: its own, and those of the items in "output".
   [[nodiscard]] const dialect::KeptIds* kept_ids() const noexcept override {
     return api_of(endpoint_) == Api::kResponse ? &ids_ : nullptr;
@@ -113,6 +115,7 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   bool has_own_ = false;
   bool says_error_ = false;
   bool is_kept_response_ = false;
+  bool runs_on_ = false;
   Ending ending_ = Ending::kComplete;
 
   std::uint32_t depth_ = 0;

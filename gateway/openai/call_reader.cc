@@ -72,6 +72,8 @@ class Walk final {
     call_.prompt_estimate = (text_.bytes() + compared_bytes_ * (call_.prompts - 1) + 3) / 4;
     take_references();
     expect_output();
+    if (call_.background && !call_.stored.keep)
+      return bad("'background': true needs a response that is stored: leave 'store' out, or give true.");
     return std::move(call_);
   }
 
@@ -304,10 +306,7 @@ class Walk final {
   }
 
   Status read_background(ondemand::value& value) {
-    bool background = false;
-    SLUICE_TRY(reader_.read_flag(value, background, "'background' must be true or false."));
-    if (background) return bad("'background': true is not supported by this gateway; leave it out or give false.");
-    return ok();
+    return reader_.read_flag(value, call_.background, "'background' must be true or false.");
   }
 
   // Cached prompts of one key of the model server are found by it, so that one caller's must not be another's.

@@ -60,6 +60,7 @@ struct Call {
   std::string_view client_ip;     // truncated to /24 or /48
   std::span<const std::pair<std::string, std::string>> labels;
   bool stream = false;
+  bool background = false;  // its place is to go on with it by itself: nothing can extend or cut it
   WallTime began;
   MonoTime began_mono;
 

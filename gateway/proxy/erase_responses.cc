@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "proxy/errand.h"
 #include "proxy/stored_path.h"
 
 namespace sluice::proxy {
@@ -11,26 +12,6 @@ namespace {
 using Erased = StoredResponses::Erased;
 
 constexpr std::chrono::milliseconds kLongestAnswer{10'000};
-
-// Among the running calls, so that the end of the process ends it, too.
-class Running final {
- public:
-  explicit Running(Worker& worker) : worker_(worker), wake(worker.loop) {
-    call.wake = &wake;
-    at_ = worker_.running.insert(worker_.running.end(), &call);
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() { worker_.running.erase(at_); }
-
- private:
-  Worker& worker_;
-  std::list<RunningCall*>::iterator at_;
-
- public:
-  net::Signal wake;
-  RunningCall call;
-};
 
 // The row of the table that deletes what is stored; null: no dialect has one.
 struct Deletion {
@@ -53,7 +34,9 @@ Erased outcome_of(unsigned status) noexcept {
   return for_now && status != 501 ? Erased::kLater : Erased::kDone;
 }
 
-Task<Erased> erase(Worker& worker, const Deletion& deletion, const store::ResponseRecord& response, Running& running) {
+Task<Erased> erase(Worker& worker, const Deletion& deletion, const store::ResponseRecord& response, Errand& errand) {
+  // What runs is ended first, and asked for what it used.
+  if (worker.kept_calls != nullptr && worker.kept_calls->holds(response.user_id, response.id)) co_return Erased::kLater;
   upstream::Lease lease;
   const upstream::Wanted wanted{
       .model = response.model, .tenant_id = response.tenant_id, .endpoint = deletion.number, .place = response.place};
@@ -71,10 +54,10 @@ Task<Erased> erase(Worker& worker, const Deletion& deletion, const store::Respon
       .headers = headers.span(),
       .body = {}};
   const net::Deadline until = net::Deadline::after(std::min(lease->times().head, kLongestAnswer));
-  const std::unique_ptr<http::OutgoingCall> call = lease->start(request, running.wake);
+  const std::unique_ptr<http::OutgoingCall> call = lease->start(request, errand.wake);
   while (call->head() == nullptr && call->state() == http::CallState::kRunning) {
-    if (running.call.drained || until.passed()) co_return Erased::kLater;
-    (void)co_await running.wake.wait(until);
+    if (errand.call.drained || until.passed()) co_return Erased::kLater;
+    (void)co_await errand.wake.wait(until);
   }
   co_return outcome_of(call->head() == nullptr ? 0 : call->head()->status);
 }
@@ -95,14 +78,14 @@ struct Reports {
 }  // namespace
 
 Task<void> erase_responses(Worker& worker, std::vector<store::ResponseRecord> responses) {
-  Running running(worker);
+  Errand errand(worker);
   const Deletion deletion = deletion_in(worker.dialects);
   Reports reports{*worker.responses, responses};
   std::size_t erased = 0;
   while (!reports.rest.empty()) {
     Erased how = Erased::kDone;
-    if (deletion.endpoint != nullptr) how = co_await erase(worker, deletion, reports.rest.front(), running);
-    if (running.call.drained) co_return;
+    if (deletion.endpoint != nullptr) how = co_await erase(worker, deletion, reports.rest.front(), errand);
+    if (errand.call.drained) co_return;
     if (how == Erased::kDone) ++erased;
     reports.tell(how);
   }

@@ -9,6 +9,7 @@
 //   attempts.cc        what comes behind an attempt that failed: another place, another model
 //   added_members.cc   what we add to a call, and take back where a server refuses it
 //   stored_calls.cc    what model servers keep of earlier calls, and whose it is
+//   kept_on.cc         a call that its place goes on with by itself
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
 //   relay_plain.cc     one that need not be JSON: sound, or a text
 //   read_on.cc         what is read of an answer whose client has left
@@ -41,7 +42,7 @@ Exchange::Exchange(Worker& worker, http::Incoming& client, const Arrival& arriva
       match_{.dialect = &worker.dialects.first()},
       holding_(&worker.held) {
   call_.request_id = make_request_id(request_id_);
-  call_.number = ++worker_.next_call << 8 | worker_.loop.index();
+  call_.number = worker_.next_number();
   call_.channel = "api";
   call_.client_ip = arrival.address;
   call_.began = worker_.clock.wall();
@@ -236,6 +237,7 @@ Status Exchange::take_in(Result<dialect::CallBody> asked) {
         "stored_prompts.");
   }
   call_.stream = asked_.stream;
+  call_.background = asked_.background;
   call_.prompt_estimate = asked_.prompt_estimate;
   call_.choices = asked_.choices;
   return ok();
@@ -294,6 +296,7 @@ void Exchange::use_model(const NameMap<ModelSettings>::value_type& model) {
 
 // May it go on? Limits and budgets are held from here to finish().
 Status Exchange::admit() {
+  if (asked_.background) SLUICE_TRY(may_run_on());
   decision_ = conf_->chain->admit(call_, admitted_);
   if (endpoint().work == dialect::Work::kMake) call_.clamp_output_to = 0;  // there is no member that it could go into
   if (decision_.verdict == policy::Verdict::kGoOn) return ok();
@@ -305,6 +308,7 @@ Status Exchange::admit() {
 void Exchange::finish() noexcept {
   if (std::exchange(finished_, true)) return;
   if (begun_ == Begun::kStream) worker_.metrics.streams(-1);
+  if (kept_on_) leave_to_kept();
   count_meters();
   judge_end();
   note_upstream_cost();

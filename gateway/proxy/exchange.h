@@ -214,9 +214,20 @@ class Exchange final {
   [[nodiscard]] bool names_stored() const noexcept { return keeper_.empty() && asked_.stored.any(); }
   Task<Status> find_stored();
   Task<Status> find_keeper();
+  [[nodiscard]] store::ResponseRecord response_named(std::string id) const;
   Task<Result<StoredResponses::Keeper>> look_up();
   [[nodiscard]] std::string_view path_at(const upstream::Place& place, std::string_view model);
   void note_kept(const dialect::KeptIds* ids);
+
+  // What its place goes on with by itself, in kept_on.cc.
+  [[nodiscard]] Status may_run_on() const noexcept;
+  [[nodiscard]] bool is_on_its_own() const noexcept;
+  [[nodiscard]] store::KeptCall kept_call(std::string_view id) const;
+  Task<Status> keep_on(const dialect::KeptIds* ids);
+  Task<Status> keep_stream(const dialect::EventFilter& filter);
+  void settle_kept();
+  void leave_to_kept() noexcept;
+  Task<Status> await_kept();
 
   // Parts of relay(), in relay.cc.
   Task<Result<dialect::AnswerKind>> await_kind();
@@ -300,10 +311,11 @@ class Exchange final {
   std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
   dialect::CallBody asked_;
   const ModelSettings* model_ = nullptr;
-  std::string keeper_;                          // the place that keeps what the call names; empty: it names nothing
-  std::size_t kept_ = 0;                        // ids of the answer that the gateway has noted
-  std::unique_ptr<TranslatedCall> translated_;  // null: it has not been
-  Status translation_ = ok();                   // why it cannot be
+  std::string keeper_;                              // the place that keeps what the call names; empty: it names nothing
+  std::size_t kept_ = 0;                            // ids of the answer that the gateway has noted
+  std::unique_ptr<const store::KeptCall> kept_on_;  // its place goes on with it, and it is charged later
+  std::unique_ptr<TranslatedCall> translated_;      // null: it has not been
+  Status translation_ = ok();                       // why it cannot be
 
   policy::Call call_;
   policy::Outcome outcome_;

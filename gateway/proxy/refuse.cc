@@ -90,9 +90,11 @@ Task<void> Exchange::refuse(Error error) {
                      {"limit_of", decision_.refusal.refused() ? ledger::to_string(decision_.refusal.scope) : ""},
                      {"os_code", error.os_code}});
   if (walk_) take_walked_usage();
-  if (outcome_.reason == EndReason::kClientGone) co_await read_on();
+  if (outcome_.reason == EndReason::kClientGone && !kept_on_) co_await read_on();
   // The model has read the prompt at the least, as far as anybody knows.
   if (upstream_ && outcome_.usage.source == UsageSource::kNone) outcome_.usage = own_count();
+  if (is_on_its_own() && outcome_.usage.source == UsageSource::kEstimated)  // as far as anybody knows it runs on
+    outcome_.usage.completion_tokens = call_.ticket.reserved_output;
   if (outcome_.reason == EndReason::kClientGone || begun_ == Begun::kBody) {
     // Nobody to tell, or no way to: a transfer that breaks off is the only honest end of a half-sent body.
     finish();

@@ -48,7 +48,8 @@ Task<Result<dialect::AnswerKind>> Exchange::await_kind() {
   const net::Deadline silence = net::Deadline::after(times().gap);
   const std::chrono::milliseconds first =
       begun_ == Begun::kNothing ? conf_->settings.first_ping : conf_->settings.ping_interval;
-  net::Deadline ping = call_.stream ? net::Deadline::after(first) : net::Deadline::never();
+  const bool pings = call_.stream && !is_on_its_own();
+  net::Deadline ping = pings ? net::Deadline::after(first) : net::Deadline::never();
   for (;;) {
     Buffer& body = upstream_->body();
     const dialect::AnswerKind kind = dialect::kind_of(body.view());
@@ -138,6 +139,7 @@ Task<Status> Exchange::relay_stream() {
   model_served_.assign(filter.model());
   if (!passed) co_return passed;
   co_await let_upstream_end();
+  settle_kept();
   // Settled before the last bytes leave: who has read the end finds limits and budgets settled.
   finish();
   (void)co_await client_.finish();  // a client that closes at [DONE] has what it wanted
@@ -157,6 +159,7 @@ Task<Status> Exchange::pass_events(dialect::EventFilter& filter) {
     const dialect::StreamState state = filter_arrived(filter);
     const std::size_t rest = upstream_->body().size();
     if (asked_.stored.keep) note_kept(filter.kept_ids());
+    if (asked_.background && state == dialect::StreamState::kOpen) SLUICE_CO_TRY(co_await keep_stream(filter));
     if (state == dialect::StreamState::kBroken) co_return kEndedEarly;
     if (state != dialect::StreamState::kOpen) co_return ok();
     if (!holding_.set(client_.pending_bytes() + filter.held_bytes())) co_return kHoldsTooMuch;

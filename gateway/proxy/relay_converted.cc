@@ -21,12 +21,14 @@ constexpr const char* kNotWhole =
 Task<Status> Exchange::relay_whole_as_stream() {
   const std::size_t limit = conf_->settings.answer_bytes;
   if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
-  SLUICE_CO_TRY(co_await gather(limit, net::Deadline::after(conf_->settings.ping_interval)));
+  const auto ping_interval = conf_->settings.ping_interval;
+  SLUICE_CO_TRY(co_await gather(limit, is_on_its_own() ? net::Deadline::never() : net::Deadline::after(ping_interval)));
   if (upstream_->body().size() > limit) co_return kTooLong;
   walk_arrived();
   if (walk_->says_error()) co_return co_await answer_said_error();
   if (walk_->form() != dialect::WholeAnswer::Form::kWhole || !walk_->is_answer())
     co_return co_await answer_nothing(kNoAnswer);
+  if (asked_.background && walk_->runs_on()) co_return co_await relay_whole();  // there is nothing to stream yet
   Buffer events;
   const Spoken its = spoken();
   if (its.dialect.append_as_events(events, its.endpoint, upstream_->body().view()) == dialect::Converted::kNot)

@@ -29,7 +29,8 @@ Task<Status> Exchange::gather(std::size_t limit_bytes, net::Deadline ping) {
 Task<Status> Exchange::relay_whole() {
   const std::size_t limit = conf_->settings.answer_bytes;
   if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
-  SLUICE_CO_TRY(co_await gather(is_translated() ? limit : std::min(conf_->settings.whole_answer_bytes, limit)));
+  const bool whole = is_translated() || asked_.background;
+  SLUICE_CO_TRY(co_await gather(whole ? limit : std::min(conf_->settings.whole_answer_bytes, limit)));
   if (upstream_->body().size() > limit) co_return kTooLong;
   note_first_byte();
   walk_arrived();
@@ -43,6 +44,7 @@ Task<Status> Exchange::relay_whole() {
     co_return co_await answer_nothing(kNoAnswer);
   Buffer answer = std::move(upstream_->body());
   if (translate_answer(answer) == dialect::Converted::kNot) co_return co_await answer_nothing(kNoAnswer);
+  if (asked_.background && walk.runs_on()) SLUICE_CO_TRY(co_await keep_on(walk.kept_ids()));
   if (!holding_.set(answer.size())) co_return kHoldsTooMuch;
   outcome_.status = upstream_->head()->status;
   outcome_.bytes_out += answer.size();

@@ -38,6 +38,7 @@ constexpr Error kNotTaken = {
     0,
     "nothing that serves this model takes calls of this endpoint; call it by another API, or ask "
     "your administrator: an upstream has dialects, an agent may be old"};
+constexpr Error kStopping = self_error(ErrorKind::kUnavailable, "this gateway is stopping; retry");
 constexpr Error kNoSlot = {ErrorKind::kOverloaded,
                            Origin::kUpstream,
                            Retry::kNo,
@@ -220,7 +221,8 @@ void Exchange::drop_request() noexcept {
 // Until the upstream's head is there; a stream that waits long is opened with a ping.
 Task<Status> Exchange::await_head() {
   const net::Deadline silence = net::Deadline::after(times().head);
-  net::Deadline ping = call_.stream ? net::Deadline::after(conf_->settings.first_ping) : net::Deadline::never();
+  const bool pings = call_.stream && !is_on_its_own();
+  net::Deadline ping = pings ? net::Deadline::after(conf_->settings.first_ping) : net::Deadline::never();
   while (upstream_->head() == nullptr) {
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
     const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});
@@ -236,10 +238,11 @@ Task<Status> Exchange::await_head() {
 }
 
 Status Exchange::interrupted() const noexcept {
+  if (is_on_its_own()) return running_.drained ? Status(kStopping) : ok();
   if (client_.gone()) return client_error(ErrorKind::kClosed, "the client left");
   if (!key_->live(worker_.clock.wall()))
     return client_error(ErrorKind::kInvalidKey, "this API key was revoked or suspended");
-  if (running_.drained) return self_error(ErrorKind::kUnavailable, "this gateway is stopping; retry");
+  if (running_.drained) return kStopping;
   return ok();
 }
 

@@ -41,6 +41,7 @@ Task<Status> Exchange::find_stored() {
   if (!keeper) co_return keeper.error();
   keeper_ = std::move(keeper->place);
   asked_.model.assign(std::string_view(keeper->model));
+  if (endpoint().method == "DELETE") co_return co_await await_kept();
   co_return ok();
 }
 
@@ -75,6 +76,17 @@ std::string_view Exchange::path_at(const upstream::Place& place, std::string_vie
   return stored_path(place, of, model, request_->path);
 }
 
+store::ResponseRecord Exchange::response_named(std::string id) const {
+  return {.id = std::move(id),
+          .tenant_id = call_.caller.tenant_id,
+          .user_id = call_.caller.user_id,
+          .key_id = call_.caller.key_id,
+          .place = place_name_,
+          .model = std::string(call_.model),
+          .created = call_.began,
+          .expires = worker_.responses == nullptr ? call_.began : worker_.responses->expiry(call_.began)};
+}
+
 // What the answer has told so far of how it is kept; or what is kept no longer.
 void Exchange::note_kept(const dialect::KeptIds* ids) {
   if (worker_.responses == nullptr) return;
@@ -82,17 +94,12 @@ void Exchange::note_kept(const dialect::KeptIds* ids) {
   if (is_of_stored()) {
     if (endpoint().method == "DELETE" && std::exchange(kept_, 1) == 0)
       worker_.responses->forget(caller.user_id, asked_.stored.answer);
+    if (worker_.kept_calls != nullptr && walk_ && !walk_->runs_on())
+      worker_.kept_calls->look_soon(caller.user_id, asked_.stored.answer);
     return;
   }
   if (!asked_.stored.keep || ids == nullptr || ids->answer().empty() || ids->count() == kept_) return;
-  store::ResponseRecord response{.id = ids->answer(),
-                                 .tenant_id = caller.tenant_id,
-                                 .user_id = caller.user_id,
-                                 .key_id = caller.key_id,
-                                 .place = place_name_,
-                                 .model = std::string(call_.model),
-                                 .created = call_.began,
-                                 .expires = {}};
+  const store::ResponseRecord response = response_named(ids->answer());
   if (kept_ == 0) worker_.responses->add(response);
   const std::size_t noted = kept_ == 0 ? 0 : kept_ - 1;
   worker_.responses->add_items(response,

@@ -66,6 +66,11 @@ void StoredResponses::set_options(Options options) {
 
 // --- of workers
 
+WallTime StoredResponses::expiry(WallTime created) {
+  const std::lock_guard lock(mutex_);
+  return created + options_.keep;
+}
+
 void StoredResponses::add(ResponseRecord response) {
   const std::lock_guard lock(mutex_);
   if (!has_room()) return;

@@ -54,8 +54,9 @@ class StoredResponses final {
 
   // --- Of workers. Once these return, every look-up that begins later sees it. ---
 
-  // A place has given the response an id. `expires` is filled in here.
+  // A place has given the response an id. Its expiry() is filled in here.
   void add(store::ResponseRecord response);
+  [[nodiscard]] WallTime expiry(WallTime created);
   // Items of its output. REQUIRES: user_id and id of a response that was added.
   void add_items(const store::ResponseRecord& response, std::vector<std::string> items);
   void forget(std::uint64_t user_id, std::string_view id);

@@ -20,6 +20,7 @@
 #include "policy/policy.h"
 #include "proxy/doubts.h"
 #include "proxy/forward.h"
+#include "proxy/kept_calls.h"
 #include "proxy/large_bodies.h"
 #include "proxy/metrics.h"
 #include "proxy/retry_table.h"
@@ -98,6 +99,9 @@ struct Worker {
         boot_id(boot_id_),
         pool(loop_) {}
 
+  // Of a call, or of a record of its own.
+  [[nodiscard]] std::uint64_t next_number() noexcept { return ++next_call << 8 | loop.index(); }
+
   net::Loop& loop;
   const dialect::Table& dialects;
   const identity::Directory& directory;
@@ -116,6 +120,7 @@ struct Worker {
   std::list<RunningCall*> running;
   LargeBodies* large_bodies = nullptr;   // shared by all workers; null: every body is read here. Set by server/
   StoredResponses* responses = nullptr;  // shared by all workers; null: nobody's are known. Set by server/
+  KeptCalls* kept_calls = nullptr;       // shared by all workers; null: nothing runs in the background. Set by server/
   Doubts* doubts = nullptr;              // shared by all workers; null: nobody hears of them. Set by server/
   // Answers requests to the gateway's own paths (pairing); null where the listener has none. Set by server/.
   std::function<Task<Status>(http::Incoming&, const policy::Peer&)> own_paths;

@@ -175,6 +175,15 @@ proxy::StoredResponses::Options make_response_options(const config::Settings& se
           .interval = settings.journal.sink_interval};
 }
 
+proxy::KeptCalls::Options make_kept_options(const config::Settings& settings) noexcept {
+  return {.interval = settings.responses.poll_interval,
+          .longest_interval = settings.responses.longest_poll_interval,
+          .answer_time = settings.responses.poll_time,
+          .life = settings.responses.background_life,
+          .at_once = settings.responses.polls_at_once,
+          .most = settings.responses.most_in_background};
+}
+
 net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca) {
   return {.certificate_file = settings.tls.certificate,
           .key_file = settings.tls.key,

@@ -31,6 +31,7 @@ namespace sluice::server {
 [[nodiscard]] absl::StatusOr<upstream::DirectSettings> make_direct_settings(
     const config::Upstream& upstream, const dialect::Table& dialects,
     std::span<const config::CredentialKind> credentials = config::credential_kinds());
+[[nodiscard]] proxy::KeptCalls::Options make_kept_options(const config::Settings& settings) noexcept;
 [[nodiscard]] proxy::StoredResponses::Options make_response_options(const config::Settings& settings) noexcept;
 [[nodiscard]] net::ServerTlsOptions make_tls_options(const config::Settings& settings, std::string tunnel_ca);
 [[nodiscard]] ledger::Ledger::Options make_ledger_options(const config::Settings& settings);

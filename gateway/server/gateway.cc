@@ -53,6 +53,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
       doubts_(log_),
       responses_(store::make_sqlite(settings_.store_path(), store::Durability::kCheckpoint), clock_, log_,
                  make_response_options(settings_)),
+      kept_calls_(store::make_sqlite(settings_.store_path()), ledger_, clock_, log_, make_kept_options(settings_)),
       outages_(log_, "an upstream cannot be reached", "an upstream can be reached again"),
       unlisted_(log_, "an upstream does not list its models, and the conf names none", "an upstream lists its models"),
       lacking_(log_, "an upstream does not list models that the conf names for it; check their names",
@@ -75,6 +76,7 @@ Gateway::Gateway(std::string conf_path, const PolicyMaker& policies, config::Set
                                          .doubts = doubts_,
                                          .large_bodies = large_bodies_,
                                          .responses = responses_,
+                                         .kept_calls = kept_calls_,
                                          .outages = outages_,
                                          .unlisted = unlisted_,
                                          .lacking = lacking_,
@@ -119,6 +121,9 @@ absl::Status Gateway::load() {
   if (absl::Status models = restore_models(); !models.ok()) return models;
   if (absl::Status callers = accounts_.load(); !callers.ok()) return callers;
   if (absl::Status applied = apply(tls_ ? tls_->context() : nullptr); !applied.ok()) return applied;
+  kept_calls_.record_to(accounting_->sink());
+  const KeptFrom kept_from{directory_, models_.numbers()};
+  if (absl::Status held = hold_kept_calls(*store_, kept_from, kept_calls_); !held.ok()) return held;
   if (absl::Status restored = restore_budgets(*store_, ledger_); !restored.ok()) return restored;
   workers_.settle();  // no key is good before every worker has its policies
   directory_.loaded();

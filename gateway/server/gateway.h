@@ -112,6 +112,7 @@ class Gateway final : private admin::GatewayControl {
   proxy::Doubts doubts_;
   proxy::LargeBodies large_bodies_;
   proxy::StoredResponses responses_;
+  proxy::KeptCalls kept_calls_;
   Outages outages_;
   Outages unlisted_;
   Outages lacking_;

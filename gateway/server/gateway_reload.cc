@@ -98,6 +98,7 @@ absl::Status Gateway::apply(std::shared_ptr<SSL_CTX> tls) {
   proxy::StoredResponses::Options responses = make_response_options(settings_);
   responses.interval = started_with_.journal.sink_interval;  // which is read at start alone
   responses_.set_options(responses);
+  kept_calls_.set_options(make_kept_options(settings_));
   ledger_.set_slice(settings_.ledger.slice);
   ledger_.set_warn_percent(settings_.ledger.warn_percent);
   agents_->set_times(pairing_times());

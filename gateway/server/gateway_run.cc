@@ -27,6 +27,10 @@ absl::Status Gateway::run() {
     workers_[0].post(
         [responses = std::move(responses)](WorkerThread& worker) mutable { worker.erase(std::move(responses)); });
   });
+  kept_calls_.set_asker([this](proxy::KeptCalls::Question question) {
+    workers_[0].post(
+        [question = std::move(question)](WorkerThread& worker) mutable { worker.ask(std::move(question)); });
+  });
   hear_signals();
   sweep_later(kSweepInterval);
   admin_->start();
@@ -82,6 +86,7 @@ Task<void> Gateway::stop() {
   const net::Deadline grace = net::Deadline::after(settings_.server.grace);
   while (connections_.open > 0 && !grace.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
   responses_.set_eraser(nullptr);
+  kept_calls_.set_asker(nullptr);
   workers_.post_all([](WorkerThread& worker) { worker.cut(); });
   const net::Deadline cut = net::Deadline::after(kCutTime);
   while (connections_.open > 0 && !cut.passed()) (void)co_await step.wait(net::Deadline::after(kDrainStep));
@@ -105,7 +110,8 @@ json::object Gateway::status() {
       {"buffered_bytes", held_.held()},
       {"keys", directory_.keys()},
       {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
-      {"reserved", ledger_.reserved()}};
+      {"reserved", ledger_.reserved()},
+      {"in_background", kept_calls_.count()}};
   status["waiting_for_slots"] = show_waiting(workers_);
   status["upstream_troubles"] = show_troubles({&outages_, &unlisted_, &lacking_});
   if (accounting_) show(*accounting_, status);

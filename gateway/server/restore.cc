@@ -47,6 +47,24 @@ absl::Status restore_budgets(store::Store& store, ledger::Ledger& ledger) {
   return absl::OkStatus();
 }
 
+absl::Status hold_kept_calls(store::Store& store, KeptFrom from, proxy::KeptCalls& kept) {
+  auto calls = store.kept_calls();
+  if (!calls.ok()) return calls.status();
+  for (store::KeptCall& call : *calls) {
+    const identity::Key* const key = from.directory.key(call.key_id);
+    ledger::Scopes scopes{.model = from.models.keep(call.model)};
+    if (key != nullptr) {
+      scopes.key = key->index;
+      scopes.user = key->user->index;
+      scopes.tenant = key->user->tenant->index;
+      scopes.user_id = key->user->id;
+      scopes.user_name = key->user->name;
+    }
+    kept.hold_again(std::move(call), key, scopes);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status change_budgets(store::Store& store, Accounting& accounting, ledger::Ledger& ledger,
                             const std::function<void()>& set, const std::function<void()>& settle_down) {
   const auto held = accounting.hold_delivery();

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/background.h"
+#include "proxy/ask_after.h"
 #include "proxy/erase_responses.h"
 
 namespace sluice::server {
@@ -29,6 +30,7 @@ WorkerThread::WorkerThread(unsigned index, const Shared& shared)
   worker_.doubts = &shared.doubts;
   worker_.large_bodies = &shared.large_bodies;
   worker_.responses = &shared.responses;
+  worker_.kept_calls = &shared.kept_calls;
 }
 
 void WorkerThread::start() {
@@ -130,6 +132,10 @@ void WorkerThread::note_outage(const upstream::DirectPlace& place) {
 
 void WorkerThread::erase(std::vector<store::ResponseRecord> responses) {
   tasks_.spawn(proxy::erase_responses(worker_, std::move(responses)));
+}
+
+void WorkerThread::ask(proxy::KeptCalls::Question question) {
+  tasks_.spawn(proxy::ask_after(worker_, std::move(question)));
 }
 
 void WorkerThread::drain() noexcept {

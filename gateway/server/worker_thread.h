@@ -31,6 +31,7 @@ struct Shared {
   proxy::Doubts& doubts;
   proxy::LargeBodies& large_bodies;
   proxy::StoredResponses& responses;
+  proxy::KeptCalls& kept_calls;
   Outages& outages;
   Outages& unlisted;  // of those whose models nobody knows
   Outages& lacking;   // of those whose list lacks a model that the conf names
@@ -79,6 +80,8 @@ class WorkerThread final {
 
   // Deletes these where they are kept.
   void erase(std::vector<store::ResponseRecord> responses);
+  // Asks a place after what it goes on with by itself.
+  void ask(proxy::KeptCalls::Question question);
 
   void drain() noexcept;        // no new connection; idle ones close; running calls go on
   void end_revoked() noexcept;  // calls whose key is no longer live end now

@@ -8,7 +8,8 @@
 
 namespace sluice::server {
 
-Workers::Workers(unsigned count, const Shared& shared) : dialects_(shared.dialects), responses_(shared.responses) {
+Workers::Workers(unsigned count, const Shared& shared)
+    : dialects_(shared.dialects), responses_(shared.responses), kept_calls_(shared.kept_calls) {
   for (unsigned index = 0; index < count; ++index) workers_.push_back(std::make_unique<WorkerThread>(index, shared));
   std::vector<upstream::Pool*> pools;
   std::vector<proxy::Worker*> siblings;
@@ -189,6 +190,7 @@ void Workers::settle() {
 void Workers::revoked(const identity::Tenant*, const identity::User*, const identity::Key* key) noexcept {
   if (started_) run_all([](WorkerThread& worker) { worker.end_revoked(); });
   if (key == nullptr) responses_.sweep_soon();
+  kept_calls_.look_at_revoked();
 }
 
 void Workers::stop() { end(workers_.size()); }

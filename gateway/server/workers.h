@@ -88,6 +88,7 @@ class Workers final : public identity::RevocationListener {
 
   const dialect::Table& dialects_;
   proxy::StoredResponses& responses_;
+  proxy::KeptCalls& kept_calls_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::vector<Address> addresses_;
   ListenerId next_listener_ = 0;

@@ -15,7 +15,7 @@ class BudgetHold final : public policy::Policy {
                                                 {.prompt = call.prompt_estimate,
                                                  .output_cap = call.output_cap,
                                                  .choices = call.choices,
-                                                 .streamed = call.stream,
+                                                 .streamed = call.stream && !call.background,
                                                  .cap_given = call.output_cap_given,
                                                  .price_class = call.price_class});
     if (!grant.refusal.refused()) {

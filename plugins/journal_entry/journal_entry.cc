@@ -26,7 +26,7 @@ class JournalEntry final : public policy::Policy {
                         .prompt_estimate = call.prompt_estimate,
                         .reserved_output = ticket.reserved_output,
                         .price = ledger::in_tier(ticket.price, call.prompt_estimate, ticket.price_class),
-                        .stream = call.stream,
+                        .stream = call.stream && !call.background,
                         .model = call.model,
                         .request_id = call.request_id});
     call.entry.admit_segment = admission.segment;

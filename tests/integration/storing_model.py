@@ -19,6 +19,8 @@ class StoringModel(FakeModel):
         self.deleted = []
         self.answers_deletes = threading.Event()
         self.answers_deletes.set()
+        self.background = {}  # by id: how a response ends that runs, once end() says so
+        self.away = False     # GET and cancel of responses are 503
         self.ids = iter(ids) if ids else ("resp_" + secrets.token_hex(24) for _ in itertools.count())
         super().__init__(list(models))
 
@@ -46,6 +48,10 @@ class StoringModel(FakeModel):
             del self.responses[response_id]
             self.deleted.append(response_id)
             return connection.answer(200, {"id": response_id, "object": "response", "deleted": True})
+        if self.away:
+            return connection.answer(503, {"error": {"message": "busy", "type": "server_error", "param": None, "code": None}})
+        if what == "cancel" and response_id in self.background:
+            self.end(response_id, "cancelled")
         if what == "input_items":
             items = [{"type": "message", "id": f"msg_{i}", "role": "user", "content": [{"type": "input_text", "text": text}]}
                      for i, text in enumerate(kept["told"])]
@@ -69,9 +75,34 @@ class StoringModel(FakeModel):
         if body.get("store", True) is not False:
             self.responses[response["id"]] = {"response": response, "told": told, "heard": heard}
             self.items.update(item["id"] for item in response["output"])
+        if body.get("background"):
+            return self.go_on(connection, response, body.get("stream"))
         if body.get("stream"):
             return self.stream(connection, response)
         return connection.answer(200, response)
+
+    def go_on(self, connection, response, stream):
+        """It is queued until end() is called, and kept as what it then is."""
+        ended = threading.Event()
+        queued = {**response, "status": "queued", "output": [], "usage": None, "background": True}
+        self.responses[response["id"]]["response"] = queued
+        self.background[response["id"]] = (response, ended)
+        if not stream:
+            return connection.answer(200, queued)
+        connection.head()
+        connection.chunk(f"event: response.created\ndata: {json.dumps({'type': 'response.created', 'sequence_number': 0, 'response': queued})}\n\n")
+        ended.wait(60)
+        response = self.responses[response["id"]]["response"]
+        kind = "response.completed" if response["status"] == "completed" else "response.incomplete"
+        connection.chunk(f"event: {kind}\ndata: {json.dumps({'type': kind, 'sequence_number': 1, 'response': response})}\n\n")
+        connection.end()
+
+    def end(self, response_id, status="completed", **members):
+        """A response that runs comes to its end."""
+        response, ended = self.background.pop(response_id)
+        made = {} if status in ("completed", "incomplete") else {"output": [], "usage": None}
+        self.responses[response_id]["response"] = {**response, "status": status, "background": True, **made, **members}
+        ended.set()
 
     @staticmethod
     def told_by(body):

@@ -172,7 +172,7 @@ def test_contract_14_broken_http_is_400_and_closed(gateway):
 
 def test_contract_14_responses_that_would_run_unmetered_are_400(gateway, key):
     with Client(gateway, key) as client:
-        status, _, body = client.call("POST", "/v1/responses", {"model": "fake-model", "input": "x", "background": True})
+        status, _, body = client.call("POST", "/v1/responses", {"model": "fake-model", "input": "x", "background": True, "store": False})
         assert status == 400 and "'background'" in error_of(body)["message"]
 
 

@@ -109,7 +109,8 @@ TEST(CallReader, RefusesWhatItCannotReadExactly) {
       {"{\"model\":\"m\",\"x\":\"\xFF\"}", "JSON"},
       {"{\"model\":\"m\",\"x\":\"a\nb\"}", "JSON"},
       {deep.c_str(), "nests too deeply"},
-      {R"({"model":"m","background":true})", "'background'", EndpointId::kResponses},
+      {R"({"model":"m","background":7})", "'background' must be", EndpointId::kResponses},
+      {R"({"model":"m","background":true,"store":false})", "'store'", EndpointId::kResponses},
       {R"({"model":"m","previous_response_id":7})", "'previous_response_id' must be", EndpointId::kResponses},
       {R"({"model":"m","max_output_tokens":"x"})", "'max_output_tokens' must be", EndpointId::kResponses},
       {R"({"model":"m","best_of":0})", "'best_of' must be", EndpointId::kCompletions},
@@ -150,6 +151,7 @@ TEST(CallReader, TakesNullForAbsent) {
   EXPECT_EQ(call->choices, 1u);
   EXPECT_EQ(call->output_cap, std::nullopt);
   EXPECT_TRUE(read(EndpointId::kResponses, R"({"model":"m","background":false,"previous_response_id":null})"));
+  EXPECT_TRUE(read(EndpointId::kResponses, R"({"model":"m","background":true,"store":null})")->background);
 }
 
 TEST(CallReader, MembersOfOtherEndpointsAreNotItsOwn) {
