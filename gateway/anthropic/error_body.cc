@@ -84,6 +84,7 @@ Row row_of(const Error& error) noexcept {
       return row(404,
                  "The model does not exist or you do not have access to it. GET /v1/models lists those you may call.");
     case ErrorKind::kResponseNotFound:
+    case ErrorKind::kFileNotFound:
       return row(404, "Nothing of this id is kept for the user of this API key.");
     case ErrorKind::kMethodNotAllowed:
       return row(405, "This path does not take this method.");

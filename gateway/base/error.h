@@ -15,6 +15,7 @@ enum class ErrorKind : std::uint8_t {
   kNotFound,          // no such path
   kModelNotFound,     // no such model for this key
   kResponseNotFound,  // no such response, or item of one, of this user
+  kFileNotFound,      // no such file or batch of this user
   kMethodNotAllowed,
   kUnsupportedEncoding,  // request Content-Encoding that is not decoded here
   kTooLarge,             // body or head beyond its limit

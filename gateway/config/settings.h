@@ -288,6 +288,7 @@ struct Upstream {
   std::string cost_file;                    // a price file with what it takes; empty: none
   std::vector<ListedPrice> costs;           // what stands there, by its own names
   bool cost_known = false;                  // one of these was given
+  bool files = false;                       // it keeps files and batches
   std::uint32_t slots = 256;                // concurrent calls
   bool usage_in_stream = true;              // ask for usage in streams that did not
   CapMember cap_member = CapMember::kAuto;  // as what a cap that we add to a chat is sent

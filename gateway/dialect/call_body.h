@@ -4,13 +4,16 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/cap_member.h"
+#include "base/kept.h"
 #include "base/wiped_string.h"
+#include "dialect/upload.h"
 
 namespace sluice::dialect {
 
@@ -34,6 +37,7 @@ struct StoredRefs {
   bool keep = false;               // the answer is found by its id later
   bool names_no_id = false;        // something was named by what cannot be an id
   std::string answer;              // the one that the call goes on from; empty: none
+  Kept kept = Kept::kResponse;     // what that is
   std::vector<std::string> items;  // parts of earlier answers, in the order of the body
   static constexpr std::size_t kMostItems = 1024;
 
@@ -45,6 +49,7 @@ enum class AnswerForm : std::uint8_t {
   kObject,
   kText,   // or a text of any kind
   kBytes,  // sound
+  kAny,    // whatever is kept: no byte of it is looked at
 };
 
 // Where labels of the call stand; what they say, dialect/body_labels.h reads.
@@ -89,6 +94,8 @@ struct CallBody {
   std::array<Member, kMaxOwn> own{};
   std::uint8_t own_marks = 0;
   LabelMembers labels;
+  WipedString batch_path;          // of Work::kBatch: what its lines are to call, as the body says
+  std::unique_ptr<Upload> upload;  // of Work::kUpload, and nothing else
 };
 
 // What to change in a body.

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/refusal_kind.h"
 #include "base/result.h"
@@ -25,6 +26,17 @@ struct ListedModel {
   std::int64_t created = 0;          // seconds since 1970
   std::uint64_t context_tokens = 0;  // 0: not known
 };
+
+// A file that is kept for a user, as far as the gateway knows it.
+struct ListedFile {
+  std::string_view id;
+  std::string_view purpose;
+  std::uint64_t bytes = 0;
+  std::int64_t created = 0;  // seconds since 1970
+};
+
+// Whether more stand behind a list.
+enum class ListEnd : std::uint8_t { kAll, kMore };
 
 // The path of an endpoint written in another way.
 struct Alias {
@@ -72,6 +84,13 @@ class Dialect {
                                       wire::Parser& parser) const noexcept {
     return endpoint.body == BodyKind::kMultipart ? read_form(endpoint, content_type, body)
                                                  : read_call(endpoint, body, parser);
+  }
+  // Of Work::kUpload: appends the form with the lines of its batch edited. Error: they cannot be; nobody reads `out` then.
+  // REQUIRES: call.upload->lines != 0, and padding as read_call().
+  [[nodiscard]] virtual Status append_edited_upload(Buffer& out, const CallBody& call, std::string_view body,
+                                                    const LineEdits& edits) const {
+    (void)out, (void)call, (void)body, (void)edits;
+    return self_error(ErrorKind::kInternal, "this dialect has no batches");
   }
   // Every cap present ends at or below the clamp; with none present one is inserted.
   // Lifetime: `body` and `into` outlive the use of the parts.
@@ -127,6 +146,10 @@ class Dialect {
 
   virtual void append_model(std::string& into, const ListedModel& model) const = 0;
   virtual void append_models(std::string& into, std::span<const ListedModel> models) const = 0;
+  // The answer of an endpoint that lists what is kept (Work::kListStored).
+  virtual void append_files(std::string& into, std::span<const ListedFile> files, ListEnd end) const {
+    (void)into, (void)files, (void)end;
+  }
   // The answer of an endpoint that counts a prompt (Work::kCount).
   virtual void append_count(std::string& into, std::uint64_t tokens) const = 0;
 };

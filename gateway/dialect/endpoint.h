@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/kept.h"
 #include "base/result.h"
 
 namespace sluice::dialect {
@@ -20,6 +21,9 @@ enum class Work : std::uint8_t {
   kEmbed,       // a model reads, and what it answers counts nothing
   kCount,       // a prompt is counted: nothing is generated, and nothing is charged
   kStored,      // what the model server keeps of an earlier call is read, ended or deleted: nothing is charged
+  kUpload,      // the model server is given a file to keep: nothing is charged
+  kBatch,       // the calls in a file that it keeps are made in the background
+  kListStored,  // answered here: what is kept of the caller's
   kListModels,  // answered here
   kShowModel,   // answered here; the model's name stands behind the path
 };
@@ -47,11 +51,21 @@ struct Endpoint {
   std::string_view behind_id = {};  // of kStored: how the path goes on, "/cancel"
   // Many model servers have it not: an agent asks its own, and else takes no calls of it.
   bool servers_are_asked = false;
+  // What a call of kStored, kUpload, kBatch and kListStored is about.
+  Kept kept = Kept::kResponse;
+  // Of kStored: the answer is what is kept itself, whatever its bytes are.
+  bool answers_bytes = false;
 };
 
 // No model is called.
 [[nodiscard]] constexpr bool is_answered_here(const Endpoint& endpoint) noexcept {
   return endpoint.work == Work::kListModels || endpoint.work == Work::kShowModel;
+}
+
+// It names what is kept, or makes it; several of these may share a path.
+[[nodiscard]] constexpr bool is_about_kept(const Endpoint& endpoint) noexcept {
+  return endpoint.work == Work::kStored || endpoint.work == Work::kUpload || endpoint.work == Work::kBatch ||
+         endpoint.work == Work::kListStored;
 }
 
 // The id of something that a model server keeps, as it stands in a path and in bodies: letters, digits, "_", "-" and "=",

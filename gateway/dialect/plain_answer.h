@@ -14,8 +14,8 @@ class PlainAnswer final : public WholeAnswer {
   void take(std::string_view bytes) override { bytes_ += bytes.size(); }
   // It is whole when its transfer is.
   [[nodiscard]] Form form() const noexcept override { return Form::kWhole; }
-  // A text may be empty, where nobody spoke; sound may not.
-  [[nodiscard]] bool is_answer() const noexcept override { return bytes_ != 0 || form_ == AnswerForm::kText; }
+  // A text may be empty, where nobody spoke, and so may a file; sound may not.
+  [[nodiscard]] bool is_answer() const noexcept override { return bytes_ != 0 || form_ != AnswerForm::kBytes; }
   [[nodiscard]] bool says_error() const noexcept override { return false; }
   [[nodiscard]] Ending ending() const noexcept override { return Ending::kComplete; }
   [[nodiscard]] std::optional<UsageReading> told() const noexcept override { return std::nullopt; }

@@ -55,8 +55,7 @@ Match Table::find(std::string_view path, std::string_view method) const noexcept
     match.endpoint = &endpoint;
     match.number = number;
     match.rest = *rest;
-    const bool open = endpoint.work == Work::kStored;  // another row may have the same path
-    if (!open) break;
+    if (!is_about_kept(endpoint)) break;  // else another row may have the same path
   }
   if (match.endpoint != nullptr) return match;
   if (const Match alias = find_alias(path, method); alias.dialect != nullptr) return alias;

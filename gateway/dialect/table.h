@@ -20,7 +20,7 @@ struct Match {
   std::uint32_t number = 0;            // of the endpoint, in Table::endpoints()
   std::string_view rest = {};          // of kShowModel and kStored: as match_path() gives it
   std::string_view model = {};         // that the path names in place of the body's, still percent-encoded
-  Methods methods = Methods::kNone;    // that the path takes: one of kStored may take several, each with a row
+  Methods methods = Methods::kNone;    // that the path takes: one of what is kept may take several, each with a row
   const char* advice = "";             // where there is no endpoint: what to tell the client
 };
 

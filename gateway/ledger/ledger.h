@@ -143,6 +143,7 @@ class Ledger final {
   struct Held {
     std::int64_t day_us = 0;
     Price price;
+    PriceClass price_class = PriceClass::kStandard;
     std::uint64_t prompt = 0, output = 0;  // tokens
   };
   void hold_again(Ticket& ticket, const Scopes& scopes, const Held& held) noexcept;

@@ -187,6 +187,8 @@ Grant Ledger::reserve(Ticket& ticket, const Scopes& scopes, const Ask& asked) no
 void Ledger::hold_again(Ticket& ticket, const Scopes& scopes, const Held& held) noexcept {
   gather(ticket, scopes, clock_.wall());
   ticket.price = held.price;
+  ticket.price_class = held.price_class;
+  ticket.rates = dearest(held.price, held.prompt, held.price_class);
   ticket.day_us = held.day_us;
   ticket.reserved_prompt = std::min(held.prompt, kMaxTokens);
   ticket.reserved_output = std::min(held.output, kMaxTokens);
@@ -194,7 +196,7 @@ void Ledger::hold_again(Ticket& ticket, const Scopes& scopes, const Held& held) 
   each_budget(scopes, !is_free(held.price), ticket.reserved_in, [&](Budget& budget) {
     PeriodCell* const cell = budget.find(held.day_us);
     if (cell == nullptr) return;
-    const std::uint64_t amount = amount_of(budget.unit(), ticket.price, ticket.reserved_prompt, ticket.reserved_output);
+    const std::uint64_t amount = amount_of(budget.unit(), ticket.rates, ticket.reserved_prompt, ticket.reserved_output);
     cell->committed.fetch_add(amount, std::memory_order_acq_rel);
     ticket.budgets[ticket.budget_count++] = {cell, amount};
   });

@@ -45,7 +45,7 @@ void AnswerWalk::take(std::string_view bytes) {
 }
 
 std::optional<UsageReading> AnswerWalk::told() const noexcept {
-  if (api_of(endpoint_) == Api::kStored) return std::nullopt;  // it was charged when it was made
+  if (is_about_kept(endpoint_)) return std::nullopt;  // charged when it was made, or for when it ends
   if (!own_ && !duration_.empty()) return dialect::read_seconds(duration_);
   std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_ ? groq_ : tokens_ ? tokens_ : billed_;
   if (told && billed_) told->usage.searches = std::max(told->usage.searches, billed_->usage.searches);
@@ -141,10 +141,12 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
                     (depth_ == 3 && path_[2] == Node::kChoice && is_text(key_));
   if (text) text_bytes_ += static_cast<std::uint64_t>(std::max<std::int64_t>(size_bytes, 0));
   if (is_id()) {
-    if (depth_ == 1)
+    if (depth_ == 1 && key_ == Key::kId) {
       ids_.set_answer(kept);
-    else
+      has_own_ = has_own_ || (api_of(endpoint_) != Api::kResponse && !ids_.answer().empty());
+    } else {
       ids_.add_item(kept);
+    }
     return;
   }
   if (depth_ != 1) return;
@@ -176,9 +178,13 @@ void AnswerWalk::note_duration(std::string_view digits) {
     duration_ += digits;
 }
 
-// The id of a response, or of an item right inside its output: {"id":"…","output":[{"id":"…"}]}.
+// The id of a response, or of an item right inside its output: {"id":"…","output":[{"id":"…"}]}. Of a file, or of a batch
+// and the files that it has made: {"id":"…","output_file_id":"…","error_file_id":"…"}.
 bool AnswerWalk::is_id() const noexcept {
-  if (key_ != Key::kId || api_of(endpoint_) != Api::kResponse) return false;
+  const Api api = api_of(endpoint_);
+  if (api == Api::kFile || api == Api::kBatch)
+    return depth_ == 1 && (key_ == Key::kId || (key_ == Key::kMadeFile && api == Api::kBatch));
+  if (key_ != Key::kId || api != Api::kResponse) return false;
   return depth_ == 1 || (depth_ == 3 && below_from_ == 2 && below_ == Node::kText);
 }
 
@@ -216,6 +222,10 @@ AnswerWalk::Key AnswerWalk::key_of(std::string_view name) noexcept {
       return is("duration") ? Key::kDuration : Key::kOther;
     case 12:
       return is("billed_units") ? Key::kBilled : Key::kOther;
+    case 13:
+      return is("error_file_id") ? Key::kMadeFile : Key::kOther;
+    case 14:
+      return is("output_file_id") ? Key::kMadeFile : Key::kOther;
     case 17:
       return is("encrypted_content") ? Key::kNoText : Key::kOther;
     default:

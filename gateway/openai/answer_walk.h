@@ -34,8 +34,9 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   void take(std::string_view bytes) override;
 
   [[nodiscard]] Form form() const noexcept override { return form_; }
-  // It has what an answer of its endpoint has, or is an array where that is one: "choices", "data", "results" or "output", as an array; of what was heard
-  // "text", as a string. Of what is kept any object will do.
+  // It has what an answer of its endpoint has, or is an array where that is one: "choices", "data", "results" or "output",
+  // as an array; of what was heard "text", as a string; of a file or a batch its id. Of what else is kept any object will
+  // do.
   [[nodiscard]] bool is_answer() const noexcept override { return has_own_ || api_of(endpoint_) == Api::kStored; }
   // It has an "error" that is none of null and "", or is the flat form of one. A response that is kept has the error that
   // it ended with.
@@ -47,9 +48,11 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
 
   [[nodiscard]] bool runs_on() const noexcept override { return runs_on_; }  // as responses say it
 
-  // Of a response: its own, and those of the items in "output".
+  // Of a response: its own, and those of the items in "output". Of a file its own, of a batch also those of the files that
+  // it has made.
   [[nodiscard]] const dialect::KeptIds* kept_ids() const noexcept override {
-    return api_of(endpoint_) == Api::kResponse ? &ids_ : nullptr;
+    const Api api = api_of(endpoint_);
+    return api == Api::kResponse || api == Api::kFile || api == Api::kBatch ? &ids_ : nullptr;
   }
 
   // The top level's usage; where there is none, what the choices say together; where they say nothing, x_groq's. Of
@@ -82,7 +85,8 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
     kMeta,
     kTokens,
     kBilled,
-    kOwnText,  // "text": may be all of an answer
+    kOwnText,   // "text": may be all of an answer
+    kMadeFile,  // "output_file_id", "error_file_id"
     kDuration,
   };
 

@@ -82,7 +82,7 @@ class Walk final {
 
   // A response is kept where nothing else is said (API reference: 'store').
   void take_references() {
-    const bool keep = keep_.value_or(api_of(endpoint_) == Api::kResponse);
+    const bool keep = keep_.value_or(api_of(endpoint_) == Api::kResponse || api_of(endpoint_) == Api::kBatch);
     call_.stored = std::move(text_.seen());
     call_.stored.keep = keep;
   }
@@ -167,6 +167,10 @@ class Walk final {
         return text_.walk(value, 2, Count::kNothing, Spot::kAudio);
       case Name::kStreamFormat:
         return read_stream_format(value);
+      case Name::kInputFile:
+        return read_input_file(value);
+      case Name::kLineEndpoint:
+        return reader_.read_name(value, call_.batch_path, "'endpoint' must be a string of at most 256 bytes.");
       case Name::kCount:
         break;
     }
@@ -334,6 +338,16 @@ class Walk final {
       text_.seen().answer.assign(std::string_view(id));
     else
       text_.seen().names_no_id = true;
+    return ok();
+  }
+
+  // The file with the lines of a batch.
+  Status read_input_file(ondemand::value& value) {
+    WipedString id;
+    SLUICE_TRY(reader_.read_name(value, id, "'input_file_id' must be a string of at most 256 bytes."));
+    text_.seen().names_no_id = !dialect::is_stored_id(id);
+    if (!text_.seen().names_no_id) text_.seen().answer.assign(std::string_view(id));
+    text_.seen().kept = Kept::kFile;
     return ok();
   }
 

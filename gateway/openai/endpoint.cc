@@ -46,6 +46,16 @@ constexpr auto kEndpoints = std::to_array<Endpoint>({
      mark(Api::kImage)},
     {"images.edits", "POST", "/v1/images/edits", BodyKind::kMultipart, Work::kMake, Agents::kWhoSaysSo, false,
      mark(Api::kImage)},
+    {"files.create", "POST", "/v1/files", BodyKind::kMultipart, Work::kUpload, Agents::kWhoSaysSo, false,
+     mark(Api::kFile), "", true, Kept::kFile},
+    {"files.list", "GET", "/v1/files", BodyKind::kNone, Work::kListStored, Agents::kNone, false, mark(Api::kNone), "",
+     false, Kept::kFile},
+    {"files.retrieve", "GET", "/v1/files/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored), "", false, Kept::kFile},
+    {"files.content", "GET", "/v1/files/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored), "/content", false, Kept::kFile, true},
+    {"files.delete", "DELETE", "/v1/files/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kStored), "", false, Kept::kFile},
 });
 
 bool is_endpoint(std::string_view path) noexcept {
@@ -58,8 +68,8 @@ bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || pa
 
 constexpr const char* kUnknown =
     "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
-    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/… and /v1/models; check base_url (it ends in "
-    "/v1) and the path's spelling.";
+    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/…, /v1/files and /v1/models; check "
+    "base_url (it ends in /v1) and the path's spelling.";
 
 // Paths that clients ask for and that are not served, by how they begin.
 struct Unserved {
@@ -77,7 +87,9 @@ constexpr std::array<Unserved, 14> kUnserved{{
      "/v1/responses/ID/cancel; an ID holds letters, digits, '_', '-' and '=' alone."},
     {"/v1/chat/completions/", "Completions are not stored by this gateway, so none can be fetched."},
     {"/v1/conversations", "Conversations are not stored by this gateway; send the whole conversation in 'input'."},
-    {"/v1/files", "Files are not stored by this gateway; send their content in the request."},
+    {"/v1/files/",
+     "Of a file this gateway serves GET and DELETE /v1/files/ID and GET /v1/files/ID/content; an ID holds letters, "
+     "digits, '_', '-' and '=' alone."},
     {"/v1/vector_stores", "Files are not stored by this gateway; search in your own program."},
     {"/v1/batches", "Batches are not served by this gateway; send the calls one by one."},
     {"/openai/deployments/",

@@ -30,6 +30,11 @@ enum class EndpointId : std::uint8_t {
   kTranslations,
   kImages,
   kImageEdits,
+  kUploadFile,
+  kFiles,
+  kFile,
+  kFileContent,
+  kDeleteFile,
 };
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.
@@ -45,6 +50,8 @@ enum class Api : std::uint8_t {
   kSpeech,
   kTranscription,  // in the same language, or in English
   kImage,          // made, or changed
+  kFile,           // given to be kept
+  kBatch,          // calls that stand in such a file
 };
 
 [[nodiscard]] constexpr Api api_of(const Endpoint& endpoint) noexcept { return static_cast<Api>(endpoint.own); }

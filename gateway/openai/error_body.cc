@@ -46,6 +46,9 @@ Row row_of(const Error& error) noexcept {
     case ErrorKind::kResponseNotFound:
       return {404, kInvalidRequest, "response_not_found", ShouldRetry::kUnsaid,
               "No such response is kept for the user of this API key."};
+    case ErrorKind::kFileNotFound:
+      return {404, kInvalidRequest, "not_found", ShouldRetry::kUnsaid,
+              "No such file or batch is kept for the user of this API key."};
     case ErrorKind::kMethodNotAllowed:
       return {405, kInvalidRequest, "method_not_supported", ShouldRetry::kUnsaid,
               "This path does not take this method."};

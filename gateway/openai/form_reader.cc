@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "dialect/splices.h"
 #include "dialect/usage_reader.h"
+#include "openai/batch_lines.h"
 #include "openai/call_reader.h"
 #include "openai/sound.h"
 #include "openai/stored_state.h"
@@ -23,7 +24,7 @@ using wire::FormPart;
 
 Error wrong(const char* what) noexcept { return client_error(ErrorKind::kBadRequest, what); }
 
-enum class Field : std::uint8_t { kModel, kStream, kResponseFormat, kPrompt, kFile, kChoices };
+enum class Field : std::uint8_t { kModel, kStream, kResponseFormat, kPrompt, kFile, kChoices, kPurpose, kKept };
 
 struct FieldRow {
   Field field;
@@ -34,6 +35,7 @@ struct FieldRow {
 };
 constexpr std::uint16_t kHearing = api_bit(Api::kTranscription);
 constexpr std::uint16_t kImages = api_bit(Api::kImage);
+constexpr std::uint16_t kFiles = api_bit(Api::kFile);
 #define SLUICE_FIELD(field, name, apis)                                                                       \
   FieldRow {                                                                                                  \
     field, name, apis, "The part '" name "' occurs twice in the form; give it once.",                         \
@@ -46,6 +48,8 @@ constexpr std::array kFields{
     SLUICE_FIELD(Field::kResponseFormat, "response_format", kHearing),
     SLUICE_FIELD(Field::kFile, "file", kHearing),
     SLUICE_FIELD(Field::kChoices, "n", kImages),
+    SLUICE_FIELD(Field::kPurpose, "purpose", kFiles),
+    SLUICE_FIELD(Field::kKept, "file", kFiles),
 };
 #undef SLUICE_FIELD
 
@@ -55,6 +59,7 @@ class FormWalk final {
   FormWalk(Api api, std::string_view body) noexcept : api_(api), body_(body) {}
 
   Result<CallBody> run(std::string_view content_type) {
+    if (api_ == Api::kFile) call_.upload = std::make_unique<dialect::Upload>();
     const Result<std::string_view> boundary = wire::form_boundary(content_type);
     if (!boundary) return boundary.error();
     wire::FormReader reader(body_, *boundary);
@@ -64,6 +69,7 @@ class FormWalk final {
       if (*found == wire::FormReader::Found::kEnd) break;
       SLUICE_TRY(read_part(part));
     }
+    if (api_ == Api::kFile) return take_upload();
     if (!call_.model_member.present()) call_.own[kFormBegin] = {0, boundary->size() + 2};  // the path may name it
     expect();
     return std::move(call_);
@@ -104,8 +110,47 @@ class FormWalk final {
         break;
       case Field::kChoices:
         return read_choices(part);
+      case Field::kPurpose:
+        return read_purpose(part);
+      case Field::kKept:
+        return read_kept(part);
     }
     return ok();
+  }
+
+  Status read_purpose(const FormPart& part) {
+    constexpr std::size_t kMostBytes = 64;
+    const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || c == '_' || c == '-'; };
+    if (part.file || part.data.empty() || part.data.size() > kMostBytes || !std::ranges::all_of(part.data, is_plain))
+      return wrong("The part 'purpose' must be a word, such as 'batch' or 'user_data'.");
+    call_.upload->purpose = part.data;
+    return ok();
+  }
+
+  Status read_kept(const FormPart& part) {
+    if (!part.file) return wrong("The part 'file' must be a file, with a name.");
+    const dialect::Member data = member_of(part.data), length = member_of(part.length);
+    call_.upload->file_offset = data.offset;
+    call_.upload->file_bytes = data.length;
+    if (part.length.empty()) return ok();
+    call_.upload->length_offset = length.offset;
+    call_.upload->length_bytes = length.length;
+    return ok();
+  }
+
+  // What is kept is found by its id later. The parts may come in any order, so that the lines are read at the end.
+  Result<CallBody> take_upload() {
+    dialect::Upload& upload = *call_.upload;
+    if (upload.purpose.empty()) return wrong("The form has no part 'purpose'; say what the file is for.");
+    if (upload.file_offset == 0) return wrong("The form has no part 'file'.");
+    call_.stored.keep = true;
+    call_.stored.kept = Kept::kFile;
+    if (upload.purpose != "batch") return std::move(call_);
+    wire::Parser parser;
+    call_.model = read_batch(body_.substr(upload.file_offset, upload.file_bytes), upload, parser);
+    if (upload.lines == 0 && upload.wrong_line == 0)
+      return wrong("The file of a batch has no lines; it must have calls.");
+    return std::move(call_);
   }
 
   Status read_choices(const FormPart& part) {
@@ -196,6 +241,26 @@ void edit_form(const CallBody& call, std::string_view body, const dialect::Edits
     }
   }
   splices.write(body, into);
+}
+
+Status append_edited_upload(Buffer& out, const CallBody& call, std::string_view body, const dialect::LineEdits& edits) {
+  const dialect::Upload& upload = *call.upload;
+  const std::string_view lines = body.substr(upload.file_offset, upload.file_bytes);
+  wire::Parser parser;
+  if (upload.length_bytes == 0) {
+    out.append(body.substr(0, upload.file_offset));
+    SLUICE_TRY(append_edited_batch(out, lines, edits, parser));
+  } else {  // its length comes before it
+    Buffer file;
+    SLUICE_TRY(append_edited_batch(file, lines, edits, parser));
+    const std::size_t behind = upload.length_offset + upload.length_bytes;
+    out.append(body.substr(0, upload.length_offset));
+    out.append(std::to_string(file.size()));
+    out.append(body.substr(behind, upload.file_offset - behind));
+    out.append(file.view());
+  }
+  out.append(body.substr(upload.file_offset + upload.file_bytes));
+  return ok();
 }
 
 }  // namespace sluice::openai

@@ -38,6 +38,8 @@ constexpr std::array<NameRow, kNameCount> kNames{{
     SLUICE_MEMBER("text_2"),
     SLUICE_MEMBER("voice"),
     SLUICE_MEMBER("stream_format"),
+    SLUICE_MEMBER("input_file_id"),
+    SLUICE_MEMBER("endpoint"),
 }};
 #undef SLUICE_MEMBER
 
@@ -72,9 +74,12 @@ std::uint32_t members_of(Api api) noexcept {
                   Name::kText2);
     case Api::kSpeech:
       return bits(Name::kModel, Name::kInput, Name::kInstructions, Name::kVoice, Name::kStreamFormat);
+    case Api::kBatch:
+      return bits(Name::kInputFile, Name::kLineEndpoint);
     case Api::kImage:
       return bits(Name::kModel, Name::kStream, Name::kChoices, Name::kPrompt);
     case Api::kTranscription:  // a form
+    case Api::kFile:           // a form
     case Api::kStored:
     case Api::kNone:
       break;

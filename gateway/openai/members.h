@@ -38,6 +38,8 @@ enum class Name : std::uint8_t {
   kText2,
   kVoice,
   kStreamFormat,
+  kInputFile,
+  kLineEndpoint,
   kCount,
 };
 

@@ -29,6 +29,11 @@ Result<CallBody> OpenAi::read_form(const Endpoint& endpoint, std::string_view co
   return openai::read_form(endpoint, content_type, body);
 }
 
+Status OpenAi::append_edited_upload(Buffer& out, const CallBody& call, std::string_view body,
+                                    const dialect::LineEdits& edits) const {
+  return openai::append_edited_upload(out, call, body, edits);
+}
+
 void OpenAi::edit_body(const Endpoint& endpoint, const CallBody& call, std::string_view body, const Edits& edits,
                        EditedBody& into) const {
   if (endpoint.body == dialect::BodyKind::kMultipart) return edit_form(call, body, edits, into);
@@ -103,6 +108,32 @@ void OpenAi::append_models(std::string& into, std::span<const dialect::ListedMod
     append_model(into, model);
   }
   into.append("]}");
+}
+
+// A file's name is not known here: it is the caller's text, and stays with the model server.
+void OpenAi::append_files(std::string& into, std::span<const dialect::ListedFile> files, dialect::ListEnd end) const {
+  into.append(R"({"object":"list","data":[)");
+  for (const dialect::ListedFile& file : files) {
+    if (into.back() == '}') into.push_back(',');
+    into.append(R"({"id":)");
+    wire::append_json_string(into, file.id);
+    into.append(R"(,"object":"file","bytes":)").append(std::to_string(file.bytes));
+    into.append(R"(,"created_at":)").append(std::to_string(file.created));
+    into.append(R"(,"filename":"","purpose":)");
+    wire::append_json_string(into, file.purpose);
+    into.append(R"(,"status":"uploaded"})");
+  }
+  into.append(R"(],"first_id":)");
+  const auto append_id = [&](const dialect::ListedFile* file) {
+    if (file == nullptr)
+      into.append("null");
+    else
+      wire::append_json_string(into, file->id);
+  };
+  append_id(files.empty() ? nullptr : &files.front());
+  into.append(R"(,"last_id":)");
+  append_id(files.empty() ? nullptr : &files.back());
+  into.append(end == dialect::ListEnd::kMore ? R"(,"has_more":true})" : R"(,"has_more":false})");
 }
 
 }  // namespace sluice::openai

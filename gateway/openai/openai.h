@@ -17,6 +17,8 @@ class OpenAi final : public dialect::Dialect {
                                                     wire::Parser& parser) const noexcept override;
   [[nodiscard]] Result<dialect::CallBody> read_form(const dialect::Endpoint& endpoint, std::string_view content_type,
                                                     std::string_view body) const noexcept override;
+  [[nodiscard]] Status append_edited_upload(Buffer& out, const dialect::CallBody& call, std::string_view body,
+                                            const dialect::LineEdits& edits) const override;
   void edit_body(const dialect::Endpoint& endpoint, const dialect::CallBody& call, std::string_view body,
                  const dialect::Edits& edits, dialect::EditedBody& into) const override;
 
@@ -46,6 +48,7 @@ class OpenAi final : public dialect::Dialect {
 
   void append_model(std::string& into, const dialect::ListedModel& model) const override;
   void append_models(std::string& into, std::span<const dialect::ListedModel> models) const override;
+  void append_files(std::string& into, std::span<const dialect::ListedFile> files, dialect::ListEnd end) const override;
   void append_count(std::string&, std::uint64_t) const override {}  // no endpoint of it counts
 };
 

@@ -53,9 +53,10 @@ struct Call {
   std::string_view client_request_id;  // the client's own, cleaned and bounded; empty: none. Never trusted as ours
   std::uint64_t number = 0;            // unique with the boot id: the idempotency id of journal and store
   Caller caller;
-  std::string_view endpoint;      // "chat.completions"
-  std::string_view channel;       // "api"
-  std::string_view model;         // a configured or served name, or "sha256:…" of one that is neither
+  std::string_view endpoint;  // "chat.completions"
+  std::string_view channel;   // "api"
+  // A configured or served name, or "sha256:…" of one that is neither; empty: none is called, as with a list of files.
+  std::string_view model;
   std::uint32_t model_index = 0;  // dense, for the ledger; kNoModel: not known
   std::string_view client_ip;     // truncated to /24 or /48
   std::span<const std::pair<std::string, std::string>> labels;

@@ -13,17 +13,20 @@ using Erased = StoredResponses::Erased;
 
 constexpr std::chrono::milliseconds kLongestAnswer{10'000};
 
-// The row of the table that deletes what is stored; null: no dialect has one.
+// The row of the table that deletes what is stored, or ends it where there is no such row; null: no dialect has one.
 struct Deletion {
   const dialect::Endpoint* endpoint = nullptr;
   std::uint32_t number = 0;
 };
-Deletion deletion_in(const dialect::Table& table) noexcept {
+Deletion deletion_in(const dialect::Table& table, Kept kept) noexcept {
   const auto rows = table.endpoints();
+  Deletion found;
   for (std::uint32_t number = 0; number < rows.size(); ++number) {
-    if (rows[number].work == dialect::Work::kStored && rows[number].method == "DELETE") return {&rows[number], number};
+    if (rows[number].work != dialect::Work::kStored || rows[number].kept != kept) continue;
+    if (rows[number].method == "DELETE") return {&rows[number], number};
+    if (rows[number].method == "POST") found = {&rows[number], number};
   }
-  return {};
+  return found;
 }
 
 // What a status of the answer means. 0: none came.
@@ -79,11 +82,11 @@ struct Reports {
 
 Task<void> erase_responses(Worker& worker, std::vector<store::ResponseRecord> responses) {
   Errand errand(worker);
-  const Deletion deletion = deletion_in(worker.dialects);
   Reports reports{*worker.responses, responses};
   std::size_t erased = 0;
   while (!reports.rest.empty()) {
     Erased how = Erased::kDone;
+    const Deletion deletion = deletion_in(worker.dialects, reports.rest.front().kept);
     if (deletion.endpoint != nullptr) how = co_await erase(worker, deletion, reports.rest.front(), errand);
     if (errand.call.drained) co_return;
     if (how == Erased::kDone) ++erased;

@@ -8,7 +8,7 @@
 //   judge.cc           what the end of an attempt says of its place
 //   attempts.cc        what comes behind an attempt that failed: another place, another model
 //   added_members.cc   what we add to a call, and take back where a server refuses it
-//   stored_calls.cc    what model servers keep of earlier calls, and whose it is
+//   stored_calls.cc    what model servers keep of earlier calls, and whose it is; kept_files.cc: files and batches
 //   kept_on.cc         a call that its place goes on with by itself
 //   relay.cc           an answer as it comes; relay_whole.cc, relay_converted.cc: one that is put together or taken apart
 //   relay_plain.cc     one that need not be JSON: sound, or a text
@@ -72,6 +72,7 @@ Task<Status> Exchange::phases() {
   SLUICE_CO_TRY(match());
   SLUICE_CO_TRY(identify());
   if (is_answered_here(endpoint())) co_return co_await answer_models();
+  if (endpoint().work == dialect::Work::kListStored) co_return co_await answer_list();
   if (is_of_stored()) {
     SLUICE_CO_TRY(co_await find_stored());
   } else {
@@ -82,7 +83,8 @@ Task<Status> Exchange::phases() {
     else
       SLUICE_CO_TRY(understand());
   }
-  if (!find_model()) SLUICE_CO_TRY(co_await await_model());
+  if (asked_.model.empty()) SLUICE_CO_TRY(co_await find_place());
+  if (!asked_.model.empty() && !find_model()) SLUICE_CO_TRY(co_await await_model());
   if (names_stored()) SLUICE_CO_TRY(co_await find_keeper());
   SLUICE_CO_TRY(admit());
   if (is_counted_here()) co_return co_await answer_count();
@@ -98,10 +100,22 @@ Status Exchange::arrive() {
   return decision_.error;
 }
 
+// Whether a client of another dialect has sent it, who means a path of that one.
+static bool is_of_another(const dialect::Dialect& of, std::span<const dialect::Dialect* const> all,
+                          const http::Fields& fields) noexcept {
+  return std::ranges::any_of(all, [&](const dialect::Dialect* dialect) {
+    const std::string_view mark = dialect->mark_of_clients();
+    return dialect != &of && !mark.empty() && !fields[mark].empty();
+  });
+}
+
 // Which endpoint is it?
 Status Exchange::match() {
   const std::string_view method = boost::beast::http::to_string(head_.method);
   match_ = worker_.dialects.find(head_.path, method);
+  if (match_.endpoint != nullptr && endpoint().kept != Kept::kResponse &&
+      is_of_another(dialect(), worker_.dialects.dialects(), head_.fields))
+    match_.endpoint = nullptr;  // several dialects have files
   if (match_.endpoint == nullptr || is_answered_here(endpoint())) find_speaker();
   if (match_.endpoint == nullptr) return client_error(ErrorKind::kNotFound, match_.advice);
   call_.endpoint = endpoint().name;
@@ -236,6 +250,7 @@ Status Exchange::take_in(Result<dialect::CallBody> asked) {
         "its text in 'instructions' and 'input', or ask your administrator to list it in [policies] "
         "stored_prompts.");
   }
+  if (asked_.upload) SLUICE_TRY(check_upload());
   call_.stream = asked_.stream;
   call_.background = asked_.background;
   call_.prompt_estimate = asked_.prompt_estimate;
@@ -246,7 +261,7 @@ Status Exchange::take_in(Result<dialect::CallBody> asked) {
 // A model that the path names is the one that is called, whatever the body says of it.
 Status Exchange::take_model_of_path() {
   if (match_.model.empty())
-    return asked_.model.empty()
+    return asked_.model.empty() && !is_about_kept(endpoint())
                ? Status(client_error(ErrorKind::kBadRequest, "The request has no 'model'; name the model to call."))
                : ok();
   std::array<char, 512> decoded;
@@ -292,13 +307,16 @@ void Exchange::use_model(const NameMap<ModelSettings>::value_type& model) {
   const std::uint64_t most = makes ? asked_.output_estimate : asked_.output_cap.value_or(model_->max_output);
   call_.output_cap = generates || makes ? std::min(most, std::uint64_t{1} << 40) * call_.choices : 0;
   call_.output_cap_given = makes || asked_.output_cap.has_value();
+  if (is_about_kept(endpoint())) expect_batch();
 }
 
 // May it go on? Limits and budgets are held from here to finish().
 Status Exchange::admit() {
   if (asked_.background) SLUICE_TRY(may_run_on());
   decision_ = conf_->chain->admit(call_, admitted_);
-  if (endpoint().work == dialect::Work::kMake) call_.clamp_output_to = 0;  // there is no member that it could go into
+  if (asked_.upload) asked_.upload->cap = call_.clamp_output_to;
+  const bool takes_cap = endpoint().work != dialect::Work::kMake && !is_about_kept(endpoint());
+  if (!takes_cap) call_.clamp_output_to = 0;  // there is no member that it could go into
   if (decision_.verdict == policy::Verdict::kGoOn) return ok();
   worker_.metrics.refused(decision_.error.kind);
   return decision_.error;
@@ -321,7 +339,8 @@ void Exchange::finish() noexcept {
   outcome_.upstream = place_name_;
   outcome_.refused_by = decision_.refusal.by();
   conf_->chain->finish(call_, outcome_, admitted_);
-  if (!call_.model.empty() || (key_ != nullptr && is_of_stored())) conf_->chain->record(call_, outcome_);
+  const bool of_kept = key_ != nullptr && is_about_kept(endpoint());
+  if (!call_.model.empty() || of_kept) conf_->chain->record(call_, outcome_);
   const auto* tokens = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;
   if (match_.endpoint != nullptr) worker_.metrics.call_ended(match_.number, outcome_, tokens);
   if (worker_.log.access_enabled()) write_access_line();

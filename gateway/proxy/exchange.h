@@ -49,7 +49,7 @@ class BodyReserve final : public http::Incoming::Reserve {
 struct UpstreamRequest final : Pooled {
   Buffer body;                                              // as the client sent it, decoded
   std::optional<wire::Coding> coding;                       // what it is still to be decoded from
-  Buffer translated;                                        // the same for a place that has not the call's endpoint
+  Buffer translated;                                        // the same as its place needs it; empty: as it came
   std::array<char, identity::ScopeKey::kDigits> cache_key;  // what prompt_cache_key leaves as
   std::size_t body_held_bytes = 0;                          // of what the whole process may hold
   dialect::EditedBody edited;
@@ -188,7 +188,8 @@ class Exchange final {
     return {*translated_->detour.dialect, *translated_->detour.endpoint, translated_->asked};
   }
   [[nodiscard]] std::string_view spoken_body() const noexcept {
-    return is_translated() ? request_->translated.view() : request_->body.view();
+    const bool changed = is_translated() || (asked_.upload && !request_->translated.empty());
+    return changed ? request_->translated.view() : request_->body.view();
   }
   Task<Status> translate();
   void avoid_lacked_endpoint() noexcept;
@@ -214,10 +215,21 @@ class Exchange final {
   [[nodiscard]] bool names_stored() const noexcept { return keeper_.empty() && asked_.stored.any(); }
   Task<Status> find_stored();
   Task<Status> find_keeper();
-  [[nodiscard]] store::ResponseRecord response_named(std::string id) const;
-  Task<Result<StoredResponses::Keeper>> look_up();
+  Task<Result<StoredResponses::Keeper>> look_up(StoredResponses::List* list = nullptr);
   [[nodiscard]] std::string_view path_at(const upstream::Place& place, std::string_view model);
   void note_kept(const dialect::KeptIds* ids);
+  [[nodiscard]] store::ResponseRecord record_of(std::string_view id, Kept kept) const;
+
+  // Files that they keep, and batches of the calls in them, in kept_files.cc.
+  Status check_upload();
+  Task<Status> find_place();
+  Status choose_place();
+  Task<Status> find_batch();
+  void expect_batch() noexcept;
+  Task<Status> edit_upload();
+  [[nodiscard]] store::FileFacts facts_of_file() const;
+  void note_made(const dialect::KeptIds& ids);
+  Task<Status> answer_list();
 
   // What its place goes on with by itself, in kept_on.cc.
   [[nodiscard]] Status may_run_on() const noexcept;
@@ -311,11 +323,12 @@ class Exchange final {
   std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
   dialect::CallBody asked_;
   const ModelSettings* model_ = nullptr;
-  std::string keeper_;                              // the place that keeps what the call names; empty: it names nothing
-  std::size_t kept_ = 0;                            // ids of the answer that the gateway has noted
+  std::string keeper_;                          // the place that keeps what the call names; empty: it names nothing
+  std::unique_ptr<store::FileFacts> file_;      // of Work::kBatch: that it is made of; else null
+  std::size_t kept_ = 0;                        // ids of the answer that the gateway has noted
   std::unique_ptr<const store::KeptCall> kept_on_;  // its place goes on with it, and it is charged later
-  std::unique_ptr<TranslatedCall> translated_;      // null: it has not been
-  Status translation_ = ok();                       // why it cannot be
+  std::unique_ptr<TranslatedCall> translated_;  // null: it has not been
+  Status translation_ = ok();                   // why it cannot be
 
   policy::Call call_;
   policy::Outcome outcome_;

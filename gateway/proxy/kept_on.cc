@@ -68,7 +68,7 @@ store::KeptCall Exchange::kept_call(std::string_view id) const {
 Task<Status> Exchange::keep_on(const dialect::KeptIds* ids) {
   if (ids == nullptr || ids->answer().empty()) co_return kNoId;
   const store::KeptCall call = kept_call(ids->answer());
-  KeptCalls::Storing storing{.wake = wake_, .call = call, .response = response_named(call.id)};
+  KeptCalls::Storing storing{.wake = wake_, .call = call, .response = record_of(call.id, Kept::kResponse)};
   worker_.kept_calls->store(storing);
   net::Deadline until = net::Deadline::after(conf_->settings.look_up);
   while (!storing.over) {

@@ -1,4 +1,4 @@
-// An answer that need not be JSON, because the call asked for sound or for a text. It goes on as it comes, under its own
+// An answer that need not be JSON, because the call asked for sound, for a text or for a file. It goes on as it comes, under its own
 // label; an error in its place is an error all the same.
 #include <algorithm>
 
@@ -24,7 +24,8 @@ std::string_view label_of(std::string_view said, dialect::AnswerForm form) noexc
 Task<Status> Exchange::relay_plain(dialect::AnswerKind kind) {
   const std::size_t limit = conf_->settings.answer_bytes;
   if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
-  if (kind == dialect::AnswerKind::kObject) {
+  const bool any = asked_.answer == dialect::AnswerForm::kAny;
+  if (kind == dialect::AnswerKind::kObject && !any) {
     SLUICE_CO_TRY(co_await gather(std::min(conf_->settings.whole_answer_bytes, limit)));
     walk_arrived();
     if (upstream_->state() == http::CallState::kEnded && walk_->form() == dialect::WholeAnswer::Form::kWhole)
@@ -32,7 +33,7 @@ Task<Status> Exchange::relay_plain(dialect::AnswerKind kind) {
   } else {
     upstream_->taken(upstream_->body().size());
   }
-  if (dialect::is_page(upstream_->body().view())) co_return co_await answer_nothing(kNoAnswer);
+  if (!any && dialect::is_page(upstream_->body().view())) co_return co_await answer_nothing(kNoAnswer);
   walk_ = std::make_unique<dialect::PlainAnswer>(asked_.answer);
   walked_bytes_ = 0;
   walk_arrived();

@@ -28,8 +28,8 @@ constexpr Error kKeeperAway = {
     Retry::kNo,
     0,
     0,
-    "the model server that keeps this response cannot be reached now, or does not serve the model any more; retry "
-    "shortly, or send the whole conversation"};
+    "the model server that keeps this response, file or batch cannot be reached now, or does not serve its model any "
+    "more; retry shortly"};
 constexpr Error kNotTaken = {
     ErrorKind::kUnavailable,
     Origin::kUpstream,
@@ -92,6 +92,7 @@ Task<Status> Exchange::send() {
         continue;
       }
     }
+    if (asked_.upload) SLUICE_CO_TRY(co_await edit_upload());
     choose_members(*lease_);
     Status head = co_await ask();
     while (head) {
@@ -165,7 +166,8 @@ void Exchange::prepare(upstream::Place& place) {
   edits.cap_member = added_.cap;
   edits.clamp_output_to = clamp();
   const std::string_view model = called(place);
-  if (model != asked_.model || !match_.model.empty()) edits.model = model;
+  const bool named_in_body = !is_about_kept(endpoint());
+  if (named_in_body && (model != asked_.model || !match_.model.empty())) edits.model = model;
   UpstreamRequest& request = *request_;
   const policy::Caller& caller = call_.caller;
   const Spoken spoken = this->spoken();
@@ -201,6 +203,7 @@ void Exchange::prepare(upstream::Place& place) {
 
 // The call's model as the place knows it.
 std::string_view Exchange::called(const upstream::Place& place) const noexcept {
+  if (model_ == nullptr) return {};  // a file may be of none
   return place.called(model_->upstream_name.empty() ? call_.model : std::string_view(model_->upstream_name));
 }
 

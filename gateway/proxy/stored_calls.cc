@@ -13,10 +13,9 @@ constexpr Error kOddQuery = client_error(
     "The query holds what none of this path has: send include, limit, order, after and before, 1,024 bytes at most.");
 constexpr Error kNotStreamedAgain = client_error(
     ErrorKind::kBadRequest, "A stored response is not streamed again by this gateway; fetch it without 'stream'.");
-constexpr Error kNoMemory = self_error(ErrorKind::kUnavailable, "this gateway knows of no stored responses");
-constexpr Error kSlowStore =
-    self_error(ErrorKind::kUnavailable,
-               "The gateway could not look up in time whose response this is: its store is busy. Try again soon.");
+constexpr Error kNoMemory = self_error(ErrorKind::kUnavailable, "this gateway knows of nothing that is stored");
+constexpr Error kSlowStore = self_error(
+    ErrorKind::kUnavailable, "The gateway could not look up in time whose this is: its store is busy. Try again soon.");
 
 // Whether the query asks for a stream.
 bool asks_for_stream(std::string_view query) noexcept {
@@ -37,6 +36,8 @@ Task<Status> Exchange::find_stored() {
   if (asks_for_stream(head_.query)) co_return kNotStreamedAgain;
   request_ = std::make_unique<UpstreamRequest>();
   asked_.stored.answer.assign(match_.rest);
+  asked_.stored.kept = endpoint().kept;
+  if (endpoint().answers_bytes) asked_.answer = dialect::AnswerForm::kAny;
   Result<StoredResponses::Keeper> keeper = co_await look_up();
   if (!keeper) co_return keeper.error();
   keeper_ = std::move(keeper->place);
@@ -53,9 +54,9 @@ Task<Status> Exchange::find_keeper() {
   co_return ok();
 }
 
-Task<Result<StoredResponses::Keeper>> Exchange::look_up() {
+Task<Result<StoredResponses::Keeper>> Exchange::look_up(StoredResponses::List* list) {
   if (worker_.responses == nullptr) co_return kNoMemory;
-  StoredResponses::LookUp look_up{.wake = wake_, .user_id = call_.caller.user_id, .refs = asked_.stored};
+  StoredResponses::LookUp look_up{.wake = wake_, .user_id = call_.caller.user_id, .refs = asked_.stored, .list = list};
   net::Deadline until = net::Deadline::after(conf_->settings.look_up);
   client_.watch_client(&wake_);
   worker_.responses->ask(look_up);
@@ -76,17 +77,6 @@ std::string_view Exchange::path_at(const upstream::Place& place, std::string_vie
   return stored_path(place, of, model, request_->path);
 }
 
-store::ResponseRecord Exchange::response_named(std::string id) const {
-  return {.id = std::move(id),
-          .tenant_id = call_.caller.tenant_id,
-          .user_id = call_.caller.user_id,
-          .key_id = call_.caller.key_id,
-          .place = place_name_,
-          .model = std::string(call_.model),
-          .created = call_.began,
-          .expires = worker_.responses == nullptr ? call_.began : worker_.responses->expiry(call_.began)};
-}
-
 // What the answer has told so far of how it is kept; or what is kept no longer.
 void Exchange::note_kept(const dialect::KeptIds* ids) {
   if (worker_.responses == nullptr) return;
@@ -96,15 +86,36 @@ void Exchange::note_kept(const dialect::KeptIds* ids) {
       worker_.responses->forget(caller.user_id, asked_.stored.answer);
     if (worker_.kept_calls != nullptr && walk_ && !walk_->runs_on())
       worker_.kept_calls->look_soon(caller.user_id, asked_.stored.answer);
+    if (ids != nullptr) note_made(*ids);
     return;
   }
   if (!asked_.stored.keep || ids == nullptr || ids->answer().empty() || ids->count() == kept_) return;
-  const store::ResponseRecord response = response_named(ids->answer());
+  if (is_about_kept(endpoint())) {
+    if (std::exchange(kept_, 1) != 0) return;
+    store::ResponseRecord record = record_of(ids->answer(), endpoint().kept);
+    record.file = facts_of_file();
+    worker_.responses->add(std::move(record));
+    return note_made(*ids);
+  }
+  const store::ResponseRecord response = record_of(ids->answer(), Kept::kResponse);
   if (kept_ == 0) worker_.responses->add(response);
   const std::size_t noted = kept_ == 0 ? 0 : kept_ - 1;
   worker_.responses->add_items(response,
                                {ids->items().begin() + static_cast<std::ptrdiff_t>(noted), ids->items().end()});
   kept_ = ids->count();
+}
+
+store::ResponseRecord Exchange::record_of(std::string_view id, Kept kept) const {
+  const policy::Caller& caller = call_.caller;
+  return {.id = std::string(id),
+          .tenant_id = caller.tenant_id,
+          .user_id = caller.user_id,
+          .key_id = caller.key_id,
+          .place = place_name_,
+          .model = std::string(call_.model),
+          .created = call_.began,
+          .expires = worker_.responses == nullptr ? call_.began : worker_.responses->expiry(call_.began),
+          .kept = kept};
 }
 
 }  // namespace sluice::proxy

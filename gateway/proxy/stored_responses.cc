@@ -18,7 +18,8 @@ constexpr std::size_t kErasedAtOnce = 16;
 constexpr std::chrono::seconds kSweepInterval{60};
 constexpr std::chrono::seconds kPruneInterval{1};   // while more has expired than is pruned at once
 constexpr std::chrono::seconds kEraseInterval{10};  // while a place that is to erase something could not be asked
-constexpr std::chrono::seconds kQuietTime{2};       // so long the store may be busy before the log says so
+constexpr std::chrono::hours kForGood{100 * 365 * 24};
+constexpr std::chrono::seconds kQuietTime{2};  // so long the store may be busy before the log says so
 
 constexpr Error kNobodys = {
     ErrorKind::kResponseNotFound,
@@ -28,6 +29,14 @@ constexpr Error kNobodys = {
     0,
     "No response, and no item of one, with this id is kept for the user of this API key: it was never made, was not to "
     "be stored, has expired or was deleted, or it is somebody else's. Send the whole conversation instead."};
+constexpr Error kNoFile = {
+    ErrorKind::kFileNotFound,
+    Origin::kClient,
+    Retry::kNo,
+    0,
+    0,
+    "No file and no batch with this id is kept for the user of this API key: it was never made, was deleted, or it is "
+    "somebody else's."};
 constexpr Error kSeveralPlaces = {
     ErrorKind::kBadRequest,
     Origin::kClient,
@@ -74,11 +83,21 @@ WallTime StoredResponses::expiry(WallTime created) {
 void StoredResponses::add(ResponseRecord response) {
   const std::lock_guard lock(mutex_);
   if (!has_room()) return;
-  response.expires = response.created + options_.keep;
+  response.expires = response.created + (response.kept == Kept::kResponse ? options_.keep : kForGood);
   responses_[response.id] = {.user_id = response.user_id,
                              .response = std::make_shared<const ResponseRecord>(response),
                              .sequence = sequence_ + 1};
   push({.kind = ResponseChange::Kind::kAdd, .response = std::move(response), .items = {}});
+}
+
+void StoredResponses::add_made(ResponseRecord file) {
+  const std::lock_guard lock(mutex_);
+  if (!has_room()) return;
+  file.expires = file.created + kForGood;
+  responses_.try_emplace(file.id, News{.user_id = file.user_id,
+                                       .response = std::make_shared<const ResponseRecord>(file),
+                                       .sequence = sequence_ + 1});
+  push({.kind = ResponseChange::Kind::kAddMade, .response = std::move(file), .items = {}});
 }
 
 void StoredResponses::add_items(const ResponseRecord& response, std::vector<std::string> items) {
@@ -151,7 +170,7 @@ void StoredResponses::work_off() {
     if (!waits() && until > now) changed_.wait_for(lock, std::min<Mono::duration>(until - now, kSweepInterval));
     if (!look_ups_.empty()) {
       lock.unlock();
-      answer_waiting();
+      answer_waiting(Lists::kNow);
       lock.lock();
       continue;
     }
@@ -169,12 +188,14 @@ void StoredResponses::work_off() {
   }
 }
 
-void StoredResponses::answer_waiting() {
+void StoredResponses::answer_waiting(Lists lists) {
   for (;;) {
     std::unique_lock lock(mutex_);
-    if (look_ups_.empty()) return;
-    LookUp& look_up = *look_ups_.front();
-    look_ups_.pop_front();
+    const auto next = std::ranges::find_if(
+        look_ups_, [lists](const LookUp* waiting) { return lists == Lists::kNow || waiting->list == nullptr; });
+    if (next == look_ups_.end()) return;
+    LookUp& look_up = **next;
+    look_ups_.erase(next);
     lock.unlock();
     answer(look_up);
   }
@@ -183,7 +204,7 @@ void StoredResponses::answer_waiting() {
 void StoredResponses::answer(LookUp& look_up) {
   Result<Keeper> found = kStoreAway;
   try {
-    found = find(look_up);
+    found = look_up.list == nullptr ? find(look_up) : list(look_up);
   } catch (const std::exception& thrown) {
     log_.error("fault while a response was looked up", {{"what", thrown.what()}});
   }
@@ -197,15 +218,15 @@ void StoredResponses::answer(LookUp& look_up) {
 // The store is asked for all items at once: a body may name many.
 Result<StoredResponses::Keeper> StoredResponses::find(const LookUp& look_up) {
   const dialect::StoredRefs& refs = look_up.refs;
-  if (refs.names_no_id) return kNobodys;
+  if (refs.names_no_id) return refs.kept == Kept::kResponse ? kNobodys : kNoFile;
   std::optional<Keeper> keeper;
   const auto add = [&keeper](const Result<ResponseRecord>& response) -> Status {
     if (!response) return response.error();
     if (keeper && keeper->place != response->place) return kSeveralPlaces;
-    if (!keeper) keeper = Keeper{.place = response->place, .model = response->model};
+    if (!keeper) keeper = Keeper{.place = response->place, .model = response->model, .file = response->file};
     return ok();
   };
-  if (!refs.answer.empty()) SLUICE_TRY(add(find_answer(look_up.user_id, refs.answer)));
+  if (!refs.answer.empty()) SLUICE_TRY(add(find_answer(look_up)));
   std::vector<std::string_view> in_store;
   for (const std::string& item : refs.items) {
     const auto news = find_new(look_up.user_id, item, Part::kItem);
@@ -225,13 +246,32 @@ Result<StoredResponses::Keeper> StoredResponses::find(const LookUp& look_up) {
   return *std::move(keeper);
 }
 
-Result<ResponseRecord> StoredResponses::find_answer(std::uint64_t user_id, const std::string& id) {
-  if (auto news = find_new(user_id, id, Part::kResponse)) return *std::move(news);
+// Ids of all kinds are found in one way, and one of another kind is nobody's.
+Result<ResponseRecord> StoredResponses::find_answer(const LookUp& look_up) {
+  const std::uint64_t user_id = look_up.user_id;
+  const std::string& id = look_up.refs.answer;
+  const Error& nobodys = look_up.refs.kept == Kept::kResponse ? kNobodys : kNoFile;
+  if (auto news = find_new(user_id, id, Part::kResponse)) {
+    if (!*news || (*news)->kept != look_up.refs.kept) return nobodys;
+    return *std::move(*news);
+  }
   (void)store_->connect();
   auto found = store_->find_response(user_id, id, clock_.wall());
-  if (!found.ok()) return absl::IsNotFound(found.status()) ? kNobodys : kStoreAway;
-  if (is_stale(user_id, id, Part::kResponse, *found)) return kNobodys;
+  if (!found.ok()) return absl::IsNotFound(found.status()) ? nobodys : kStoreAway;
+  if (found->kept != look_up.refs.kept || is_stale(user_id, id, Part::kResponse, *found)) return nobodys;
   return *std::move(found);
+}
+
+// What is new is written first, so that the store knows all.
+Result<StoredResponses::Keeper> StoredResponses::list(const LookUp& look_up) {
+  List& list = *look_up.list;
+  write();
+  if (!batch_.empty()) return kStoreAway;
+  (void)store_->connect();
+  auto found = store_->list_kept(look_up.user_id, list.kept, list.after, list.limit, clock_.wall());
+  if (!found.ok()) return absl::IsNotFound(found.status()) ? kNoFile : kStoreAway;
+  list.found = *std::move(found);
+  return Keeper{};
 }
 
 std::optional<Result<ResponseRecord>> StoredResponses::find_new(std::uint64_t user_id, const std::string& id,
@@ -290,7 +330,7 @@ absl::Status StoredResponses::store_batch() {
       rows += 1 + rest[count].items.size();
     if (absl::Status stored = store_->change_responses(rest.first(count)); !stored.ok()) return stored;
     rest = rest.subspan(count);
-    answer_waiting();
+    answer_waiting(Lists::kLater);  // those ask for what is being written
   }
   std::vector<std::uint64_t> users;
   for (const ResponseChange& change : batch_) {
@@ -303,7 +343,8 @@ absl::Status StoredResponses::store_batch() {
     const std::lock_guard lock(mutex_);
     most = options_.most_per_user;
   }
-  for (const std::uint64_t user : users) (void)store_->trim_responses(user, most);  // else after the next one
+  for (const std::uint64_t user : users)
+    (void)store_->trim_responses(user, most, clock_.wall());  // else after the next one
   return absl::OkStatus();
 }
 

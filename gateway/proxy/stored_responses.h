@@ -1,4 +1,4 @@
-// Which responses model servers keep, whose they are and where: asked whenever a call names one.
+// Which responses, files and batches model servers keep, whose they are and where: asked whenever a call names one.
 //
 //   workers ──add()──▶ what is new, in memory ──▶ thread ──▶ store
 //   workers ──ask()──▶ thread: what is new, then the store ──▶ the call's signal
@@ -54,9 +54,12 @@ class StoredResponses final {
 
   // --- Of workers. Once these return, every look-up that begins later sees it. ---
 
-  // A place has given the response an id. Its expiry() is filled in here.
+  // A place has given the response, file or batch an id. `expires` is filled in here: files and batches stay until their
+  // user deletes them.
   void add(store::ResponseRecord response);
-  [[nodiscard]] WallTime expiry(WallTime created);
+  [[nodiscard]] WallTime expiry(WallTime created);  // of a response
+  // A batch has made the file. Known already: nothing changes.
+  void add_made(store::ResponseRecord file);
   // Items of its output. REQUIRES: user_id and id of a response that was added.
   void add_items(const store::ResponseRecord& response, std::vector<std::string> items);
   void forget(std::uint64_t user_id, std::string_view id);
@@ -64,16 +67,26 @@ class StoredResponses final {
   // Who keeps something.
   struct Keeper {
     std::string place, model;
+    store::FileFacts file{};  // of a file or batch
+  };
+  // A list in place of one look-up: at most `limit` of the user's that are of this kind, the newest first, behind the one
+  // with the id `after` (empty: from the first on).
+  struct List {
+    Kept kept = Kept::kFile;
+    std::string after;
+    std::size_t limit = 0;
+    std::vector<store::ResponseRecord> found{};
   };
   // Everything that a call names must be the user's and at one place. What it gives stands in `result` once `wake` was
-  // notified and `over` is true. Errors: kResponseNotFound, kBadRequest (at several places), kUnavailable (the store
-  // cannot be asked).
+  // notified and `over` is true. Errors: kResponseNotFound, kFileNotFound, kBadRequest (at several places), kUnavailable
+  // (the store cannot be asked).
   // Thread:   the worker that `wake` is on, between ask() and then but for its first members.
   // Lifetime: from ask() until it is over, or was withdrawn.
   struct LookUp {
     net::Signal& wake;
     std::uint64_t user_id;
     const dialect::StoredRefs& refs;
+    List* list = nullptr;  // what is asked for instead; then `result` holds nothing but an error
     bool over = false;
     std::optional<Result<Keeper>> result{};
   };
@@ -114,10 +127,12 @@ class StoredResponses final {
   void push(store::ResponseChange change);
   void work() noexcept;
   void work_off();
-  void answer_waiting();
+  enum class Lists : std::uint8_t { kNow, kLater };
+  void answer_waiting(Lists lists);
   void answer(LookUp& look_up);
   Result<Keeper> find(const LookUp& look_up);
-  Result<store::ResponseRecord> find_answer(std::uint64_t user_id, const std::string& id);
+  Result<Keeper> list(const LookUp& look_up);
+  Result<store::ResponseRecord> find_answer(const LookUp& look_up);
   // Nothing: what is new does not say.
   std::optional<Result<store::ResponseRecord>> find_new(std::uint64_t user_id, const std::string& id, Part part);
   [[nodiscard]] bool is_stale(std::uint64_t user_id, const std::string& id, Part part,

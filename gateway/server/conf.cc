@@ -92,7 +92,9 @@ static std::uint64_t endpoints_of(const config::Upstream& upstream, const config
   std::uint64_t endpoints = spoken_endpoints(upstream, kind, dialects);
   const std::span<const dialect::Endpoint> all = dialects.endpoints();
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (std::ranges::find(upstream.lacks, all[i].name) != upstream.lacks.end()) endpoints &= ~(std::uint64_t{1} << i);
+    const bool of_files = dialect::is_about_kept(all[i]) && all[i].kept != Kept::kResponse;
+    const bool lacks = std::ranges::find(upstream.lacks, all[i].name) != upstream.lacks.end();
+    if (lacks || (of_files && !upstream.files)) endpoints &= ~(std::uint64_t{1} << i);
   }
   return endpoints;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/kept.h"
 #include "base/limits.h"
 #include "identity/binding.h"
 #include "identity/sha256.h"
@@ -90,25 +91,38 @@ struct KnownModel {
   WallTime seen;
 };
 
-// A response that a model server keeps: whose it is, and which place keeps it.
+// What is known of a file beyond whose it is.
+struct FileFacts {
+  std::string purpose;  // "batch"; of a batch the id of the file that it was made of
+  std::uint64_t bytes = 0;
+  // Of one with the calls of a batch, and of the batch.
+  std::string endpoint;             // that all of them call: "chat.completions"
+  std::uint64_t prompt_tokens = 0;  // estimates, together
+  std::uint64_t output_tokens = 0;  // at most
+};
+
+// A response, file or batch that a model server keeps: whose it is, and which place keeps it.
 struct ResponseRecord {
   std::string id;  // as the model server calls it
   std::uint64_t tenant_id = 0, user_id = 0, key_id = 0;
   std::string place;  // name of the upstream or agent
   std::string model;  // as the gateway calls it
   WallTime created, expires;
+  Kept kept = Kept::kResponse;
+  FileFacts file{};
 };
 
 // A change of them, by user and id.
 struct ResponseChange {
   enum class Kind : std::uint8_t {
     kAdd,       // or put in place of the one with this id, which the place has given anew
+    kAddMade,   // a file that a batch has made; without effect where it is known
     kAddItems,  // of its output; without effect where there is no such response
     kForget,
     kEraseLater,  // one that is to be erased and whose place could not be asked: others come first
   };
   Kind kind = Kind::kAdd;
-  ResponseRecord response;         // but for kAdd, user_id and id alone
+  ResponseRecord response;         // but for kAdd and kAddMade, user_id and id alone
   std::vector<std::string> items;  // ids
 };
 

@@ -258,6 +258,17 @@ CREATE TABLE kept_calls (
   labels TEXT NOT NULL,
   PRIMARY KEY (boot_id, number)
 ) WITHOUT ROWID;
+)sql",
+                                                            R"sql(
+-- Files and batches are kept as responses are: `kind` is base/kept.h's. What a list tells of a file, and what the calls
+-- in one ask for in all; of a batch `purpose` is the id of the file that it was made of.
+ALTER TABLE responses ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE responses ADD COLUMN purpose TEXT NOT NULL DEFAULT '';
+ALTER TABLE responses ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE responses ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
+ALTER TABLE responses ADD COLUMN prompt_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE responses ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX responses_by_kind ON responses (user_id, kind, created_us, id);
 )sql"};
 
 absl::StatusOr<std::int64_t> pragma(Database& database, const char* sql) {

@@ -8,7 +8,7 @@
 
 namespace sluice::store {
 
-inline constexpr int kSchemaVersion = 11;
+inline constexpr int kSchemaVersion = 12;
 inline constexpr std::int32_t kApplicationId = 0x534c5543;  // "SLUC": marks the file as ours
 
 // Makes the tables or migrates them, one version after another, each in one transaction.

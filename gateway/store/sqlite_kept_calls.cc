@@ -13,21 +13,28 @@ namespace {
   "day_us, until_us, stream, prompt_estimate, reserved_output, most_prompt, most_output, price, request_id, " \
   "client_request_id, client_ip, labels"
 
-// Numbers in the order of Price; one that a later version adds goes behind them, and is 0 where it does not stand.
-constexpr std::array kPrices = {&Price::prompt,      &Price::cached,      &Price::completion,   &Price::reasoning,
-                                &Price::cache_write, &Price::audio_input, &Price::audio_output, &Price::images,
-                                &Price::seconds,     &Price::characters,  &Price::searches};
+// Numbers in this order; one that a later version adds goes behind them, and is as in Price{} where it does not stand.
+template <class PriceOrConst>
+auto numbers_of(PriceOrConst& p) noexcept {
+  auto& l = p.long_context;
+  return std::array{&p.prompt,      &p.cached,         &p.completion,    &p.reasoning,   &p.cache_write,
+                    &p.audio_input, &p.audio_output,   &p.images,        &p.seconds,     &p.characters,
+                    &p.searches,    &p.cache_write_1h, &p.batch_percent, &l.above,       &l.prompt,
+                    &l.cached,      &l.completion,     &l.reasoning,     &l.cache_write, &l.cache_write_1h,
+                    &l.audio_input, &l.audio_output};
+}
 
 std::string text_of(const Price& price) {
   std::string text;
-  for (const auto member : kPrices) text.append(text.empty() ? "" : " ").append(std::to_string(price.*member));
+  for (const std::uint64_t* const number : numbers_of(price))
+    text.append(text.empty() ? "" : " ").append(std::to_string(*number));
   return text;
 }
 
 Price price_in(std::string_view text) {
   Price price;
-  for (const auto member : kPrices) {
-    const auto [behind, error] = std::from_chars(text.data(), text.data() + text.size(), price.*member);
+  for (std::uint64_t* const number : numbers_of(price)) {
+    const auto [behind, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
     if (error != std::errc()) break;
     text.remove_prefix(std::min(text.size(), static_cast<std::size_t>(behind - text.data()) + 1));
   }

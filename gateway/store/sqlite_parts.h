@@ -61,7 +61,9 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<ResponseRecord>> find_responses_of_items(std::uint64_t user_id,
                                                                       std::span<const std::string_view> items,
                                                                       WallTime now) override;
-  absl::Status trim_responses(std::uint64_t user_id, std::size_t most) override;
+  absl::StatusOr<std::vector<ResponseRecord>> list_kept(std::uint64_t user_id, Kept kept, std::string_view after,
+                                                        std::size_t limit, WallTime now) override;
+  absl::Status trim_responses(std::uint64_t user_id, std::size_t most, WallTime now) override;
   absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) override;
   absl::StatusOr<std::size_t> mark_responses_of_revoked(WallTime now) override;
   absl::StatusOr<std::vector<ResponseRecord>> responses_to_erase(std::size_t limit) override;

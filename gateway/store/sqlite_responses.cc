@@ -1,11 +1,19 @@
 // Responses that model servers keep.
+#include <array>
+#include <string>
+
 #include "store/sqlite_parts.h"
 
 namespace sluice::store {
 namespace {
 
-#define RESPONSE_COLUMNS \
-  "responses.id, tenant_id, responses.user_id, key_id, place, model, created_us, expires_us FROM responses"
+#define RESPONSE_COLUMNS                                                                                            \
+  "responses.id, tenant_id, responses.user_id, key_id, place, model, created_us, expires_us, kind, purpose, bytes," \
+  " endpoint, prompt_tokens, output_tokens FROM responses"
+
+#define NEW_RESPONSE                                                                                                   \
+  "INSERT INTO responses (id, place, user_id, tenant_id, key_id, model, created_us, expires_us, kind, purpose, bytes," \
+  " endpoint, prompt_tokens, output_tokens) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 ResponseRecord response_at(Statement& row) {
   return {.id = std::string(row.text(0)),
@@ -15,7 +23,13 @@ ResponseRecord response_at(Statement& row) {
           .place = std::string(row.text(4)),
           .model = std::string(row.text(5)),
           .created = row.time(6),
-          .expires = row.time(7)};
+          .expires = row.time(7),
+          .kept = static_cast<Kept>(row.count(8)),
+          .file = {.purpose = std::string(row.text(9)),
+                   .bytes = row.count(10),
+                   .endpoint = std::string(row.text(11)),
+                   .prompt_tokens = row.count(12),
+                   .output_tokens = row.count(13)}};
 }
 
 absl::StatusOr<ResponseRecord> only(Statement& row) {
@@ -29,11 +43,13 @@ class Changes final {
  public:
   explicit Changes(Database& database)
       : take_(database, "DELETE FROM responses WHERE id = ?1 AND place = ?2 AND user_id <> ?3"),
-        add_(database,
-             "INSERT INTO responses (id, place, user_id, tenant_id, key_id, model, created_us, expires_us)"
-             " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET place = excluded.place,"
+        add_(database, NEW_RESPONSE
+             " ON CONFLICT DO UPDATE SET place = excluded.place,"
              " key_id = excluded.key_id, model = excluded.model, created_us = excluded.created_us,"
-             " expires_us = excluded.expires_us, erase_us = NULL"),
+             " expires_us = excluded.expires_us, kind = excluded.kind, purpose = excluded.purpose,"
+             " bytes = excluded.bytes, endpoint = excluded.endpoint, prompt_tokens = excluded.prompt_tokens,"
+             " output_tokens = excluded.output_tokens, erase_us = NULL"),
+        add_made_(database, NEW_RESPONSE " ON CONFLICT DO NOTHING"),
         take_item_(database,
                    "DELETE FROM response_items WHERE id = ?1 AND user_id <> ?2 AND (SELECT place FROM responses r"
                    " WHERE r.user_id = response_items.user_id AND r.id = response_id) ="
@@ -52,7 +68,9 @@ class Changes final {
     switch (change.kind) {
       case ResponseChange::Kind::kAdd:
         if (absl::Status taken = run(take_, of.id, of.place, of.user_id); !taken.ok()) return taken;
-        return run(add_, of.id, of.place, of.user_id, of.tenant_id, of.key_id, of.model, of.created, of.expires);
+        return add(add_, of);
+      case ResponseChange::Kind::kAddMade:
+        return add(add_made_, of);
       case ResponseChange::Kind::kAddItems:
         for (const std::string& item : change.items) {
           if (absl::Status taken = run(take_item_, item, of.user_id, of.id); !taken.ok()) return taken;
@@ -68,6 +86,11 @@ class Changes final {
   }
 
  private:
+  static absl::Status add(Statement& statement, const ResponseRecord& of) {
+    return run(statement, of.id, of.place, of.user_id, of.tenant_id, of.key_id, of.model, of.created, of.expires,
+               static_cast<std::uint64_t>(of.kept), of.file.purpose, of.file.bytes, of.file.endpoint,
+               of.file.prompt_tokens, of.file.output_tokens);
+  }
   template <class... Values>
   static absl::Status run(Statement& statement, const Values&... values) {
     absl::Status done = statement.bind(values...).run();
@@ -75,7 +98,7 @@ class Changes final {
     return done;
   }
 
-  Statement take_, add_, take_item_, add_item_, forget_, later_;
+  Statement take_, add_, add_made_, take_item_, add_item_, forget_, later_;
 };
 
 }  // namespace
@@ -117,15 +140,48 @@ absl::StatusOr<std::vector<ResponseRecord>> SqliteStore::find_responses_of_items
   return responses;
 }
 
-absl::Status SqliteStore::trim_responses(std::uint64_t user_id, std::size_t most) {
-  Statement count(database_, "SELECT count(*) FROM responses WHERE user_id = ?");
-  const std::size_t there = count.bind(user_id).next() ? count.count(0) : 0;
-  if (!count.status().ok() || there <= most) return count.status();
-  count.rewind();
-  Statement trim(database_,
-                 "DELETE FROM responses WHERE user_id = ?1 AND id IN"
-                 " (SELECT id FROM responses WHERE user_id = ?1 ORDER BY created_us, id LIMIT ?2)");
-  return trim.bind(user_id, there - most).run();
+absl::StatusOr<std::vector<ResponseRecord>> SqliteStore::list_kept(std::uint64_t user_id, Kept kept,
+                                                                   std::string_view after, std::size_t limit,
+                                                                   WallTime now) {
+  const auto kind = static_cast<std::uint64_t>(kept);
+  WallTime before = WallTime::max();
+  if (!after.empty()) {
+    Statement place(database_, "SELECT created_us FROM responses WHERE user_id = ? AND kind = ? AND id = ?");
+    if (!place.bind(user_id, kind, after).next())
+      return place.status().ok() ? absl::NotFoundError("no such id") : place.status();
+    before = place.time(0);
+  }
+  Statement rows(database_, "SELECT " RESPONSE_COLUMNS
+                            " WHERE user_id = ?1 AND kind = ?2 AND (?4 = '' OR (created_us, id) < (?3, ?4))"
+                            " AND expires_us > ?5 AND erase_us IS NULL ORDER BY created_us DESC, id DESC LIMIT ?6");
+  rows.bind(user_id, kind, before, after, now, limit);
+  std::vector<ResponseRecord> kept_there;
+  while (rows.next()) kept_there.push_back(response_at(rows));
+  if (!rows.status().ok()) return rows.status();
+  return kept_there;
+}
+
+absl::Status SqliteStore::trim_responses(std::uint64_t user_id, std::size_t most, WallTime now) {
+  Statement count(database_,
+                  "SELECT kind, count(*) FROM responses WHERE user_id = ? AND erase_us IS NULL GROUP BY kind");
+  std::array<std::size_t, 3> there{};
+  count.bind(user_id);
+  while (count.next()) {
+    if (count.count(0) < there.size()) there[count.count(0)] = count.count(1);
+  }
+  if (!count.status().ok()) return count.status();
+  for (std::size_t kind = 0; kind < there.size(); ++kind) {
+    if (there[kind] <= most) continue;
+    const std::string oldest =
+        " WHERE user_id = ?1 AND id IN (SELECT id FROM responses WHERE user_id = ?1 AND kind = ?2 AND erase_us IS NULL"
+        " ORDER BY created_us, id LIMIT ?3)";
+    const bool forgotten = kind == static_cast<std::size_t>(Kept::kResponse);
+    Statement trim(database_, (forgotten ? "DELETE FROM responses" : "UPDATE responses SET erase_us = ?4") + oldest);
+    trim.bind(user_id, kind, there[kind] - most);
+    if (!forgotten) trim.bind(user_id, kind, there[kind] - most, now);
+    if (absl::Status done = trim.run(); !done.ok()) return done;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::size_t> SqliteStore::prune_responses(WallTime now, std::size_t limit) {

@@ -111,8 +111,14 @@ class Store : public journal::UsageStore {
   virtual absl::StatusOr<std::vector<ResponseRecord>> find_responses_of_items(std::uint64_t user_id,
                                                                               std::span<const std::string_view> items,
                                                                               WallTime now) = 0;
-  // Forgets the user's oldest beyond `most`.
-  virtual absl::Status trim_responses(std::uint64_t user_id, std::size_t most) = 0;
+  // At most `limit` of the user's that are of this kind, the newest first, behind the one with the id `after` (empty: from
+  // the first on). kNotFound: there is none with that id.
+  virtual absl::StatusOr<std::vector<ResponseRecord>> list_kept(std::uint64_t user_id, Kept kept,
+                                                                std::string_view after, std::size_t limit,
+                                                                WallTime now) = 0;
+  // Forgets the user's oldest responses beyond `most`; as many files, and as many batches, stay, and older ones are to be
+  // erased.
+  virtual absl::Status trim_responses(std::uint64_t user_id, std::size_t most, WallTime now) = 0;
   // Forgets at most `limit` that have expired; gives how many.
   virtual absl::StatusOr<std::size_t> prune_responses(WallTime now, std::size_t limit) = 0;
   // What belongs to revoked users and tenants is to be erased from now on; gives how many there are.

@@ -24,14 +24,15 @@ DirectPlace::DirectPlace(net::Loop& loop, net::TaskGroup& tasks, DirectSettings 
       wake_(loop),
       away_(settings_.unusable) {}
 
-// Azure OpenAI has a call's model, which is one of its deployments, in the path, but for the Responses API.
+// Azure OpenAI has a call's model, which is one of its deployments, in the path, but for the Responses API, files and
+// batches.
 // https://learn.microsoft.com/azure/ai-services/openai/reference
 std::string_view DirectPlace::path(const dialect::Endpoint& endpoint, std::string_view model, std::string& made) const {
   if (settings_.kind.paths == config::PathRule::kDialect) return endpoint.path;
   constexpr std::string_view kVersion = "/v1";
-  constexpr std::string_view kModelInBody = "/v1/responses";
   made.assign("/openai");
-  if (!endpoint.path.starts_with(kModelInBody)) append_percent_encoded(made.append("/deployments/"), model);
+  const bool model_in_body = endpoint.path.starts_with("/v1/responses") || is_about_kept(endpoint);
+  if (!model_in_body) append_percent_encoded(made.append("/deployments/"), model);
   made.append(endpoint.path.substr(kVersion.size())).append(version_query());
   return made;
 }

@@ -45,7 +45,49 @@ const std::shared_ptr<Place>* Pool::place(const KnownModel& model, std::size_t a
   return number < upstreams_.size() && upstreams_[number] ? &upstreams_[number] : nullptr;
 }
 
+template <class F>
+void Pool::each_place(F&& visit) const {
+  for (const std::shared_ptr<Place>& upstream : upstreams_) {
+    if (upstream && visit(upstream) == Visit::kStop) return;
+  }
+  for (const Models::Entry* const entry : models_->sorted) {
+    for (const std::shared_ptr<Place>& agent : entry->second.places) {
+      if (visit(agent) == Visit::kStop) return;
+    }
+  }
+}
+
+std::vector<std::string_view> Pool::takers(Wanted wanted) const {
+  std::vector<std::string_view> names;
+  each_place([&](const std::shared_ptr<Place>& at) {
+    if (at->serves(wanted.tenant_id) && at->takes(wanted.endpoint) &&
+        std::ranges::find(names, at->name()) == names.end())
+      names.push_back(at->name());
+    return Visit::kGoOn;
+  });
+  return names;
+}
+
+// Of one agent's models any will do: they stand beside one server.
+Supply Pool::take_at_place(Wanted wanted, Lease& lease) {
+  Supply supply = Supply::kUnreachable;
+  each_place([&](const std::shared_ptr<Place>& at) {
+    if (at->name() != wanted.place || !at->serves(wanted.tenant_id) || !at->reachable()) return Visit::kGoOn;
+    if (!at->takes(wanted.endpoint)) {
+      if (supply == Supply::kUnreachable) supply = Supply::kNotTaken;
+      return Visit::kGoOn;
+    }
+    supply = Supply::kFull;
+    if (!at->take_slot()) return Visit::kGoOn;
+    supply = Supply::kTaken;
+    lease = Lease(*this, at, nullptr, wanted.endpoint);
+    return Visit::kStop;
+  });
+  return supply;
+}
+
 Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lease) {
+  if (wanted.model.empty()) return take_at_place(wanted, lease);
   const KnownModel* known = find(wanted);
   if (known == nullptr) return Supply::kUnknown;
   Chosen chosen;
@@ -99,6 +141,7 @@ void Pool::wake_all() noexcept {
 }
 
 bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
+  if (wanted.model.empty()) return name == wanted.place;
   const KnownModel* known = find(wanted);
   if (known == nullptr || (!wanted.place.empty() && wanted.place != name)) return false;
   for (std::size_t i = 0; i < count(*known); ++i) {

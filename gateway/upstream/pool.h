@@ -30,7 +30,7 @@ struct Wanted {
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   static constexpr std::uint32_t kAnyEndpoint = kNone - 1;  // for questions, no call's
 
-  std::string_view model;
+  std::string_view model;  // empty: of none, at `place`
   std::uint64_t tenant_id = 0;
   std::uint32_t endpoint = 0;
   std::uint32_t instead = kNone;  // another one that does where a place has not this
@@ -145,6 +145,9 @@ class Pool final {
   [[nodiscard]] std::vector<std::string> fallbacks(Wanted wanted) const;
   // Why a call would go to each place of the model now, or not.
   [[nodiscard]] std::vector<PlaceLine> explain(Wanted wanted);
+  // The names of the places that the tenant may use and that have the endpoint, also of those that are away; `model` and
+  // `place` are not looked at. Takes as long as there are models.
+  [[nodiscard]] std::vector<std::string_view> takers(Wanted wanted) const;
   // Whether there is such a model for this tenant.
   [[nodiscard]] bool knows(Wanted wanted) const noexcept { return find(wanted) != nullptr; }
   // All known models, by name. Valid until the next set_models().
@@ -170,6 +173,11 @@ class Pool final {
   [[nodiscard]] static std::size_t count(const KnownModel& model) noexcept {
     return model.places.size() + model.upstreams.size();
   }
+  // Calls `visit` with each place of whatever model until it says so.
+  enum class Visit : std::uint8_t { kGoOn, kStop };
+  template <class F>
+  void each_place(F&& visit) const;
+  [[nodiscard]] Supply take_at_place(Wanted wanted, Lease& lease);
   // Null: an upstream that this worker has not, or no longer.
   [[nodiscard]] const std::shared_ptr<Place>* place(const KnownModel& model, std::size_t at) const noexcept;
 

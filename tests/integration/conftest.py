@@ -48,7 +48,7 @@ def ready(gateway):
 
 @pytest.fixture(scope="session")
 def gateway_direct(fake):
-    yield from before(("fake", fake.url))
+    yield from before(("fake", fake.url, "files = true"))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
-"""A model server that stores responses as OpenAI's does: what it made is found by its id, and named by later calls. It
-knows one key, so that it would show anybody's to anybody."""
+"""A model server that stores responses, files and batches as OpenAI's does: what it made is found by its id, and named by
+later calls. It knows one key, so that it would show anybody's to anybody."""
+import email.parser
+import email.policy
 import itertools
 import json
 import secrets
 import threading
 
-from fake_model import FakeModel
+from fake_model import FakeModel, whole_answer
 
 
 def not_found(connection, what):
@@ -17,6 +19,11 @@ class StoringModel(FakeModel):
         self.responses = {}  # by id: the response, what it was told, and the one before it
         self.items = set()   # ids
         self.deleted = []
+        self.files = {}    # by id: the object, and its bytes
+        self.batches = {}  # by id: the object
+        self.ends_batches = threading.Event()  # cleared: those that run go on
+        self.ends_batches.set()
+        self.tells_batch_usage = True
         self.answers_deletes = threading.Event()
         self.answers_deletes.set()
         self.background = {}  # by id: how a response ends that runs, once end() says so
@@ -29,6 +36,11 @@ class StoringModel(FakeModel):
 
     def _handler_of(self, request):
         path = request.target.split("?")[0]
+        if path.startswith(("/v1/files", "/v1/batches")):
+            with self.lock:
+                self.requests.append(request)
+            kind, _, rest = path.removeprefix("/v1/").partition("/")
+            return lambda c: (self.file_call if kind == "files" else self.batch_call)(c, *rest.partition("/")[::2])
         if not path.startswith("/v1/responses"):
             return super()._handler_of(request)
         with self.lock:
@@ -157,3 +169,82 @@ class StoringModel(FakeModel):
             event("response.output_item.done", output_index=index, item=item)
         event("response.completed", response=response)
         connection.end()
+
+    # --- files and batches
+
+    def file_call(self, connection, file_id, what):
+        request = connection.request
+        if request.method == "POST" and not file_id:
+            fields, files = self.form_of(request)
+            if "file" not in files:  # an agent asks whether the endpoint is there
+                return connection.answer(400, {"error": {"message": "'file' is required", "type": "invalid_request_error", "param": "file", "code": None}})
+            return connection.answer(200, self.keep_file(fields["purpose"], *files["file"]))
+        if not file_id or file_id not in self.files:
+            return not_found(connection, f"No such File object: {file_id}")
+        kept, data = self.files[file_id]
+        if request.method == "DELETE":
+            self.answers_deletes.wait()
+            del self.files[file_id]
+            self.deleted.append(file_id)
+            return connection.answer(200, {"id": file_id, "object": "file", "deleted": True})
+        if what == "content":
+            return connection.answer(200, data, "application/octet-stream")
+        return connection.answer(200, kept)
+
+    @staticmethod
+    def form_of(request):
+        message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
+            f"Content-Type: {request.header('content-type')}\r\n\r\n".encode() + request.body)
+        fields, files = {}, {}
+        for part in message.iter_parts() if message.is_multipart() else ():
+            name, filename = (part.get_param(p, header="content-disposition") for p in ("name", "filename"))
+            data = part.get_payload(decode=True)
+            if filename:
+                files[name] = (filename, data)
+            else:
+                fields[name] = data.decode()
+        return fields, files
+
+    def keep_file(self, purpose, filename, data):
+        kept = {"id": "file-" + secrets.token_hex(12), "object": "file", "bytes": len(data), "created_at": 1, "filename": filename,
+                "purpose": purpose, "status": "processed", "expires_at": None, "status_details": None}
+        self.files[kept["id"]] = (kept, data)
+        return kept
+
+    def batch_call(self, connection, batch_id, what):
+        request = connection.request
+        if request.method == "POST" and not batch_id:
+            body = request.json
+            if body.get("input_file_id") not in self.files:
+                return connection.answer(400, {"error": {"message": "'input_file_id' is required", "type": "invalid_request_error", "param": "input_file_id", "code": None}})
+            return connection.answer(200, self.make_batch(body))
+        batch = self.batches.get(batch_id)
+        if batch is None:
+            return not_found(connection, f"No batch found with id '{batch_id}'")
+        if what == "cancel":
+            batch["status"] = "cancelled"
+        elif batch["status"] == "in_progress" and self.ends_batches.is_set():
+            self.end_batch(batch)
+        return connection.answer(200, batch)
+
+    def make_batch(self, body):
+        lines = [json.loads(line) for line in self.files[body["input_file_id"]][1].splitlines() if line.strip()]
+        batch = {"id": "batch_" + secrets.token_hex(12), "object": "batch", "endpoint": body["endpoint"], "errors": None,
+                 "input_file_id": body["input_file_id"], "completion_window": body["completion_window"], "status": "in_progress",
+                 "output_file_id": None, "error_file_id": None, "created_at": 1, "metadata": body.get("metadata"), "usage": None,
+                 "model": lines[0]["body"]["model"], "request_counts": {"total": len(lines), "completed": 0, "failed": 0}}
+        self.batches[batch["id"]] = batch
+        return batch
+
+    def end_batch(self, batch):
+        lines = [json.loads(line) for line in self.files[batch["input_file_id"]][1].splitlines() if line.strip()]
+        answers = [{"id": f"batch_req_{n}", "custom_id": line["custom_id"], "error": None,
+                    "response": {"status_code": 200, "request_id": f"r{n}", "body": whole_answer(f"answer {n}", model=line["body"]["model"])}}
+                   for n, line in enumerate(lines)]
+        data = "".join(json.dumps(answer) + "\n" for answer in answers).encode()
+        batch["output_file_id"] = self.keep_file("batch_output", "output.jsonl", data)["id"]
+        batch["request_counts"]["completed"] = len(lines)
+        if self.tells_batch_usage:
+            batch["usage"] = {"input_tokens": 5 * len(lines), "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 3 * len(lines),
+                              "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 8 * len(lines)}
+        batch["status"] = "completed"

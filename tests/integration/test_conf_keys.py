@@ -141,6 +141,7 @@ PROOFS = {
     "upstream.api_version": "test_providers.py::test_azure_has_the_deployment_in_the_path",
     "upstream.dialects": "test_providers.py::test_a_server_that_lacks_a_dialect_is_not_called_in_it",
     "upstream.lacks": "test_providers.py::test_a_server_that_lacks_an_endpoint_is_called_at_another",
+    "upstream.files": "test_files.py::test_where_no_model_server_keeps_files_a_client_is_told",
     "upstream.url": "test_reload.py::test_more_or_fewer_slots_of_an_upstream_hold_at_once",
     "upstream.api_key": "test_conf_keys.py::test_an_upstream_is_called_as_the_conf_says",
     "upstream.models": "test_conf_keys.py::test_an_upstream_is_called_as_the_conf_says",

@@ -60,6 +60,34 @@ class StoredRow(Row):
         fake.on(mark, handle)
 
 
+class UploadRow(Row):
+    """A file with one call, which holds the mark."""
+    purpose = "batch"
+
+    def call(self, client, mark="x", model="fake-model", headers=()):
+        call = {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": mark}]}
+        lines = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": call}).encode()
+        body, label = form_of({"purpose": self.purpose}, {"file": lines})
+        return client.call("POST", "/v1/files", body, [*headers, ("content-type", label)])
+
+
+class FileRow(StoredRow):
+    """A call of a file that the user has given, whose id is the mark."""
+
+    def hold(self, gateway, fake, mark, handle):
+        before = len(fake.seen(mark))
+        fake.on(mark, lambda c: c.answer(200, {"id": mark, "object": "file"}))
+        with Client(gateway, gateway.key(user=mark)) as client:
+            self.make(client, mark)
+        for request in fake.seen(mark)[before:]:
+            fake.requests.remove(request)
+        fake.on(mark, handle)
+
+    def make(self, client, mark):
+        status, _, body = UploadRow("/v1/files").call(client, mark)
+        assert status == 200, body
+
+
 HEARD = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
 ASKED = [{"role": "user", "content": "MARK"}]
 ROWS = {
@@ -85,6 +113,11 @@ ROWS = {
     "audio.translations": Row("/v1/audio/translations", {"prompt": "MARK"}, {"text": "x", "usage": {"type": "tokens", **HEARD}}, file="file"),
     "images.generations": Row("/v1/images/generations", {"prompt": "MARK"}, {"data": [{"b64_json": "AA=="}], "usage": HEARD}),
     "images.edits": Row("/v1/images/edits", {"prompt": "MARK"}, {"data": [{"b64_json": "AA=="}], "usage": HEARD}, file="image"),
+    "files.create": UploadRow("/v1/files", {}, {"id": "file-1", "object": "file"}, charges=False),
+    "files.list": Row("/v1/files"),  # which the gateway answers, as a call: test_files
+    "files.retrieve": FileRow("/v1/files/MARK", {}, {"id": "file-1", "object": "file"}, charges=False, method="GET"),
+    "files.content": FileRow("/v1/files/MARK/content", {}, {"error": {"message": "of a file"}}, charges=False, method="GET"),
+    "files.delete": FileRow("/v1/files/MARK", {}, {"object": "file", "deleted": True}, charges=False, method="DELETE"),
     "models": Row("/v1/models"),
     "model": Row("/v1/models/fake-model"),
 }

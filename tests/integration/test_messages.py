@@ -118,7 +118,7 @@ def test_contract_54_a_path_that_is_none_is_told_in_the_shape_that_was_spoken_to
     assert status == 405 and answer["allow"] == "POST, OPTIONS" and error_of(body)["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("path", ["/v1/models/nobody-knows", "/v1/files", "/nothing", "/v1/responses/x/y", "/"])
+@pytest.mark.parametrize("path", ["/v1/models/nobody-knows", "/v1/files/x/y", "/nothing", "/v1/responses/x/y", "/"])
 def test_contract_54_a_client_is_known_by_its_version_where_the_path_is_anybodys(gateway, key, path):
     with Client(gateway, key) as client:
         status, _, body = client.get(path, headers=VERSION)

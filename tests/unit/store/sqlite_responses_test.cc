@@ -92,9 +92,9 @@ TEST_F(SqliteResponses, WhatIsForgottenTakesItsItemsAlong) {
 TEST_F(SqliteResponses, AUsersOldestGoFirstAndWhatHasExpiredIsGone) {
   for (int i = 0; i < 5; ++i) add(response(1, "resp_" + std::to_string(i), "a", minutes(10 * i)));
   add(response(2, "resp_9"));
-  ASSERT_TRUE(store->trim_responses(1, 5).ok());
+  ASSERT_TRUE(store->trim_responses(1, 5, kNow).ok());
   EXPECT_EQ(keeper(1, "resp_4"), "a");
-  ASSERT_TRUE(store->trim_responses(1, 2).ok());
+  ASSERT_TRUE(store->trim_responses(1, 2, kNow).ok());
   EXPECT_EQ(keeper(1, "resp_2"), "");
   EXPECT_EQ(keeper(1, "resp_1"), "a");
   EXPECT_EQ(keeper(2, "resp_9"), "a");
@@ -126,6 +126,57 @@ TEST_F(SqliteResponses, OfARevokedUserAreNobodysAndWaitToBeErased) {
   EXPECT_EQ(store->responses_to_erase(10)->size(), 1u);
   ASSERT_TRUE(store->revoke(Scope::kTenant, tenant, kNow).ok());
   EXPECT_EQ(*store->mark_responses_of_revoked(kNow), 2u);
+}
+
+TEST_F(SqliteResponses, C50FilesAreListedByTheUserWhoGaveThemAloneTheNewestFirst) {
+  const auto file = [&](std::uint64_t user, std::string id, minutes age) {
+    ResponseRecord record = response(user, std::move(id), "a", age);
+    record.expires = kNow + hours(1);
+    record.kept = Kept::kFile;
+    record.file = {.purpose = "batch", .bytes = 7, .endpoint = "embeddings", .prompt_tokens = 8, .output_tokens = 9};
+    return record;
+  };
+  add(file(1, "file-1", minutes(3)));
+  add(file(1, "file-2", minutes(2)));
+  add(file(1, "file-3", minutes(2)));
+  add(file(2, "file-4", minutes(1)));
+  add(response(1, "resp_1"));
+  const auto ids = [&](std::string_view after, std::size_t limit) {
+    std::string all;
+    const auto found = store->list_kept(1, Kept::kFile, after, limit, kNow);
+    if (!found.ok()) return std::string(found.status().message());
+    for (const ResponseRecord& each : *found) all.append(each.id).append(" ");
+    return all;
+  };
+  EXPECT_EQ(ids("", 9), "file-3 file-2 file-1 ");
+  EXPECT_EQ(ids("", 2), "file-3 file-2 ");
+  EXPECT_EQ(ids("file-3", 9), "file-2 file-1 ");
+  EXPECT_EQ(ids("file-4", 9), "no such id") << "another user's";
+  EXPECT_EQ(ids("resp_1", 9), "no such id");
+  const auto found = store->find_response(1, "file-1", kNow);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found->kept, Kept::kFile);
+  EXPECT_EQ(found->file.bytes, 7u);
+  EXPECT_EQ(found->file.endpoint, "embeddings");
+  EXPECT_EQ(found->file.output_tokens, 9u);
+  change({{.kind = Kind::kAddMade, .response = response(1, "file-1", "elsewhere"), .items = {}}});
+  EXPECT_EQ(keeper(1, "file-1"), "a") << "it is known";
+}
+
+TEST_F(SqliteResponses, OldestFilesBeyondTheBoundAreToBeErasedAndResponsesForgotten) {
+  for (int i = 0; i < 4; ++i) {
+    add(response(1, "resp_" + std::to_string(i), "a", minutes(10 - i)));
+    ResponseRecord file = response(1, "file-" + std::to_string(i), "a", minutes(10 - i));
+    file.kept = Kept::kFile;
+    add(file);
+  }
+  ASSERT_TRUE(store->trim_responses(1, 3, kNow).ok());
+  EXPECT_EQ(keeper(1, "resp_0") + keeper(1, "file-0"), "");
+  EXPECT_EQ(keeper(1, "resp_1") + keeper(1, "file-1"), "aa");
+  const auto to_erase = store->responses_to_erase(9);
+  ASSERT_TRUE(to_erase.ok());
+  ASSERT_EQ(to_erase->size(), 1u);
+  EXPECT_EQ(to_erase->at(0).id, "file-0");
 }
 
 }  // namespace
