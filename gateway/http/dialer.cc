@@ -58,7 +58,10 @@ Task<Status> Dialer::secure(net::Stream& stream, net::Deadline deadline) {
   if (options_.proxy.given())
     SLUICE_CO_TRY(co_await open_tunnel(stream, options_.proxy, options_.url.host, options_.url.port, deadline));
   if (!options_.url.tls) co_return ok();
-  co_return co_await stream.handshake_as_client(options_.context.get(), options_.url.host, deadline);
+  SLUICE_CO_TRY(
+      co_await stream.handshake_as_client(options_.context.get(), options_.url.host, deadline, session_.get()));
+  session_.listen_to(stream.ssl());
+  co_return ok();
 }
 
 }  // namespace sluice::http

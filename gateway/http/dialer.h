@@ -1,5 +1,5 @@
 // Opens connections to one server: finds its addresses, tries them in turn, asks the proxy before it if there is one, and
-// puts TLS on top.
+// puts TLS on top, resumed where the server lets it.
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,7 @@
 #include "http/host_addresses.h"
 #include "http/proxy_tunnel.h"
 #include "http/url.h"
+#include "net/kept_session.h"
 #include "net/stream.h"
 
 namespace sluice::http {
@@ -22,7 +23,7 @@ struct DialOptions {
 };
 
 // Thread:   owning worker only.
-// Lifetime: outlives every dial(); the loop and the task group outlive it.
+// Lifetime: outlives every dial() and every stream from it; the loop and the task group outlive it.
 class Dialer final {
  public:
   Dialer(net::Loop& loop, net::TaskGroup& tasks, DialOptions options);
@@ -37,6 +38,7 @@ class Dialer final {
   net::Loop& loop_;
   net::TaskGroup& tasks_;
   DialOptions options_;
+  net::KeptSession session_;
   std::shared_ptr<HostAddresses> addresses_;  // of the proxy, or of the server; kept by a look-up under way, too
 };
 

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "net/certificates.h"
+#include "net/kept_session.h"
 #include "net/tls_records.h"
 
 namespace sluice::net {
@@ -307,6 +308,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> create_client_tls(const ClientTlsOption
   auto context = new_context(TLS_client_method());
   if (!context) return absl::InternalError(absl::StrCat("no TLS context: ", reason()));
   set_common(context.get(), TlsFloor::k12);
+  KeptSession::prepare(context.get());
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   if (options.ca_file.empty()) {
     SSL_CTX_set_default_verify_paths(context.get());

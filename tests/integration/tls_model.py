@@ -22,9 +22,33 @@ class TlsModel(FakeModel):
                        check=True, capture_output=True)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.ca, key)
+        self.others = []  # listeners
         self.resumed = []  # of each connection, in order: whether it resumed a session
         super().__init__(**options)
         self.url = f"https://{HOST}:{self.port}"
+
+    def close(self):
+        for listener in self.others:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+            listener.close()
+        super().close()
+
+    def listen_on(self, address):
+        """Serves the same on the same port of another address, of IPv6, too."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.others.append(socket.create_server((address, self.port), family=family, backlog=128))
+
+        def accept(listener):
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                with self.lock:
+                    self.open.add(sock)
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+        threading.Thread(target=accept, args=(self.others[-1],), daemon=True).start()
 
     def _serve(self, sock):
         try:
