@@ -13,6 +13,10 @@ constexpr Error kOddQuery = client_error(
     "The query holds what none of this path has: send include, limit, order, after and before, 1,024 bytes at most.");
 constexpr Error kNotStreamedAgain = client_error(
     ErrorKind::kBadRequest, "A stored response is not streamed again by this gateway; fetch it without 'stream'.");
+constexpr Error kOtherModel = client_error(
+    ErrorKind::kBadRequest,
+    "The response that this call goes on from was made by another model, and the model server that keeps it does not "
+    "serve this one; name the model that made it, or send the whole conversation.");
 constexpr Error kNoMemory = self_error(ErrorKind::kUnavailable, "this gateway knows of nothing that is stored");
 constexpr Error kSlowStore = self_error(
     ErrorKind::kUnavailable, "The gateway could not look up in time whose this is: its store is busy. Try again soon.");
@@ -50,6 +54,8 @@ Task<Status> Exchange::find_stored() {
 Task<Status> Exchange::find_keeper() {
   Result<StoredResponses::Keeper> keeper = co_await look_up();
   if (!keeper) co_return keeper.error();
+  // Of its own model the gateway cannot tell whether the place comes back; no waiting brings it another one.
+  if (keeper->model != call_.model && !worker_.pool.is_at(wanted(call_.model), keeper->place)) co_return kOtherModel;
   keeper_ = std::move(keeper->place);
   co_return ok();
 }

@@ -153,6 +153,15 @@ bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
   return false;
 }
 
+bool Pool::is_at(Wanted wanted, std::string_view name) const noexcept {
+  const KnownModel* known = find(wanted);
+  for (std::size_t i = 0; known != nullptr && i < count(*known); ++i) {
+    const std::shared_ptr<Place>* at = place(*known, i);
+    if (at != nullptr && (*at)->name() == name) return true;
+  }
+  return false;
+}
+
 Pool::Woken Pool::wake_one(std::string_view place) noexcept {
   const auto first = std::ranges::find_if(waiters_, [&](const Waiting& w) { return serves(place, w.wanted); });
   if (first == waiters_.end()) return Woken::kNone;

@@ -150,6 +150,8 @@ class Pool final {
   [[nodiscard]] std::vector<std::string_view> takers(Wanted wanted) const;
   // Whether there is such a model for this tenant.
   [[nodiscard]] bool knows(Wanted wanted) const noexcept { return find(wanted) != nullptr; }
+  // Whether the place of that name is one of the model's, reachable or not.
+  [[nodiscard]] bool is_at(Wanted wanted, std::string_view place) const noexcept;
   // All known models, by name. Valid until the next set_models().
   [[nodiscard]] std::span<const Models::Entry* const> models() const noexcept { return models_->sorted; }
   // The same, each with the places that serve it, as this worker sees them.

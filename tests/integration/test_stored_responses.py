@@ -200,6 +200,21 @@ def test_a_call_goes_to_the_place_that_keeps_what_it_goes_on_from(storing, of_pl
     assert status == 400 and "several" in error_of(body)["message"]
 
 
+def test_a_response_is_gone_on_from_with_another_model_only_where_its_place_has_that(storing, of_places):
+    keeper, other = storing(models=("fake-model", "sibling")), storing(models=("elsewhere",))
+    gateway = of_places('[route]\nhold = "20s"\n', keeper=keeper, other=other)
+    key = gateway.key()
+    for model in ("fake-model", "sibling", "elsewhere"):
+        gateway.wait_models(key, model)
+    mine = ask(gateway, key, "one")
+    assert ask(gateway, key, "two", previous_response_id=mine["id"], model="sibling")["id"] in keeper.responses
+    began = time.monotonic()
+    status, body = ask(gateway, key, "two", previous_response_id=mine["id"], model="elsewhere")
+    assert status == 400 and "another model" in error_of(body)["message"]
+    assert time.monotonic() - began < 10, "no waiting helps, so none is done"
+    assert not other.calls("POST", RESPONSES)
+
+
 def test_a_response_whose_place_is_away_is_503_and_had_again_when_it_is_back(storing, of_places):
     keeper, other = storing(), storing()
     conf = '[route]\nhold = "200ms"\n'
