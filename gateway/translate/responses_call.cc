@@ -13,7 +13,7 @@ namespace sluice::translate {
 namespace {
 
 // Members that a chat has under the same name.
-constexpr std::array<std::string_view, 21> kSameInBoth = {
+constexpr std::array<std::string_view, 19> kSameInBoth = {
     "stream",
     "temperature",
     "top_p",
@@ -30,11 +30,9 @@ constexpr std::array<std::string_view, 21> kSameInBoth = {
     "min_p",
     "service_tier",
     "n_predict",
-    "reasoning_effort",
     "chat_template_kwargs",
     "thinking",
     "enable_thinking",
-    "verbosity",
 };
 
 // Members that refer to something that would have to be stored, or run, where the model is.
@@ -91,6 +89,8 @@ class ChatBody final {
     if (name == "parallel_tool_calls") tools_.parallel = value;
     if (name == "text") text_ = value;
     if (name == "reasoning") reasoning_ = value;
+    if (name == "verbosity") verbosity_ = value;
+    if (name == "reasoning_effort") effort_ = value;
     if (name == "top_logprobs") top_logprobs_ = value;
     if (name == "include") include_ = value;
     if (name == "background" && value == "true") fail(kBackground);
@@ -102,8 +102,7 @@ class ChatBody final {
 
   // text.format has the members of response_format.json_schema beside its type.
   void write_format() {
-    const std::string_view verbosity = wire::skim_find(text_, "verbosity");
-    if (is_said(verbosity)) append_named(out_, "verbosity", verbosity);
+    write_either("verbosity", wire::skim_find(text_, "verbosity"), verbosity_);
     const std::string_view format = wire::skim_find(text_, "format");
     const std::string_view type = wire::skim_find(format, "type");
     if (!is_said(type) || is_text(type, "text")) return;
@@ -116,9 +115,12 @@ class ChatBody final {
     out_.append("}}");
   }
 
-  void write_reasoning() {
-    const std::string_view effort = wire::skim_find(reasoning_, "effort");
-    if (is_said(effort)) append_named(out_, "reasoning_effort", effort);
+  void write_reasoning() { write_either("reasoning_effort", wire::skim_find(reasoning_, "effort"), effort_); }
+
+  // Once: what the API says in a member of its own, else what stands there under the chat's name.
+  void write_either(std::string_view name, std::string_view own, std::string_view same) {
+    const std::string_view value = is_said(own) ? own : same;
+    if (is_said(value)) append_named(out_, name, value);
   }
 
   void write_logprobs() {
@@ -130,7 +132,7 @@ class ChatBody final {
   }
 
   Buffer& out_;
-  std::string_view model_, instructions_, input_, text_, reasoning_, top_logprobs_, include_;
+  std::string_view model_, instructions_, input_, text_, reasoning_, top_logprobs_, include_, verbosity_, effort_;
   OfferedTools tools_;
   Status status_ = ok();
 };

@@ -219,6 +219,16 @@ def test_contract_05_a_server_that_fails_in_the_stream_is_an_error_to_sdks(gatew
     assert failed[0]["response"]["error"]["message"] == "Out of memory"
 
 
+def test_what_two_members_say_reaches_the_server_once(gateway, key, fake, mark):
+    with Client(gateway, key) as client:
+        assert respond(client, mark, verbosity="high", text={"verbosity": "low"}, reasoning_effort="high", reasoning={"effort": "low"})[0] == 200
+        assert respond(client, mark, verbosity="high", reasoning_effort="high")[0] == 200
+    first, second = fake.seen(mark)
+    assert first.body.count(b'"verbosity"') == first.body.count(b'"reasoning_effort"') == 1
+    assert (first.json["verbosity"], first.json["reasoning_effort"]) == ("low", "low")
+    assert (second.json["verbosity"], second.json["reasoning_effort"]) == ("high", "high")
+
+
 @pytest.mark.parametrize("members", [{"previous_response_id": "resp_1"}, {"input": [{"type": "item_reference", "id": "msg_1"}]}],
                          ids=["a response", "an item"])
 def test_contract_50_nothing_is_stored_that_a_call_could_name(gateway, key, fake, mark, members):
