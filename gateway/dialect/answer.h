@@ -90,6 +90,12 @@ class EventFilter {
   virtual StreamState finish(Buffer& out) noexcept = 0;
   // A clean end of our own making (a budget is used up), as if the model had met its cap.
   virtual void cut(Buffer& out) noexcept = 0;
+  // The upstream or its transfer has failed: the end of what the client got. `event`: the error as an event of the
+  // client's dialect; `error`: as the body of an answer.
+  virtual void fail(std::string_view event, std::string_view error, Buffer& out) noexcept {
+    (void)error;
+    out.append(event);
+  }
 
   [[nodiscard]] virtual std::uint64_t completion_tokens() const noexcept = 0;  // counted as they passed
   [[nodiscard]] virtual std::uint64_t images() const noexcept { return 0; }    // that were made

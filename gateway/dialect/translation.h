@@ -33,6 +33,11 @@ class EventTranslator {
   // The stream has come to an end of its dialect (also one that a cut made): what the client's still lacks.
   virtual void finish(Buffer& out) noexcept = 0;
   // What is kept between two calls.
+  // As EventFilter::fail().
+  virtual void fail(std::string_view event, std::string_view error, Buffer& out) noexcept {
+    (void)error;
+    out.append(event);
+  }
   [[nodiscard]] virtual std::size_t held_bytes() const noexcept = 0;
 };
 

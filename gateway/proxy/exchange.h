@@ -294,6 +294,7 @@ class Exchange final {
   Task<void> refuse(Error error);
   void tell_operator(const dialect::ErrorAnswer& answer, unsigned status) noexcept;
   Task<void> answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
+  void append_error_event(const dialect::ErrorAnswer& answer);
 
   // Answers that need no upstream, in models.cc.
   Task<Status> answer_models();

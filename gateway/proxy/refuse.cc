@@ -112,13 +112,23 @@ Task<void> Exchange::refuse(Error error) {
   co_await answer_error(answer, soon ? kRetrySoon : decision_.retry_after);
 }
 
+// What was translated so far ends as its own dialect ends what fails.
+void Exchange::append_error_event(const dialect::ErrorAnswer& answer) {
+  const WipedString event = dialect().error_event(answer);
+  if (is_translated() && !filter_ && lease_) filter_ = make_filter();
+  if (is_translated() && filter_)
+    filter_->fail(event, answer.body, client_.chunk());
+  else
+    client_.append(event);
+}
+
 Task<void> Exchange::answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after) {
   if (lease_) dialect::hide_secret(answer, lease_->secret());
   dialect().add_request_id(answer, call_.request_id);
   if (begun_ == Begun::kStream) {
     // The status has gone: the error goes as the stream's last event.
     client_.close_after_answer();
-    client_.append(dialect().error_event(answer));
+    append_error_event(answer);
     finish();
     (void)co_await client_.finish();
     co_return;

@@ -40,6 +40,9 @@ class TranslatedFilter final : public dialect::EventFilter {
     pass(out);
     translator_->finish(out);
   }
+  void fail(std::string_view event, std::string_view error, Buffer& out) noexcept override {
+    translator_->fail(event, error, out);
+  }
   [[nodiscard]] std::uint64_t completion_tokens() const noexcept override { return filter_->completion_tokens(); }
   [[nodiscard]] Usage usage(std::uint64_t prompt_estimate) const noexcept override {
     return filter_->usage(prompt_estimate);

@@ -59,8 +59,14 @@ ItemStatus ResponseStream::status_at_end(std::size_t position, ResponseStatus st
   return position + 1 == items_.size() ? last_item_status(status) : ItemStatus::kCompleted;
 }
 
+void ResponseStream::fail(std::string_view, std::string_view error, Buffer& out) noexcept {
+  if (ended_) return;
+  if (!begun_) begin({}, out);
+  end_failed(error, out);
+}
+
 // Codex and others look for response.failed, and OpenAI's SDKs raise at what has an `error`.
-void ResponseStream::fail(std::string_view data, Buffer& out) {
+void ResponseStream::end_failed(std::string_view data, Buffer& out) {
   ended_ = true;
   const dialect::UpstreamError error = dialect::read_error(data);
   const std::string_view code = error.code.empty() ? std::string_view("server_error") : std::string_view(error.code);

@@ -47,7 +47,7 @@ void ResponseStream::take(std::string_view data, Buffer& out) {
     if (member.name == "created") created = member.value;
   }
   if (!begun_) begin(created, out);
-  if (is_said(error)) return fail(data, out);
+  if (is_said(error)) return end_failed(data, out);
   const bool used = is_object(usage);
   if (used) {
     if (const auto told = dialect::read_usage(usage)) usage_ = told->usage;

@@ -19,7 +19,8 @@ class ResponseStream final : public dialect::EventTranslator {
 
   void translate(std::string_view events, Buffer& out) noexcept override;
   void finish(Buffer& out) noexcept override;
-  // All that the answer says: the last event repeats it.
+  void fail(std::string_view event, std::string_view error, Buffer& out) noexcept override;
+  // All that the answer says, and the call's settings: the last event repeats them.
   // The end says everything again, three times: as a part, as an item, and in the response.
   [[nodiscard]] std::size_t held_bytes() const noexcept override { return 4 * held_bytes_; }
 
@@ -36,7 +37,7 @@ class ResponseStream final : public dialect::EventTranslator {
   void take_refusal(std::string_view inside, Buffer& out);
   void take_call(const ChatToolCall& call, Buffer& out);
   [[nodiscard]] std::size_t find_call(const ChatToolCall& call) const noexcept;
-  void fail(std::string_view data, Buffer& out);
+  void end_failed(std::string_view data, Buffer& out);
 
   // Items that begin and end. One of reasoning and message is open at a time; calls stay open to the end, for servers mix
   // their arguments.

@@ -214,9 +214,36 @@ def test_contract_05_a_server_that_fails_in_the_stream_is_an_error_to_sdks(gatew
         assert outcome.error is not None, outcome
         assert any(chunk.get("delta") == "Hello" for chunk in outcome.chunks)
     assert outcome.error["message"]
-    failed = [c for c in openai_sdk.run(gateway, key["key"], "responses.create", {"model": "fake-model", "input": mark + "told", "stream": True},
-                                        max_retries=0).chunks if c["type"] == "response.failed"]
-    assert failed[0]["response"]["error"]["message"] == "Out of memory"
+
+
+def test_contract_05_37_whatever_fails_in_the_stream_ends_in_the_event_that_clients_look_for(gateway, key, fake, mark):
+    def told(connection):
+        connection.head()
+        connection.event(delta("Hello"))
+        connection.event({"error": {"message": "Out of memory", "type": "server_error", "code": 500}})
+        connection.end()
+
+    def dies(connection):
+        connection.head()
+        connection.event(delta("Hello"))
+        connection.cut()
+
+    def says_nothing(connection):
+        connection.head()
+        connection.event(piece(role="assistant", content=""))
+        connection.cut()
+
+    for name, handler, words, said in (("told", told, "Out of memory", "Hello"), ("dies", dies, "", "Hello"), ("nothing", says_nothing, "", "")):
+        fake.on(mark + name, handler)
+        with Client(gateway, key) as client:
+            _, headers, body = respond(client, mark + name, stream=True)
+        events = events_of(body)
+        assert [event for event, _ in events][-2:] == ["response.failed", "error"], name
+        failed = events[-2][1]["response"]
+        assert failed["status"] == "failed" and words in failed["error"]["message"] and failed["error"]["message"]
+        assert "".join(part["text"] for item in failed["output"] for part in item["content"]) == said
+        assert [event["sequence_number"] for _, event in events] == list(range(len(events)))
+        assert gateway.audit_of(headers["x-request-id"])["end_reason"] == "upstream_failed"
 
 
 def test_what_two_members_say_reaches_the_server_once(gateway, key, fake, mark):
