@@ -20,6 +20,7 @@ struct AnswerFacts {
   std::string_view unique = {};       // of this call: ids of the client's dialect are made of it, "msg_" + unique
   std::string_view model = {};        // as the client asked for it
   std::uint64_t prompt_estimate = 0;  // tokens; for what is told before the server has told its usage
+  std::string_view settings = {};     // of the call, as append_settings() gave them
 };
 
 // Translates a stream as it passes.
@@ -32,12 +33,12 @@ class EventTranslator {
   virtual void translate(std::string_view events, Buffer& out) noexcept = 0;
   // The stream has come to an end of its dialect (also one that a cut made): what the client's still lacks.
   virtual void finish(Buffer& out) noexcept = 0;
-  // What is kept between two calls.
   // As EventFilter::fail().
   virtual void fail(std::string_view event, std::string_view error, Buffer& out) noexcept {
     (void)error;
     out.append(event);
   }
+  // What is kept between two calls.
   [[nodiscard]] virtual std::size_t held_bytes() const noexcept = 0;
 };
 
@@ -54,6 +55,10 @@ class Translation {
   // REQUIRES: Dialect::read_call() has read `body` without error.
   // Errors: kBadRequest, with static text that says what cannot be asked for there.
   [[nodiscard]] virtual Status append_call(Buffer& out, std::string_view body) const noexcept = 0;
+
+  // Appends what of the call its answer repeats, bounded, in a form of the translation's own. REQUIRES: append_call() took
+  // `body`.
+  virtual void append_settings(Buffer& out, std::string_view body) const { (void)out, (void)body; }
 
   [[nodiscard]] virtual std::unique_ptr<EventTranslator> events(const AnswerFacts& facts) const = 0;
   // A whole answer that is one, as its dialect's WholeAnswer found it. REQUIRES: padding behind `answer`.

@@ -71,6 +71,7 @@ struct AddedMembers {
 struct TranslatedCall {
   const dialect::Detour& detour;
   dialect::CallBody asked;
+  Buffer settings;  // that the answer repeats
 };
 
 // What the place that has the call is spoken to in.

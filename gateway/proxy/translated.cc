@@ -77,11 +77,13 @@ struct Translating final : LargeBodies::Job {
     }
     (void)out.prepare(simdjson::SIMDJSON_PADDING);
     result = detour.dialect->read_call(*detour.endpoint, out.view(), parser);
+    detour.translation->append_settings(settings, body);
   }
 
   const dialect::Detour& detour;
   std::string_view body;
   Buffer& out;
+  Buffer settings;
   Result<dialect::CallBody> result = self_error(ErrorKind::kInternal, "");
 };
 
@@ -107,7 +109,8 @@ Task<Status> Exchange::translate() {
   const std::size_t size = request.translated.size();
   if (!worker_.held.take(size)) co_return kHoldsTooMuch;
   request.body_held_bytes += size;
-  translated_ = std::make_unique<TranslatedCall>(TranslatedCall{detour, *std::move(translating.result)});
+  translated_ = std::make_unique<TranslatedCall>(
+      TranslatedCall{detour, *std::move(translating.result), std::move(translating.settings)});
   co_return ok();
 }
 
@@ -143,7 +146,8 @@ Task<Result<Again>> Exchange::fall_back() {
 dialect::AnswerFacts Exchange::answer_facts() const noexcept {
   return {.unique = call_.request_id.substr(kRequestIdMark.size()),
           .model = asked_.model,
-          .prompt_estimate = call_.prompt_estimate};
+          .prompt_estimate = call_.prompt_estimate,
+          .settings = translated_->settings.view()};
 }
 
 std::unique_ptr<dialect::EventFilter> Exchange::make_filter() const {

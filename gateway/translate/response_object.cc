@@ -4,6 +4,7 @@
 
 #include "translate/json_write.h"
 #include "translate/message_parts.h"
+#include "translate/response_settings.h"
 
 namespace sluice::translate {
 namespace {
@@ -71,7 +72,6 @@ void append_response(Buffer& out, const ResponseObject& response, const dialect:
   out.append(R"(,"background":false)");
   append_named(out, "error", response.error.empty() ? std::string_view("null") : response.error);
   append_named(out, "incomplete_details", incomplete_details(response.status));
-  out.append(R"(,"instructions":null,"max_output_tokens":null,"metadata":{})");
   append_named(out, "model");
   append_string(out, facts.model);
   append_named(out, "output", "[");
@@ -80,12 +80,12 @@ void append_response(Buffer& out, const ResponseObject& response, const dialect:
     const bool last = at + 1 == response.output.size();
     append_item(out, response.output[at], at, facts, last ? last_item_status(response.status) : ItemStatus::kCompleted);
   }
-  out.append(R"(],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null})");
-  out.append(R"(,"service_tier":"default","store":false,"temperature":null,"text":{"format":{"type":"text"}})");
-  out.append(R"(,"tool_choice":"auto","tools":[],"top_p":null,"truncation":"disabled")");
+  out.append("]");
+  if (facts.settings.empty()) append_response_settings(out, {});
+  out.append(facts.settings);
   append_named(out, "usage", response.usage ? "" : "null");
   if (response.usage) append_response_usage(out, *response.usage);
-  out.append(R"(,"user":null})");
+  out.append("}");
 }
 
 }  // namespace sluice::translate

@@ -23,8 +23,7 @@ struct ResponseObject {
   std::string_view error = {};  // of kFailed: an object
 };
 
-// What a call set for itself (instructions, tools, temperature, …) is not known any more: these have the values of a call
-// that set nothing.
+// With what the call set for itself (facts.settings); where that is empty, with the values of a call that set nothing.
 void append_response(Buffer& out, const ResponseObject& response, const dialect::AnswerFacts& facts);
 
 // What the call used where the server does not tell: counted as the gateway counts it.

@@ -22,7 +22,7 @@ class ResponseStream final : public dialect::EventTranslator {
   void fail(std::string_view event, std::string_view error, Buffer& out) noexcept override;
   // All that the answer says, and the call's settings: the last event repeats them.
   // The end says everything again, three times: as a part, as an item, and in the response.
-  [[nodiscard]] std::size_t held_bytes() const noexcept override { return 4 * held_bytes_; }
+  [[nodiscard]] std::size_t held_bytes() const noexcept override { return 4 * held_bytes_ + facts_.settings.size(); }
 
  private:
   static constexpr std::size_t kNone = ~std::size_t{0};

@@ -12,6 +12,7 @@ class ResponsesToChat final : public dialect::Translation {
   [[nodiscard]] std::string_view from() const noexcept override { return "responses"; }
   [[nodiscard]] std::string_view to() const noexcept override { return "chat.completions"; }
   [[nodiscard]] Status append_call(Buffer& out, std::string_view body) const noexcept override;
+  void append_settings(Buffer& out, std::string_view body) const override;
   [[nodiscard]] std::unique_ptr<dialect::EventTranslator> events(const dialect::AnswerFacts& facts) const override;
   [[nodiscard]] dialect::Converted append_answer(Buffer& out, std::string_view answer,
                                                  const dialect::AnswerFacts& facts) const override;

@@ -246,6 +246,27 @@ def test_contract_05_37_whatever_fails_in_the_stream_ends_in_the_event_that_clie
         assert gateway.audit_of(headers["x-request-id"])["end_reason"] == "upstream_failed"
 
 
+SETTINGS = {"instructions": "Be brief.\u2028", "max_output_tokens": 77, "metadata": {"a": "b"}, "parallel_tool_calls": False, "reasoning": {"effort": "low"},
+            "temperature": 0.25, "text": {"format": {"type": "json_object"}, "verbosity": "low"}, "tool_choice": "auto", "tools": [FUNCTION], "top_p": 0.5,
+            "user": "ada"}
+UNSAID = {"instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True, "temperature": None, "tool_choice": "auto",
+          "tools": [], "top_p": None, "truncation": "disabled", "user": None, "text": {"format": {"type": "text"}}}
+
+
+@pytest.mark.parametrize("asked, told", [(SETTINGS, SETTINGS), ({}, UNSAID), ({**SETTINGS, "instructions": "x" * 70_000}, {**SETTINGS, "instructions": None})],
+                         ids=["all", "none", "too long"])
+def test_an_answer_repeats_the_settings_of_its_call(gateway, key, fake, mark, asked, told):
+    fake.on(mark, lambda c: say(c, "Hi"))
+    with Client(gateway, key) as client:
+        whole = json.loads(respond(client, mark, **asked)[2])
+        # As some clients write it: with line ends between the members, which would end an event.
+        body = json.dumps({"model": "fake-model", "input": mark, "stream": True, **asked}, indent=1).replace("\n", "\r\n")
+        events = events_of(client.call("POST", RESPONSES, body)[2])
+    for answer in (whole, *(event["response"] for _, event in events if "response" in event)):
+        assert {name: answer[name] for name in told} == told
+    assert len([1 for _, event in events if "response" in event]) == 3
+
+
 def test_what_two_members_say_reaches_the_server_once(gateway, key, fake, mark):
     with Client(gateway, key) as client:
         assert respond(client, mark, verbosity="high", text={"verbosity": "low"}, reasoning_effort="high", reasoning={"effort": "low"})[0] == 200

@@ -28,11 +28,32 @@ TEST(ResponseAnswer, ItHasAllThatAResponseHas) {
   EXPECT_EQ(
       response_of(R"({"role":"assistant","content":"Hi \"you\""})"),
       R"({"id":"resp_1","object":"response","created_at":5,"status":"completed","background":false,"error":null,"incomplete_details":null,)"
-      R"("instructions":null,"max_output_tokens":null,"metadata":{},"model":"m",)"
+      R"("model":"m",)"
       R"("output":[{"id":"msg_1_0","type":"message","role":"assistant","content":[{"type":"output_text","text":"Hi \"you\"","annotations":[],"logprobs":[]}],"status":"completed"}],)"
-      R"("parallel_tool_calls":true,"previous_response_id":null,"reasoning":{"effort":null,"summary":null},"service_tier":"default","store":false,)"
-      R"("temperature":null,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":null,"truncation":"disabled",)"
-      R"("usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14},"user":null})");
+      R"("instructions":null,"max_output_tokens":null,"metadata":{},"parallel_tool_calls":true,"reasoning":{"effort":null,"summary":null},)"
+      R"("temperature":null,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":null,"truncation":"disabled","user":null,)"
+      R"("previous_response_id":null,"service_tier":"default","store":false,)"
+      R"("usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14}})");
+}
+
+TEST(ResponseAnswer, OfSettingsThatAreTooLongTheLongestAreLeftOut) {
+  const auto settings_of = [](const std::string& body) {
+    Buffer out;
+    ResponsesToChat().append_settings(out, body);
+    return "{" + std::string(out.view().substr(1)) + "}";
+  };
+  const std::string tools = "[\"" + std::string(40'000, 't') + "\"]", long_text = '"' + std::string(30'000, 'i') + '"';
+  const std::string said = settings_of(R"({"model":"m","tools":)" + tools + R"(,"instructions":)" + long_text +
+                                       ",\"top_p\":\r\n0.5,\"temperature\":null}");
+  EXPECT_EQ(wire::skim_find(said, "tools"), "[]");
+  EXPECT_EQ(wire::skim_find(said, "instructions"), long_text);
+  EXPECT_EQ(wire::skim_find(said, "top_p"), "0.5");
+  EXPECT_EQ(wire::skim_find(said, "temperature"), "null");
+  EXPECT_EQ(wire::skim_find(settings_of(R"({"metadata":{"a":)"
+                                        "\r\n"
+                                        R"("b"}})"),
+                            "metadata"),
+            R"({"a":  "b"})");
 }
 
 TEST(ResponseAnswer, MoreCallsThanAnyModelMakesAreNone) {

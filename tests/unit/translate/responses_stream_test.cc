@@ -109,9 +109,9 @@ TEST(ResponseStream, TheFirstAndTheLastEventsHoldTheResponse) {
   EXPECT_EQ(
       wire::skim_find(events[0].data, "response"),
       R"({"id":"resp_1","object":"response","created_at":5,"status":"in_progress","background":false,"error":null,"incomplete_details":null,)"
-      R"("instructions":null,"max_output_tokens":null,"metadata":{},"model":"m","output":[],"parallel_tool_calls":true,)"
-      R"("previous_response_id":null,"reasoning":{"effort":null,"summary":null},"service_tier":"default","store":false,"temperature":null,)"
-      R"("text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_p":null,"truncation":"disabled","usage":null,"user":null})");
+      R"("model":"m","output":[],"instructions":null,"max_output_tokens":null,"metadata":{},"parallel_tool_calls":true,)"
+      R"("reasoning":{"effort":null,"summary":null},"temperature":null,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],)"
+      R"("top_p":null,"truncation":"disabled","user":null,"previous_response_id":null,"service_tier":"default","store":false,"usage":null})");
   const std::string_view last = wire::skim_find(events.back().data, "response");
   EXPECT_EQ(events.back().name, "response.completed");
   EXPECT_EQ(wire::skim_find(last, "status"), R"("completed")");
