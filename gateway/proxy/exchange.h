@@ -198,7 +198,7 @@ class Exchange final {
   Task<Result<Again>> fall_back();
   [[nodiscard]] dialect::AnswerFacts answer_facts() const noexcept;
   [[nodiscard]] std::unique_ptr<dialect::EventFilter> make_filter() const;
-  [[nodiscard]] dialect::Converted translate_answer(Buffer& answer) const;
+  Task<Result<dialect::Converted>> translate_answer(Buffer& answer, dialect::WholeAnswer* walk);
   [[nodiscard]] bool is_counted_here() const noexcept;
   Task<Status> answer_count();
 
@@ -294,8 +294,8 @@ class Exchange final {
   // Parts of the answer to a failed exchange, in refuse.cc.
   Task<void> refuse(Error error);
   void tell_operator(const dialect::ErrorAnswer& answer, unsigned status) noexcept;
-  Task<void> answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
   void append_error_event(const dialect::ErrorAnswer& answer);
+  Task<void> answer_error(dialect::ErrorAnswer& answer, std::chrono::milliseconds retry_after);
 
   // Answers that need no upstream, in models.cc.
   Task<Status> answer_models();

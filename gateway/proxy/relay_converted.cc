@@ -78,7 +78,11 @@ Task<Status> Exchange::relay_stream_as_whole() {
     co_return ok();
   }
   note_kept(filter.kept_ids());
-  if (translate_answer(answer) == dialect::Converted::kNot) co_return co_await answer_nothing(kNotWhole);
+  if (is_translated()) {
+    const Result<dialect::Converted> made = co_await translate_answer(answer, nullptr);
+    if (!made) co_return made.error();
+    if (*made == dialect::Converted::kNot) co_return co_await answer_nothing(kNotWhole);
+  }
   note_first_byte();
   ReplyHeaders headers;
   headers.add("content-type", "application/json");

@@ -29,21 +29,29 @@ Task<Status> Exchange::gather(std::size_t limit_bytes, net::Deadline ping) {
 Task<Status> Exchange::relay_whole() {
   const std::size_t limit = conf_->settings.answer_bytes;
   if (upstream_->head()->content_length.value_or(0) > limit) co_return kTooLong;
-  const bool whole = is_translated() || asked_.background;
-  SLUICE_CO_TRY(co_await gather(whole ? limit : std::min(conf_->settings.whole_answer_bytes, limit)));
+  const bool all_of_it = is_translated() || asked_.background;
+  SLUICE_CO_TRY(co_await gather(all_of_it ? limit : std::min(conf_->settings.whole_answer_bytes, limit)));
   if (upstream_->body().size() > limit) co_return kTooLong;
   note_first_byte();
-  walk_arrived();
+  dialect::Converted converted = dialect::Converted::kDone;
+  if (is_translated()) {
+    const Spoken its = spoken();
+    walk_ = its.dialect.walk(its.endpoint);
+    const Result<dialect::Converted> made = co_await translate_answer(upstream_->body(), walk_.get());
+    if (!made) co_return made.error();
+    converted = *made;
+  } else {
+    walk_arrived();
+  }
   ReplyHeaders headers;
   headers.add("content-type", "application/json");
   add_answer_headers(headers);
   if (upstream_->state() != http::CallState::kEnded) co_return co_await pass_through(headers);
   const dialect::WholeAnswer& walk = *walk_;
   if (walk.says_error()) co_return co_await answer_said_error();
-  if (walk.form() != dialect::WholeAnswer::Form::kWhole || !walk.is_answer())
-    co_return co_await answer_nothing(kNoAnswer);
+  const bool whole = walk.form() == dialect::WholeAnswer::Form::kWhole && walk.is_answer();
+  if (!whole || converted == dialect::Converted::kNot) co_return co_await answer_nothing(kNoAnswer);
   Buffer answer = std::move(upstream_->body());
-  if (translate_answer(answer) == dialect::Converted::kNot) co_return co_await answer_nothing(kNoAnswer);
   if (asked_.background && walk.runs_on()) SLUICE_CO_TRY(co_await keep_on(walk.kept_ids()));
   if (!holding_.set(answer.size())) co_return kHoldsTooMuch;
   outcome_.status = upstream_->head()->status;

@@ -87,6 +87,29 @@ struct Translating final : LargeBodies::Job {
   Result<dialect::CallBody> result = self_error(ErrorKind::kInternal, "");
 };
 
+// A whole answer of the place as one of the client's. `walk`: is to be taken through it before; null: it has been.
+struct TranslatingAnswer final : LargeBodies::Job {
+  TranslatingAnswer(net::Signal& wake, const dialect::Detour& detour_, const dialect::AnswerFacts& facts_,
+                    dialect::WholeAnswer* walk_, Buffer& answer_) noexcept
+      : Job(wake), detour(detour_), facts(facts_), walk(walk_), answer(answer_) {}
+
+  void work(wire::Parser&) noexcept override {
+    if (walk != nullptr) walk->take(answer.view());
+    if (walk != nullptr &&
+        (walk->says_error() || !walk->is_answer() || walk->form() != dialect::WholeAnswer::Form::kWhole))
+      return;
+    (void)answer.prepare(simdjson::SIMDJSON_PADDING);
+    converted = detour.translation->append_answer(out, answer.view(), facts);
+  }
+
+  const dialect::Detour& detour;
+  const dialect::AnswerFacts facts;
+  dialect::WholeAnswer* const walk;
+  Buffer& answer;
+  Buffer out;
+  dialect::Converted converted = dialect::Converted::kNot;
+};
+
 }  // namespace
 
 // Makes the call's body for the place of the lease, once; another attempt sends the same. What cannot be said there
@@ -157,15 +180,18 @@ std::unique_ptr<dialect::EventFilter> Exchange::make_filter() const {
   return std::make_unique<TranslatedFilter>(std::move(filter), translated_->detour.translation->events(answer_facts()));
 }
 
-// A whole answer of the place, as the client gets it. kNot: nothing can be made of it.
-dialect::Converted Exchange::translate_answer(Buffer& answer) const {
-  if (!is_translated()) return dialect::Converted::kDone;
-  Buffer translated;
-  (void)answer.prepare(simdjson::SIMDJSON_PADDING);
-  const dialect::Converted converted =
-      translated_->detour.translation->append_answer(translated, answer.view(), answer_facts());
-  answer = std::move(translated);
-  return converted;
+// A whole answer of the place, as the client gets it; a large one is made beside the worker. Both count as held while both
+// are there. kNot: nothing can be made of it, and it stays. Error: the call is over.
+Task<Result<dialect::Converted>> Exchange::translate_answer(Buffer& answer, dialect::WholeAnswer* walk) {
+  if (!holding_.set(2 * answer.size())) co_return kHoldsTooMuch;
+  TranslatingAnswer job(wake_, translated_->detour, answer_facts(), walk, answer);
+  if (answer.size() >= kLargeBodyBytes && worker_.large_bodies != nullptr) {
+    SLUICE_CO_TRY(co_await work_beside(job));
+  } else {
+    job.work(worker_.parser);
+  }
+  if (job.converted == dialect::Converted::kDone) answer = std::move(job.out);
+  co_return job.converted;
 }
 
 // Whether a prompt is to be counted that no place can count.

@@ -1,6 +1,7 @@
 """POST /v1/responses for a model server that has chats alone: the call is translated, and so is its answer."""
 import json
 import os
+import pathlib
 import subprocess
 import threading
 
@@ -275,6 +276,31 @@ def test_what_two_members_say_reaches_the_server_once(gateway, key, fake, mark):
     assert first.body.count(b'"verbosity"') == first.body.count(b'"reasoning_effort"') == 1
     assert (first.json["verbosity"], first.json["reasoning_effort"]) == ("low", "low")
     assert (second.json["verbosity"], second.json["reasoning_effort"]) == ("high", "high")
+
+
+def ticks_of_bodies(gateway):
+    """CPU that the gateway's thread for large bodies has used."""
+    for task in pathlib.Path(f"/proc/{gateway.process.pid}/task").iterdir():
+        name, _, numbers = (task / "stat").read_text().partition("(")[2].rpartition(") ")
+        if name == "bodies":
+            return int(numbers.split()[11]) + int(numbers.split()[12])
+    raise AssertionError("there is no such thread")
+
+
+def test_a_large_whole_answer_is_translated_beside_the_worker(gateway, key, fake, mark):
+    text = "word " * 6_000_000
+    for name, handler in (("whole", lambda c: c.answer(200, whole_answer(text))), ("broken", lambda c: c.answer(200, {"choices": [text]})),
+                          ("error", lambda c: c.answer(200, {"error": {"message": text[:1000]}, "more": text}))):
+        fake.on(mark + name, handler)
+    with Client(gateway, key) as client:
+        before = ticks_of_bodies(gateway)
+        status, headers, body = respond(client, mark + "whole")
+        assert ticks_of_bodies(gateway) > before
+        assert status == 200 and json.loads(body)["output"][0]["content"][0]["text"] == text
+        assert gateway.audit_of(headers["x-request-id"])["end_reason"] == "completed"
+        for name in ("broken", "error"):
+            status, _, body = respond(client, mark + name)
+            assert status >= 500 and len(body) < 10_000, name
 
 
 @pytest.mark.parametrize("members", [{"previous_response_id": "resp_1"}, {"input": [{"type": "item_reference", "id": "msg_1"}]}],
