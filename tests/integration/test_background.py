@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import sqlite3
+import time
 import types
 
 import pytest
@@ -22,10 +23,10 @@ def storing():
 
 
 @pytest.fixture
-def background(storing, make_gateway):
+def background(request, storing, make_gateway):
     """A gateway whose model server goes on by itself, and a key with a budget."""
     model = storing()
-    gateway = make_gateway(CONF, backend=model)
+    gateway = make_gateway(CONF, via=getattr(request, "param", "direct"), backend=model)
     return types.SimpleNamespace(gateway=gateway, model=model, key=gateway.key("--budget", "tokens:1000000/month"))
 
 
@@ -65,6 +66,7 @@ def kill(gateway):
     gateway.process.wait()
 
 
+@pytest.mark.parametrize("background", ["direct", "agent"], indirect=True)
 def test_a_background_response_is_charged_when_it_has_ended_though_nobody_asks(background):
     gateway = background.gateway
     mine = begin(background)
@@ -249,3 +251,37 @@ def test_fifty_that_run_when_the_gateway_is_killed_are_charged_once_each(backgro
     kill(gateway)
     gateway.start()
     assert len(charges(gateway)) == 50 and reserved(gateway) == 0
+
+
+def test_one_whose_beginning_was_charged_as_crashed_is_ended_and_not_charged_again(background):
+    """The gateway dies between the store and the record of the call: the journal charges the call, which has no end."""
+    gateway, model = background.gateway, background.model
+    mine = begin(background)
+    until(lambda: gateway.audit(end_reason="background"), what="the call has its record")
+    kill(gateway)
+    with contextlib.closing(sqlite3.connect(gateway.state / "sluice.db", isolation_level=None)) as store:
+        [[number]] = store.execute("SELECT number FROM kept_calls").fetchall()
+        crashed = 12
+        assert store.execute("UPDATE audit SET end_reason = ? WHERE number = ?", (crashed, number)).rowcount == 1
+    gateway.start()
+    until(lambda: mine not in model.background, what="it is cancelled")
+    until(lambda: status_of(gateway)["in_background"] == 0, what="nothing runs")
+    assert not charges(gateway) and reserved(gateway) == 0
+    until(lambda: rows(gateway) == 0, what="the store forgets it")
+
+
+def test_the_gaps_between_questions_grow_up_to_the_longest(storing, make_gateway):
+    model = storing()
+    gateway = make_gateway('[responses]\npoll_interval = "100ms"\nlongest_poll_interval = "800ms"\n', backend=model)
+    at = types.SimpleNamespace(gateway=gateway, model=model, key=gateway.key())
+    mine = begin(at)
+    path = f"{RESPONSES}/{mine}"
+    moments = []
+
+    def asked():
+        moments.extend([time.monotonic()] * (len(model.calls("GET", path)) - len(moments)))
+        return len(moments) >= 6
+
+    until(asked, what="it is asked six times")
+    gaps = [after - before for before, after in zip(moments, moments[1:])]
+    assert gaps[-1] > 0.6 and sum(gaps) < 5.5 * SLOW, "100 ms, doubled up to 800: 2.2 s together"
