@@ -7,11 +7,13 @@
 namespace sluice::upstream {
 
 bool FairQueue::Order::operator()(const User& a, const User& b) const noexcept {
-  return std::tie(a.mark, a.served, a.came) < std::tie(b.mark, b.served, b.came);
+  return std::tuple(a.mark(), a.served, a.came) < std::tuple(b.mark(), b.served, b.came);
 }
 
+bool FairQueue::BySettled::operator()(const User& a, const User& b) const noexcept { return a.settled < b.settled; }
+
 FairQueue::~FairQueue() {
-  for (Class& of : classes_) of.users.clear();
+  for (Class& of : classes_) of.users.clear(), of.by_settled.clear();
   for (auto& [key, user] : users_) user.calls.clear();
   gone_.clear();
 }
@@ -32,10 +34,11 @@ FairQueue::Entry FairQueue::enter(Call& call, const Who& who, QueueShare share, 
   call.user_ = &user;
   call.cost_ = std::clamp<std::uint64_t>(cost, 1, kMostCost);
   call.since_ = now;
-  if (user.calls.empty()) begin_to_wait(user);
+  const bool first = user.calls.empty();
   user.calls.push_back(call);
   user.cost += call.cost_;
   ++waiting_;
+  if (first) begin_to_wait(user);
   return Entry::kWaits;
 }
 
@@ -44,10 +47,10 @@ void FairQueue::begin_to_wait(User& user) noexcept {
   Class& of = class_of(user);
   auto& in_gone = static_cast<boost::intrusive::list_base_hook<>&>(user);
   if (in_gone.is_linked()) gone_.erase(gone_.iterator_to(user));
-  user.mark = std::max(user.mark, now_of(of));
+  user.settled = std::max(user.settled, now_of(of));
   user.came = ++count_;
   if (of.users.empty()) of.passed_over = 0;
-  of.users.insert(user);
+  put_in(user);
 }
 
 void FairQueue::unlink(Call& call) noexcept {
@@ -62,10 +65,10 @@ void FairQueue::serve(Call& call) noexcept {
   Class& of = class_of(user);
   take_out(user);
   unlink(call);
-  of.mark = user.mark;
+  of.served = user.settled;
   call.paid_ = rounds(call.cost_, user);
   call.served_before_ = std::exchange(user.served, ++count_);
-  user.mark += call.paid_;
+  user.pending += call.paid_;
   ++user.running;
   put_in(user);
   of.passed_over = 0;
@@ -78,7 +81,7 @@ void FairQueue::put_back(Call& call) noexcept {
   User& user = *call.user_;
   take_out(user);
   --user.running;
-  user.mark -= call.paid_;
+  user.pending -= call.paid_;
   user.served = std::min(user.served, call.served_before_);
   user.calls.push_front(call);
   user.cost += call.cost_;
@@ -92,7 +95,8 @@ void FairQueue::settle(Call& call, std::uint64_t tokens, MonoTime now) noexcept 
   take_out(user);
   --user.running;
   user.tokens += tokens;
-  user.mark += rounds(tokens, user) - call.paid_;
+  user.pending -= call.paid_;
+  user.settled += rounds(tokens, user);
   put_in(user);
   note_gone(user, now);
 }
@@ -108,12 +112,17 @@ void FairQueue::leave(Call& call, MonoTime now) noexcept {
 
 // Whoever waits stands in its class, in order: out of it while its place there changes.
 void FairQueue::take_out(User& user) noexcept {
+  if (user.calls.empty()) return;
   Class& of = class_of(user);
-  if (!user.calls.empty()) of.users.erase(of.users.iterator_to(user));
+  of.users.erase(of.users.iterator_to(user));
+  of.by_settled.erase(of.by_settled.iterator_to(user));
 }
 
 void FairQueue::put_in(User& user) noexcept {
-  if (!user.calls.empty()) class_of(user).users.insert(user);
+  if (user.calls.empty()) return;
+  Class& of = class_of(user);
+  of.users.insert(user);
+  of.by_settled.insert(user);
 }
 
 void FairQueue::note_gone(User& user, MonoTime now) noexcept {
@@ -130,7 +139,7 @@ void FairQueue::forget(const QueueBounds& bounds, MonoTime now) noexcept {
   while (!gone_.empty()) {
     User& first = gone_.front();
     const Class& of = class_of(first);
-    const bool owes = !of.users.empty() && first.mark > now_of(of);
+    const bool owes = !of.users.empty() && first.settled > now_of(of);
     if (gone_.size() <= most && (owes || now - first.gone < bounds.memory)) return;
     forget(first);
   }
@@ -151,17 +160,17 @@ std::size_t FairQueue::ahead_of(const Call& call) const noexcept {
     ++ahead;
     cost += before.cost_;
   }
-  const Round turn = own.mark + rounds(cost, own);
+  const Round turn = own.mark() + rounds(cost, own);
   for (std::size_t higher = 0; higher < static_cast<std::size_t>(own.share.priority); ++higher) {
     for (const User& user : classes_[higher].users) ahead += user.calls.size();
   }
   for (const User& user : class_of(own).users) {
-    if (user.mark > turn) break;
+    if (user.mark() > turn) break;
     if (&user == &own) continue;
     const Round each = std::max<Round>(rounds(user.cost / user.calls.size(), user), 1);
-    const auto turns = static_cast<std::size_t>((turn - user.mark) / each);
+    const auto turns = static_cast<std::size_t>((turn - user.mark()) / each);
     // Of equals whoever was served longest ago goes first.
-    const bool equal = (turn - user.mark) % each == 0;
+    const bool equal = (turn - user.mark()) % each == 0;
     const bool behind = equal && (turns != 0 || (cost == 0 && Order()(own, user)));
     ahead += std::min(user.calls.size(), turns + (behind ? 0 : 1));
   }

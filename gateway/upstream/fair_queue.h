@@ -1,13 +1,14 @@
 // The order in which calls get the slots of one model: fair among users, in tokens.
 //
 // Deficit round robin with the empty rounds left out. A round gives each user who waits one token for each unit of its
-// weight; whoever owes nothing may take a turn, whatever it costs, and owes it from then on. A user's `mark` is the
+// weight; whoever owes nothing may take a turn, whatever it costs, and owes it from then on. A user's mark is the
 // round in which it will owe nothing again: the lowest goes next, and of equals whoever was served longest ago. So the
 // next turn costs a look at the first of an ordered set, however large the calls are, and a user who comes with one
 // call waits behind no more than the turn that is under way, however many calls another one has.
 //
-// What a turn costs is estimated; settling puts the user's mark where what was used puts it. A mark is remembered while
-// others wait for as long as the user owes, else for a while.
+// What a turn costs is estimated, and pending until it is settled: then the user's mark goes where what was used puts
+// it. Who comes anew begins where those stand who have been served least, by what is settled: estimates may come back,
+// and would then let others pass. A mark is remembered while others wait for as long as the user owes, else for a while.
 #pragma once
 
 #include <array>
@@ -108,10 +109,19 @@ class FairQueue final {
   struct Order {
     bool operator()(const User& a, const User& b) const noexcept;
   };
-  struct User : boost::intrusive::set_base_hook<>, boost::intrusive::list_base_hook<> {
+  struct BySettled {
+    bool operator()(const User& a, const User& b) const noexcept;
+  };
+  struct SettledTag;
+  using OrderHook = boost::intrusive::set_base_hook<>;
+  using SettledHook = boost::intrusive::set_base_hook<boost::intrusive::tag<SettledTag>>;
+  struct User : OrderHook, SettledHook, boost::intrusive::list_base_hook<> {
+    [[nodiscard]] Round mark() const noexcept { return settled + pending; }
+
     Who who;
     QueueShare share;
-    Round mark = 0;
+    Round settled = 0;
+    Round pending = 0;         // estimates of its turns
     std::uint64_t served = 0;  // the number of its last turn; 0: it has had none
     std::uint64_t came = 0;    // the number of its coming
     boost::intrusive::list<Call> calls;
@@ -120,10 +130,11 @@ class FairQueue final {
     std::uint64_t tokens = 0;
     MonoTime gone;  // since when it has no call
   };
-  using Waiting = boost::intrusive::multiset<User, boost::intrusive::compare<Order>>;
   struct Class {
-    Waiting users;
-    Round mark = 0;  // of the last turn, before it was paid
+    boost::intrusive::multiset<User, boost::intrusive::compare<Order>> users;
+    boost::intrusive::multiset<User, boost::intrusive::compare<BySettled>, boost::intrusive::base_hook<SettledHook>>
+        by_settled;    // the same
+    Round served = 0;  // where the user of the last turn stood
     std::uint32_t passed_over = 0;
   };
 
@@ -133,8 +144,9 @@ class FairQueue final {
   [[nodiscard]] const Class& class_of(const User& user) const noexcept {
     return classes_[static_cast<std::size_t>(user.share.priority)];
   }
+  // Where those stand who have been served least.
   [[nodiscard]] static Round now_of(const Class& of) noexcept {
-    return of.users.empty() ? of.mark : of.users.begin()->mark;
+    return of.users.empty() ? of.served : of.by_settled.begin()->settled;
   }
   [[nodiscard]] static Round rounds(std::uint64_t tokens, const User& user) noexcept {
     return static_cast<Round>(tokens * kRounds / user.share.weight);

@@ -84,6 +84,20 @@ TEST_F(FairQueueTest, WhoComesWithOneCallIsNextWhoeverHasTwoHundred) {
   EXPECT_EQ(serve(), 3u);
 }
 
+// As long as turns are under way, their users owe what was estimated, which may be far too much.
+TEST_F(FairQueueTest, WhoComesIsNextAlsoWhenWhatWasEstimatedComesBack) {
+  for (int i = 0; i < 200; ++i) come(1, 100'000);
+  for (int turn = 0; turn < 4; ++turn) serve();
+  come(2, 100'000);
+  settle_all(1);
+  EXPECT_EQ(serve(), 2u);
+  come(3, 100'000);
+  settle_all(1);
+  EXPECT_EQ(serve(), 3u);
+  settle_all(1);
+  EXPECT_EQ(serve(), 1u);
+}
+
 TEST_F(FairQueueTest, UsersShareInTokensAndNotInCalls) {
   for (int i = 0; i < 200; ++i) come(1, 1'000);
   for (int i = 0; i < 200; ++i) come(2, 100);
@@ -217,9 +231,10 @@ TEST_F(FairQueueTest, TellsHowManyAreBeforeACall) {
 class PlainQueue {
  public:
   struct User {
-    std::int64_t mark = 0;
+    std::int64_t settled = 0, pending = 0;
     std::uint64_t served = 0, came = 0;
     std::deque<TestCall*> calls;
+    std::tuple<std::int64_t, std::uint64_t, std::uint64_t> order() const { return {settled + pending, served, came}; }
   };
   struct Paid {
     std::int64_t rounds = 0;
@@ -229,8 +244,11 @@ class PlainQueue {
   void enter(TestCall& call, std::uint64_t cost) {
     User& user = users[call.user];
     if (user.calls.empty()) {
-      const User* const first = least();
-      user.mark = std::max(user.mark, first != nullptr ? first->mark : mark);
+      std::optional<std::int64_t> least_settled;
+      for (const auto& [id, other] : users) {
+        if (!other.calls.empty()) least_settled = std::min(least_settled.value_or(other.settled), other.settled);
+      }
+      user.settled = std::max(user.settled, least_settled.value_or(last_served));
       user.came = ++count;
     }
     user.calls.push_back(&call);
@@ -242,18 +260,19 @@ class PlainQueue {
   }
   void serve(TestCall& call) {
     User& user = users[call.user];
-    mark = user.mark;
+    last_served = user.settled;
     std::erase(user.calls, &call);
     paid[&call] = {static_cast<std::int64_t>(costs[&call] * 1'024), user.served};
     user.served = ++count;
-    user.mark += paid[&call].rounds;
+    user.pending += paid[&call].rounds;
   }
   void settle(TestCall& call, std::uint64_t tokens) {
-    users[call.user].mark += static_cast<std::int64_t>(std::max<std::uint64_t>(tokens, 1) * 1'024) - paid[&call].rounds;
+    users[call.user].pending -= paid[&call].rounds;
+    users[call.user].settled += static_cast<std::int64_t>(std::max<std::uint64_t>(tokens, 1) * 1'024);
   }
   void put_back(TestCall& call) {
     User& user = users[call.user];
-    user.mark -= paid[&call].rounds;
+    user.pending -= paid[&call].rounds;
     user.served = std::min(user.served, paid[&call].served_before);
     user.calls.push_front(&call);
   }
@@ -264,16 +283,14 @@ class PlainQueue {
     const User* first = nullptr;
     for (const auto& [id, user] : users) {
       if (user.calls.empty()) continue;
-      if (first == nullptr ||
-          std::tie(user.mark, user.served, user.came) < std::tie(first->mark, first->served, first->came))
-        first = &user;
+      if (first == nullptr || user.order() < first->order()) first = &user;
     }
     return first;
   }
   std::map<std::uint64_t, User> users;
   std::map<const TestCall*, std::uint64_t> costs;
   std::map<const TestCall*, Paid> paid;
-  std::int64_t mark = 0;
+  std::int64_t last_served = 0;
   std::uint64_t count = 0;
 };
 
