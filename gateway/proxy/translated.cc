@@ -183,7 +183,10 @@ std::unique_ptr<dialect::EventFilter> Exchange::make_filter() const {
 // A whole answer of the place, as the client gets it; a large one is made beside the worker. Both count as held while both
 // are there. kNot: nothing can be made of it, and it stays. Error: the call is over.
 Task<Result<dialect::Converted>> Exchange::translate_answer(Buffer& answer, dialect::WholeAnswer* walk) {
-  if (!holding_.set(2 * answer.size())) co_return kHoldsTooMuch;
+  if (!holding_.set(2 * answer.size())) {
+    if (walk != nullptr) walk->take(answer.view());  // what it used is charged all the same
+    co_return kHoldsTooMuch;
+  }
   TranslatingAnswer job(wake_, translated_->detour, answer_facts(), walk, answer);
   if (answer.size() >= kLargeBodyBytes && worker_.large_bodies != nullptr) {
     SLUICE_CO_TRY(co_await work_beside(job));

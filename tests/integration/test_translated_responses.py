@@ -287,6 +287,22 @@ def ticks_of_bodies(gateway):
     raise AssertionError("there is no such thread")
 
 
+def test_a_whole_answer_that_there_is_no_room_to_translate_is_charged_what_it_used(chat_only, mark):
+    fake = chat_only
+    gateway = Gateway('[http]\nbody_limit = "1MiB"\nbuffered_limit = "8MiB"\n', upstreams=[("chats", fake.url, 'dialects = ["openai"]', 'lacks = ["responses"]')])
+    try:
+        key = gateway.key()
+        gateway.wait_models(key, "fake-model")
+        fake.on(mark, lambda c: c.answer(200, whole_answer("word " * 1_000_000, prompt=7, completion=99)))
+        with Client(gateway, key) as client:
+            status, headers, _ = respond(client, mark)
+        record = gateway.audit_of(headers["x-request-id"])
+        assert status == 503 and (record["prompt_tokens"], record["completion_tokens"], record["usage_source"]) == (7, 99, "measured")
+        assert json.loads(gateway.cli("status", "--json").stdout)["reserved"] == 0
+    finally:
+        gateway.close()
+
+
 def test_a_large_whole_answer_is_translated_beside_the_worker(gateway, key, fake, mark):
     text = "word " * 6_000_000
     for name, handler in (("whole", lambda c: c.answer(200, whole_answer(text))), ("broken", lambda c: c.answer(200, {"choices": [text]})),
