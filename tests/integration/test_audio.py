@@ -252,7 +252,7 @@ def test_contract_24_what_was_heard_is_counted_in_tokens_or_seconds(gateway, fak
 
 @pytest.mark.parametrize("duration, seconds, source", [
     (3.0, 3, "measured"), (2.0000001, 3, "measured"), ("3.40", 4, "measured"), (None, 2, "estimated"), (-1, 2, "estimated"), (100_000, 2, "estimated"),
-    ([3], 2, "estimated"), ("long", 2, "estimated"),
+    ([3], 2, "estimated"), ("long", 2, "estimated"), ("", 2, "estimated"),
 ])
 def test_contract_24_the_duration_of_a_verbose_transcript_is_what_was_heard(gateway, fake, mark, duration, seconds, source):
     fake.on(mark, lambda c: c.answer(200, {"task": "transcribe", "duration": duration, "text": "Hello there", "segments": [{"duration": 99}]}))

@@ -34,6 +34,10 @@ inline void call(wire::Parser& parser, std::string_view text) {
   const Buffer again = test::padded(whole);
   const auto asked = openai::read_call(openai::endpoint_of(openai::EndpointId::kChatCompletions), again.view(), parser);
   ASSERT_TRUE(asked) << asked.error().what << "\n" << text << "\n" << whole;
+  Buffer settings;
+  ResponsesToChat().append_settings(settings, body.view());
+  ASSERT_TRUE(test::is_json(R"({"a":1)" + std::string(settings.view()) + "}")) << text << "\n" << settings.view();
+  ASSERT_EQ(settings.view().find_first_of("\r\n"), std::string_view::npos);
 }
 
 struct Translated {
