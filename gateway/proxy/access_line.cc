@@ -33,6 +33,7 @@ void Exchange::write_access_line() const noexcept {
                       {"endpoint", call_.endpoint},
                       {"model", call_.model},
                       {"upstream", outcome_.upstream},
+                      {"attempts", outcome_.attempts},
                       {"stream", call_.stream},
                       {"status", outcome_.status},
                       {"end", to_string(outcome_.reason)},

@@ -44,12 +44,12 @@ void Exchange::log_attempt(const Status& head) const noexcept {
                                                   {"os_code", head ? 0 : head.error().os_code}});
 }
 
-// Before a call waits for a model that falls back to others: where no place of it is well, one of theirs is better.
+// Before a call waits for a model that falls back to others: where no place of it is well, one of theirs is better. Where
+// one is, the call waits for its slot as any other.
 Status Exchange::prefer_fallback(std::span<const upstream::Place* const> tried, upstream::Lease& next) {
   upstream::Wanted own = wanted(call_.model);
   own.sick = upstream::Sick::kNever;
-  const upstream::Supply supply = worker_.pool.take(own, tried, next);
-  if (supply == upstream::Supply::kTaken || supply == upstream::Supply::kFull) return ok();
+  if (worker_.pool.look(own, tried) == upstream::Supply::kFull) return ok();
   const Result<Again> fallen = use_fallback(EndReason::kUnavailable, 0, {}, tried, next);
   return fallen ? ok() : Status(fallen.error());
 }

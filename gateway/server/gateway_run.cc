@@ -112,6 +112,7 @@ json::object Gateway::status() {
       {"agents_connected", std::ranges::count_if(registry_->list(), connected)},
       {"reserved", ledger_.reserved()},
       {"in_background", kept_calls_.count()}};
+  status["places_ejected"] = models_.ejected();
   status["waiting_for_slots"] = show_waiting(workers_);
   status["upstream_troubles"] = show_troubles({&outages_, &unlisted_, &lacking_});
   if (accounting_) show(*accounting_, status);

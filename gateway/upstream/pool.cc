@@ -97,6 +97,12 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
   return supply;
 }
 
+Supply Pool::look(Wanted wanted, std::span<const Place* const> tried) const noexcept {
+  const KnownModel* known = find(wanted);
+  std::uint64_t dice = 1;  // nothing is drawn
+  return known == nullptr ? Supply::kUnknown : Choice(*known, upstreams_, wanted, tried, dice).look();
+}
+
 std::vector<std::string> Pool::fallbacks(Wanted wanted) const {
   const KnownModel* known = find(wanted);
   if (known == nullptr) return {};

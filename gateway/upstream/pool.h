@@ -141,6 +141,8 @@ class Pool final {
   [[nodiscard]] bool learning() const noexcept { return models_->learning; }
   // Whether some place of the model, also one that is away, has the endpoint itself.
   [[nodiscard]] bool has_endpoint(Wanted wanted) const noexcept;
+  // The same without taking any: kFull where a slot of a place can be waited for, also where one is free.
+  [[nodiscard]] Supply look(Wanted wanted, std::span<const Place* const> tried) const noexcept;
   // Models that serve where no place of this one can, in order; by the route that is the tenant's.
   [[nodiscard]] std::vector<std::string> fallbacks(Wanted wanted) const;
   // Why a call would go to each place of the model now, or not.

@@ -141,6 +141,7 @@ def test_a_failing_server_costs_the_threshold_of_calls_and_no_call_is_sent_twice
     [line] = [line for line in pair.gateway.process.log.splitlines() if "a place is ejected" in line]
     assert "model=fake-model" in line and "why=" in line
     assert "sluice_places_ejected 1" in pair.gateway.cli("metrics").stdout
+    assert json.loads(pair.gateway.cli("status", "--json").stdout)["places_ejected"] == 1
     [why] = [one["why"] for one in pair.places() if one["state"] == "ejected"]
     assert why in line
 

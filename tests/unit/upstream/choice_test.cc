@@ -173,6 +173,10 @@ TEST_F(ChoiceTest, WhereAllAreEjectedTheLeastBadIsCalledUnlessTheCallMayNot) {
   eject(1, Mono::now() - seconds(2));
   EXPECT_EQ(split(20), (std::map<std::string, int>{{"less-bad", 20}}));
   EXPECT_EQ(taken({.model = "m", .sick = Sick::kNever}), "");
+  const Wanted never{.model = "m", .sick = Sick::kNever};
+  EXPECT_EQ(Choice(model, {}, never, {}, random).look(), Supply::kUnreachable);
+  model.standings[0] = std::make_shared<Standing>();
+  EXPECT_EQ(Choice(model, {}, never, {}, random).look(), Supply::kFull) << "one that is well has slots";
 }
 
 TEST_F(ChoiceTest, APauseThatAPlaceAskedForIsKeptWhileAnotherIsThere) {
