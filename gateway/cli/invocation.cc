@@ -23,10 +23,14 @@ json::array rows_of_models(const json::array& models) {
     if (model == nullptr) continue;
     const std::string name(text_of(*model, "name"));
     const json::array* places = array_of(*model, "places");
+    const json::value* queue = model->if_contains("queue");
+    const json::value* calls =
+        queue != nullptr && queue->is_object() ? queue->get_object().if_contains("waiting") : nullptr;
+    const json::value waiting = calls != nullptr ? *calls : json::value();
     if (places == nullptr || places->empty())
-      rows.push_back(json::object{{"model", name}, {"state", text_of(*model, "state")}});
+      rows.push_back(json::object{{"model", name}, {"state", text_of(*model, "state")}, {"waiting", waiting}});
     for (std::size_t i = 0; places != nullptr && i < places->size(); ++i) {
-      json::object row{{"model", name}};
+      json::object row{{"model", name}, {"waiting", waiting}};
       if (const json::object* place = (*places)[i].if_object()) {
         for (const auto& member : *place) row.insert(member);
         row["place"] = text_of(*place, "name");
@@ -194,7 +198,8 @@ void Invocation::list_keys() {
 void Invocation::list_models() {
   const auto models = ask("GET", "/models");
   if (!models) return;
-  static constexpr std::array<std::string_view, 6> kColumns{"model", "place", "kind", "state", "slots", "free_slots"};
+  static constexpr std::array<std::string_view, 7> kColumns{"model", "place",      "kind",   "state",
+                                                            "slots", "free_slots", "waiting"};
   const json::array* all = models->if_array();
   if (o.json || all == nullptr) return show(*models);
   show(rows_of_models(*all), kColumns);

@@ -22,6 +22,7 @@
 #include "config/reader.h"
 #include "config/text.h"
 #include "config/upstream_kinds.h"
+#include "config/values.h"
 
 namespace sluice::config {
 namespace {
@@ -122,6 +123,7 @@ class Checker final {
     check_master_key("secrets.master_key", s_.secrets.master_key);
     check_master_key("secrets.old_master_key", s_.secrets.old_master_key);
     check_upstreams();
+    check_shares();
     check_models();
     check_routes(s_, findings_);
     read_price_file();
@@ -433,6 +435,19 @@ class Checker final {
       names += rows[i].name;
     }
     return names;
+  }
+
+  void check_shares() {
+    for (std::size_t i = 0; i < s_.shares.size(); ++i) {
+      const Share& share = s_.shares[i];
+      const std::string at = cat("share[", i, "]");
+      if (!share.user.empty() && share.tenant.empty())
+        findings_.add(at + ".user", "user is one of a tenant: say which, by tenant");
+      else if (!share.key.empty() && !share.tenant.empty())
+        findings_.add(at + ".key", "key stands alone: whose it is, the key says");
+      else if (!share.key.empty() && !key_number(share.key))
+        findings_.add(at + ".key", "key is the id of a key, such as key_7 (sluice key list), never the key itself");
+    }
   }
 
   void check_models() {

@@ -81,8 +81,14 @@ void describe_stream(Stream& s, Keys& k) {
 
 void describe_route(Route& s, Keys& k) {
   k.duration("hold", s.hold, {Duration(0), minutes(10)}, "wait for an upstream of a known model, then 503");
-  k.number("queue", s.queue, {0, 1'000'000}, "calls that may wait for a slot, on each worker");
-  k.duration("queue_time", s.queue_time, {Duration(0), minutes(10)}, "longest wait for a slot, then 503");
+  k.number("queue", s.queue, {0, 1'000'000}, "calls that may wait for the slots of one model; beyond it: 503");
+  k.number("queue_per_user", s.queue_per_user, {1, 1'000'000}, "of these, calls of one user; beyond it: 429");
+  k.duration("queue_time", s.queue_time, {Duration(0), minutes(10)},
+             "longest wait for a slot, then 503; a call that would wait longer is refused at once");
+  k.number("queue_passed_over", s.queue_passed_over, {1, 1'000'000},
+           "after so many turns of calls of a higher priority, one of a lower that waits goes first");
+  k.duration("queue_memory", s.queue_memory, {Duration(0), kDay},
+             "a user who had more of the slots than others is remembered for so long after the last call");
   k.number("connect_attempts", s.connect_attempts, {1, 16}, "places tried for one call, at most");
   k.size("answer_limit", s.answer_limit, {64 * kKiB, 2 * kGiB}, "largest answer that is not streamed");
   k.number("models_per_source", s.models_per_source, {1, 10'000},
@@ -325,6 +331,17 @@ void describe_upstream(Upstream& s, Keys& k) {
   k.texts("tags", s.tags, TextKind::kNeeded, "what [[routes]] may call it and others by, such as a region: [\"eu\"]");
 }
 
+void describe_share(Share& s, Keys& k) {
+  k.text("tenant", s.tenant, TextKind::kAny,
+         "the tenant whose users it is about; neither tenant nor key: everybody else");
+  k.text("user", s.user, TextKind::kAny, "of that tenant, the one user; empty: each of them");
+  k.text("key", s.key, TextKind::kAny, "the id of a key (key_7), in place of both; goes before what its user has");
+  k.number("weight", s.weight, {1, 1'000},
+           "each of them gets so many times what a user of weight 1 gets of the slots that calls wait for, in tokens");
+  k.choice("priority", s.priority, {"high", "normal", "low"},
+           "high, normal or low: calls of a higher priority get a slot first (see [route] queue_passed_over)");
+}
+
 void describe_model(Model& s, Keys& k) {
   k.text("name", s.name, TextKind::kNeeded, "how clients call it");
   k.text("upstream_name", s.upstream_name, TextKind::kAny, "how its upstreams call it; empty: the same");
@@ -437,6 +454,8 @@ void describe(Settings& s, Keys& k) {
   k.table("prices", s.prices, describe_prices, "What models cost that have no price below.");
   k.rows("upstream", s.upstreams, describe_upstream,
          "A model server that the gateway calls itself. Repeat the table for more.");
+  k.rows("share", s.shares, describe_share,
+         "Whose calls get more of a model's slots, or get them sooner, where calls wait for them. Repeat the table.");
   k.rows("model", s.models, describe_model, "What is known of a model beyond its name. Repeat the table for more.");
   k.rows("routes", s.routes, describe_routes,
          "Where calls of a model go, and what its name stands for. Repeat the table for more.");

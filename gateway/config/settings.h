@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/cap_member.h"
 #include "base/limits.h"
+#include "base/queue_share.h"
 #include "config/policy_table.h"
 
 namespace sluice::config {
@@ -105,9 +106,12 @@ struct Stream {
 
 // [route]
 struct Route {
-  Duration hold{5'000};        // wait for an upstream of a known model
-  std::uint32_t queue = 1024;  // calls that may wait for one model's slots
+  Duration hold{5'000};                // wait for an upstream of a known model
+  std::uint32_t queue = 1024;          // calls that may wait for one model's slots
+  std::uint32_t queue_per_user = 256;  // of them, of one user
   Duration queue_time{30'000};
+  std::uint32_t queue_passed_over = 16;            // turns of a higher priority, then one of a lower goes first
+  Duration queue_memory{60'000};                   // of what users owe that have no call any more
   std::uint32_t connect_attempts = 3;              // other upstreams tried while nothing was sent
   std::size_t answer_limit = 64 * 1024 * 1024;     // of an answer that is not streamed
   std::uint32_t models_per_source = 10'000;        // learned from one agent or upstream; the rest is ignored
@@ -136,6 +140,16 @@ struct Breaker {
   Duration max_eject_time{300'000};
   Duration max_hold_off{600'000};  // of an upstream's Retry-After
   bool operator==(const Breaker&) const = default;
+};
+
+// [[share]]: whose calls get more of the slots that calls wait for, or get them sooner.
+struct Share {
+  std::string tenant;  // with `user` one of its users, else each of them; neither it nor `key`: everybody else
+  std::string user;
+  std::string key;  // "key_7"; in place of both
+  std::uint32_t weight = 1;
+  Priority priority = Priority::kNormal;
+  bool operator==(const Share&) const = default;
 };
 
 // [tunnel]
@@ -361,6 +375,7 @@ struct Settings {
   Secrets secrets;
   Prices prices;
   std::vector<Upstream> upstreams;  // [[upstream]]
+  std::vector<Share> shares;
   std::vector<Model> models;        // [[model]]
   std::vector<RouteRule> routes;    // [[routes]]
   std::vector<PolicyTable> policy;  // [policy.NAME]: one for each policy that has settings

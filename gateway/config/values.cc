@@ -134,4 +134,10 @@ std::string format_budget(const BudgetSpec& budget) {
   return cat(amount, kPeriods[static_cast<std::size_t>(budget.period)], budget.soft ? " soft" : "");
 }
 
+std::optional<std::uint64_t> key_number(std::string_view id) {
+  std::uint64_t number = 0;
+  if (!remove_prefix(id, "key_") || !parse_whole(id, number)) return std::nullopt;
+  return number;
+}
+
 }  // namespace sluice::config

@@ -18,4 +18,7 @@ namespace sluice::config {
 // "25", "25.5", "0.000001": dollars with at most six decimals. Nothing: anything else.
 [[nodiscard]] std::optional<std::uint64_t> parse_micro_usd(std::string_view text);
 
+// The number in the id of a key, "key_7". Nothing: it is no such id.
+[[nodiscard]] std::optional<std::uint64_t> key_number(std::string_view id);
+
 }  // namespace sluice::config

@@ -23,6 +23,9 @@ Meters::Meters(Metrics& m, std::span<const std::string_view> endpoints) : metric
   ttft = m.histogram("sluice_time_to_first_token_seconds",
                      "From the request's head to the first byte of its answer's body.");
   duration = m.histogram("sluice_request_duration_seconds", "From the request's head to the end of its answer.");
+  queue_wait = m.histogram("sluice_queue_wait_seconds", "How long calls waited that found no free slot.");
+  waiting = m.gauge("sluice_queue_waiting", "Calls that wait for a slot, or for a place that serves their model.");
+  queue_refused = m.counter("sluice_queue_refused_total", "Calls that a full or slow queue did not take.");
   streams = m.gauge("sluice_streams", "Streamed answers under way.");
   connections = m.gauge("sluice_connections", "Open client connections.");
   loop_lag = m.gauge("sluice_loop_lag_microseconds",
@@ -49,7 +52,13 @@ ModelMeters Meters::add_model(std::string_view name) {
     return metrics_.counter("sluice_tokens_total", "Tokens by configured model.",
                             label("model", name) + "," + label("kind", kind));
   };
-  return {counter("prompt"), counter("cached"), counter("completion"), counter("reasoning")};
+  const std::string model = label("model", name);
+  return {counter("prompt"),
+          counter("cached"),
+          counter("completion"),
+          counter("reasoning"),
+          metrics_.counter("sluice_model_queued_total", "Calls of a configured model that found no free slot.", model),
+          metrics_.gauge("sluice_model_queue_waiting", "Calls that wait for a slot of a configured model.", model)};
 }
 
 }  // namespace sluice::observe

@@ -12,9 +12,11 @@
 
 namespace sluice::observe {
 
-// The token counters of one configured model.
+// The counters of one configured model.
 struct ModelMeters {
   CounterId prompt, cached, completion, reasoning;
+  CounterId queued;  // calls that had to wait for a slot
+  GaugeId waiting;   // calls that wait for one now
 };
 
 // Thread:   immutable once made, but for add_model() on the control thread.
@@ -30,12 +32,15 @@ class Meters final {
   [[nodiscard]] ModelMeters add_model(std::string_view configured_name);
 
   HistogramId ttft, duration;
-  GaugeId streams;         // running now
-  GaugeId connections;     // open now
-  GaugeId loop_lag;        // microseconds, of each worker
-  CounterId unauthorized;  // 401s
-  CounterId limited;       // 429 rate_limit_exceeded
-  CounterId over_budget;   // 429 insufficient_quota
+  HistogramId queue_wait;   // of calls that had to wait for a slot
+  GaugeId waiting;          // for one now
+  CounterId queue_refused;  // calls that the queue did not take
+  GaugeId streams;          // running now
+  GaugeId connections;      // open now
+  GaugeId loop_lag;         // microseconds, of each worker
+  CounterId unauthorized;   // 401s
+  CounterId limited;        // 429 rate_limit_exceeded
+  CounterId over_budget;    // 429 insufficient_quota
   CounterId clients_gone;
   CounterId upstream_failures;
   CounterId handshakes_refused;      // too many waited

@@ -40,6 +40,7 @@ void Exchange::write_access_line() const noexcept {
                       {"usage", to_string(outcome_.usage.source)},
                       {"prompt_tokens", outcome_.usage.prompt_tokens},
                       {"completion_tokens", outcome_.usage.completion_tokens},
+                      {"queued_ms", milliseconds(queued_)},
                       {"ttft_ms", milliseconds(outcome_.ttft)},
                       {"duration_ms", milliseconds(outcome_.duration)}});
 }

@@ -4,6 +4,7 @@
 //   labels.cc          what callers say a call is for
 //   compressed_body.cc a body that came compressed
 //   router.cc          from a model's name to the head of an answer
+//   acquire.cc         a slot on a place, and the wait for one
 //   translated.cc      a call whose place has not its endpoint but another
 //   judge.cc           what the end of an attempt says of its place
 //   attempts.cc        what comes behind an attempt that failed: another place, another model
@@ -331,6 +332,7 @@ void Exchange::finish() noexcept {
   judge_end();
   note_upstream_cost();
   upstream_.reset();
+  settle_turn(outcome_.usage.prompt_tokens + outcome_.usage.completion_tokens);
   lease_.release();
   outcome_.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);
   outcome_.bytes_in = client_.bytes_in();

@@ -12,6 +12,11 @@
 #include "observe/trace.h"
 #include "proxy/reply.h"
 #include "proxy/worker.h"
+#include "upstream/turn.h"
+
+namespace sluice::upstream {
+class Queued;
+}
 
 namespace sluice::proxy {
 
@@ -160,7 +165,6 @@ class Exchange final {
 
   // Parts of find_model() and send(), in router.cc.
   Task<Status> await_model();
-  Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, Patience patience);
   Task<Status> ask();
   void prepare(upstream::Place& place);
   void drop_request() noexcept;
@@ -181,6 +185,15 @@ class Exchange final {
   void judge_failed(const Error& error) noexcept;
   void judge_head() noexcept;
   void judge_end() noexcept;
+
+  // A slot, and the wait for one, in acquire.cc.
+  Task<Result<upstream::Lease>> acquire(std::span<const upstream::Place* const> tried, Patience patience);
+  Task<Result<upstream::Lease>> wait_for_slot(std::span<const upstream::Place* const> tried, Patience patience,
+                                              upstream::Supply supply);
+  [[nodiscard]] upstream::QueueTerms queue_terms(const Patience& patience) const noexcept;
+  Task<Status> tell_position(upstream::Queued& queued);
+  Error refused_by_queue(const upstream::Queued& queued, const Patience& patience);
+  void settle_turn(std::uint64_t tokens) noexcept;
 
   // A call whose place has not its endpoint but another, in translated.cc.
   [[nodiscard]] bool is_translated() const noexcept { return translated_ && lease_.endpoint() != match_.number; }
@@ -338,6 +351,9 @@ class Exchange final {
   std::size_t admitted_ = 0;
 
   AddedMembers added_;
+  std::shared_ptr<upstream::Turn> turn_;  // of a call that had to wait for its slot, until it is settled; else null
+  std::chrono::microseconds queued_{0};   // spent waiting
+  net::Deadline ping_ = net::Deadline::never();  // of a stream before its head: when the client is to hear something
   upstream::Lease lease_;
   std::unique_ptr<http::OutgoingCall> upstream_;
   std::unique_ptr<dialect::EventFilter> filter_;  // of a streamed answer

@@ -19,6 +19,14 @@ class WorkerMetrics final {
     if (kind == ErrorKind::kRateLimited) shard_.add(meters_.limited);
     if (kind == ErrorKind::kQuotaExceeded) shard_.add(meters_.over_budget);
   }
+  // A call begins (1) or ceases (-1) to wait for a slot; `model` null: the model has no series.
+  void waiting(std::int64_t change, const observe::ModelMeters* model) noexcept {
+    shard_.add(meters_.waiting, change);
+    if (model != nullptr) shard_.add(model->waiting, change);
+    if (model != nullptr && change > 0) shard_.add(model->queued);
+  }
+  void queued(std::chrono::microseconds time) noexcept { shard_.record(meters_.queue_wait, time); }
+  void queue_refused() noexcept { shard_.add(meters_.queue_refused); }
   void unauthorized() noexcept { shard_.add(meters_.unauthorized); }
   void connections(std::int64_t change) noexcept { shard_.add(meters_.connections, change); }
   void streams(std::int64_t change) noexcept { shard_.add(meters_.streams, change); }

@@ -1,4 +1,4 @@
-// From the name of a model to the head of an answer. Finds a place with a free slot, sends, and tries another place
+// From the name of a model to the head of an answer. Sends to a place with a free slot (acquire.cc), and tries another
 // only where nothing can have been generated.
 #include <algorithm>
 #include <limits>
@@ -6,45 +6,12 @@
 #include "base/ids.h"
 #include "identity/sha256.h"
 #include "proxy/exchange.h"
+#include "proxy/place_errors.h"
 
 namespace sluice::proxy {
 namespace {
 
-constexpr Error kQueueFull = {ErrorKind::kOverloaded,
-                              Origin::kSelf,
-                              Retry::kNo,
-                              0,
-                              0,
-                              "every slot of this model is taken and the queue is full; retry shortly"};
-constexpr Error kNoPlace = {ErrorKind::kUnavailable,
-                            Origin::kUpstream,
-                            Retry::kNo,
-                            0,
-                            0,
-                            "no machine that serves this model is reachable now; retry shortly"};
-constexpr Error kKeeperAway = {
-    ErrorKind::kUnavailable,
-    Origin::kUpstream,
-    Retry::kNo,
-    0,
-    0,
-    "the model server that keeps this response, file or batch cannot be reached now, or does not serve its model any "
-    "more; retry shortly"};
-constexpr Error kNotTaken = {
-    ErrorKind::kUnavailable,
-    Origin::kUpstream,
-    Retry::kNo,
-    0,
-    0,
-    "nothing that serves this model takes calls of this endpoint; call it by another API, or ask "
-    "your administrator: an upstream has dialects, an agent may be old"};
 constexpr Error kStopping = self_error(ErrorKind::kUnavailable, "this gateway is stopping; retry");
-constexpr Error kNoSlot = {ErrorKind::kOverloaded,
-                           Origin::kUpstream,
-                           Retry::kNo,
-                           0,
-                           0,
-                           "every slot of this model stayed taken; retry shortly"};
 
 }  // namespace
 
@@ -73,8 +40,9 @@ Task<Status> Exchange::send() {
   Tried tried;
   upstream::Lease next;
   if (keeper_.empty() && !is_of_stored()) fallbacks_ = worker_.pool.fallbacks(wanted(call_.model));
-  const Patience patience{.hold = net::Deadline::after(conf_->settings.hold),
-                          .queue = net::Deadline::after(conf_->settings.queue_time)};
+  const MonoTime now = Mono::now();
+  const Patience patience{.hold = {now + conf_->settings.hold}, .queue = {now + conf_->settings.queue_time}};
+  if (call_.stream && !asked_.background) ping_ = {now + conf_->settings.first_ping};
   for (std::size_t attempt = 1;; ++attempt) {
     first_token_until_ = total_until_ = net::Deadline::never();
     if (!next && !fallbacks_.empty()) SLUICE_CO_TRY(prefer_fallback(tried, next));
@@ -125,25 +93,6 @@ Task<Status> Exchange::send() {
     // A tunnel that leaves or is gone is not its place: another tunnel of the same agent may be there, or come.
     if (head.error().kind != ErrorKind::kUnavailable) tried.push_back(&*lease_);
     lease_.release();
-  }
-}
-
-Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place* const> tried, Patience patience) {
-  upstream::Lease lease;
-  upstream::Supply supply = worker_.pool.take(wanted(call_.model), tried, lease);
-  if (supply == upstream::Supply::kTaken) co_return lease;
-  if (worker_.pool.waiting() >= conf_->settings.queue) co_return kQueueFull;
-  const upstream::Pool::Waiter waiter(worker_.pool, wanted(call_.model), wake_);
-  for (;;) {
-    if (supply == upstream::Supply::kNotTaken)  // waiting makes no dialect
-      co_return translation_ ? kNotTaken : translation_.error();
-    const bool full = supply == upstream::Supply::kFull;
-    const net::Deadline limit = full ? patience.queue : patience.hold;
-    if (limit.passed()) co_return full ? kNoSlot : keeper_.empty() ? kNoPlace : kKeeperAway;
-    const Result<net::Wake> woken = co_await next(limit);
-    if (!woken) co_return woken.error();
-    supply = worker_.pool.take(wanted(call_.model), tried, lease);
-    if (supply == upstream::Supply::kTaken) co_return lease;
   }
 }
 
@@ -224,18 +173,16 @@ void Exchange::drop_request() noexcept {
 // Until the upstream's head is there; a stream that waits long is opened with a ping.
 Task<Status> Exchange::await_head() {
   const net::Deadline silence = net::Deadline::after(times().head);
-  const bool pings = call_.stream && !is_on_its_own();
-  net::Deadline ping = pings ? net::Deadline::after(conf_->settings.first_ping) : net::Deadline::never();
   while (upstream_->head() == nullptr) {
     if (upstream_->state() == http::CallState::kFailed) co_return upstream_->error();
-    const Result<net::Wake> woken = co_await next({std::min(ping.at, silence.at)});
+    const Result<net::Wake> woken = co_await next({std::min(ping_.at, silence.at)});
     if (!woken) co_return woken.error();
     if (silence.passed()) co_return upstream_error(ErrorKind::kTimeout, "the model did not begin to answer in time");
-    if (!ping.passed()) continue;
+    if (!ping_.passed()) continue;
     begin_stream();
     client_.append(dialect().ping());
     SLUICE_CO_TRY(co_await client_.flush());
-    ping = net::Deadline::after(conf_->settings.ping_interval);
+    ping_ = net::Deadline::after(conf_->settings.ping_interval);
   }
   co_return ok();
 }

@@ -23,8 +23,10 @@
 #include "proxy/kept_calls.h"
 #include "proxy/large_bodies.h"
 #include "proxy/metrics.h"
+#include "proxy/queue_shares.h"
 #include "proxy/retry_table.h"
 #include "proxy/stored_responses.h"
+#include "upstream/fair_queue.h"
 #include "upstream/pool.h"
 #include "upstream/refused_members.h"
 #include "wire/parser.h"
@@ -48,7 +50,9 @@ struct ExchangeSettings {
   std::size_t attempts = 3;
   upstream::BreakerSettings breaker;
   RetryTable retries;
-  std::size_t queue = 1'000;               // calls that wait for a slot, per worker
+  upstream::QueueBounds queue;             // of calls that wait for a slot
+  std::uint64_t queue_output = 2'048;      // tokens for each choice, at most, that a call's turn is estimated to cost
+  QueueShares shares;                      // of who waits
   std::vector<std::string> label_headers;  // request headers kept as labels, lower case
   std::vector<std::string> label_members;  // members of bodies kept as labels, of "user" and "metadata"
   std::size_t most_labels = 16;

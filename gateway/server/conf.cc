@@ -8,8 +8,24 @@
 #include <set>
 
 #include "base/ids.h"
+#include "config/values.h"
 
 namespace sluice::server {
+
+// The ids of keys have been checked.
+static void add_shares(const config::Settings& settings, proxy::QueueShares& shares) {
+  for (const config::Share& share : settings.shares) {
+    const QueueShare what{.weight = share.weight, .priority = share.priority};
+    if (!share.key.empty())
+      shares.add_key(*config::key_number(share.key), what);
+    else if (!share.user.empty())
+      shares.add_user(share.tenant, share.user, what);
+    else if (!share.tenant.empty())
+      shares.add_tenant(share.tenant, what);
+    else
+      shares.set_others(what);
+  }
+}
 
 proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<const policy::Chain> chain) {
   proxy::Conf conf;
@@ -35,7 +51,12 @@ proxy::Conf make_worker_conf(const config::Settings& settings, std::shared_ptr<c
                            .eject_time = settings.breaker.eject_time,
                            .most_eject_time = settings.breaker.max_eject_time,
                            .most_hold_off = settings.breaker.max_hold_off};
-  conf.settings.queue = settings.route.queue;
+  conf.settings.queue = {.calls = settings.route.queue,
+                         .calls_per_user = settings.route.queue_per_user,
+                         .passed_over = settings.route.queue_passed_over,
+                         .memory = settings.route.queue_memory};
+  conf.settings.queue_output = settings.ledger.slice;
+  add_shares(settings, conf.settings.shares);
   conf.settings.label_headers = settings.audit.label_headers;
   conf.settings.label_members = settings.audit.label_members;
   conf.settings.most_labels = settings.audit.max_labels;

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "upstream/queue_home.h"
+
 namespace sluice::server {
 
 namespace {
@@ -119,6 +121,38 @@ json::object show_place(const std::string& name, const std::string& kind, const 
   return shown;
 }
 
+// The queue before a model's slots: who waits and for how long, who has a turn, and what part of the tokens of all who
+// waited lately each has got.
+json::object show_queue(const upstream::QueueHome::Seen& queue) {
+  constexpr std::size_t kMostUsers = 100;
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  std::vector<upstream::FairQueue::Seen> users = queue.users;
+  std::ranges::sort(users, std::ranges::greater(),
+                    [](const auto& user) { return std::tuple(user.waiting, user.tokens, user.who.id); });
+  std::uint64_t tokens = 0;
+  for (const auto& user : users) tokens += user.tokens;
+  json::array shown;
+  for (const auto& user : users) {
+    if (shown.size() == kMostUsers) break;
+    shown.push_back(json::object{{"tenant", std::string(user.who.tenant)},
+                                 {"user", std::string(user.who.user)},
+                                 {"priority", to_string(user.share.priority)},
+                                 {"weight", user.share.weight},
+                                 {"waiting", user.waiting},
+                                 {"longest_wait_ms", duration_cast<milliseconds>(user.longest_wait).count()},
+                                 {"running", user.running},
+                                 {"tokens", user.tokens},
+                                 {"share_percent", tokens == 0 ? 0 : user.tokens * 100 / tokens}});
+  }
+  json::value interval;
+  if (queue.interval) interval = duration_cast<milliseconds>(*queue.interval).count();
+  return {{"waiting", queue.waiting},
+          {"longest_wait_ms", duration_cast<milliseconds>(queue.longest_wait).count()},
+          {"turn_every_ms", std::move(interval)},
+          {"users", std::move(shown)}};
+}
+
 json::object show_model(const std::string& model, const ShownPlaces& places) {
   const MonoTime now = Mono::now();
   json::array all;
@@ -138,17 +172,25 @@ json::object show_model(const std::string& model, const ShownPlaces& places) {
 
 json::array show_models(Workers& workers) {
   std::vector<std::vector<ShownModel>> views;
+  std::map<std::string, upstream::QueueHome::Seen> queues;  // each has one home
   std::mutex mutex;
   workers.run_all([&](WorkerThread& worker) {
     std::vector<ShownModel> view = seen_by(worker.worker().pool);
+    std::vector<upstream::QueueHome::Seen> at_home = worker.worker().pool.queue_home().seen();
     const std::lock_guard lock(mutex);
     views.push_back(std::move(view));
+    for (auto& queue : at_home) queues.emplace(queue.model, std::move(queue));
   });
   std::map<std::string, ShownPlaces> served;
   for (const auto& view : views)
     for (const auto& [model, places] : view) add_places(places, served[model]);
   json::array models;
-  for (const auto& [model, places] : served) models.push_back(show_model(model, places));
+  for (const auto& [model, places] : served) {
+    json::object shown = show_model(model, places);
+    const auto queue = queues.find(model);
+    shown["queue"] = show_queue(queue != queues.end() ? queue->second : upstream::QueueHome::Seen{});
+    models.push_back(std::move(shown));
+  }
   return models;
 }
 

@@ -78,6 +78,7 @@ void WorkerThread::close(Listening& listening) noexcept {
 
 void WorkerThread::set_models(std::shared_ptr<const proxy::Conf> conf, std::shared_ptr<const upstream::Models> models) {
   worker_.conf = std::move(conf);
+  worker_.pool.set_queue_bounds(worker_.conf->settings.queue);
   worker_.pool.set_models(std::move(models));
 }
 

@@ -82,7 +82,7 @@ class AgentModel final {
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] std::int64_t free_slots() const noexcept {
-    return capacity_.load(std::memory_order_relaxed) - taken_.load(std::memory_order_relaxed);
+    return capacity_.load(std::memory_order_relaxed) - taken_.load(std::memory_order_seq_cst);
   }
   [[nodiscard]] bool take_slot() noexcept {
     std::int64_t seen = taken_.load(std::memory_order_relaxed);
@@ -91,7 +91,8 @@ class AgentModel final {
     }
     return false;
   }
-  void free_slot() noexcept { taken_.fetch_sub(1, std::memory_order_acq_rel); }
+  // In one order with the coming of calls that wait for a slot (upstream/queue_home).
+  void free_slot() noexcept { taken_.fetch_sub(1, std::memory_order_seq_cst); }
   [[nodiscard]] std::int64_t taken() const noexcept { return taken_.load(std::memory_order_relaxed); }
 
   // What the agent's server says of it; 0: nothing.

@@ -88,7 +88,8 @@ class Place {
                                                                   net::Signal& wake) noexcept = 0;
 };
 
-// Slots of one place, counted over all workers.
+// Slots of one place, counted over all workers. Giving and counting them stand in one order with the coming of calls
+// that wait for one (WaitingCalls).
 class Slots final {
  public:
   explicit Slots(std::int64_t count) noexcept : count_(count), free_(count) {}
@@ -98,7 +99,7 @@ class Slots final {
   void set_count(std::int64_t count) noexcept {
     free_.fetch_add(count - count_.exchange(count, std::memory_order_relaxed), std::memory_order_acq_rel);
   }
-  [[nodiscard]] std::int64_t free() const noexcept { return free_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t free() const noexcept { return free_.load(std::memory_order_seq_cst); }
   [[nodiscard]] bool take() noexcept {
     std::int64_t seen = free_.load(std::memory_order_relaxed);
     while (seen > 0) {
@@ -106,7 +107,7 @@ class Slots final {
     }
     return false;
   }
-  void give() noexcept { free_.fetch_add(1, std::memory_order_acq_rel); }
+  void give() noexcept { free_.fetch_add(1, std::memory_order_seq_cst); }
 
  private:
   std::atomic<std::int64_t> count_;

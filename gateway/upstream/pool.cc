@@ -20,7 +20,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 void Lease::release() noexcept {
   if (pool_ == nullptr) return;
   place_->free_slot();
-  std::exchange(pool_, nullptr)->slot_freed(place_->name());
+  std::exchange(pool_, nullptr)->slot_freed();
   place_.reset();
 }
 
@@ -69,7 +69,7 @@ std::vector<std::string_view> Pool::takers(Wanted wanted) const {
 }
 
 // Of one agent's models any will do: they stand beside one server.
-Supply Pool::take_at_place(Wanted wanted, Lease& lease) {
+Supply Pool::take_at_place(Wanted wanted, Lease* lease) {
   Supply supply = Supply::kUnreachable;
   each_place([&](const std::shared_ptr<Place>& at) {
     if (at->name() != wanted.place || !at->serves(wanted.tenant_id) || !at->reachable()) return Visit::kGoOn;
@@ -78,16 +78,25 @@ Supply Pool::take_at_place(Wanted wanted, Lease& lease) {
       return Visit::kGoOn;
     }
     supply = Supply::kFull;
-    if (!at->take_slot()) return Visit::kGoOn;
+    if (lease == nullptr || !at->take_slot()) return Visit::kGoOn;
     supply = Supply::kTaken;
-    lease = Lease(*this, at, nullptr, wanted.endpoint);
+    *lease = Lease(*this, at, nullptr, wanted.endpoint);
     return Visit::kStop;
   });
   return supply;
 }
 
+std::int64_t Pool::free_slots_at(std::string_view name) const noexcept {
+  std::int64_t free = 0;
+  each_place([&](const std::shared_ptr<Place>& at) {
+    if ((name.empty() || at->name() == name) && at->reachable()) free += std::max<std::int64_t>(at->free_slots(), 0);
+    return Visit::kGoOn;
+  });
+  return free;
+}
+
 Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lease) {
-  if (wanted.model.empty()) return take_at_place(wanted, lease);
+  if (wanted.model.empty()) return take_at_place(wanted, &lease);
   const KnownModel* known = find(wanted);
   if (known == nullptr) return Supply::kUnknown;
   Chosen chosen;
@@ -97,7 +106,8 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
   return supply;
 }
 
-Supply Pool::look(Wanted wanted, std::span<const Place* const> tried) const noexcept {
+Supply Pool::look(Wanted wanted, std::span<const Place* const> tried) noexcept {
+  if (wanted.model.empty()) return take_at_place(wanted, nullptr);
   const KnownModel* known = find(wanted);
   std::uint64_t dice = 1;  // nothing is drawn
   return known == nullptr ? Supply::kUnknown : Choice(*known, upstreams_, wanted, tried, dice).look();
@@ -124,41 +134,6 @@ bool Pool::has_endpoint(Wanted wanted) const noexcept {
   return false;
 }
 
-Pool::Waiter::Waiter(Pool& pool, Wanted wanted, net::Signal& wake) : pool_(pool) {
-  position_ = pool_.waiters_.insert(pool_.waiters_.end(), {wanted, &wake});
-  pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_seq_cst);
-}
-
-Pool::Waiter::~Waiter() {
-  const Wanted wanted = position_->wanted;
-  pool_.waiters_.erase(position_);
-  pool_.waiting_.store(pool_.waiters_.size(), std::memory_order_relaxed);
-  // This one may have been told of a free slot and leaves without it: pass the word on.
-  const KnownModel* known = pool_.find(wanted);
-  if (known == nullptr) return;
-  for (std::size_t i = 0; i < count(*known); ++i) {
-    const std::shared_ptr<Place>* at = pool_.place(*known, i);
-    if (at != nullptr && (*at)->free_slots() > 0) pool_.slot_freed((*at)->name());
-  }
-}
-
-void Pool::wake_all() noexcept {
-  for (const Waiting& waiting : waiters_) waiting.wake->notify();
-}
-
-bool Pool::serves(std::string_view name, Wanted wanted) const noexcept {
-  if (wanted.model.empty()) return name == wanted.place;
-  const KnownModel* known = find(wanted);
-  if (known == nullptr || (!wanted.place.empty() && wanted.place != name)) return false;
-  for (std::size_t i = 0; i < count(*known); ++i) {
-    const std::shared_ptr<Place>* at = place(*known, i);
-    if (at == nullptr || (*at)->name() != name || !(*at)->serves(wanted.tenant_id)) continue;
-    if (wanted.endpoint_at(**at) == Wanted::kNone) continue;
-    if ((*at)->free_slots() > 0) return true;  // of this model: another one's slot helps nobody who waits for it
-  }
-  return false;
-}
-
 bool Pool::is_at(Wanted wanted, std::string_view name) const noexcept {
   const KnownModel* known = find(wanted);
   for (std::size_t i = 0; known != nullptr && i < count(*known); ++i) {
@@ -166,33 +141,6 @@ bool Pool::is_at(Wanted wanted, std::string_view name) const noexcept {
     if (at != nullptr && (*at)->name() == name) return true;
   }
   return false;
-}
-
-Pool::Woken Pool::wake_one(std::string_view place) noexcept {
-  const auto first = std::ranges::find_if(waiters_, [&](const Waiting& w) { return serves(place, w.wanted); });
-  if (first == waiters_.end()) return Woken::kNone;
-  // To the back: several slots freed in one turn wake several waiters, though none has left the queue yet.
-  waiters_.splice(waiters_.end(), waiters_, first);
-  first->wake->notify();
-  return Woken::kOne;
-}
-
-// Whoever waits on another worker knows the same place by the same name.
-void Pool::slot_freed(std::string_view place) noexcept {
-  if (wake_one(place) == Woken::kOne) return;
-  for (Pool* sibling : siblings_) {
-    if (sibling == this || sibling->waiting() == 0) continue;
-    sibling->loop_.post([sibling, name = std::string(place)] { sibling->wake_one(name); });
-  }
-}
-
-// A name that nobody knows is a client's own text, and shown to nobody.
-std::map<std::string, std::size_t> Pool::waiting_by_model() const {
-  std::map<std::string, std::size_t> calls;
-  for (const Waiting& waiting : waiters_) {
-    if (find(waiting.wanted) != nullptr) ++calls[std::string(waiting.wanted.model)];
-  }
-  return calls;
 }
 
 ModelFacts Pool::facts(Wanted wanted, std::string_view upstream_name) const noexcept {

@@ -1,4 +1,4 @@
-// The places that one worker knows, and who waits for a slot on them; which of them a call goes to, choice.h says.
+// The places that one worker knows, and who waits for a slot on them, fairly; which of them a call goes to, choice.h says.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,10 @@
 namespace sluice::upstream {
 
 class Pool;
+class QueueHome;
+class Turn;
+class WaitingCalls;
+struct QueueBounds;
 
 // Whether a call goes to a place that is ejected, where there is no other.
 enum class Sick : std::uint8_t { kIfNothingElse, kNever };
@@ -102,12 +106,15 @@ class Pool final {
   };
 
  public:
-  explicit Pool(net::Loop& loop) : loop_(loop), models_(std::make_shared<const Models>()) {}
+  explicit Pool(net::Loop& loop);
+  ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // All pools of the process, this one included: a slot freed here may be what a call on another worker waits for.
-  void set_siblings(std::vector<Pool*> pools) { siblings_ = std::move(pools); }
+  // All pools of the process, this one included, in the order of their workers: each is the home of some models' queues.
+  // Once, before calls come.
+  void set_siblings(std::vector<Pool*> pools);
+  void set_queue_bounds(const QueueBounds& bounds) noexcept;
 
   // From now on these models are known, and no others. Wakes who waits.
   void set_models(std::shared_ptr<const Models> models);
@@ -117,8 +124,18 @@ class Pool final {
   // Tries to take a slot on a place that serves the tenant, leaving out those that were `tried` (Choice). Never waits.
   [[nodiscard]] Supply take(Wanted wanted, std::span<const Place* const> tried, Lease& lease);
 
-  // While it lives, `wake` is notified when another take() of the same is worth it; of those who could use a freed slot
-  // one, in order. Lifetime: the pool, the name and the signal outlive it.
+  // The same for a call that has just come: where others wait for a slot of the model, it finds none free.
+  [[nodiscard]] Supply come(Wanted wanted, std::span<const Place* const> tried, Lease& lease) {
+    return others_wait(wanted.model) ? look(wanted, tried) : take(wanted, tried, lease);
+  }
+  // kFull where a slot of the model could be waited for, also where one is free; else why not. Takes none.
+  [[nodiscard]] Supply look(Wanted wanted, std::span<const Place* const> tried) noexcept;
+  // Of the reachable places, of all or of those that could take this call.
+  [[nodiscard]] std::int64_t free_slots(std::string_view model) const noexcept;
+  [[nodiscard]] std::int64_t free_slots(Wanted wanted) const noexcept;
+
+  // While it lives, `wake` is notified when something changed for everybody. A slot that comes free is told to Queued.
+  // Lifetime: the pool, the name and the signal outlive it.
   class Waiter final {
    public:
     Waiter(Pool& pool, Wanted wanted, net::Signal& wake);
@@ -130,9 +147,13 @@ class Pool final {
     Pool& pool_;
     std::list<Waiting>::iterator position_;
   };
+  // A call that had to wait for its slot has used so many tokens. Once for each turn.
+  void settle(std::shared_ptr<Turn> turn, std::uint64_t tokens);
+  // The queues whose home this worker is.
+  [[nodiscard]] QueueHome& queue_home() noexcept { return *queue_home_; }
+  [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
   // Known models that calls wait for, and how many of them.
   [[nodiscard]] std::map<std::string, std::size_t> waiting_by_model() const;
-  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
 
   // Something changed for everybody: an agent came or went, an upstream is reachable again.
   void wake_all() noexcept;
@@ -141,8 +162,6 @@ class Pool final {
   [[nodiscard]] bool learning() const noexcept { return models_->learning; }
   // Whether some place of the model, also one that is away, has the endpoint itself.
   [[nodiscard]] bool has_endpoint(Wanted wanted) const noexcept;
-  // The same without taking any: kFull where a slot of a place can be waited for, also where one is free.
-  [[nodiscard]] Supply look(Wanted wanted, std::span<const Place* const> tried) const noexcept;
   // Models that serve where no place of this one can, in order; by the route that is the tenant's.
   [[nodiscard]] std::vector<std::string> fallbacks(Wanted wanted) const;
   // Why a call would go to each place of the model now, or not.
@@ -169,10 +188,13 @@ class Pool final {
 
  private:
   friend class Lease;
-  void slot_freed(std::string_view place) noexcept;
-  enum class Woken : std::uint8_t { kOne, kNone };
-  Woken wake_one(std::string_view place) noexcept;
-  [[nodiscard]] bool serves(std::string_view place, Wanted wanted) const noexcept;
+  friend class Queued;
+  void slot_freed() noexcept;
+  void offer_slot(std::size_t first, std::size_t homes) noexcept;
+  [[nodiscard]] bool others_wait(std::string_view model) const noexcept;
+  [[nodiscard]] Pool& home_of(std::string_view model) noexcept;
+  template <class F>
+  void for_each_free(const KnownModel& model, const F& visit) const noexcept;
   [[nodiscard]] const KnownModel* find(Wanted wanted) const noexcept;
   [[nodiscard]] static std::size_t count(const KnownModel& model) noexcept {
     return model.places.size() + model.upstreams.size();
@@ -181,7 +203,10 @@ class Pool final {
   enum class Visit : std::uint8_t { kGoOn, kStop };
   template <class F>
   void each_place(F&& visit) const;
-  [[nodiscard]] Supply take_at_place(Wanted wanted, Lease& lease);
+  // Of calls that name no model, at Wanted::place. `lease` null: takes none.
+  Supply take_at_place(Wanted wanted, Lease* lease);
+  // Of whatever models, at the place of that name, or at all; empty.
+  [[nodiscard]] std::int64_t free_slots_at(std::string_view place) const noexcept;
   // Null: an upstream that this worker has not, or no longer.
   [[nodiscard]] const std::shared_ptr<Place>* place(const KnownModel& model, std::size_t at) const noexcept;
 
@@ -189,7 +214,9 @@ class Pool final {
   std::shared_ptr<const Models> models_;           // shared by all workers
   std::vector<std::shared_ptr<Place>> upstreams_;  // by number
   std::list<Waiting> waiters_;
-  std::atomic<std::size_t> waiting_{0};
+  std::unique_ptr<QueueHome> queue_home_;
+  std::atomic<std::size_t> waiting_here_{0};  // calls of all workers, in queues whose home this is
+  std::shared_ptr<WaitingCalls> waiting_;     // shared by all pools
   std::vector<Pool*> siblings_;
   std::uint64_t random_ = 0x9E3779B97F4A7C15;  // of the choice among places
 };

@@ -148,87 +148,18 @@ Task<void> wait_once(net::Signal& wake, int& woken) {
   ++woken;
 }
 
-// Two wait, and the slot that `lease` gives back wakes the second of them alone.
-void expect_second_alone_woken(PoolTest& test, Lease& lease, const Wanted& first, const Wanted& second) {
-  net::Loop& loop = test.loop;
+TEST_F(PoolTest, ANewOfferWakesEverybody) {
   net::Signal a(loop), b(loop);
-  Pool::Waiter cannot(test.pool, first, a), can(test.pool, second, b);
-  int cannot_woken = 0, can_woken = 0;
-  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
-  tasks.spawn(wait_once(a, cannot_woken));
-  tasks.spawn(wait_once(b, can_woken));
-  loop.io().poll();
-  lease.release();
-  loop.io().restart();
-  loop.io().poll();
-  EXPECT_EQ(cannot_woken, 0);
-  EXPECT_EQ(can_woken, 1);
-  a.notify();
-  loop.io().restart();
-  loop.io().poll();
-}
-
-TEST_F(PoolTest, OneFreedSlotWakesOneWaiterAndANewOfferWakesAll) {
-  know({{"m", {small}}});
-  Lease lease;
-  ASSERT_EQ(take("m", lease), Supply::kTaken);
-  net::Signal a(loop), b(loop);
-  Pool::Waiter first(pool, {"m"}, a), second(pool, {"m"}, b);
+  const Pool::Waiter first(pool, {"m"}, a), second(pool, {"m"}, b);
   int woken = 0;
   net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
   tasks.spawn(wait_once(a, woken));
   tasks.spawn(wait_once(b, woken));
   loop.io().poll();
-  lease.release();
-  loop.io().restart();
-  loop.io().poll();
-  EXPECT_EQ(woken, 1);
   know({{"m", {small, large}}});
   loop.io().restart();
   loop.io().poll();
   EXPECT_EQ(woken, 2);
-}
-
-TEST_F(PoolTest, AFreedSlotWakesOneWhoCanUseItAndNotWhoeverIsFirst) {
-  know({{"m", {small}}, {"other", {large}}});
-  Lease lease;
-  ASSERT_EQ(take("m", lease), Supply::kTaken);
-  expect_second_alone_woken(*this, lease, {"other"}, {"m"});
-}
-
-TEST_F(PoolTest, APlaceThatIsBoundToATenantTakesNoCallOfAnother) {
-  small->only_for = 7;
-  know({{"m", {small}}});
-  Lease lease, other;
-  EXPECT_EQ(pool.take({"m", 8}, {}, other), Supply::kUnreachable);
-  ASSERT_EQ(pool.take({"m", 7}, {}, lease), Supply::kTaken);
-  // Whoever cannot use a freed slot does not take the word from whoever can.
-  expect_second_alone_woken(*this, lease, {"m", 8}, {"m", 7});
-}
-
-TEST_F(PoolTest, AFreedSlotWakesWhoCouldBeCalledThereAtTheOtherEndpoint) {
-  know({{"m", {small}}});
-  small->takes_not = 1;
-  Lease lease;
-  ASSERT_EQ(take("m", lease), Supply::kTaken);
-  net::Signal wake(loop);
-  Pool::Waiter waiter(pool, {.model = "m", .endpoint = 1, .instead = 2}, wake);
-  int woken = 0;
-  net::TaskGroup tasks(loop, [](const char* what) { FAIL() << what; });
-  tasks.spawn(wait_once(wake, woken));
-  loop.io().poll();
-  lease.release();
-  loop.io().restart();
-  loop.io().poll();
-  EXPECT_EQ(woken, 1);
-}
-
-TEST_F(PoolTest, AFreedSlotDoesNotWakeWhoWaitsForAnEndpointThatItsPlaceDoesNotTake) {
-  know({{"m", {small}}});
-  small->takes_not = 1;
-  Lease lease;
-  ASSERT_EQ(take("m", lease), Supply::kTaken);
-  expect_second_alone_woken(*this, lease, {.model = "m", .endpoint = 1}, {.model = "m", .endpoint = 2});
 }
 
 // --- the catalog
