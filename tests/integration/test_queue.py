@@ -2,13 +2,15 @@
 import json
 import random
 import re
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from fake_model import message_events, named, whole_answer
-from harness import SLOW, Client, Gateway, error_of, until
+from harness import ROOT, SLOW, Client, Gateway, error_of, until
 
 
 class Slots:
@@ -391,3 +393,13 @@ def test_metrics_and_the_log_show_who_waited(crowd):
     lines = until(lambda: re.findall(r"queued_ms=([\d.]+)", it.gateway.process.log), what="lines of calls")
     until(lambda: any(float(ms) >= 200 for ms in re.findall(r"queued_ms=([\d.]+)", it.gateway.process.log)), what="its wait")
     assert lines
+
+
+def test_the_simulation_prints_wait_and_share_of_each_user():
+    done = subprocess.run([sys.executable, ROOT / "bench/queue_sim", "--users", "12", "--slots", "4", "--calls", "4", "--greedy", "24"],
+                          capture_output=True, text=True, timeout=120 * SLOW)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("user-")]
+    assert len(rows) == 12
+    assert all(float(row[2]) >= 0 for row in rows)
+    assert "lost 0" in done.stdout
