@@ -144,6 +144,12 @@ Task<KeptState> ask_once(Worker& worker, const KeptCall& call, Verb verb, Errand
   co_return co_await ask_after_response(worker, call, verb, errand, until);
 }
 
+void count_used(Worker& worker, const KeptCall& call, const Usage& usage) noexcept {
+  const auto model = worker.conf->models->find(call.model);
+  if (model == worker.conf->models->end() || !model->second.meters) return;
+  worker.metrics.used(usage, &*model->second.meters);
+}
+
 // Told once, also where a fault ends the question.
 struct Answer {
   Worker& worker;
@@ -151,7 +157,10 @@ struct Answer {
   KeptState state{};
   Answer(Worker& of, const KeptCalls::Question& asked) : worker(of), question(asked) {}
   Answer(const Answer&) = delete;
-  ~Answer() { worker.kept_calls->told(question, state); }
+  ~Answer() {
+    const std::optional<Usage> charged = worker.kept_calls->told(question, state);
+    if (charged) count_used(worker, question.call, *charged);
+  }
 };
 
 }  // namespace

@@ -148,17 +148,20 @@ bool KeptCalls::holds(std::uint64_t user_id, std::string_view id) const {
 
 // --- how they end
 
-void KeptCalls::ended(const KeptCall& call, const KeptState& state) {
+KeptCalls::Charged KeptCalls::ended(const KeptCall& call, const KeptState& state) {
   const std::lock_guard lock(mutex_);
-  if (const auto at = find(call); at != entries_.end()) settle(at, state);
+  const auto at = find(call);
+  if (at == entries_.end()) return Charged::kNot;
+  settle(at, state);
+  return Charged::kNow;
 }
 
-void KeptCalls::told(const Question& question, const KeptState& state) {
+std::optional<Usage> KeptCalls::told(const Question& question, const KeptState& state) {
   using What = KeptState::What;
   const std::lock_guard lock(mutex_);
   --asking_;
   const auto at = find(question.call);
-  if (at == entries_.end()) return;  // its own stream has told its end meanwhile
+  if (at == entries_.end()) return std::nullopt;  // its own stream has told its end meanwhile
   Entry& entry = *at->second;
   entry.asked = false;
   if (state.what == What::kOver) {
@@ -170,10 +173,11 @@ void KeptCalls::told(const Question& question, const KeptState& state) {
   if (question.how == Question::How::kGiveUp) return settle(at, at_reservation(entry, EndReason::kTimeout));
   entry.next = clock_.mono() + entry.interval;
   entry.interval = std::min(entry.interval * 2, std::max(options_.interval, options_.longest_interval));
+  return std::nullopt;
 }
 
 // Charged in one turn: what holds budgets, and the record that says so.
-void KeptCalls::settle(Entries::iterator at, const KeptState& state) {
+Usage KeptCalls::settle(Entries::iterator at, const KeptState& state) {
   Entry& entry = *at->second;
   ledger_.release_limits(entry.ticket, state.usage);
   ledger_.settle(entry.ticket, state.usage);
@@ -182,10 +186,12 @@ void KeptCalls::settle(Entries::iterator at, const KeptState& state) {
     if (sink_->record_if_room(record) == journal::AuditSink::Recorded::kNoRoom)
       unrecorded_.push_back(std::move(record));
   }
+  const Usage charged = entry.call.charged ? Usage() : state.usage;
   charged_.push_back(std::move(entry.call));
   if (charged_.size() == 1) next_drop_ = clock_.mono() + kDropWait;
   entries_.erase(at);
   changed_.notify_one();
+  return charged;
 }
 
 // Nobody can tell what it used.

@@ -101,8 +101,9 @@ class KeptCalls final {
   // Takes over what the call holds, in the turn of the loop that has seen it stored. One that could not be is ended.
   enum class Then : std::uint8_t { kRunsOn, kEnds };
   void keep(store::KeptCall call, const identity::Key& key, ledger::Ticket& ticket, Then then);
-  // How it ended, from the stream that its client had of it: it is charged now.
-  void ended(const store::KeptCall& call, const KeptState& state);
+  // How it ended, from the stream that its client had of it: it is charged now, if it was not before.
+  enum class Charged : std::uint8_t { kNow, kNot };
+  Charged ended(const store::KeptCall& call, const KeptState& state);
   // The user has asked after it, or ended it: the next question is soon.
   void look_soon(std::uint64_t user_id, std::string_view id);
   [[nodiscard]] bool holds(std::uint64_t user_id, std::string_view id) const;
@@ -122,8 +123,9 @@ class KeptCalls final {
   // Is given one question at a time, on this object's thread; told() is to be called once for each.
   using Asker = std::function<void(Question)>;
   void set_asker(Asker asker);  // null: none from now on; it is not running when this returns
-  // Thread: a worker's, so that what is charged has its record within one turn of it.
-  void told(const Question& question, const KeptState& state);
+  // Gives what was charged; none: it runs on. Thread: a worker's, so that what is charged has its record within one turn
+  // of it.
+  std::optional<Usage> told(const Question& question, const KeptState& state);
 
   // Somebody was revoked: what runs on of theirs ends.
   void look_at_revoked();
@@ -144,7 +146,7 @@ class KeptCalls final {
 
   void add(std::unique_ptr<Entry> entry);
   [[nodiscard]] Entries::iterator find(const store::KeptCall& call);
-  void settle(Entries::iterator at, const KeptState& state);
+  Usage settle(Entries::iterator at, const KeptState& state);
   [[nodiscard]] static KeptState at_reservation(const Entry& entry, EndReason reason);
   void work() noexcept;
   void work_off();

@@ -93,12 +93,15 @@ Task<Status> Exchange::keep_stream(const dialect::EventFilter& filter) {
 
 // A stream that was followed to its end says what asking would.
 void Exchange::settle_kept() {
-  if (!kept_on_ || outcome_.usage.source != UsageSource::kMeasured) return;
-  worker_.kept_calls->ended(*kept_on_, {.what = KeptState::What::kOver,
-                                        .reason = outcome_.reason,
-                                        .status = outcome_.status,
-                                        .usage = outcome_.usage,
-                                        .model_served = model_served_});
+  if (!kept_on_) return;
+  if (outcome_.usage.source != UsageSource::kMeasured)
+    return worker_.kept_calls->look_soon(kept_on_->user_id, kept_on_->id);
+  const auto charged = worker_.kept_calls->ended(*kept_on_, {.what = KeptState::What::kOver,
+                                                             .reason = outcome_.reason,
+                                                             .status = outcome_.status,
+                                                             .usage = outcome_.usage,
+                                                             .model_served = model_served_});
+  if (charged == KeptCalls::Charged::kNow && model_->meters) worker_.metrics.used(outcome_.usage, &*model_->meters);
 }
 
 // The record of the call that began it: what was used, another says.

@@ -11,11 +11,15 @@ void WorkerMetrics::call_ended(std::size_t endpoint, const policy::Outcome& outc
   if (outcome.reason == EndReason::kClientGone) shard_.add(meters_.clients_gone);
   if (outcome.reason == EndReason::kUpstreamFailed || outcome.reason == EndReason::kUpstreamError)
     shard_.add(meters_.upstream_failures);
-  if (tokens == nullptr || outcome.usage.source == UsageSource::kNone) return;
-  shard_.add(tokens->prompt, outcome.usage.prompt_tokens);
-  shard_.add(tokens->cached, outcome.usage.cached_tokens);
-  shard_.add(tokens->completion, outcome.usage.completion_tokens);
-  shard_.add(tokens->reasoning, outcome.usage.reasoning_tokens);
+  used(outcome.usage, tokens);
+}
+
+void WorkerMetrics::used(const Usage& usage, const observe::ModelMeters* tokens) noexcept {
+  if (tokens == nullptr || usage.source == UsageSource::kNone) return;
+  shard_.add(tokens->prompt, usage.prompt_tokens);
+  shard_.add(tokens->cached, usage.cached_tokens);
+  shard_.add(tokens->completion, usage.completion_tokens);
+  shard_.add(tokens->reasoning, usage.reasoning_tokens);
 }
 
 }  // namespace sluice::proxy

@@ -14,6 +14,8 @@ class WorkerMetrics final {
 
   // A request to the endpoint of this number was answered, with what status and after how long; `tokens` null: the model has no series.
   void call_ended(std::size_t endpoint, const policy::Outcome& outcome, const observe::ModelMeters* tokens) noexcept;
+  // So much was used of a model, in a call that has ended or one that was kept; `tokens` as above.
+  void used(const Usage& usage, const observe::ModelMeters* tokens) noexcept;
   // A limit or a budget said no.
   void refused(ErrorKind kind) noexcept {
     if (kind == ErrorKind::kRateLimited) shard_.add(meters_.limited);

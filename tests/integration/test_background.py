@@ -2,10 +2,12 @@
 asks, leaves, is revoked or dies."""
 import contextlib
 import json
+import re
 import signal
 import sqlite3
 import time
 import types
+import urllib.request
 
 import pytest
 
@@ -285,3 +287,21 @@ def test_the_gaps_between_questions_grow_up_to_the_longest(storing, make_gateway
     until(asked, what="it is asked six times")
     gaps = [after - before for before, after in zip(moments, moments[1:])]
     assert gaps[-1] > 0.6 and sum(gaps) < 5.5 * SLOW, "100 ms, doubled up to 800: 2.2 s together"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_one_used_is_among_the_models_tokens(storing, make_gateway, stream):
+    model = storing()
+    gateway = make_gateway(CONF + '[admin]\nmetrics = "127.0.0.1:0"\n[[model]]\nname = "fake-model"\n', backend=model)
+    with Client(gateway, gateway.key()) as client:
+        client.send("POST", RESPONSES, {"model": "fake-model", "input": "one", "background": True, "stream": stream})
+        until(lambda: len(model.background) == 1, what="it runs")
+        model.end(next(iter(model.background)))
+        client.read_body(client.read_head()[1])
+        charge_of(gateway)
+
+    def written():
+        with urllib.request.urlopen(f"http://127.0.0.1:{status_of(gateway)['metrics_port']}/metrics", timeout=20) as answer:
+            return re.findall(r'^sluice_tokens_total\{[^}]*completion[^}]*\} (\d+)$', answer.read().decode(), re.M)
+
+    until(lambda: written() == ["3"], what="its tokens are counted")
