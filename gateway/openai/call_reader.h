@@ -28,7 +28,7 @@ inline constexpr std::uint8_t kStreamOptionsEmpty = 2;  // {}: an inserted membe
 // REQUIRES: simdjson::SIMDJSON_PADDING readable bytes behind `body` (Buffer::prepare gives them).
 // Errors (all kBadRequest, static text): not an object, a member that we read or edit occurs twice (unescaped, ASCII
 // case-folded), wrong type, bytes other than white space behind the object, model missing, a value that this endpoint
-// does not support (responses: background true), or that refers to what the model server stores (stored_state.h). The id
+// does not support (responses: background without store), or that refers to what the model server stores (stored_state.h). The id
 // of a stored prompt is told, for the caller to decide. A name that differs from one of ours in case alone is refused
 // too: a server that folds case would read it.
 [[nodiscard]] Result<CallBody> read_call(const Endpoint& endpoint, std::string_view body,
