@@ -297,7 +297,9 @@ void describe_upstream(Upstream& s, Keys& k) {
       "cost_percent", s.cost_percent, {0, 10'000},
       "the same in percent of what cost_file says, or, without that, of what the call is charged: 80 for a discount, 0 "
       "for machines of your own; with neither of the two it is not known");
-  k.flag("files", s.files, "users may keep files with it: /v1/files; whose each is, the gateway knows");
+  k.flag("files", s.files,
+         "users may keep files with it and run batches there: /v1/files and /v1/batches; whose each is, the gateway "
+         "knows");
   k.number("slots", s.slots, {1, 1'000'000}, "concurrent calls");
   k.flag("usage_in_stream", s.usage_in_stream,
          "ask it for usage in streams; false for old servers that refuse stream_options");

@@ -120,6 +120,12 @@ class Dialect {
   [[nodiscard]] virtual std::unique_ptr<Assembly> assembly(const Endpoint& endpoint) const = 0;
   [[nodiscard]] virtual Converted append_as_events(Buffer& out, const Endpoint& endpoint,
                                                    std::string_view answer) const = 0;
+  // What the call used whose answer is one line of a file that a batch has made. None: it does not say.
+  // REQUIRES: padding as read_call().
+  [[nodiscard]] virtual std::optional<UsageReading> told_in_batch(std::string_view line, wire::Parser& parser) const {
+    (void)line, (void)parser;
+    return std::nullopt;
+  }
   // What keeps a client of a stream waiting: whole events.
   [[nodiscard]] virtual std::string_view ping() const noexcept = 0;
 

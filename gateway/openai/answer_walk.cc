@@ -45,7 +45,7 @@ void AnswerWalk::take(std::string_view bytes) {
 }
 
 std::optional<UsageReading> AnswerWalk::told() const noexcept {
-  if (is_about_kept(endpoint_)) return std::nullopt;  // charged when it was made, or for when it ends
+  if (endpoint_.work == dialect::Work::kStored) return std::nullopt;  // it is charged where it was made
   if (!own_ && !duration_.empty()) return dialect::read_seconds(duration_);
   std::optional<UsageReading> told = own_ ? own_ : choices_ ? choices_ : groq_ ? groq_ : tokens_ ? tokens_ : billed_;
   if (told && billed_) told->usage.searches = std::max(told->usage.searches, billed_->usage.searches);
@@ -167,6 +167,10 @@ void AnswerWalk::end_string(std::string_view kept, std::int64_t size_bytes) {
               : kept == "incomplete" || kept == "cancelled" ? Ending::kIncomplete
                                                             : Ending::kComplete;
     runs_on_ = kept == "queued" || kept == "in_progress";
+    if (api_of(endpoint_) == Api::kBatch) {
+      runs_on_ = runs_on_ || kept == "validating" || kept == "finalizing" || kept == "cancelling";
+      if (kept == "expired") ending_ = Ending::kIncomplete;
+    }
   }
 }
 

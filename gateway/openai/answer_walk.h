@@ -42,11 +42,12 @@ class AnswerWalk final : public dialect::WholeAnswer, public Pooled {
   // it ended with.
   [[nodiscard]] bool says_error() const noexcept override { return says_error_ && !is_kept_response_; }
 
-  [[nodiscard]] Ending ending() const noexcept override {  // as Responses say it of themselves
-    return api_of(endpoint_) == Api::kResponse ? ending_ : Ending::kComplete;
+  [[nodiscard]] Ending ending() const noexcept override {  // as responses and batches say it of themselves
+    const Api api = api_of(endpoint_);
+    return api == Api::kResponse || api == Api::kBatch ? ending_ : Ending::kComplete;
   }
 
-  [[nodiscard]] bool runs_on() const noexcept override { return runs_on_; }  // as responses say it
+  [[nodiscard]] bool runs_on() const noexcept override { return runs_on_; }  // as they say it
 
   // Of a response: its own, and those of the items in "output". Of a file its own, of a batch also those of the files that
   // it has made.

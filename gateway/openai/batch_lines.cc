@@ -108,6 +108,7 @@ class LineWalk final {
 Status check_batched(const CallBody& call) {
   if (call.model.empty()) return wire::bad("Its body has no 'model'; name the model to call.");
   if (call.stream) return wire::bad("Its call asks for a stream; calls of a batch are answered whole.");
+  if (call.background) return wire::bad("Its call asks for 'background'; a batch is one.");
   if (call.stored.any() || !call.stored_prompt.empty())
     return wire::bad("Its call goes on from what a model server keeps; send the whole conversation in it.");
   if (!call.prompt_cache_key.empty()) return wire::bad("Its call has a 'prompt_cache_key'; leave it out in a batch.");
@@ -182,6 +183,20 @@ Status append_edited_batch(Buffer& out, std::string_view file, const dialect::Li
   }
   out.append({copied, static_cast<std::size_t>(file.data() + file.size() - copied)});
   return ok();
+}
+
+std::optional<dialect::UsageReading> told_in_batch(std::string_view line, wire::Parser& parser) {
+  ondemand::document document;
+  ondemand::object usage;
+  std::string_view text;
+  std::optional<dialect::UsageReading> told;
+  if (!parser.memory()
+           .parser.iterate(line.data(), line.size(), line.size() + simdjson::SIMDJSON_PADDING)
+           .get(document) &&
+      !document["response"]["body"]["usage"].get_object().get(usage) && !usage.raw_json().get(text))
+    told = dialect::read_usage(text);
+  parser.trim();
+  return told;
 }
 
 }  // namespace sluice::openai

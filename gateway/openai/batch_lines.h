@@ -6,12 +6,14 @@
 // Each body is read as that of a single call. Lines of white space alone are passed over.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "dialect/call_body.h"
 #include "dialect/upload.h"
+#include "dialect/usage_reader.h"
 #include "wire/parser.h"
 
 namespace sluice::openai {
@@ -26,5 +28,10 @@ namespace sluice::openai {
 // REQUIRES: read_batch() took them; padding as there.
 [[nodiscard]] Status append_edited_batch(Buffer& out, std::string_view file, const dialect::LineEdits& edits,
                                          wire::Parser& parser);
+
+// What a line of the file that a batch has made says of its call's usage:
+//   {"custom_id":"a","response":{"status_code":200,"body":{…,"usage":{…}}},"error":null}
+// None: nothing. REQUIRES: padding as there.
+[[nodiscard]] std::optional<dialect::UsageReading> told_in_batch(std::string_view line, wire::Parser& parser);
 
 }  // namespace sluice::openai

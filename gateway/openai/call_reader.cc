@@ -72,6 +72,7 @@ class Walk final {
     call_.prompt_estimate = (text_.bytes() + compared_bytes_ * (call_.prompts - 1) + 3) / 4;
     take_references();
     expect_output();
+    if (api_of(endpoint_) == Api::kBatch) call_.background = true;  // no batch is anything else
     if (call_.background && !call_.stored.keep)
       return bad("'background': true needs a response that is stored: leave 'store' out, or give true.");
     return std::move(call_);

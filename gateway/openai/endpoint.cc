@@ -56,6 +56,12 @@ constexpr auto kEndpoints = std::to_array<Endpoint>({
      mark(Api::kStored), "/content", false, Kept::kFile, true},
     {"files.delete", "DELETE", "/v1/files/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
      mark(Api::kStored), "", false, Kept::kFile},
+    {"batches.create", "POST", "/v1/batches", BodyKind::kJson, Work::kBatch, Agents::kWhoSaysSo, false,
+     mark(Api::kBatch), "", true, Kept::kBatch},
+    {"batches.retrieve", "GET", "/v1/batches/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kBatch), "", false, Kept::kBatch},
+    {"batches.cancel", "POST", "/v1/batches/", BodyKind::kNone, Work::kStored, Agents::kWhoSaysSo, false,
+     mark(Api::kBatch), "/cancel", false, Kept::kBatch},
 });
 
 bool is_endpoint(std::string_view path) noexcept {
@@ -68,7 +74,7 @@ bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || pa
 
 constexpr const char* kUnknown =
     "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
-    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/…, /v1/files and /v1/models; check "
+    "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/…, /v1/files, /v1/batches and /v1/models; check "
     "base_url (it ends in /v1) and the path's spelling.";
 
 // Paths that clients ask for and that are not served, by how they begin.
@@ -91,7 +97,9 @@ constexpr std::array<Unserved, 14> kUnserved{{
      "Of a file this gateway serves GET and DELETE /v1/files/ID and GET /v1/files/ID/content; an ID holds letters, "
      "digits, '_', '-' and '=' alone."},
     {"/v1/vector_stores", "Files are not stored by this gateway; search in your own program."},
-    {"/v1/batches", "Batches are not served by this gateway; send the calls one by one."},
+    {"/v1/batches/",
+     "Of a batch this gateway serves GET /v1/batches/ID and POST /v1/batches/ID/cancel; an ID holds letters, digits, "
+     "'_', '-' and '=' alone."},
     {"/openai/deployments/",
      "Of Azure's paths this gateway serves /openai/deployments/MODEL/chat/completions, /completions, /embeddings, "
      "/audio/… and /images/…; check the path's spelling."},

@@ -35,6 +35,9 @@ enum class EndpointId : std::uint8_t {
   kFile,
   kFileContent,
   kDeleteFile,
+  kMakeBatch,
+  kBatch,
+  kCancelBatch,
 };
 
 // The API that an endpoint belongs to: how its calls are read and its answers count and stream.

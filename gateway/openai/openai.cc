@@ -4,6 +4,7 @@
 #include "openai/answer_walk.h"
 #include "openai/assembled_answer.h"
 #include "openai/azure_path.h"
+#include "openai/batch_lines.h"
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
 #include "openai/form_reader.h"
@@ -68,6 +69,10 @@ std::unique_ptr<dialect::WholeAnswer> OpenAi::walk(const Endpoint& endpoint) con
 
 std::unique_ptr<dialect::Assembly> OpenAi::assembly(const Endpoint& endpoint) const {
   return std::make_unique<AssembledAnswer>(endpoint);
+}
+
+std::optional<dialect::UsageReading> OpenAi::told_in_batch(std::string_view line, wire::Parser& parser) const {
+  return openai::told_in_batch(line, parser);
 }
 
 Converted OpenAi::append_as_events(Buffer& out, const Endpoint& endpoint, std::string_view answer) const {

@@ -34,6 +34,8 @@ class OpenAi final : public dialect::Dialect {
   [[nodiscard]] std::unique_ptr<dialect::Assembly> assembly(const dialect::Endpoint& endpoint) const override;
   [[nodiscard]] dialect::Converted append_as_events(Buffer& out, const dialect::Endpoint& endpoint,
                                                     std::string_view answer) const override;
+  [[nodiscard]] std::optional<dialect::UsageReading> told_in_batch(std::string_view line,
+                                                                   wire::Parser& parser) const override;
   // A comment: SDKs of this dialect pass it by.
   [[nodiscard]] std::string_view ping() const noexcept override { return ": ping\n\n"; }
 

@@ -1,5 +1,7 @@
 #include "proxy/ask_after.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 
 #include "proxy/errand.h"
@@ -61,9 +63,15 @@ Task<Status> read_whole(http::OutgoingCall& call, Errand& errand, net::Deadline 
   }
 }
 
-Task<Told> ask_place(Worker& worker, const KeptCall& of, Verb verb, Errand& errand, net::Deadline until) {
+// What of the call's is asked for: the row, and the id in its path.
+struct Wish {
+  dialect::Match row;
+  std::string_view id;
+};
+
+Task<Told> ask_place(Worker& worker, const KeptCall& of, Wish wish, Errand& errand, net::Deadline until) {
   Told told;
-  const dialect::Match row = row_for(worker.dialects, of, verb);
+  const dialect::Match row = wish.row;
   if (row.endpoint == nullptr) {
     told.no_such_row = true;
     co_return told;
@@ -81,7 +89,7 @@ Task<Told> ask_place(Worker& worker, const KeptCall& of, Verb verb, Errand& erra
   std::string path;
   const http::OutgoingRequest request{
       .method = row.endpoint->method,
-      .path = stored_path(*lease, {.endpoint = *row.endpoint, .id = of.id}, of.model, path),
+      .path = stored_path(*lease, {.endpoint = *row.endpoint, .id = wish.id}, of.model, path),
       .headers = headers.span(),
       .body = {}};
   const std::unique_ptr<http::OutgoingCall> call = lease->start(request, errand.wake);
@@ -131,13 +139,108 @@ KeptState read_response(const dialect::Table& table, const KeptCall& call, const
 
 Task<KeptState> ask_after_response(Worker& worker, const KeptCall& call, Verb verb, Errand& errand,
                                    net::Deadline until) {
-  const Told told = co_await ask_place(worker, call, verb, errand, until);
+  const Wish wish{row_for(worker.dialects, call, verb), call.id};
+  const Told told = co_await ask_place(worker, call, wish, errand, until);
   co_return read_response(worker.dialects, call, told);
+}
+
+// --- batches
+
+// By which a file is fetched.
+dialect::Match row_of_content(const dialect::Table& table, std::string_view file_id) {
+  for (const dialect::Endpoint& row : table.endpoints()) {
+    if (row.answers_bytes) return table.find(std::string(row.path).append(file_id).append(row.behind_id), row.method);
+  }
+  return {};
+}
+
+void add_to(Usage& sum, const Usage& more) noexcept {
+  for (const auto meter : {&Usage::prompt_tokens, &Usage::cached_tokens, &Usage::completion_tokens,
+                           &Usage::reasoning_tokens, &Usage::cache_write_tokens, &Usage::audio_input_tokens,
+                           &Usage::audio_output_tokens, &Usage::images, &Usage::seconds, &Usage::searches})
+    sum.*meter += std::min(more.*meter, std::uint64_t{1} << 40);
+}
+
+// Adds what the answers in a file that the batch has made used. Error: the file could not be had.
+Task<Status> add_made(Worker& worker, const KeptCall& call, std::string_view file_id, Errand& errand,
+                      net::Deadline until, Usage& sum) {
+  constexpr std::size_t kTurnBytes = 256u << 10;
+  const Wish wish{row_of_content(worker.dialects, file_id), file_id};
+  Told told = co_await ask_place(worker, call, wish, errand, until);
+  if (told.status < 200 || told.status >= 300) co_return kSilent;
+  (void)told.body.prepare(simdjson::SIMDJSON_PADDING);
+  std::size_t in_turn = 0;
+  for (std::string_view rest = told.body.view(); !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    if (const auto used = wish.row.dialect->told_in_batch(rest.substr(0, end), worker.parser)) {
+      sum.source = UsageSource::kMeasured;
+      add_to(sum, used->usage);
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    in_turn += end;
+    if (in_turn >= kTurnBytes) co_await worker.loop.yield();
+    if (in_turn >= kTurnBytes) in_turn = 0;
+  }
+  co_return ok();
+}
+
+// What it used: as the batch says itself, else as the answers do in the files that it has made. One that has made none
+// has used nothing.
+Task<Status> find_usage(Worker& worker, const KeptCall& call, const dialect::WholeAnswer& walk, Errand& errand,
+                        net::Deadline until, Usage& usage) {
+  const std::optional<dialect::UsageReading> told = walk.told();
+  if (told && told->usage.total() != 0) {
+    usage = told->usage;
+  } else {
+    for (const std::string& file_id : walk.kept_ids()->items())
+      SLUICE_CO_TRY(co_await add_made(worker, call, file_id, errand, until, usage));
+  }
+  usage.prompt_tokens = std::min(usage.prompt_tokens, call.most_prompt);
+  usage.completion_tokens = std::min(usage.completion_tokens, call.most_output);
+  co_return ok();
+}
+
+// Files that it has made are those of its user.
+void note_files(Worker& worker, const KeptCall& call, const dialect::KeptIds& ids) {
+  if (worker.responses == nullptr) return;
+  for (const std::string& id : ids.items()) {
+    worker.responses->add_made({.id = id,
+                                .tenant_id = call.tenant_id,
+                                .user_id = call.user_id,
+                                .key_id = call.key_id,
+                                .place = call.place,
+                                .model = call.model,
+                                .created = worker.clock.wall(),
+                                .expires = {},
+                                .kept = Kept::kFile,
+                                .file = {.purpose = "batch_output"}});
+  }
+}
+
+Task<KeptState> ask_after_batch(Worker& worker, const KeptCall& call, Verb verb, Errand& errand, net::Deadline until) {
+  const Wish wish{row_for(worker.dialects, call, verb), call.id};
+  const Told told = co_await ask_place(worker, call, wish, errand, until);
+  if (wish.row.endpoint == nullptr || told.status < 200 || told.status >= 300) co_return unknown(told);
+  const dialect::Match row = worker.dialects.find(row_named(worker.dialects, call.endpoint)->path, "POST");
+  const std::unique_ptr<dialect::WholeAnswer> walk = row.dialect->walk(*row.endpoint);
+  walk->take(told.body.view());
+  KeptState state{.what = What::kAway, .reason = {}, .status = told.status, .usage = {}, .model_served = {}};
+  if (walk->form() != dialect::WholeAnswer::Form::kWhole || !walk->is_answer()) co_return state;
+  note_files(worker, call, *walk->kept_ids());
+  state.reason = end_reason_of(walk->ending());
+  state.model_served = walk->model();
+  state.what = walk->runs_on() ? What::kRunsOn : What::kOver;
+  if (state.what == What::kRunsOn) co_return state;
+  const Status found = co_await find_usage(worker, call, *walk, errand, until, state.usage);
+  if (!found) state.what = What::kAway;
+  co_return state;
 }
 
 // Each kind has its row here.
 Task<KeptState> ask_once(Worker& worker, const KeptCall& call, Verb verb, Errand& errand, net::Deadline until) {
   switch (call.kind) {
+    case KeptCall::Kind::kBatch:
+      co_return co_await ask_after_batch(worker, call, verb, errand, until);
     case KeptCall::Kind::kResponse:
       break;
   }

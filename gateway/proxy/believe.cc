@@ -63,7 +63,9 @@ void Exchange::tell_doubt(const dialect::UsageReading& told) const noexcept {
 
 // Our own count of what an answer that is walked as a whole has let pass.
 Usage Exchange::own_count() const noexcept {
-  if (endpoint().work == dialect::Work::kCount || is_about_kept(endpoint())) return {};
+  // A batch that has ended at once has made nothing; else somebody may have begun to make it.
+  const bool begun = endpoint().work == dialect::Work::kBatch && (!walk_ || !walk_->is_answer());
+  if (endpoint().work == dialect::Work::kCount || (is_about_kept(endpoint()) && !begun)) return {};
   constexpr std::uint64_t kBytesPerToken = 4;
   Usage usage{.source = UsageSource::kEstimated, .prompt_tokens = call_.prompt_estimate};
   if (walk_ && call_.output_cap != 0)

@@ -240,6 +240,7 @@ class Exchange final {
   Status choose_place();
   Task<Status> find_batch();
   void expect_batch() noexcept;
+  [[nodiscard]] dialect::ClaimLimit claim_limit_of_batch() const noexcept;
   Task<Status> edit_upload();
   [[nodiscard]] store::FileFacts facts_of_file() const;
   void note_made(const dialect::KeptIds& ids);

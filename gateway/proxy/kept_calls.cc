@@ -179,7 +179,8 @@ std::optional<Usage> KeptCalls::told(const Question& question, const KeptState& 
 // Charged in one turn: what holds budgets, and the record that says so.
 Usage KeptCalls::settle(Entries::iterator at, const KeptState& state) {
   Entry& entry = *at->second;
-  ledger_.release_limits(entry.ticket, state.usage);
+  // What a place runs when it has room is none of what a minute may bring.
+  ledger_.release_limits(entry.ticket, entry.call.kind == KeptCall::Kind::kBatch ? Usage{} : state.usage);
   ledger_.settle(entry.ticket, state.usage);
   if (!entry.call.charged && sink_ != nullptr) {
     journal::AuditRecord record = record_of(entry.call, state, entry.ticket, clock_.wall());

@@ -130,6 +130,13 @@ void Exchange::expect_batch() noexcept {
   }
 }
 
+// What a batch is believed to have used: bytes bound no prompt, because images cost tokens without any, and no cap what had
+// none.
+dialect::ClaimLimit Exchange::claim_limit_of_batch() const noexcept {
+  const std::uint64_t most = conf_->settings.max_claim;
+  return {.prompt = std::max(most, 4 * file_->prompt_tokens), .completion = std::max(most, file_->output_tokens)};
+}
+
 // The form as the place of the lease is sent it: its lines name the model as that place does, and have the cap that the
 // budgets ask for. Error: the call is over.
 Task<Status> Exchange::edit_upload() {

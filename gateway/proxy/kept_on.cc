@@ -9,14 +9,15 @@
 namespace sluice::proxy {
 namespace {
 
-constexpr Error kTooMany = self_error(
-    ErrorKind::kOverloaded,
-    "As many responses run in the background as this gateway looks after; try again when some have ended, or "
-    "call without 'background'.");
-constexpr Error kNone = client_error(ErrorKind::kBadRequest, "This gateway looks after no background responses.");
-constexpr Error kNotStored = self_error(ErrorKind::kOverloaded,
-                                        "The gateway could not note this background response, for its store cannot be "
-                                        "reached, and has ended it. Try again soon.");
+constexpr Error kTooMany = self_error(ErrorKind::kOverloaded,
+                                      "As many responses and batches run in the background as this gateway looks "
+                                      "after; try again when some have ended, or "
+                                      "call without 'background'.");
+constexpr Error kNone = client_error(ErrorKind::kBadRequest, "This gateway looks after nothing in the background.");
+constexpr Error kNotStored =
+    self_error(ErrorKind::kOverloaded,
+               "The gateway could not note what runs in the background, for its store cannot be "
+               "reached, and has ended it. Try again soon.");
 constexpr Error kNoId =
     upstream_error(ErrorKind::kProtocol, "the model server goes on in the background and names no id to ask for");
 constexpr Error kStillRuns =
@@ -36,9 +37,11 @@ Status Exchange::may_run_on() const noexcept {
 // and nobody would know of it.
 bool Exchange::is_on_its_own() const noexcept { return asked_.background && upstream_ != nullptr && !kept_on_; }
 
+// A batch has a day, and then its place ends it by itself.
 store::KeptCall Exchange::kept_call(std::string_view id) const {
-  const dialect::ClaimLimit limit = claim_limit();
-  return {.kind = store::KeptCall::Kind::kResponse,
+  const bool batch = file_ != nullptr;
+  const dialect::ClaimLimit limit = batch ? claim_limit_of_batch() : claim_limit();
+  return {.kind = batch ? store::KeptCall::Kind::kBatch : store::KeptCall::Kind::kResponse,
           .id = std::string(id),
           .place = place_name_,
           .model = std::string(call_.model),
@@ -50,7 +53,7 @@ store::KeptCall Exchange::kept_call(std::string_view id) const {
           .number = call_.number,
           .settle_number = worker_.next_number(),
           .began = call_.began,
-          .until = call_.began + worker_.kept_calls->life(),
+          .until = call_.began + worker_.kept_calls->life() * (batch ? 2 : 1),
           .day_us = call_.ticket.day_us,
           .stream = call_.stream,
           .prompt_estimate = call_.prompt_estimate,
@@ -68,7 +71,7 @@ store::KeptCall Exchange::kept_call(std::string_view id) const {
 Task<Status> Exchange::keep_on(const dialect::KeptIds* ids) {
   if (ids == nullptr || ids->answer().empty()) co_return kNoId;
   const store::KeptCall call = kept_call(ids->answer());
-  KeptCalls::Storing storing{.wake = wake_, .call = call, .response = record_of(call.id, Kept::kResponse)};
+  KeptCalls::Storing storing{.wake = wake_, .call = call, .response = record_of(call.id, endpoint().kept)};
   worker_.kept_calls->store(storing);
   net::Deadline until = net::Deadline::after(conf_->settings.look_up);
   while (!storing.over) {

@@ -129,7 +129,7 @@ struct ResponseChange {
 // A call that its place goes on with by itself, behind an answer that told its id: what asks after it, and charges it
 // once.
 struct KeptCall {
-  enum class Kind : std::uint8_t { kResponse };  // its number is what the store keeps
+  enum class Kind : std::uint8_t { kResponse, kBatch };  // its number is what the store keeps
   Kind kind = Kind::kResponse;
   std::string id;        // as the place calls it
   std::string place;     // name of the upstream or agent

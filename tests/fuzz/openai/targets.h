@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "openai/batch_lines.h"
 #include "openai/call_reader.h"
 #include "openai/error_body.h"
 #include "openai/form_reader.h"
@@ -75,6 +76,29 @@ inline void form(const Endpoint& endpoint, std::string_view text) {
   if (asked->model_member.present() && !asked->own[kModelPartLength].present()) {
     ASSERT_EQ(back, text);
   }
+}
+
+// The lines of a batch that are read can be edited; the edited ones read as calls of the other model, each with a cap.
+inline void batch(wire::Parser& parser, std::string_view text) {
+  const Buffer file = padded(text);
+  dialect::Upload asked;
+  const WipedString model = read_batch(file.view(), asked, parser);
+  if (asked.wrong_line != 0) {
+    ASSERT_EQ(asked.wrong.kind, ErrorKind::kBadRequest);
+    return;
+  }
+  ASSERT_EQ(model.empty(), asked.lines == 0);
+  Buffer edited;
+  ASSERT_TRUE(append_edited_batch(edited, file.view(), {.model = "other", .cap = 3}, parser));
+  const Buffer again = padded(edited.view());
+  dialect::Upload changed;
+  const WipedString other = read_batch(again.view(), changed, parser);
+  ASSERT_EQ(changed.wrong_line, 0u) << changed.wrong.what << "\n" << text << "\n" << edited.view();
+  ASSERT_EQ(other, asked.lines == 0 ? "" : "other");
+  ASSERT_EQ(changed.lines, asked.lines);
+  ASSERT_EQ(changed.prompt_tokens, asked.prompt_tokens);
+  ASSERT_EQ(changed.uncapped_answers, 0u);
+  ASSERT_EQ(changed.output_tokens, asked.output_tokens + 3 * asked.uncapped_answers);
 }
 
 inline test::Filtered filter(const Endpoint& endpoint, bool wants_usage, std::string_view text, std::size_t step) {

@@ -73,5 +73,22 @@ TEST_F(BatchLinesTest, ChangesTheModelAndTheCapOfWhatHasNoneAndNothingElse) {
             chat_line(R"("model":"m","max_tokens":5)"));
 }
 
+TEST_F(BatchLinesTest, AnAnswerOfABatchSaysWhatItsCallUsed) {
+  const auto used = [&](std::string_view line) {
+    body.clear();
+    body.append(line);
+    (void)body.prepare(simdjson::SIMDJSON_PADDING);
+    const auto told = told_in_batch(body.view(), parser);
+    return told ? told->usage.total() : 0;
+  };
+  EXPECT_EQ(
+      used(R"({"custom_id":"a","response":{"body":{"usage":{"prompt_tokens":5,"completion_tokens":3}}},"error":null})"),
+      8u);
+  EXPECT_EQ(used(R"({"response":{"body":{"usage":{"prompt_tokens":5,"total_tokens":5}}}})"), 5u);
+  for (const char* const none : {"", "x", "{}", R"({"response":null,"error":{"code":"x"}})",
+                                 R"({"usage":{"prompt_tokens":5,"completion_tokens":3}})"})
+    EXPECT_EQ(used(none), 0u) << none;
+}
+
 }  // namespace
 }  // namespace sluice::openai

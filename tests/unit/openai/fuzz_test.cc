@@ -26,6 +26,12 @@ TEST(Fuzz, AReadFormCanBeEdited) {
     fuzz::form(endpoint_of(i % 2 == 0 ? EndpointId::kTranscriptions : EndpointId::kImageEdits), mutator.next());
 }
 
+TEST(Fuzz, TheLinesOfABatchThatAreReadCanBeEdited) {
+  test::Mutator mutator(test::corpus("openai/corpus/batch"));
+  wire::Parser parser;
+  for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) fuzz::batch(parser, mutator.next());
+}
+
 TEST(Fuzz, AStreamLeavesTheSameWhateverItsSplit) {
   test::Mutator mutator(test::corpus("openai/corpus/stream"));
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
