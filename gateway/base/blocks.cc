@@ -1,6 +1,9 @@
 #include "base/blocks.h"
 
+#include <sys/mman.h>
+
 #include <array>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -85,6 +88,24 @@ void give_block(void* block, std::size_t size_bytes) noexcept {
   } else {
     ::operator delete(block);
   }
+}
+
+void* take_pages(std::size_t size_bytes) {
+  void* const pages = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  return pages;
+}
+
+void* grow_pages(void* pages, std::size_t size_bytes, std::size_t new_size_bytes) {
+  void* const grown = ::mremap(pages, size_bytes, new_size_bytes, MREMAP_MAYMOVE);
+  if (grown == MAP_FAILED) throw std::bad_alloc();
+  return grown;
+}
+
+void give_pages(void* pages, std::size_t size_bytes) noexcept { ::munmap(pages, size_bytes); }
+
+void empty_pages(void* pages, std::size_t size_bytes) noexcept {
+  if (::madvise(pages, size_bytes, MADV_DONTNEED) != 0) std::memset(pages, 0, size_bytes);  // locked memory stays
 }
 
 }  // namespace sluice

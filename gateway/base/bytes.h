@@ -85,15 +85,22 @@ class Buffer final {
 
   // Wipes what was used and keeps the block.
   void clear() noexcept {
-    wipe(block_, end_);
+    if (end_ < kPagesFromBytes)
+      wipe(block_, end_);
+    else
+      empty_pages(block_, capacity_);
     begin_ = end_ = 0;
   }
   // Wipes and frees.
   void release() noexcept {
-    clear();
-    if (block_ != nullptr) give_block(block_, capacity_);
+    if (in_pages()) {
+      give_pages(block_, capacity_);
+    } else if (block_ != nullptr) {
+      wipe(block_, end_);
+      give_block(block_, capacity_);
+    }
     block_ = nullptr;
-    capacity_ = 0;
+    begin_ = end_ = capacity_ = 0;
   }
   void swap(Buffer& other) noexcept {
     std::swap(block_, other.block_);
@@ -104,6 +111,7 @@ class Buffer final {
 
  private:
   void make_room(std::size_t size_bytes);
+  [[nodiscard]] bool in_pages() const noexcept { return capacity_ >= kPagesFromBytes; }
 
   char* block_ = nullptr;  // raw, because the free must come after the wipe and nothing else may own it
   std::size_t begin_ = 0;

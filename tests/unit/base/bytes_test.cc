@@ -53,6 +53,28 @@ TEST(Buffer, WipesWhenItsLastByteIsConsumed) {
   EXPECT_EQ(std::string(bytes, 6), std::string(6, '\0'));
 }
 
+TEST(Buffer, AsLargeAsPagesGrowsWithWhatItHoldsAndIsEmptiedWithAllOfIt) {
+  Buffer buffer;
+  std::string expected;
+  for (char c = 'a'; c <= 'z'; ++c) {
+    const std::string part(300'000, c);
+    buffer.append(part);
+    expected += part;
+    if (c % 5 == 0) {
+      buffer.consume(100'000);
+      expected.erase(0, 100'000);
+    }
+  }
+  ASSERT_GE(buffer.capacity(), std::size_t{1} << 20);
+  ASSERT_TRUE(buffer.view() == expected);
+  const char* const bytes = buffer.data();
+  const std::size_t size = buffer.size();
+  buffer.clear();
+  EXPECT_TRUE(std::string_view(bytes, size) == std::string(size, '\0'));
+  buffer.append("again");
+  EXPECT_EQ(buffer.view(), "again");
+}
+
 TEST(Buffer, LeavesNothingInWhatItWasMovedFrom) {
   Buffer from;
   from.append("abc");
