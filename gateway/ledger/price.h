@@ -23,8 +23,9 @@ inline constexpr std::uint64_t kMaxTokens = std::uint64_t{1} << 40;
 
 [[nodiscard]] constexpr bool is_free(const Price& price) noexcept { return price == Price{}; }
 
-[[nodiscard]] constexpr bool is_long(const Price& p, std::uint64_t prompt_tokens) noexcept {
-  return p.long_context.above != 0 && prompt_tokens > p.long_context.above;
+// Of a batch the prompts are a sum, which says of none of them how long it is.
+[[nodiscard]] constexpr bool is_long(const Price& p, std::uint64_t prompt_tokens, PriceClass of) noexcept {
+  return p.long_context.above != 0 && of != PriceClass::kBatch && prompt_tokens > p.long_context.above;
 }
 // Of a price, or of a sum of them. Rounded up.
 [[nodiscard]] constexpr std::uint64_t percent_of(std::uint64_t value, std::uint64_t percent) noexcept {
@@ -44,7 +45,7 @@ struct Rates {
   Rates rates{.prompt = std::max({p.prompt, p.cached, p.cache_write, p.cache_write_1h, p.audio_input}),
               .output = std::max({p.completion, p.reasoning, p.audio_output})};
   const LongPrice& l = p.long_context;
-  if (l.above != 0 && prompt_estimate > l.above - l.above / 4) {
+  if (is_long(p, prompt_estimate + l.above / 4, of)) {
     rates.prompt = std::max({rates.prompt, l.prompt, l.cached, l.cache_write, l.cache_write_1h, l.audio_input});
     rates.output = std::max({rates.output, l.completion, l.reasoning, l.audio_output});
   }
@@ -98,7 +99,7 @@ class Bill final {
 [[nodiscard]] constexpr std::uint64_t cost(const Price& p, const Usage& usage,
                                            PriceClass of = PriceClass::kStandard) noexcept {
   Bill bill;
-  is_long(p, usage.prompt_tokens) ? bill.add_tokens(p.long_context, usage) : bill.add_tokens(p, usage);
+  is_long(p, usage.prompt_tokens, of) ? bill.add_tokens(p.long_context, usage) : bill.add_tokens(p, usage);
   bill.add(usage.images, p.images);
   bill.add(usage.seconds, p.seconds);
   bill.add(usage.characters, p.characters);
@@ -110,7 +111,7 @@ class Bill final {
 inline constexpr std::uint8_t kTierLong = 1, kTierBatch = 2;
 [[nodiscard]] constexpr std::uint8_t tier_of(const Price& p, std::uint64_t prompt_tokens, PriceClass of) noexcept {
   const bool batch = of == PriceClass::kBatch && p.batch_percent != 100;
-  return static_cast<std::uint8_t>((is_long(p, prompt_tokens) ? kTierLong : 0) | (batch ? kTierBatch : 0));
+  return static_cast<std::uint8_t>((is_long(p, prompt_tokens, of) ? kTierLong : 0) | (batch ? kTierBatch : 0));
 }
 
 // The price without tiers of a call of one tier, of tokens alone: what a crash is charged by.
@@ -122,7 +123,7 @@ inline constexpr std::uint8_t kTierLong = 1, kTierBatch = 2;
                  .completion = percent_of(prices.completion, percent),
                  .reasoning = percent_of(prices.reasoning, percent)};
   };
-  return is_long(p, prompt_tokens) ? of_tokens(p.long_context) : of_tokens(p);
+  return is_long(p, prompt_tokens, of) ? of_tokens(p.long_context) : of_tokens(p);
 }
 
 }  // namespace sluice::ledger

@@ -213,7 +213,7 @@ void note_files(Worker& worker, const KeptCall& call, const dialect::KeptIds& id
                                 .created = worker.clock.wall(),
                                 .expires = {},
                                 .kept = Kept::kFile,
-                                .file = {.purpose = "batch_output"}});
+                                .file = {.purpose = "batch_output", .bytes = 0, .endpoint = {}}});
   }
 }
 

@@ -94,7 +94,7 @@ void Exchange::record_attempt(EndReason reason, std::uint16_t status, const Usag
 
 // Under another number. Error: a limit or a budget has no more room for it.
 Status Exchange::admit_anew() {
-  call_.number = ++worker_.next_call << 8 | worker_.loop.index();
+  call_.number = worker_.next_number();
   std::destroy_at(&call_.ticket);  // is not assigned to
   std::construct_at(&call_.ticket);
   call_.entry = {};

@@ -339,12 +339,12 @@ class Exchange final {
   std::unique_ptr<UpstreamRequest> request_;  // from read_body() until it has been sent and cannot be sent again
   dialect::CallBody asked_;
   const ModelSettings* model_ = nullptr;
-  std::string keeper_;                          // the place that keeps what the call names; empty: it names nothing
-  std::unique_ptr<store::FileFacts> file_;      // of Work::kBatch: that it is made of; else null
-  std::size_t kept_ = 0;                        // ids of the answer that the gateway has noted
+  std::string keeper_;                              // the place that keeps what the call names; empty: it names nothing
+  std::unique_ptr<store::FileFacts> file_;          // of Work::kBatch: that it is made of; else null
+  std::size_t kept_ = 0;                            // ids of the answer that the gateway has noted
   std::unique_ptr<const store::KeptCall> kept_on_;  // its place goes on with it, and it is charged later
-  std::unique_ptr<TranslatedCall> translated_;  // null: it has not been
-  Status translation_ = ok();                   // why it cannot be
+  std::unique_ptr<TranslatedCall> translated_;      // null: it has not been
+  Status translation_ = ok();                       // why it cannot be
 
   policy::Call call_;
   policy::Outcome outcome_;

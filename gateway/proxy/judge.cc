@@ -35,8 +35,8 @@ void Exchange::judge(std::optional<upstream::Fault> fault) noexcept {
   const upstream::BreakerSettings& settings = conf_->settings.breaker;
   const MonoTime now = Mono::now();
   upstream::Breaker& breaker = standing->breaker;
-  const upstream::Flip flip = fault ? breaker.failed(attempt_began_, now, *fault, settings)
-                                    : breaker.succeeded(attempt_began_, now, settings);
+  const upstream::Flip flip =
+      fault ? breaker.failed(attempt_began_, now, *fault, settings) : breaker.succeeded(attempt_began_, now, settings);
   if (flip == upstream::Flip::kBack)
     worker_.log.info("a place is well again and gets calls as before",
                      {{"upstream", place_name_}, {"model", call_.model}});

@@ -35,7 +35,8 @@ journal::AuditRecord record_of(const KeptCall& call, const KeptState& state, con
   record.status = state.status;
   record.stream = call.stream;
   record.usage = state.usage;
-  record.cost_micros = ledger::cost(call.price, state.usage);
+  record.cost_micros = ledger::cost(call.price, state.usage, call.price_class());
+  record.price_tier = ledger::tier_of(call.price, state.usage.prompt_tokens, call.price_class());
   record.duration = since(call.began, now);
   record.request_id = call.request_id;
   record.channel = "background";
@@ -88,9 +89,12 @@ void KeptCalls::hold_again(KeptCall call, const identity::Key* key, const ledger
   if (find(call) != entries_.end()) return;
   auto entry = std::make_unique<Entry>();
   if (!call.charged) {
-    ledger_.hold_again(
-        entry->ticket, scopes,
-        {.day_us = call.day_us, .price = call.price, .prompt = call.prompt_estimate, .output = call.reserved_output});
+    ledger_.hold_again(entry->ticket, scopes,
+                       {.day_us = call.day_us,
+                        .price = call.price,
+                        .price_class = call.price_class(),
+                        .prompt = call.prompt_estimate,
+                        .output = call.reserved_output});
   }
   entry->key = key;
   entry->call = std::move(call);

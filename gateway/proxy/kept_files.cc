@@ -127,6 +127,7 @@ void Exchange::expect_batch() noexcept {
     call_.choices = std::max<std::uint64_t>(file_->output_tokens, 1);
     call_.output_cap = file_->output_tokens;
     call_.output_cap_given = true;
+    call_.price_class = PriceClass::kBatch;
   }
 }
 

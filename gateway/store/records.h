@@ -148,6 +148,10 @@ struct KeptCall {
   std::string request_id, client_request_id, client_ip;
   std::string labels;    // a JSON object; empty: none
   bool charged = false;  // by the call that began it: it is to be ended, and nothing more
+
+  [[nodiscard]] PriceClass price_class() const noexcept {
+    return kind == Kind::kBatch ? PriceClass::kBatch : PriceClass::kStandard;
+  }
 };
 
 // Something that must not be read by who reads the store.

@@ -50,7 +50,8 @@ MonoTime Breaker::until() const noexcept {
 bool Breaker::begin_trial(MonoTime now) noexcept {
   Rep out = out_until_.load(std::memory_order_relaxed);
   if (out == 0) return true;  // it is back
-  return rep_of(now) >= out && out_until_.compare_exchange_strong(out, rep_of(now + pause()), std::memory_order_relaxed);
+  return rep_of(now) >= out &&
+         out_until_.compare_exchange_strong(out, rep_of(now + pause()), std::memory_order_relaxed);
 }
 
 Breaker::Counts Breaker::count(MonoTime now, std::uint64_t failures, const BreakerSettings& settings) noexcept {
@@ -58,8 +59,7 @@ Breaker::Counts Breaker::count(MonoTime now, std::uint64_t failures, const Break
   std::uint64_t seen = counts_.load(std::memory_order_relaxed);
   for (;;) {
     Counts counts{window, 0, 0};
-    if (seen >> (2 * kCountBits) == window)
-      counts = {window, seen >> kCountBits & kMostCounted, seen & kMostCounted};
+    if (seen >> (2 * kCountBits) == window) counts = {window, seen >> kCountBits & kMostCounted, seen & kMostCounted};
     if (counts.calls == kMostCounted) counts = {window, counts.calls / 2, counts.failures / 2};
     ++counts.calls;
     counts.failures += failures;
@@ -101,7 +101,8 @@ Flip Breaker::eject(MonoTime now, const BreakerSettings& settings) noexcept {
   Rep out = out_until_.load(std::memory_order_relaxed);
   const bool again = out != 0 || rep_of(now - settings.window) < back_at_.load(std::memory_order_relaxed);
   const std::chrono::milliseconds before = again ? pause() : std::chrono::milliseconds{0};
-  const auto next = std::clamp(2 * before, settings.eject_time, std::max(settings.eject_time, settings.most_eject_time));
+  const auto next =
+      std::clamp(2 * before, settings.eject_time, std::max(settings.eject_time, settings.most_eject_time));
   if (!out_until_.compare_exchange_strong(out, rep_of(now + next), std::memory_order_relaxed)) return Flip::kNone;
   pause_ms_.store(static_cast<std::uint32_t>(next.count()), std::memory_order_relaxed);
   ejected_at_.store(rep_of(now), std::memory_order_relaxed);

@@ -13,12 +13,12 @@ namespace sluice::upstream {
 // [breaker] of the conf.
 struct BreakerSettings {
   bool enabled = true;
-  std::uint32_t failures = 5;      // in a row
+  std::uint32_t failures = 5;       // in a row
   std::uint32_t rate_percent = 50;  // or so many of the calls of a window,
   std::uint32_t rate_calls = 20;    // where it has so many
   std::chrono::milliseconds window{30'000};
-  std::chrono::milliseconds slow_head{60'000};       // of a stream: a later head counts as a failure
-  std::chrono::milliseconds eject_time{5'000};       // doubles each time, up to
+  std::chrono::milliseconds slow_head{60'000};  // of a stream: a later head counts as a failure
+  std::chrono::milliseconds eject_time{5'000};  // doubles each time, up to
   std::chrono::milliseconds most_eject_time{300'000};
   std::chrono::milliseconds most_hold_off{600'000};  // of what an upstream's Retry-After may ask for
 };

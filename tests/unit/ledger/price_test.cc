@@ -91,8 +91,10 @@ TEST(PriceTiers, EachHasItsPrice) {
   written.cache_write_tokens = 60, written.cache_write_1h_tokens = 20;
   EXPECT_EQ(cost(kTiered, written), 40 * 3u + 40 * 3'750'000u / 1'000'000 + 20 * 6u);
   EXPECT_EQ(tier_of(kTiered, 200'000, PriceClass::kStandard), 0);
-  EXPECT_EQ(tier_of(kTiered, 200'001, PriceClass::kBatch), kTierLong | kTierBatch);
-  EXPECT_EQ(in_tier(kTiered, 200'001, PriceClass::kBatch).completion, 11'250'000u);
+  EXPECT_EQ(tier_of(kTiered, 200'001, PriceClass::kStandard), kTierLong);
+  EXPECT_EQ(in_tier(kTiered, 200'001, PriceClass::kStandard).completion, 22'500'000u);
+  EXPECT_EQ(tier_of(kTiered, 200'001, PriceClass::kBatch), kTierBatch) << "a sum over its lines is no long prompt";
+  EXPECT_EQ(in_tier(kTiered, 200'001, PriceClass::kBatch).completion, 7'500'000u);
 }
 
 class TieredBudgets : public LedgerTest {};

@@ -26,7 +26,8 @@ inline absl::Status forget_meters(Database& database) {
     if (absl::Status done = database.exec(("ALTER TABLE audit DROP COLUMN " + column).c_str()); !done.ok()) return done;
   }
   // What came behind them.
-  return database.exec("DROP TABLE secrets; DROP TABLE kept_calls; ALTER TABLE audit DROP COLUMN cache_write_1h_tokens");
+  return database.exec(
+      "DROP TABLE secrets; DROP TABLE kept_calls; ALTER TABLE audit DROP COLUMN cache_write_1h_tokens");
 }
 inline std::string text(const absl::Status& status) { return std::string(status.message()); }
 
