@@ -9,7 +9,7 @@
 namespace sluice::openai {
 namespace {
 
-void append_number(Buffer& out, std::size_t number) {
+void append_count(Buffer& out, std::size_t number) {
   char digits[20];
   const auto written = std::to_chars(digits, digits + sizeof digits, number);
   out.append({digits, static_cast<std::size_t>(written.ptr - digits)});
@@ -163,7 +163,7 @@ class ChatEvents final {
         continue;
       }
       chunk_.append("{\"index\":");
-      append_number(chunk_, position);
+      append_count(chunk_, position);
       const std::string_view rest = call.substr(1);
       if (rest.find_first_not_of(" \t\r\n") != rest.find('}')) chunk_.append(",");
       chunk_.append(rest);
@@ -182,7 +182,7 @@ class ChatEvents final {
     begin_chunk();
     chunk_.append("{\"index\":");
     if (choice.index.empty()) {
-      append_number(chunk_, position);
+      append_count(chunk_, position);
     } else {
       chunk_.append(choice.index);
     }

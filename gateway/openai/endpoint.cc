@@ -72,7 +72,7 @@ bool is_endpoint(std::string_view path) noexcept {
 
 bool begins_with_v1(std::string_view path) noexcept { return path == "/v1" || path.starts_with("/v1/"); }
 
-constexpr const char* kUnknown =
+constexpr const char* kUnknownPath =
     "Unknown request URL. This gateway serves /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, "
     "/v1/moderations, /v1/rerank, /v1/score, /v1/audio/…, /v1/images/…, /v1/files, /v1/batches and /v1/models; check "
     "base_url (it ends in /v1) and the path's spelling.";
@@ -136,7 +136,7 @@ const char* advice_for(std::string_view path) noexcept {
     if (is_endpoint({with_v1.data(), path.size() + 3}))
       return "The path lacks /v1: base_url must end in /v1, such as https://HOST:PORT/v1.";
   }
-  return kUnknown;
+  return kUnknownPath;
 }
 
 std::span<const Endpoint> endpoints() noexcept { return kEndpoints; }

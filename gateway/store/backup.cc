@@ -19,7 +19,7 @@ namespace sluice::store {
 namespace {
 
 constexpr int kSlicePages = 64;
-constexpr std::chrono::milliseconds kBusyTime{5'000};
+constexpr std::chrono::milliseconds kPatientTime{5'000};
 constexpr std::chrono::milliseconds kBusyPause{20};
 
 absl::Status file_error(const char* what, const std::string& path, int reason) {
@@ -92,11 +92,11 @@ absl::Status put_parts(Database& database, const BackupParts& parts) {
 
 absl::Status copy_store(const std::string& store_path, const BackupParts& parts, const std::string& into,
                         const std::atomic<bool>& cancelled) {
-  auto from = Database::open(store_path, kBusyTime, Database::Access::kRead);
+  auto from = Database::open(store_path, kPatientTime, Database::Access::kRead);
   if (!from.ok()) return from.status();
   // From its first read on the transaction sees one moment.
   if (absl::Status begun = from->exec("BEGIN; SELECT count(*) FROM sqlite_schema"); !begun.ok()) return begun;
-  auto copy = Database::open(into, kBusyTime);
+  auto copy = Database::open(into, kPatientTime);
   if (!copy.ok()) return copy.status();
   // Nobody sees the file before it has been synced as a whole.
   if (absl::Status set = copy->exec("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF"); !set.ok()) return set;
@@ -109,7 +109,7 @@ absl::Status copy_store(const std::string& store_path, const BackupParts& parts,
 // The file opened for reading, and known to be a backup that this version understands.
 absl::StatusOr<Database> open_backup(const std::string& file) {
   if (::access(file.c_str(), R_OK) != 0) return file_error("read", file, errno);
-  auto database = Database::open(file, kBusyTime, Database::Access::kRead);
+  auto database = Database::open(file, kPatientTime, Database::Access::kRead);
   if (!database.ok()) return database.status();
   const auto version = read_version(*database, file);
   if (!version.ok()) return version.status();
@@ -255,7 +255,7 @@ void HighestIds::raise_to(const HighestIds& other) noexcept {
 
 HighestIds highest_ids(const std::string& store_path) {
   HighestIds highest;
-  auto database = Database::open(store_path, kBusyTime, Database::Access::kRead);
+  auto database = Database::open(store_path, kPatientTime, Database::Access::kRead);
   if (!database.ok() || !read_version(*database, store_path).ok()) return highest;
   Statement all(*database, "SELECT name, seq FROM sqlite_sequence");
   while (all.next()) {
@@ -276,7 +276,7 @@ absl::StatusOr<BroughtBack> bring_back(const std::string& file, const std::strin
   }
   absl::StatusOr<BroughtBack> done;
   {
-    auto database = Database::open(into, kBusyTime);
+    auto database = Database::open(into, kPatientTime);
     if (!database.ok()) return database.status();
     done = make_current(*database, into, log, given, now);
   }
