@@ -31,7 +31,8 @@ TEST(RetryTable, EachNameOfTheConfOpensItsRowAndNoOther) {
     const std::vector<std::string> one{std::string(name)};
     const RetryTable table(one);
     for (const unsigned status : {408u, 500u, 502u, 504u})
-      EXPECT_EQ(table.of_status(status), std::to_string(status) == name ? RetryWay::kUnsafe : RetryWay::kNot) << name << status;
+      EXPECT_EQ(table.of_status(status), std::to_string(status) == name ? RetryWay::kUnsafe : RetryWay::kNot)
+          << name << status;
     EXPECT_EQ(table.of_error(kLate), name == "late_head" ? RetryWay::kUnsafe : RetryWay::kNot) << name;
     for (const Error& error : {kLostIt, kBrokeIt})
       EXPECT_EQ(table.of_error(error), name == "lost" ? RetryWay::kUnsafe : RetryWay::kNot) << name;
