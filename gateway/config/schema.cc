@@ -214,7 +214,9 @@ void describe_responses(Responses& s, Keys& k) {
   k.duration("poll_time", s.poll_time, {Duration(10), minutes(10)}, "longest wait for the answer to one");
   k.number("polls_at_once", s.polls_at_once, {1, 1'000}, "such questions at a time");
   k.duration("background_life", s.background_life, {seconds(1), 30 * kDay},
-             "a response that has run in the background for so long is ended, and charged what was reserved for it");
+             "a response that has run in the background for so long, or a batch for twice that, is ended, and charged "
+             "what was "
+             "reserved for it");
   k.number("most_in_background", s.most_in_background, {1, 1'000'000},
            "responses that run in the background; beyond it calls of more get 503");
 }

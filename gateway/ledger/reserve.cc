@@ -210,6 +210,8 @@ void Ledger::hold_again(Ticket& ticket, const Scopes& scopes, const Held& held) 
 void Ledger::hand_over(Ticket& call, Ticket& kept) noexcept {
   kept.scopes = call.scopes;
   kept.price = call.price;
+  kept.price_class = call.price_class;
+  kept.rates = call.rates;
   kept.day_us = call.day_us;
   kept.reserved_in = std::exchange(call.reserved_in, 0);
   kept.reserved_prompt = call.reserved_prompt;

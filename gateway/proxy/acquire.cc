@@ -54,7 +54,7 @@ Task<Result<upstream::Lease>> Exchange::acquire(std::span<const upstream::Place*
   upstream::Lease lease;
   const Supply supply = worker_.pool.come(wanted(call_.model), tried, lease);
   if (supply == Supply::kTaken) co_return lease;
-  const auto* const meters = model_->meters ? &*model_->meters : nullptr;
+  const auto* const meters = model_ != nullptr && model_->meters ? &*model_->meters : nullptr;
   const MonoTime began = Mono::now();
   worker_.metrics.waiting(1, meters);
   Result<upstream::Lease> waited = co_await wait_for_slot(tried, patience, supply);

@@ -17,10 +17,11 @@ using What = KeptState::What;
 // What is asked of the place: the row of the call that began it says where.
 enum class Verb : std::uint8_t { kGet, kCancel };
 
-// A place's answer, whole. status 0: it could not be asked; no_such_row: nor ever can be.
+// A place's answer, whole. status 0: it could not be asked, or not read; no_such_row: nor ever can be.
 struct Told {
   std::uint16_t status = 0;
   bool no_such_row = false;
+  bool too_long = false;  // nor will it ever be shorter
   Buffer body;
 };
 
@@ -35,18 +36,6 @@ dialect::Match row_for(const dialect::Table& table, const KeptCall& call, Verb v
   if (began == nullptr) return {};
   const std::string path = std::string(began->path).append("/").append(call.id);
   return verb == Verb::kGet ? table.find(path, "GET") : table.find(path + "/cancel", "POST");
-}
-
-Task<upstream::Supply> take_slot(Worker& worker, upstream::Wanted wanted, Errand& errand, net::Deadline until,
-                                 upstream::Lease& lease) {
-  upstream::Supply supply = worker.pool.take(wanted, {}, lease);
-  if (supply != upstream::Supply::kFull) co_return supply;
-  const upstream::Pool::Waiter waiter(worker.pool, wanted, errand.wake);
-  while (supply == upstream::Supply::kFull && !until.passed() && !errand.call.drained) {
-    (void)co_await errand.wake.wait(until);
-    supply = worker.pool.take(wanted, {}, lease);
-  }
-  co_return supply;
 }
 
 // Until the whole answer stands in its body.
@@ -78,26 +67,35 @@ Task<Told> ask_place(Worker& worker, const KeptCall& of, Wish wish, Errand& erra
   }
   const upstream::Wanted wanted{
       .model = of.model, .tenant_id = of.tenant_id, .endpoint = row.number, .place = of.place};
-  upstream::Lease lease;
-  const upstream::Supply supply = co_await take_slot(worker, wanted, errand, until, lease);
-  told.no_such_row = supply == upstream::Supply::kNotTaken;
-  if (supply != upstream::Supply::kTaken) co_return told;
+  // A question makes nothing, so that it needs no slot, and a place that is full answers it.
+  const std::shared_ptr<upstream::Place> place = worker.pool.place_named(wanted);
+  if (place == nullptr || !place->reachable()) co_return told;
+  told.no_such_row = !place->takes(row.number);
+  if (told.no_such_row) co_return told;
   ReplyHeaders headers;
   headers.add("accept", "application/json");
   headers.add("accept-encoding", "identity");
-  for (const http::Header& header : lease->headers()) headers.add(header.name, header.value);
+  for (const http::Header& header : place->headers()) headers.add(header.name, header.value);
   std::string path;
   const http::OutgoingRequest request{
       .method = row.endpoint->method,
-      .path = stored_path(*lease, {.endpoint = *row.endpoint, .id = wish.id}, of.model, path),
+      .path = stored_path(*place, {.endpoint = *row.endpoint, .id = wish.id}, of.model, path),
       .headers = headers.span(),
       .body = {}};
-  const std::unique_ptr<http::OutgoingCall> call = lease->start(request, errand.wake);
+  const std::unique_ptr<http::OutgoingCall> call = place->start(request, errand.wake);
   const Status read = co_await read_whole(*call, errand, until, worker.conf->settings.answer_bytes);
+  told.too_long = call->body().size() > worker.conf->settings.answer_bytes;
   if (!read || call->head() == nullptr) co_return told;
   told.status = call->head()->status;
   told.body = std::move(call->body());
   co_return told;
+}
+
+// What is counted by itself and no part of the tokens, as far as a call that writes text can have used it.
+Usage bounded(Usage usage, const KeptCall& call) noexcept {
+  usage.searches = std::min(usage.searches, call.most_output);
+  usage.images = usage.seconds = usage.characters = 0;
+  return usage;
 }
 
 // What it used: as the place says, within what it may claim; else our own count of it.
@@ -109,14 +107,14 @@ Usage usage_of(const dialect::WholeAnswer& walk, const KeptCall& call) {
   if (!told || told->doubt == dialect::UsageDoubt::kClaim) return usage;
   const dialect::ClaimLimit limit{.prompt = call.most_prompt, .completion = call.most_output};
   if (!limit.allows(told->usage)) return usage;
-  return told->usage.total() != 0 ? told->usage : dialect::with_meters_of(told->usage, usage);
+  return bounded(told->usage.total() != 0 ? told->usage : dialect::with_meters_of(told->usage, usage), call);
 }
 
 // An answer that says nothing of it: whether it is gone, or another may come.
 KeptState unknown(const Told& told) noexcept {
   KeptState state;
   state.status = told.status;
-  const bool gone = told.no_such_row || told.status == 404 || told.status == 410;
+  const bool gone = told.no_such_row || told.too_long || told.status == 404 || told.status == 410;
   state.what = gone ? What::kGone : What::kAway;
   return state;
 }
@@ -156,8 +154,8 @@ dialect::Match row_of_content(const dialect::Table& table, std::string_view file
 
 void add_to(Usage& sum, const Usage& more) noexcept {
   for (const auto meter : {&Usage::prompt_tokens, &Usage::cached_tokens, &Usage::completion_tokens,
-                           &Usage::reasoning_tokens, &Usage::cache_write_tokens, &Usage::audio_input_tokens,
-                           &Usage::audio_output_tokens, &Usage::images, &Usage::seconds, &Usage::searches})
+                           &Usage::reasoning_tokens, &Usage::cache_write_tokens, &Usage::cache_write_1h_tokens,
+                           &Usage::audio_input_tokens, &Usage::audio_output_tokens, &Usage::searches})
     sum.*meter += std::min(more.*meter, std::uint64_t{1} << 40);
 }
 
@@ -167,6 +165,7 @@ Task<Status> add_made(Worker& worker, const KeptCall& call, std::string_view fil
   constexpr std::size_t kTurnBytes = 256u << 10;
   const Wish wish{row_of_content(worker.dialects, file_id), file_id};
   Told told = co_await ask_place(worker, call, wish, errand, until);
+  if (told.too_long) co_return kTooLong;
   if (told.status < 200 || told.status >= 300) co_return kSilent;
   (void)told.body.prepare(simdjson::SIMDJSON_PADDING);
   std::size_t in_turn = 0;
@@ -195,6 +194,7 @@ Task<Status> find_usage(Worker& worker, const KeptCall& call, const dialect::Who
     for (const std::string& file_id : walk.kept_ids()->items())
       SLUICE_CO_TRY(co_await add_made(worker, call, file_id, errand, until, usage));
   }
+  usage = bounded(usage, call);
   usage.prompt_tokens = std::min(usage.prompt_tokens, call.most_prompt);
   usage.completion_tokens = std::min(usage.completion_tokens, call.most_output);
   co_return ok();
@@ -232,7 +232,7 @@ Task<KeptState> ask_after_batch(Worker& worker, const KeptCall& call, Verb verb,
   state.what = walk->runs_on() ? What::kRunsOn : What::kOver;
   if (state.what == What::kRunsOn) co_return state;
   const Status found = co_await find_usage(worker, call, *walk, errand, until, state.usage);
-  if (!found) state.what = What::kAway;
+  if (!found) state.what = found.error().what == std::string_view(kTooLong.what) ? What::kGone : What::kAway;
   co_return state;
 }
 

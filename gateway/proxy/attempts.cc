@@ -54,18 +54,24 @@ Status Exchange::prefer_fallback(std::span<const upstream::Place* const> tried, 
   return fallen ? ok() : Status(fallen.error());
 }
 
-// The first of the models that are left and that a place which is well serves. What was `used` of the one before is
-// charged to that. Its rights were looked at when the call was let in; limits and budgets of the other are met now.
+// The first of the models that are left and that a place which is well serves: one with a free slot, else one whose queue
+// the call waits in. What was `used` of the one before is charged to that. Its rights were looked at when the call was let in; limits and budgets of the other are met now.
 Result<Again> Exchange::use_fallback(EndReason reason, std::uint16_t status, const Usage& used,
                                      std::span<const upstream::Place* const> tried, upstream::Lease& next) {
-  while (!fallbacks_.empty()) {
-    const std::string name = std::move(fallbacks_.front());
-    fallbacks_.erase(fallbacks_.begin());
-    const auto* const model = known_model(name);
+  std::size_t chosen = fallbacks_.size();
+  for (std::size_t i = 0; i < fallbacks_.size() && !next; ++i) {
+    const auto* const model = known_model(fallbacks_[i]);
     if (model == nullptr) continue;
     upstream::Wanted other = wanted(model->first);
     other.sick = upstream::Sick::kNever;
-    if (worker_.pool.take(other, tried, next) != upstream::Supply::kTaken) continue;
+    const upstream::Supply supply = worker_.pool.come(other, tried, next);
+    const bool waits = supply == upstream::Supply::kFull && chosen == fallbacks_.size();
+    if (supply == upstream::Supply::kTaken || waits) chosen = i;
+  }
+  if (chosen != fallbacks_.size()) {
+    const auto* const model = known_model(fallbacks_[chosen]);
+    fallbacks_.erase(fallbacks_.begin(), fallbacks_.begin() + static_cast<std::ptrdiff_t>(chosen) + 1);
+    settle_turn(0);
     worker_.log.debug("another model serves",
                       {{"request_id", call_.request_id}, {"model", call_.model}, {"instead", model->first}});
     upstream_.reset();
@@ -81,10 +87,12 @@ Result<Again> Exchange::use_fallback(EndReason reason, std::uint16_t status, con
 
 // Ends the account of the call so far, with a record of its own.
 void Exchange::record_attempt(EndReason reason, std::uint16_t status, const Usage& used) {
+  outcome_.usage = used;
+  count_meters();
   policy::Outcome attempt = outcome_;
+  outcome_.usage = {};
   attempt.reason = reason;
   attempt.status = status;
-  attempt.usage = used;
   attempt.upstream = place_name_;
   attempt.bytes_in = client_.bytes_in();
   attempt.duration = std::chrono::duration_cast<std::chrono::microseconds>(worker_.clock.mono() - call_.began_mono);

@@ -89,7 +89,7 @@ void Exchange::count_meters() noexcept {
 // What the place that answered takes for the call. Of one that only knows a share of what is charged, that of a model
 // without a price is not known.
 void Exchange::note_upstream_cost() noexcept {
-  if (!lease_ || !upstream_) return;
+  if (!lease_ || !upstream_ || kept_on_) return;
   const upstream::PlaceCost place = lease_->cost(called(*lease_));
   const Price& price = place.price != nullptr ? *place.price : call_.ticket.price;
   if (!place.percent || (place.price == nullptr && *place.percent != 0 && ledger::is_free(price))) return;

@@ -73,6 +73,7 @@ void Exchange::judge_end() noexcept {
   if (!lease_ || !upstream_) return;
   switch (outcome_.reason) {
     case EndReason::kCompleted:
+    case EndReason::kBackground:
     case EndReason::kIncomplete:
     case EndReason::kBudgetCut:
       return judge(std::nullopt);

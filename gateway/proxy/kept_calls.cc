@@ -254,7 +254,7 @@ void KeptCalls::ask_due() {
   for (Entry* const entry : due) {
     using How = Question::How;
     const bool runs_on = !entry->call.charged && entry->then == Then::kRunsOn;
-    const bool live = runs_on && entry->key != nullptr && entry->key->live(wall);
+    const bool live = runs_on && entry->key != nullptr && !entry->key->gone(wall);
     const How how = entry->call.until <= wall ? How::kGiveUp : live ? How::kLook : How::kEnd;
     entry->asked = true;
     ++asking_;
@@ -277,20 +277,27 @@ bool KeptCalls::withdraw(Storing& storing) noexcept {
   return std::erase(storing_, &storing) != 0;
 }
 
+absl::Status KeptCalls::keep_all(const std::vector<Storing*>& waiting) {
+  if (absl::Status connected = store_->connect(); !connected.ok()) return connected;
+  std::vector<KeptCall> calls;
+  std::vector<store::ResponseChange> responses;
+  for (const Storing* const storing : waiting) {
+    calls.push_back(storing->call);
+    if (storing->response)
+      responses.push_back({.kind = store::ResponseChange::Kind::kAdd, .response = *storing->response, .items = {}});
+  }
+  return store_->keep_calls(calls, responses);
+}
+
 // All that wait at once, in one transaction: its sync costs more than its rows.
 void KeptCalls::store_waiting(std::unique_lock<std::mutex>& lock) {
   const std::vector<Storing*> waiting = std::exchange(storing_, {});
   lock.unlock();
-  absl::Status stored = store_->connect();
-  if (stored.ok()) {
-    std::vector<KeptCall> calls;
-    std::vector<store::ResponseChange> responses;
-    for (const Storing* const storing : waiting) {
-      calls.push_back(storing->call);
-      if (storing->response)
-        responses.push_back({.kind = store::ResponseChange::Kind::kAdd, .response = *storing->response, .items = {}});
-    }
-    stored = store_->keep_calls(calls, responses);
+  absl::Status stored;
+  try {
+    stored = keep_all(waiting);
+  } catch (const std::exception& fault) {  // whoever waits is told
+    stored = absl::ResourceExhaustedError(fault.what());
   }
   if (!stored.ok())
     log_.error("the store takes no background calls: they are ended where they run",

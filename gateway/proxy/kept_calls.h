@@ -151,6 +151,7 @@ class KeptCalls final {
   void work() noexcept;
   void work_off();
   [[nodiscard]] MonoTime next_turn() const;
+  absl::Status keep_all(const std::vector<Storing*>& waiting);
   void store_waiting(std::unique_lock<std::mutex>& lock);
   void ask_due();
   void record_waiting();

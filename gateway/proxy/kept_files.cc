@@ -148,7 +148,7 @@ Task<Status> Exchange::edit_upload() {
   request.body_held_bytes -= request.translated.size();
   request.translated.release();
   dialect::LineEdits edits{.cap_member = lease_->cap_member()};
-  if (model != call_.model) edits.model = model;
+  if (model != asked_.model) edits.model = model;
   if (upload.cap != 0 && upload.uncapped_answers != 0) edits.cap = upload.cap;
   if (upload.lines == 0 || (edits.model.empty() && !edits.cap)) co_return ok();
   EditUpload job(wake_, dialect(), asked_, request.body.view(), edits, request.translated);

@@ -39,7 +39,8 @@ Task<Status> Exchange::send() {
   client_.watch_client(&wake_);
   Tried tried;
   upstream::Lease next;
-  if (keeper_.empty() && !is_of_stored()) fallbacks_ = worker_.pool.fallbacks(wanted(call_.model));
+  if (keeper_.empty() && !is_of_stored() && !is_about_kept(endpoint()))
+    fallbacks_ = worker_.pool.fallbacks(wanted(call_.model));
   const MonoTime now = Mono::now();
   const Patience patience{.hold = {now + conf_->settings.hold}, .queue = {now + conf_->settings.queue_time}};
   if (call_.stream && !asked_.background) ping_ = {now + conf_->settings.first_ping};

@@ -130,7 +130,8 @@ class Catalog::Join final {
   }
 
   void route_all() {
-    if (catalog_.rules_.empty()) return;
+    models_->routed = !catalog_.rules_.empty();
+    if (!models_->routed) return;
     std::vector<std::string_view> names(catalog_.numbers_.size());
     for (const auto& [name, number] : catalog_.numbers_) names[number] = name;
     const std::function<std::string_view(std::uint32_t)> name_of = [&](std::uint32_t number) { return names[number]; };

@@ -54,6 +54,7 @@ struct Models {
   using Entry = decltype(known)::value_type;
   std::vector<const Entry*> sorted;  // by name
   bool learning = false;             // some upstream has not said yet what it serves
+  bool routed = false;               // the conf has routes
 };
 
 }  // namespace sluice::upstream

@@ -69,7 +69,7 @@ std::vector<std::string_view> Pool::takers(Wanted wanted) const {
 }
 
 // Of one agent's models any will do: they stand beside one server.
-Supply Pool::take_at_place(Wanted wanted, Lease* lease) {
+Supply Pool::take_at_place(Wanted wanted, std::span<const Place* const> tried, Lease* lease) {
   Supply supply = Supply::kUnreachable;
   each_place([&](const std::shared_ptr<Place>& at) {
     if (at->name() != wanted.place || !at->serves(wanted.tenant_id) || !at->reachable()) return Visit::kGoOn;
@@ -77,6 +77,7 @@ Supply Pool::take_at_place(Wanted wanted, Lease* lease) {
       if (supply == Supply::kUnreachable) supply = Supply::kNotTaken;
       return Visit::kGoOn;
     }
+    if (std::ranges::find(tried, at.get()) != tried.end()) return Visit::kGoOn;
     supply = Supply::kFull;
     if (lease == nullptr || !at->take_slot()) return Visit::kGoOn;
     supply = Supply::kTaken;
@@ -96,7 +97,7 @@ std::int64_t Pool::free_slots_at(std::string_view name) const noexcept {
 }
 
 Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lease) {
-  if (wanted.model.empty()) return take_at_place(wanted, &lease);
+  if (wanted.model.empty()) return take_at_place(wanted, tried, &lease);
   const KnownModel* known = find(wanted);
   if (known == nullptr) return Supply::kUnknown;
   Chosen chosen;
@@ -107,13 +108,14 @@ Supply Pool::take(Wanted wanted, std::span<const Place* const> tried, Lease& lea
 }
 
 Supply Pool::look(Wanted wanted, std::span<const Place* const> tried) noexcept {
-  if (wanted.model.empty()) return take_at_place(wanted, nullptr);
+  if (wanted.model.empty()) return take_at_place(wanted, tried, nullptr);
   const KnownModel* known = find(wanted);
   std::uint64_t dice = 1;  // nothing is drawn
   return known == nullptr ? Supply::kUnknown : Choice(*known, upstreams_, wanted, tried, dice).look();
 }
 
 std::vector<std::string> Pool::fallbacks(Wanted wanted) const {
+  if (!models_->routed) return {};
   const KnownModel* known = find(wanted);
   if (known == nullptr) return {};
   const auto route = std::ranges::find_if(known->routes, [&](const Ranks& one) { return one.is_for(wanted.tenant); });
@@ -132,6 +134,15 @@ bool Pool::has_endpoint(Wanted wanted) const noexcept {
     if (at != nullptr && (*at)->serves(wanted.tenant_id) && (*at)->takes(wanted.endpoint)) return true;
   }
   return false;
+}
+
+std::shared_ptr<Place> Pool::place_named(Wanted wanted) const noexcept {
+  const KnownModel* known = find(wanted);
+  for (std::size_t i = 0; known != nullptr && i < count(*known); ++i) {
+    const std::shared_ptr<Place>* at = place(*known, i);
+    if (at != nullptr && (*at)->name() == wanted.place && (*at)->serves(wanted.tenant_id)) return *at;
+  }
+  return nullptr;
 }
 
 bool Pool::is_at(Wanted wanted, std::string_view name) const noexcept {

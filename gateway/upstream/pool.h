@@ -173,6 +173,9 @@ class Pool final {
   [[nodiscard]] bool knows(Wanted wanted) const noexcept { return find(wanted) != nullptr; }
   // Whether the place of that name is one of the model's, reachable or not.
   [[nodiscard]] bool is_at(Wanted wanted, std::string_view place) const noexcept;
+  // The place of that name where it serves the model and the tenant, also one that is away or full; null: none does. For
+  // calls that need no slot.
+  [[nodiscard]] std::shared_ptr<Place> place_named(Wanted wanted) const noexcept;
   // All known models, by name. Valid until the next set_models().
   [[nodiscard]] std::span<const Models::Entry* const> models() const noexcept { return models_->sorted; }
   // The same, each with the places that serve it, as this worker sees them.
@@ -193,6 +196,7 @@ class Pool final {
   void offer_slot(std::size_t first, std::size_t homes) noexcept;
   [[nodiscard]] bool others_wait(std::string_view model) const noexcept;
   [[nodiscard]] Pool& home_of(std::string_view model) noexcept;
+  [[nodiscard]] bool is_well(const KnownModel& model, std::size_t at) const noexcept;
   template <class F>
   void for_each_free(const KnownModel& model, const F& visit) const noexcept;
   [[nodiscard]] const KnownModel* find(Wanted wanted) const noexcept;
@@ -204,7 +208,7 @@ class Pool final {
   template <class F>
   void each_place(F&& visit) const;
   // Of calls that name no model, at Wanted::place. `lease` null: takes none.
-  Supply take_at_place(Wanted wanted, Lease* lease);
+  Supply take_at_place(Wanted wanted, std::span<const Place* const> tried, Lease* lease);
   // Of whatever models, at the place of that name, or at all; empty.
   [[nodiscard]] std::int64_t free_slots_at(std::string_view place) const noexcept;
   // Null: an upstream that this worker has not, or no longer.

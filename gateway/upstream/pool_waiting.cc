@@ -27,11 +27,26 @@ Pool& Pool::home_of(std::string_view model) noexcept {
 
 bool Pool::others_wait(std::string_view model) const noexcept { return waiting_->any_for(model); }
 
+// Whether Choice would take a call there while another place is well.
+bool Pool::is_well(const KnownModel& model, std::size_t at) const noexcept {
+  const Standing* const standing = at < model.standings.size() ? model.standings[at].get() : nullptr;
+  if (standing == nullptr || standing->breaker.well()) return true;
+  const Breaker::Gate gate = standing->breaker.gate(Mono::now(), (*place(model, at))->healthy_at());
+  return gate == Breaker::Gate::kWell || gate == Breaker::Gate::kTrial;
+}
+
+// Of places that are not well only where none is: a call is given none of their slots before.
 template <class F>
 void Pool::for_each_free(const KnownModel& model, const F& visit) const noexcept {
-  for (std::size_t i = 0; i < count(model); ++i) {
+  const auto is_there = [&](std::size_t i) {
     const std::shared_ptr<Place>* at = place(model, i);
-    if (at != nullptr && (*at)->free_slots() > 0 && (*at)->reachable()) visit(**at);
+    return at != nullptr && (*at)->reachable();
+  };
+  bool some_well = false;
+  for (std::size_t i = 0; i < count(model) && !some_well; ++i) some_well = is_there(i) && is_well(model, i);
+  for (std::size_t i = 0; i < count(model); ++i) {
+    if (!is_there(i) || (*place(model, i))->free_slots() <= 0) continue;
+    if (!some_well || is_well(model, i)) visit(**place(model, i));
   }
 }
 

@@ -90,6 +90,7 @@ void QueueHome::put_back(const std::shared_ptr<Turn>& turn) {
   ModelQueue& queue = *turn->queue;
   const bool first = queue.fair.waiting() == 0;
   --queue.given;
+  if (turn->noted) queue.rate.take_back();
   queue.fair.put_back(*turn);
   turn->kept = turn;
   turn->missed_at = event_;
@@ -156,7 +157,8 @@ void QueueHome::give(Turn& turn, Because because) {
   const MonoTime now = Mono::now();
   queue.fair.serve(turn);
   ++queue.given;
-  if (because == Because::kSlot) queue.rate.note_turn(now);
+  turn.noted = because == Because::kSlot;
+  if (turn.noted) queue.rate.note_turn(now);
   if (queue.fair.waiting() == 0) end(queue, now);
   wake(std::move(given));
 }

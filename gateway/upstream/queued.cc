@@ -36,6 +36,7 @@ std::shared_ptr<Turn> Queued::take() noexcept {
 }
 
 void Queued::miss() noexcept {
+  asking_ = false;  // what was asked while it had its turn is not answered
   turn_->state.store(Turn::State::kWaits, std::memory_order_release);
   tell(QueueHome::Word::kMissed);
 }

@@ -22,6 +22,10 @@ class ServiceRate final {
   }
   // A slot came free for somebody who waited. REQUIRES: begin().
   void note_turn(MonoTime now) noexcept { at_[count_++ % at_.size()] = now; }
+  // The last turn was none: nobody took the slot.
+  void take_back() noexcept {
+    if (count_ > 1) --count_;
+  }
   // Nobody waits any more. What was measured is believed until there is something newer.
   void end(MonoTime now) noexcept {
     before_ = interval(now);

@@ -59,6 +59,7 @@ class Turn final : public FairQueue::Call, public std::enable_shared_from_this<T
   ModelQueue* queue = nullptr;
   std::shared_ptr<Turn> kept;   // by the queue that it stands in, as long as it does
   std::uint64_t missed_at = 0;  // the event whose slot was none for it
+  bool noted = false;           // its turn counts in the queue's rate
 
  private:
   const std::string model_, place_;

@@ -264,6 +264,19 @@ def test_a_revoked_users_files_are_deleted_where_they_are_kept(of_places, storin
     assert his in storing.files and call(gateway, bob, "GET", f"{FILES}/{his}")[0] == 200
 
 
+def test_a_file_whose_place_is_away_is_503(of_places, storing):
+    gateway = of_places('[route]\nhold = "100ms"\n', fake=(storing,))
+    key = gateway.key()
+    gateway.wait_models(key, "fake-model")
+    _, made, _ = upload(gateway, key, b"x")
+    storing.close()
+    for method in ("GET", "DELETE"):
+        assert call(gateway, key, method, f"{FILES}/{made['id']}")[0] in (502, 503), "it is kept, and cannot be had now"
+    until(lambda: json.loads(gateway.cli("status", "--json").stdout)["upstream_troubles"], what="it is seen to be away")
+    assert call(gateway, key, "GET", f"{FILES}/{made['id']}")[0] == 503
+    assert json.loads(gateway.cli("status", "--json").stdout)["state"] == "running"
+
+
 def test_files_are_found_after_a_kill_and_a_restart(of_places, storing):
     gateway = of_places(fake=(storing,))
     key = gateway.key()

@@ -30,6 +30,21 @@ TEST_F(KeptCall, HoldsItsReservationBehindTheCallThatBeganIt) {
   ledger.release_limits(next, measured(100, 0));
 }
 
+TEST_F(KeptCall, IsChargedByTheClassThatItWasReservedBy) {
+  const Price price{
+      .prompt = 1'000'000, .cached = 1'000'000, .completion = 2'000'000, .reasoning = 2'000'000, .batch_percent = 50};
+  ledger.set_model(0, "m", {.limits = {}, .budgets = {}, .user_budgets = {}, .price = price});
+  key_budget({micro_usd(1'000'000)});
+  const Ask ask{.prompt = 100, .output_cap = 900, .cap_given = true, .price_class = PriceClass::kBatch};
+  Ticket call, kept;
+  ASSERT_FALSE(ledger.reserve(call, kCall, ask).refusal.refused());
+  Ledger::hand_over(call, kept);
+  ledger.settle(call, {});
+  EXPECT_EQ(key_state().reserved, 950u);
+  ledger.settle(kept, measured(100, 400));
+  EXPECT_EQ(key_state().used, 450u);
+}
+
 TEST_F(KeptCall, IsHeldAgainByAnotherProcessAlsoWhereThereIsNoRoom) {
   key_budget({tokens(500), micro_usd(1'000'000), tokens(100, BudgetPeriod::kDay)});
   const Price price{.prompt = 1'000'000, .cached = 0, .completion = 2'000'000, .reasoning = 2'000'000};
