@@ -30,6 +30,10 @@ constexpr Error kNotTaken = {
     0,
     "nothing that serves this model takes calls of this endpoint; call it by another API, or ask "
     "your administrator: an upstream has dialects, an agent may be old"};
+constexpr Error kNoKeeper =
+    client_error(ErrorKind::kBadRequest,
+                 "No model server of this model keeps files and runs batches; send the calls one by one, or ask your "
+                 "administrator ([[upstream]] files).");
 constexpr Error kNoSlot = {ErrorKind::kOverloaded,
                            Origin::kUpstream,
                            Retry::kNo,
@@ -72,6 +76,7 @@ Task<Result<upstream::Lease>> Exchange::wait_for_slot(std::span<const upstream::
   const upstream::Pool::Waiter waiter(worker_.pool, wanted, wake_);
   std::optional<upstream::Queued> queued;
   for (;;) {
+    if (supply == Supply::kNotTaken && asked_.upload) co_return kNoKeeper;
     if (supply == Supply::kNotTaken)  // waiting makes no dialect
       co_return translation_ ? kNotTaken : translation_.error();
     const bool full = supply == Supply::kFull;

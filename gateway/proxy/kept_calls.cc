@@ -173,8 +173,8 @@ std::optional<Usage> KeptCalls::told(const Question& question, const KeptState& 
     if (question.how == Question::How::kEnd && entry.then == Then::kRunsOn) over.reason = EndReason::kRevoked;
     return settle(at, over);
   }
-  if (state.what == What::kGone) return settle(at, at_reservation(entry, EndReason::kUpstreamFailed));
-  if (question.how == Question::How::kGiveUp) return settle(at, at_reservation(entry, EndReason::kTimeout));
+  if (state.what == What::kGone) return settle_as_reserved(at, EndReason::kUpstreamFailed);
+  if (question.how == Question::How::kGiveUp) return settle_as_reserved(at, EndReason::kTimeout);
   entry.next = clock_.mono() + entry.interval;
   entry.interval = std::min(entry.interval * 2, std::max(options_.interval, options_.longest_interval));
   return std::nullopt;
@@ -197,6 +197,19 @@ Usage KeptCalls::settle(Entries::iterator at, const KeptState& state) {
   entries_.erase(at);
   changed_.notify_one();
   return charged;
+}
+
+Usage KeptCalls::settle_as_reserved(Entries::iterator at, EndReason reason) {
+  const Entry& entry = *at->second;
+  const bool late = reason == EndReason::kTimeout;
+  log_.warn(
+      "what runs in the background is charged as it was reserved",
+      {{"request_id", entry.call.request_id},
+       {"upstream", entry.call.place},
+       {"model", entry.call.model},
+       {"tokens", entry.call.prompt_estimate + entry.call.reserved_output},
+       {"why", late ? "its place was not heard in time" : "its place does not know it, or tells too much of it"}});
+  return settle(at, at_reservation(entry, reason));
 }
 
 // Nobody can tell what it used.

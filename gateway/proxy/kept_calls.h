@@ -147,6 +147,7 @@ class KeptCalls final {
   void add(std::unique_ptr<Entry> entry);
   [[nodiscard]] Entries::iterator find(const store::KeptCall& call);
   Usage settle(Entries::iterator at, const KeptState& state);
+  Usage settle_as_reserved(Entries::iterator at, EndReason reason);
   [[nodiscard]] static KeptState at_reservation(const Entry& entry, EndReason reason);
   void work() noexcept;
   void work_off();

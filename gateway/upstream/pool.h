@@ -198,7 +198,7 @@ class Pool final {
   [[nodiscard]] Pool& home_of(std::string_view model) noexcept;
   [[nodiscard]] bool is_well(const KnownModel& model, std::size_t at) const noexcept;
   template <class F>
-  void for_each_free(const KnownModel& model, const F& visit) const noexcept;
+  void for_each_free(const KnownModel& model, const Ranks* route, const F& visit) const noexcept;
   [[nodiscard]] const KnownModel* find(Wanted wanted) const noexcept;
   [[nodiscard]] static std::size_t count(const KnownModel& model) noexcept {
     return model.places.size() + model.upstreams.size();

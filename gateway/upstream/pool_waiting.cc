@@ -35,12 +35,18 @@ bool Pool::is_well(const KnownModel& model, std::size_t at) const noexcept {
   return gate == Breaker::Gate::kWell || gate == Breaker::Gate::kTrial;
 }
 
-// Of places that are not well only where none is: a call is given none of their slots before.
+// Of those that the route names, if any; of places that are not well only where none is: a call is given none of their
+// slots before.
 template <class F>
-void Pool::for_each_free(const KnownModel& model, const F& visit) const noexcept {
+void Pool::for_each_free(const KnownModel& model, const Ranks* route, const F& visit) const noexcept {
+  const auto is_named = [&](std::size_t i) {
+    return route == nullptr || std::ranges::any_of(route->ranks, [&](const Ranks::Rank& rank) {
+             return std::ranges::find(rank.options, i, &Ranks::Option::at) != rank.options.end();
+           });
+  };
   const auto is_there = [&](std::size_t i) {
     const std::shared_ptr<Place>* at = place(model, i);
-    return at != nullptr && (*at)->reachable();
+    return at != nullptr && (*at)->reachable() && is_named(i);
   };
   bool some_well = false;
   for (std::size_t i = 0; i < count(model) && !some_well; ++i) some_well = is_there(i) && is_well(model, i);
@@ -55,7 +61,7 @@ std::int64_t Pool::free_slots(std::string_view model) const noexcept {
   const auto known = models_->known.find(model);
   std::int64_t free = 0;
   if (known != models_->known.end())
-    for_each_free(known->second, [&](const Place& place) { free += place.free_slots(); });
+    for_each_free(known->second, nullptr, [&](const Place& place) { free += place.free_slots(); });
   return free;
 }
 
@@ -64,7 +70,9 @@ std::int64_t Pool::free_slots(Wanted wanted) const noexcept {
   const KnownModel* known = find(wanted);
   std::int64_t free = 0;
   if (known == nullptr) return free;
-  for_each_free(*known, [&](const Place& place) {
+  const auto found = std::ranges::find_if(known->routes, [&](const Ranks& one) { return one.is_for(wanted.tenant); });
+  const Ranks* const route = found == known->routes.end() ? nullptr : &*found;
+  for_each_free(*known, route, [&](const Place& place) {
     if (!place.serves(wanted.tenant_id) || wanted.endpoint_at(place) == Wanted::kNone) return;
     if (wanted.place.empty() || wanted.place == place.name()) free += place.free_slots();
   });

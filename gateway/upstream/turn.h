@@ -29,9 +29,16 @@ struct QueueTerms {
 class Turn final : public FairQueue::Call, public std::enable_shared_from_this<Turn> {
  public:
   Turn(Pool& pool, const Wanted& wanted, const QueueTerms& terms, net::Signal& wake)
-      : pool(pool), wake(&wake), terms(terms), model_(wanted.model), place_(wanted.place), wanted_(wanted) {
+      : pool(pool),
+        wake(&wake),
+        terms(terms),
+        model_(wanted.model),
+        place_(wanted.place),
+        tenant_(wanted.tenant),
+        wanted_(wanted) {
     wanted_.model = model_;
     wanted_.place = place_;
+    wanted_.tenant = tenant_;
   }
 
   enum class State : std::uint8_t {
@@ -62,7 +69,7 @@ class Turn final : public FairQueue::Call, public std::enable_shared_from_this<T
   bool noted = false;           // its turn counts in the queue's rate
 
  private:
-  const std::string model_, place_;
+  const std::string model_, place_, tenant_;
   Wanted wanted_;
 };
 

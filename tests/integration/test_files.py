@@ -250,7 +250,7 @@ def test_where_no_model_server_keeps_files_a_client_is_told(make_gateway, storin
     status, answer, _ = upload(gateway, gateway.ready_key, b"x")
     assert status == 404 and "No model server of this gateway keeps files" in answer["error"]["message"]
     status, answer, _ = upload(gateway, gateway.ready_key, line(), purpose="batch")
-    assert status == 503 and "takes calls of this endpoint" in answer["error"]["message"]
+    assert status == 400 and "[[upstream]] files" in answer["error"]["message"]
 
 
 def test_a_revoked_users_files_are_deleted_where_they_are_kept(of_places, storing):

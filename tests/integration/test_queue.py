@@ -112,9 +112,12 @@ def answered(client):
     return status
 
 
-@pytest.mark.parametrize("via", ["direct", "agent"])
-def test_whoever_comes_with_one_call_is_next_whoever_has_many(crowd, via):
-    it = crowd('[route]\nqueue_time = "5m"\n', via=via)
+@pytest.mark.parametrize("via", ["direct", "agent", "routed"])
+def test_whoever_comes_with_one_call_is_next_whoever_has_many(crowd, via, fake):
+    conf = '[route]\nqueue_time = "5m"\n'
+    if via == "routed":  # past a place that has slots and is not theirs
+        conf += f'[[upstream]]\nname = "other"\nurl = "{fake.url}"\n[[routes]]\nmodel = "fake-model"\nplaces = ["fake"]\n'
+    it = crowd(conf, via="agent" if via == "agent" else "direct")
     held = it.occupy()
     greedy = [it.start("greedy") for _ in range(40)]
     it.wait_waiting(40)

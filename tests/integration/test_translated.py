@@ -376,7 +376,8 @@ def test_a_500_that_names_what_the_empty_call_lacks_says_that_the_endpoint_is_th
         with Client(gateway, key) as client:
             assert ("x-sluice-translated" in message(client, mark)[1]) == bool(lacks)
         [agent] = json.loads(gateway.cli("agent", "list", "--json").stdout)
-        assert agent["lacks"] == lacks, "and whoever asks is shown what was found"
+        conversations = [name for name in agent["lacks"] if name.split(".")[0] in ("responses", "messages")]
+        assert conversations == lacks, "and whoever asks is shown what was found"
 
 
 def test_an_agents_owner_knows_better_than_a_look(mark):
