@@ -1,33 +1,26 @@
-// What one value alone cannot show: duplicates, files that cannot be read, keys that need each other. Longer than a file
-// should be: run() is the list, and each entry a few lines that share what they look things up by.
+// What one value alone cannot show: duplicates, files that cannot be read, keys that need each other.
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "config/check_routes.h"
+#include "config/check_upstreams.h"
 #include "config/header_names.h"
-#include "config/proxy.h"
+#include "config/named_files.h"
+#include "config/price_files.h"
 #include "config/reader.h"
 #include "config/text.h"
-#include "config/upstream_kinds.h"
 #include "config/values.h"
 
 namespace sluice::config {
 namespace {
-
-constexpr bool is_visible(char c) noexcept { return c > ' ' && c <= '~'; }
 
 struct HostPort {
   std::string host;
@@ -87,20 +80,6 @@ bool is_network(const std::string& text) {
   return digits && parse_whole(bits, count) && count <= (host.find(':') == std::string::npos ? 32U : 128U);
 }
 
-bool is_http_url(std::string_view url) {
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!url.starts_with(scheme)) continue;
-    const std::string_view rest = url.substr(scheme.size());
-    const std::string_view authority = rest.substr(0, rest.find('/'));
-    if (authority.empty() || url.find_first_of("?#@ ") != std::string_view::npos) return false;
-    const std::size_t colon = authority.rfind(':');
-    if (colon == std::string_view::npos || authority.back() == ']') return true;
-    std::uint32_t port = 0;
-    return colon > 0 && parse_whole(authority.substr(colon + 1), port) && port >= 1 && port <= 65535;
-  }
-  return false;
-}
-
 std::string lower(std::string text) {
   for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
   return text;
@@ -109,7 +88,7 @@ std::string lower(std::string text) {
 class Checker final {
  public:
   Checker(Settings& settings, const LoadOptions& options, const std::string& folder, Findings& findings)
-      : s_(settings), options_(options), folder_(folder), findings_(findings) {}
+      : s_(settings), options_(options), files_(options, folder, findings), findings_(findings) {}
 
   void run() {
     check_listeners();
@@ -122,12 +101,11 @@ class Checker final {
     check_policies();
     check_master_key("secrets.master_key", s_.secrets.master_key);
     check_master_key("secrets.old_master_key", s_.secrets.old_master_key);
-    check_upstreams();
+    check_upstreams(s_, files_, findings_);
     check_shares();
     check_models();
     check_routes(s_, findings_);
-    read_price_file();
-    read_cost_files();
+    take_price_files(s_, files_, findings_);
   }
 
  private:
@@ -178,9 +156,9 @@ class Checker final {
     const bool needed = std::any_of(s_.listeners.begin(), s_.listeners.end(),
                                     [](const Listener& l) { return l.transport == Transport::kTls; });
     if (!needed) return;
-    check_file("tls.certificate", s_.tls.certificate, "give a PEM file with the server's certificate and its chain");
-    check_file("tls.key", s_.tls.key,
-               "give a PEM file with the certificate's private key, readable by the gateway's user");
+    files_.check("tls.certificate", s_.tls.certificate, "give a PEM file with the server's certificate and its chain");
+    files_.check("tls.key", s_.tls.key,
+                 "give a PEM file with the certificate's private key, readable by the gateway's user");
   }
 
   // The defaults name all that there are.
@@ -292,84 +270,18 @@ class Checker final {
     }
   }
 
-  void check_upstreams() {
-    std::set<std::string_view> seen;
-    for (std::size_t i = 0; i < s_.upstreams.size(); ++i) {
-      Upstream& upstream = s_.upstreams[i];
-      const std::string at = cat("upstream[", i, "]");
-      if (!upstream.name.empty() && !seen.insert(upstream.name).second) {
-        findings_.add(at + ".name", cat("upstream ", upstream.name, " is given twice"));
-      }
-      check_upstream_kind(at, upstream);
-      if (!upstream.url.empty() && !is_http_url(upstream.url)) {
-        findings_.add(at + ".url", "url is http://HOST[:PORT][/PATH] or https://…, without user, query or fragment");
-      }
-      check_api_key(at + ".api_key", upstream.api_key);
-      const bool path = upstream.health_path.starts_with('/') && std::ranges::all_of(upstream.health_path, is_visible);
-      if (!upstream.health_path.empty() && !path)
-        findings_.add(at + ".health_path", "health_path is a path from the root on, such as /health");
-      if (!upstream.ca_file.empty())
-        check_file(at + ".ca_file", upstream.ca_file, "give a PEM file with the CAs' certificates");
-      find_proxy(at + ".proxy", upstream);
-    }
-  }
-
-  // Says nothing of the value: it may hold a password.
-  void find_proxy(const std::string& at, Upstream& upstream) {
-    if (upstream.proxy == kNoProxy) return;
-    if (upstream.proxy.empty()) return take_proxy_of_environment(at, upstream);
-    Secret elsewhere;
-    const bool is_here = !upstream.proxy.starts_with("file:") && !upstream.proxy.starts_with("env:");
-    if (!is_here) {
-      elsewhere.reference = upstream.proxy;
-      read_secret(at, elsewhere);
-      if (elsewhere.value.empty()) return;
-    }
-    std::optional<ProxyServer> proxy = parse_proxy(is_here ? upstream.proxy : std::string_view(elsewhere.value));
-    if (!proxy)
-      return findings_.add(at,
-                           "proxy is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT of an HTTP proxy, file:PATH or "
-                           "env:NAME with that in it, or \"none\"");
-    if (is_here && !proxy->login.empty())
-      findings_.add(at,
-                    "proxy has a password in it; to keep it out of this file, give file:PATH or env:NAME that holds "
-                    "the whole URL",
-                    Severity::kWarning);
-    upstream.through = *std::move(proxy);
-    upstream.through.named_by = "proxy";
-  }
-
-  void take_proxy_of_environment(const std::string& at, Upstream& upstream) {
-    if (options_.files == Files::kTrust) return;
-    const UpstreamKind* const kind = find_upstream_kind(upstream.kind);
-    const std::string_view url = upstream.url.empty() && kind != nullptr ? kind->url : upstream.url;
-    absl::StatusOr<ProxyServer> found = config::find_proxy(read_proxy_environment(), url);
-    if (!found.ok()) return findings_.add(at, std::string(found.status().message()));
-    upstream.through = *std::move(found);
-  }
-
-  void check_api_key(const std::string& at, Secret& secret) {
-    const std::string_view name = secret.in_store();
-    if (name.empty()) return read_secret(at, secret);
-    if (!is_secret_name(name))
-      findings_.add(at, "secret:NAME names a secret of the store: 1 to 64 letters, digits, '.', '_' and '-'");
-    if (!s_.secrets.master_key.given())
-      findings_.add(
-          at, cat("secret:", name, " is sealed in the store; name the key that opens it in [secrets] master_key"));
-  }
-
   // One that cannot be read stops nobody else's calls: it is a warning.
   void check_master_key(const std::string& at, Secret& secret) {
     if (!secret.given() || options_.files == Files::kTrust) return;
     if (secret.reference.starts_with("file:")) {
-      const std::string path = whole_path(secret.reference.substr(5));
+      const std::string path = files_.whole_path(secret.reference.substr(5));
       for (const std::string& folder : {s_.server.state_dir, folder_of(s_.store_path())}) {
         if (is_inside(path, folder))
           return findings_.add(at, cat(path, " stands beside the store, so that a copy of ", folder,
                                        " would hold both; keep it in another folder"));
       }
     }
-    read_secret(at, secret, Severity::kWarning);
+    files_.read_secret(at, secret, Severity::kWarning);
     constexpr std::size_t kLeast = 32;
     if (!secret.value.empty() && secret.value.size() < kLeast)
       findings_.add(
@@ -388,55 +300,6 @@ class Checker final {
     return !outer.empty() && whole.starts_with(outer) && whole.size() > outer.size() &&
            (outer == "/" || whole[outer.size()] == '/');
   }
-  [[nodiscard]] std::string whole_path(const std::string& path) const {
-    return path.starts_with('/') || folder_.empty() ? path : cat(folder_, "/", path);
-  }
-
-  void check_upstream_kind(const std::string& at, const Upstream& upstream) {
-    const UpstreamKind* const kind = find_upstream_kind(upstream.kind);
-    if (kind == nullptr) {
-      findings_.add(at + ".kind", cat("kind ", upstream.kind, " is none; it is ", names_of(upstream_kinds())));
-      return;
-    }
-    if (upstream.url.empty() && kind->url.empty())
-      findings_.add(at, cat("url is missing in [[upstream]]: one of kind ", kind->name, " is at a URL of your own"));
-    if (kind->paths == PathRule::kDeployment && upstream.url.find("/openai") != std::string::npos)
-      findings_.add(at + ".url", "url is that of the resource, such as https://NAME.openai.azure.com, without /openai");
-    if (!upstream.credential.empty() && find_credential_kind(upstream.credential, credential_kinds()) == nullptr) {
-      findings_.add(at + ".credential",
-                    cat("credential ", upstream.credential, " is none; it is ", names_of(credential_kinds())));
-    }
-    if (!std::ranges::all_of(upstream.api_version, is_visible))
-      findings_.add(at + ".api_version", "api_version is visible characters, such as 2024-10-21");
-    if (!kind->lists_models && upstream.models.empty())
-      findings_.add(at + ".models", cat("models is empty: an upstream of kind ", kind->name,
-                                        " does not list what it can be called with; name its models"));
-    std::set<std::string_view> seen;
-    for (std::size_t i = 0; i < upstream.models.size(); ++i) {
-      const std::string& model = upstream.models[i];
-      const std::size_t equals = model.find('=');
-      const std::string_view name = std::string_view(model).substr(0, equals);
-      if (!seen.insert(name).second)
-        findings_.add(
-            cat(at, ".models[", i, "]"),
-            cat("model ", name, " is given twice; give it once, with the name that this upstream has for it"));
-      const bool both = equals == std::string::npos || (equals != 0 && equals + 1 != model.size());
-      if (!both || model.find("= ") != std::string::npos || model.find(" =") != std::string::npos)
-        findings_.add(cat(at, ".models[", i, "]"),
-                      cat("\"", model, "\" is not NAME or NAME=ITS_NAME, without spaces around the ="));
-    }
-  }
-
-  template <class Row>
-  static std::string names_of(std::span<const Row> rows) {
-    std::string names;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (i != 0) names += i + 1 == rows.size() ? " or " : ", ";
-      names += rows[i].name;
-    }
-    return names;
-  }
-
   void check_shares() {
     for (std::size_t i = 0; i < s_.shares.size(); ++i) {
       const Share& share = s_.shares[i];
@@ -458,131 +321,9 @@ class Checker final {
     }
   }
 
-  void read_price_file() {
-    if (const auto listed = price_file_of("prices.file", s_.prices.file)) take_prices(*listed);
-  }
-
-  void read_cost_files() {
-    for (std::size_t i = 0; i < s_.upstreams.size(); ++i) {
-      Upstream& upstream = s_.upstreams[i];
-      const std::string at = cat("upstream[", i, "].cost_");
-      upstream.cost_known = is_given(at);
-      const auto listed = price_file_of(at + "file", upstream.cost_file);
-      if (!listed) continue;
-      for (const Model& model : *listed) upstream.costs.push_back({model.name, model.price});
-    }
-  }
-
-  // What a price file says; nothing: there is none, or nothing to be had of it.
-  std::optional<std::vector<Model>> price_file_of(const std::string& at, const std::string& path) {
-    if (path.empty() || options_.files == Files::kTrust) return std::nullopt;
-    const absl::StatusOr<std::string> text = read_file(path);
-    if (!text.ok()) {
-      findings_.add(at, cat("cannot read ", path, ": ", std::string(text.status().message()),
-                            "; name a price file that the gateway's user may read"));
-      return std::nullopt;
-    }
-    Findings inside(path);
-    std::vector<Model> listed;
-    (void)read_prices(*text, path, listed, inside);
-    findings_.append(inside.take());
-    return listed;
-  }
-
-  // A model without a price of its own costs what the file says of the name that its upstream has for it.
-  void take_prices(const std::vector<Model>& listed) {
-    std::map<std::string_view, const Price*> prices;
-    for (const Model& model : listed) prices.emplace(model.name, &model.price);
-    std::set<std::string_view> named;
-    for (std::size_t i = 0; i < s_.models.size(); ++i) {
-      Model& model = s_.models[i];
-      named.insert(model.name);
-      const auto found = prices.find(model.upstream_name.empty() ? model.name : model.upstream_name);
-      if (found != prices.end() && !is_given(cat("model[", i, "].price_"))) model.price = *found->second;
-    }
-    const auto add = [&](std::string_view name, const Price& price) {
-      if (!named.insert(name).second) return;
-      s_.prices.models.emplace_back();
-      s_.prices.models.back().name = name;
-      s_.prices.models.back().price = price;
-    };
-    for (const Upstream& upstream : s_.upstreams) {
-      for (const std::string_view model : upstream.models) {
-        const std::size_t equals = model.find('=');
-        if (equals == std::string_view::npos) continue;
-        if (const auto found = prices.find(model.substr(equals + 1)); found != prices.end())
-          add(model.substr(0, equals), *found->second);
-      }
-    }
-    for (const Model& model : listed) add(model.name, model.price);
-  }
-
-  // Whether the file has a key that begins so.
-  [[nodiscard]] bool is_given(const std::string& begins) const {
-    const auto at = findings_.positions().lower_bound(begins);
-    return at != findings_.positions().end() && at->first.starts_with(begins);
-  }
-
-  void check_file(const std::string& at, const std::string& path, std::string_view advice) {
-    if (options_.files == Files::kTrust) return;
-    const std::string key = at.substr(at.rfind('.') + 1);
-    struct stat status {};
-    const bool there = !path.empty() && ::stat(path.c_str(), &status) == 0;
-    if (there && S_ISDIR(status.st_mode)) {
-      findings_.add(at, cat(key, ": ", path, " is a folder; ", advice));
-    } else if (!there || ::access(path.c_str(), R_OK) != 0) {
-      findings_.add(at,
-                    cat(key, ": cannot read ", path.empty() ? "\"\"" : path, ": ", std::strerror(errno), "; ", advice));
-    }
-  }
-
-  void read_secret(const std::string& at, Secret& secret, Severity missing = Severity::kError) {
-    if (!secret.given() || options_.files == Files::kTrust) return;
-    const std::string_view reference = secret.reference;
-    if (!secret.in_store().empty() || reference == kInStore)
-      return findings_.add(
-          at, "give \"file:PATH\" or \"env:NAME\": only the api_key of an upstream can stand in the store");
-    if (reference.starts_with("env:")) {
-      const std::string name(reference.substr(4));
-      const char* value = ::getenv(name.c_str());
-      if (value == nullptr || *value == '\0') {
-        findings_.add(at, cat("the environment has no ", name, "; set it before the gateway starts"), missing);
-        return;
-      }
-      secret.value = value;
-    } else {
-      if (!read_secret_file(at, whole_path(std::string(reference.substr(5))), secret, missing)) return;
-    }
-    while (!secret.value.empty() && (secret.value.back() == '\n' || secret.value.back() == '\r'))
-      secret.value.pop_back();
-    if (secret.value.find_first_of("\r\n") != SecretText::npos) {
-      findings_.add(at, "the secret has more than one line");
-    } else if (secret.value.empty()) {
-      findings_.add(
-          at, cat(reference.substr(reference.find(':') + 1), " is empty; it should hold the secret and nothing else"));
-    } else if (!std::ranges::all_of(secret.value, is_visible)) {
-      findings_.add(at, "the secret holds bytes that no header can carry; it is one line of visible characters");
-    }
-  }
-
-  // False: it could not be read, which is said.
-  bool read_secret_file(const std::string& at, const std::string& path, Secret& secret, Severity missing) {
-    constexpr std::size_t kMostBytes = 64 * 1024;
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    secret.value.resize(kMostBytes);
-    const ssize_t size_bytes = fd < 0 ? -1 : ::read(fd, secret.value.data(), kMostBytes);
-    const int why = errno;
-    if (fd >= 0) ::close(fd);
-    secret.value.resize(size_bytes > 0 ? static_cast<std::size_t>(size_bytes) : 0);
-    if (size_bytes < 0)
-      findings_.add(at, cat("cannot read ", path, ": ", std::strerror(why), "; let the gateway's user read it"),
-                    missing);
-    return size_bytes >= 0;
-  }
-
   Settings& s_;
   const LoadOptions& options_;
-  const std::string& folder_;
+  NamedFiles files_;
   Findings& findings_;
   std::vector<std::pair<std::string, HostPort>> taken_;  // addresses that are listened on, as the file has them
 };
